@@ -1,0 +1,404 @@
+//! What is remembered of one target: bounded, in memory, filled by the engine in the order things happened.
+
+use crate::event::OomKill;
+use crate::event::ProcessExit;
+use crate::profile::ProfileType;
+use crate::profile::Snapshot;
+use crate::sample::CgroupMemory;
+use crate::sample::Limit;
+use crate::sample::Missing;
+use crate::sample::ProcessMemory;
+use crate::sample::Reading;
+use crate::sample::Sample;
+use crate::stack::StackTable;
+use crate::target::Process;
+use crate::target::ProcessKey;
+use crate::target::Target;
+use crate::units::Bytes;
+use crate::units::Timestamp;
+use std::collections::BTreeMap;
+
+/// The numbers of one sample, or of several neighbouring samples merged when history gets long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MemoryPoint {
+    /// Instant of the newest sample in it.
+    pub at: Timestamp,
+    /// Charge of the cgroup, newest.
+    pub charge: Bytes,
+    /// Charge minus reclaimable page cache, newest.
+    pub unreclaimable: Option<Bytes>,
+    /// Lowest `unreclaimable` of the merged samples: the envelope that survives garbage collections.
+    pub unreclaimable_min: Option<Bytes>,
+    /// Highest `unreclaimable` of the merged samples.
+    pub unreclaimable_max: Option<Bytes>,
+    /// Anonymous memory.
+    pub anon: Option<Bytes>,
+    /// Page cache that reclaim can drop (active and inactive file pages).
+    pub file: Option<Bytes>,
+    /// Shared memory and tmpfs.
+    pub shmem: Option<Bytes>,
+    /// Kernel memory charged to the cgroup.
+    pub kernel: Option<Bytes>,
+    /// Sum of the resident memory of all processes.
+    pub rss: Option<Bytes>,
+}
+
+impl MemoryPoint {
+    fn merge(older: &Self, newer: &Self) -> Self {
+        let pick = |a: Option<Bytes>, b: Option<Bytes>, f: fn(Bytes, Bytes) -> Bytes| match (a, b) {
+            (Some(a), Some(b)) => Some(f(a, b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            unreclaimable_min: pick(older.unreclaimable_min, newer.unreclaimable_min, Ord::min),
+            unreclaimable_max: pick(older.unreclaimable_max, newer.unreclaimable_max, Ord::max),
+            ..*newer
+        }
+    }
+}
+
+/// A bounded series: the newer half at full resolution, older points merged pairwise again and again.
+#[derive(Clone, Debug, Default)]
+pub struct Points(Vec<MemoryPoint>);
+
+impl Points {
+    /// 500 targets at this capacity take about 16 MiB.
+    pub const CAPACITY: usize = 384;
+
+    /// Appends a point; out-of-order points are ignored.
+    pub fn push(&mut self, point: MemoryPoint) {
+        if self.0.last().is_some_and(|last| last.at >= point.at) {
+            return;
+        }
+        if self.0.len() >= Self::CAPACITY {
+            let (old, new) = self.0.split_at(Self::CAPACITY / 2);
+            let merged = old.chunks(2).filter_map(|pair| match pair {
+                [older, newer] => Some(MemoryPoint::merge(older, newer)),
+                [single] => Some(*single),
+                _ => None,
+            });
+            self.0 = merged.chain(new.iter().copied()).collect();
+        }
+        self.0.push(point);
+    }
+
+    /// All points, oldest first.
+    pub fn as_slice(&self) -> &[MemoryPoint] {
+        &self.0
+    }
+
+    /// Points at or after `from`.
+    pub fn since(&self, from: Timestamp) -> &[MemoryPoint] {
+        let start = self.0.partition_point(|point| point.at < from);
+        self.0.get(start..).unwrap_or(&[])
+    }
+}
+
+/// A process of the target, while it lives and for a while after.
+#[derive(Clone, Debug)]
+pub struct ProcessRecord {
+    /// Static facts.
+    pub process: Process,
+    /// Newest numbers.
+    pub memory: Reading<ProcessMemory>,
+    /// When it was first listed.
+    pub first_seen: Timestamp,
+    /// When it was last listed.
+    pub last_seen: Timestamp,
+    /// Set once it is gone.
+    pub gone_at: Option<Timestamp>,
+}
+
+/// Why a window ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WindowEnd {
+    /// The process that held most of the memory was killed for lack of memory.
+    OomKill,
+    /// That process exited or was replaced.
+    Restart,
+    /// The limit changed.
+    LimitChange,
+}
+
+/// A finished window: nothing is computed across its ends, but it may be compared with others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PastWindow {
+    /// First point.
+    pub from: Timestamp,
+    /// Last point.
+    pub to: Timestamp,
+    /// What ended it.
+    pub end: WindowEnd,
+    /// Limit in force.
+    pub limit: Limit,
+    /// Unreclaimable memory at the first point.
+    pub first: Option<Bytes>,
+    /// Highest unreclaimable memory seen.
+    pub peak: Option<Bytes>,
+}
+
+/// Profiles of one type, thinned so that the baseline, the newest and some in between stay.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotSeries(Vec<Snapshot>);
+
+impl SnapshotSeries {
+    /// Snapshots kept per target and type.
+    pub const CAPACITY: usize = 24;
+
+    /// Appends a snapshot. When full, the interior snapshot whose removal leaves the smallest gap relative to its age goes:
+    /// the first and the newest always stay, and resolution falls with age.
+    pub fn push(&mut self, snapshot: Snapshot) {
+        if self.0.last().is_some_and(|last| last.at >= snapshot.at) {
+            return;
+        }
+        self.0.push(snapshot);
+        if self.0.len() <= Self::CAPACITY {
+            return;
+        }
+        let Some(newest) = self.0.last().map(|last| last.at) else {
+            return;
+        };
+        let cost = |i: usize| -> f64 {
+            let (Some(before), Some(this), Some(after)) = (self.0.get(i - 1), self.0.get(i), self.0.get(i + 1)) else {
+                return f64::INFINITY;
+            };
+            after.at.since(before.at).as_secs_f64() / (newest.since(this.at).as_secs_f64() + 1.0)
+        };
+        if let Some(victim) = (1..self.0.len() - 1).min_by(|&a, &b| cost(a).total_cmp(&cost(b))) {
+            self.0.remove(victim);
+        }
+    }
+
+    /// All kept snapshots, oldest first.
+    pub fn as_slice(&self) -> &[Snapshot] {
+        &self.0
+    }
+
+    /// The newest.
+    pub fn newest(&self) -> Option<&Snapshot> {
+        self.0.last()
+    }
+
+    /// The snapshot nearest to an instant.
+    pub fn nearest(&self, at: Timestamp) -> Option<&Snapshot> {
+        self.0
+            .iter()
+            .min_by_key(|snapshot| snapshot.at.since(at).max(at.since(snapshot.at)))
+    }
+
+    fn forget_process(&mut self, keep: ProcessKey) {
+        self.0.retain(|snapshot| snapshot.process == keep);
+    }
+}
+
+/// Everything remembered of one target.
+#[derive(Clone, Debug)]
+pub struct TargetHistory {
+    /// Who it is.
+    pub target: Target,
+    /// Set once its cgroup is gone.
+    pub gone_at: Option<Timestamp>,
+    /// Start of the current window: all points before belong to another identity.
+    pub window_start: Timestamp,
+    /// Earlier windows, oldest first, bounded by [`TargetHistory::MAX_PAST_WINDOWS`].
+    pub past_windows: Vec<PastWindow>,
+    /// All points, across windows.
+    pub points: Points,
+    /// The newest raw numbers of the cgroup.
+    pub newest: Reading<CgroupMemory>,
+    /// Instant of the newest sample.
+    pub newest_at: Timestamp,
+    /// Living processes and recently gone ones, bounded by [`TargetHistory::MAX_PROCESSES`].
+    pub processes: BTreeMap<ProcessKey, ProcessRecord>,
+    /// Interned stacks of all snapshots.
+    pub stacks: StackTable,
+    /// Profiles by type.
+    pub snapshots: BTreeMap<ProfileType, SnapshotSeries>,
+    /// Why a profile type has no newer snapshot.
+    pub profile_missing: BTreeMap<ProfileType, Missing>,
+    /// OOM kills in this cgroup, oldest first, bounded by [`TargetHistory::MAX_OOM_KILLS`].
+    pub oom_kills: Vec<OomKill>,
+    /// All OOM kills ever seen here, also those no longer kept.
+    pub oom_kill_count: u64,
+}
+
+impl TargetHistory {
+    /// Finished windows kept.
+    pub const MAX_PAST_WINDOWS: usize = 32;
+    /// Processes kept.
+    pub const MAX_PROCESSES: usize = 4096;
+    /// OOM kills kept per target.
+    pub const MAX_OOM_KILLS: usize = 64;
+
+    /// A target just seen.
+    pub fn new(target: Target, at: Timestamp) -> Self {
+        Self {
+            target,
+            gone_at: None,
+            window_start: at,
+            past_windows: Vec::new(),
+            points: Points::default(),
+            newest: Err(Missing::new(
+                crate::sample::MissingReason::NotYet,
+                "no sample taken yet",
+            )),
+            newest_at: at,
+            processes: BTreeMap::new(),
+            stacks: StackTable::default(),
+            snapshots: BTreeMap::new(),
+            profile_missing: BTreeMap::new(),
+            oom_kills: Vec::new(),
+            oom_kill_count: 0,
+        }
+    }
+
+    /// Points of the current window.
+    pub fn window(&self) -> &[MemoryPoint] {
+        self.points.since(self.window_start)
+    }
+
+    /// The limit in force.
+    pub fn limit(&self) -> Limit {
+        self.newest.as_ref().map_or(Limit::Max, |memory| memory.limit)
+    }
+
+    /// The living process with most resident memory.
+    pub fn main_process(&self) -> Option<&ProcessRecord> {
+        self.living().max_by_key(|record| {
+            (
+                record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss),
+                record.process.key,
+            )
+        })
+    }
+
+    /// Processes listed in the newest sample.
+    pub fn living(&self) -> impl Iterator<Item = &ProcessRecord> {
+        self.processes.values().filter(|record| record.gone_at.is_none())
+    }
+
+    /// Takes in a sample.
+    pub fn apply_sample(&mut self, sample: &Sample) {
+        let main_before = self.main_process().map(|record| record.process.key);
+        let limit_before = self.newest.as_ref().ok().map(|memory| memory.limit);
+        self.apply_processes(sample);
+        let main_gone =
+            main_before.is_some_and(|key| self.processes.get(&key).is_none_or(|record| record.gone_at.is_some()));
+        let limit_now = sample.cgroup.as_ref().ok().map(|memory| memory.limit);
+        let limit_changed = matches!((limit_before, limit_now), (Some(before), Some(now)) if before != now);
+        if main_gone {
+            let killed = main_before.is_some_and(|key| {
+                self.oom_kills
+                    .iter()
+                    .any(|kill| kill.victim.pid == key.pid && kill.at >= self.window_start)
+            });
+            self.end_window(sample.at, if killed { WindowEnd::OomKill } else { WindowEnd::Restart });
+        } else if limit_changed {
+            self.end_window(sample.at, WindowEnd::LimitChange);
+        }
+        self.newest.clone_from(&sample.cgroup);
+        self.newest_at = sample.at;
+        if let Ok(memory) = &sample.cgroup {
+            let stat = memory.stat.as_ref().ok();
+            let unreclaimable = memory.unreclaimable().ok();
+            let rss = sample
+                .processes
+                .iter()
+                .map(|process| process.memory.as_ref().ok().map(|memory| memory.rss))
+                .try_fold(Bytes(0), |sum, rss| rss.map(|rss| sum.saturating_add(rss)));
+            self.points.push(MemoryPoint {
+                at: sample.at,
+                charge: memory.charge,
+                unreclaimable,
+                unreclaimable_min: unreclaimable,
+                unreclaimable_max: unreclaimable,
+                anon: stat.map(|stat| stat.anon),
+                file: stat.map(|stat| stat.active_file.saturating_add(stat.inactive_file)),
+                shmem: stat.map(|stat| stat.shmem),
+                kernel: stat.map(|stat| stat.kernel),
+                rss,
+            });
+        }
+    }
+
+    /// Takes in a profile. A profile of another process than the kept ones starts the series anew.
+    pub fn apply_snapshot(&mut self, snapshot: Snapshot) {
+        self.profile_missing.remove(&snapshot.profile_type);
+        let series = self.snapshots.entry(snapshot.profile_type).or_default();
+        series.forget_process(snapshot.process);
+        series.push(snapshot);
+    }
+
+    /// Takes in an OOM kill of a process of this cgroup.
+    pub fn apply_oom_kill(&mut self, kill: OomKill) {
+        self.oom_kill_count += 1;
+        if self.oom_kills.len() >= Self::MAX_OOM_KILLS {
+            self.oom_kills.remove(0);
+        }
+        self.oom_kills.push(kill);
+    }
+
+    /// Takes in the exit of a process of this cgroup.
+    pub fn apply_exit(&mut self, exit: &ProcessExit) {
+        if let Some(record) = self.processes.get_mut(&exit.key) {
+            record.gone_at.get_or_insert(exit.at);
+        }
+    }
+
+    fn apply_processes(&mut self, sample: &Sample) {
+        for process in &sample.new_processes {
+            self.processes.insert(
+                process.key,
+                ProcessRecord {
+                    process: process.clone(),
+                    memory: Err(Missing::new(crate::sample::MissingReason::NotYet, "not sampled yet")),
+                    first_seen: sample.at,
+                    last_seen: sample.at,
+                    gone_at: None,
+                },
+            );
+        }
+        for process in &sample.processes {
+            if let Some(record) = self.processes.get_mut(&process.key) {
+                record.memory.clone_from(&process.memory);
+                record.last_seen = sample.at;
+                record.gone_at = None;
+            }
+        }
+        for record in self.processes.values_mut() {
+            if record.last_seen < sample.at {
+                record.gone_at.get_or_insert(sample.at);
+            }
+        }
+        while self.processes.len() > Self::MAX_PROCESSES {
+            let oldest = self
+                .processes
+                .iter()
+                .min_by_key(|(_, record)| (record.gone_at.is_none(), record.last_seen));
+            let Some(key) = oldest.map(|(key, _)| *key) else { break };
+            self.processes.remove(&key);
+        }
+        // Gone processes are kept for the post-mortem of the window they belong to, not for ever.
+        let keep_from = self.past_windows.last().map_or(self.window_start, |window| window.from);
+        self.processes
+            .retain(|_, record| record.gone_at.is_none_or(|gone| gone >= keep_from));
+    }
+
+    fn end_window(&mut self, at: Timestamp, end: WindowEnd) {
+        if let (Some(first), Some(last)) = (self.window().first(), self.window().last()) {
+            let past = PastWindow {
+                from: first.at,
+                to: last.at,
+                end,
+                limit: self.limit(),
+                first: first.unreclaimable,
+                peak: self.window().iter().filter_map(|point| point.unreclaimable_max).max(),
+            };
+            if self.past_windows.len() >= Self::MAX_PAST_WINDOWS {
+                self.past_windows.remove(0);
+            }
+            self.past_windows.push(past);
+        }
+        self.window_start = at;
+    }
+}

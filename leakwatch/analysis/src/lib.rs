@@ -1,0 +1,15 @@
+//! The pure core of leakwatch: samples, profiles and events in, verdicts and investigations out.
+//!
+//! No I/O, no clock, no unsafe code, no async, no JSON: the same inputs give the same findings, which is what makes
+//! `leakwatch replay` possible. Modules are listed in reading order, which is the order the data flows.
+#![forbid(unsafe_code)]
+
+pub mod units;
+pub mod target;
+pub mod sample;
+pub mod event;
+pub mod stack;
+pub mod profile;
+pub mod history;
+pub mod verdict;
+pub mod investigation;

@@ -1,0 +1,88 @@
+//! One profile of one process as analysis sees it: values per interned stack. The lossless form is `pprof`.
+
+use crate::stack::StackId;
+use crate::target::ProcessKey;
+use crate::target::TargetId;
+use crate::units::Timestamp;
+use std::sync::Arc;
+
+/// Profile types of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProfileType {
+    /// Go heap: `alloc_objects alloc_space inuse_objects inuse_space`.
+    Heap,
+    /// Goroutines by stack.
+    Goroutine,
+    /// Goroutines that the runtime itself proved leaked (Go 1.27+).
+    GoroutineLeak,
+}
+
+impl ProfileType {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Heap, Self::Goroutine, Self::GoroutineLeak];
+
+    /// Name on the wire and in `/debug/pprof/NAME`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Heap => "heap",
+            Self::Goroutine => "goroutine",
+            Self::GoroutineLeak => "goroutineleak",
+        }
+    }
+
+    /// From the wire name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Where a profile came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProfileSource {
+    /// Read in the kernel while the victim died.
+    KernelAtDeath,
+    /// Read from the process's memory by the daemon.
+    Snapshot,
+    /// Fetched from the process's own pprof endpoint.
+    Endpoint,
+}
+
+/// Values of one stack. For goroutine profiles only `inuse_objects` (the count) is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StackValue {
+    /// Objects ever allocated (scaled up from the runtime's sample).
+    pub alloc_objects: i64,
+    /// Bytes ever allocated (scaled).
+    pub alloc_space: i64,
+    /// Objects live; for goroutine profiles the number of goroutines.
+    pub inuse_objects: i64,
+    /// Bytes live (scaled).
+    pub inuse_space: i64,
+    /// Sampling variance of `inuse_space` in bytes squared: 0 for an exact profile. The runtime samples an allocation of
+    /// `size` bytes with probability `p = 1 - exp(-size/rate)`; n samples in use estimate n*size/p bytes with variance
+    /// about n*(size/p)^2*(1-p).
+    pub inuse_variance: f64,
+}
+
+/// A profile taken at one instant, with values by interned stack and the original bytes.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Which target.
+    pub target: TargetId,
+    /// Which process of it.
+    pub process: ProcessKey,
+    /// What kind of profile.
+    pub profile_type: ProfileType,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Where it came from.
+    pub source: ProfileSource,
+    /// Sorted by stack.
+    pub values: Vec<(StackId, StackValue)>,
+    /// Sum over all stacks.
+    pub total: StackValue,
+    /// False when stacks were cut off or lost.
+    pub complete: bool,
+    /// The profile as a gzipped `profile.proto`, as it was received or encoded.
+    pub pprof: Arc<[u8]>,
+}

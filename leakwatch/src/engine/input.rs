@@ -1,0 +1,107 @@
+//! Everything that can happen, in one closed enum. Recorded by `record`, replayed by `replay`.
+
+use leakwatch_analysis::event::Loss;
+use leakwatch_analysis::event::OomKill;
+use leakwatch_analysis::event::ProcessExit;
+use leakwatch_analysis::investigation::Answer;
+use leakwatch_analysis::investigation::StepId;
+use leakwatch_analysis::profile::ProfileSource;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::Sample;
+use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::target::Target;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Timestamp;
+use std::sync::Arc;
+
+/// One thing that happened. Each carries its own instant; the engine has no clock.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A cgroup with processes appeared (or its name, service or kind became known or changed).
+    TargetSeen {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        target: Target,
+    },
+    /// A cgroup vanished.
+    TargetGone {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        target: TargetId,
+    },
+    /// Numbers of one target.
+    Sample(Sample),
+    /// A profile was taken.
+    Profile(RawProfile),
+    /// A profile could not be taken.
+    ProfileMissing {
+        /// When.
+        at: Timestamp,
+        /// Of which target.
+        target: TargetId,
+        /// Which profile.
+        profile_type: ProfileType,
+        /// Why.
+        missing: Missing,
+    },
+    /// The OOM killer chose a victim.
+    OomKill(Box<OomKill>),
+    /// A process ended.
+    ProcessExit(ProcessExit),
+    /// Something was dropped.
+    Loss(Loss),
+    /// A person overruled a step of the investigation; `None` takes it back.
+    Answer {
+        /// When.
+        at: Timestamp,
+        /// For which target.
+        target: TargetId,
+        /// Which step.
+        step: StepId,
+        /// Their answer.
+        answer: Option<Answer>,
+    },
+    /// A round of samples is complete: targets that changed are judged now.
+    Tick {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A profile as it was received: decoded by the engine, so that recordings hold the original bytes.
+#[derive(Clone, Debug)]
+pub struct RawProfile {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Of which target.
+    pub target: TargetId,
+    /// Of which process.
+    pub process: ProcessKey,
+    /// What kind.
+    pub profile_type: ProfileType,
+    /// Where it came from.
+    pub source: ProfileSource,
+    /// Gzipped `profile.proto`, already decoded once by the collector and found valid and within bounds.
+    pub pprof: Arc<[u8]>,
+}
+
+impl Input {
+    /// The instant of the input.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::TargetSeen { at, .. }
+            | Self::TargetGone { at, .. }
+            | Self::ProfileMissing { at, .. }
+            | Self::Answer { at, .. }
+            | Self::Tick { at } => *at,
+            Self::Sample(sample) => sample.at,
+            Self::Profile(profile) => profile.at,
+            Self::OomKill(kill) => kill.at,
+            Self::ProcessExit(exit) => exit.at,
+            Self::Loss(loss) => loss.at,
+        }
+    }
+}

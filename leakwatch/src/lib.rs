@@ -1,0 +1,8 @@
+//! leakwatch: finds memory leaks and explains OOM kills without touching the programs it watches.
+//!
+//! Modules in the order the data flows:
+//! kernel hooks → `probes`, cgroup files and endpoints → `collect` → one [`engine::input::Input`] enum → `engine` →
+//! `store` → `leakwatch-analysis` → `dto` → `api` and `cli`.
+#![forbid(unsafe_code)]
+
+pub mod engine;
