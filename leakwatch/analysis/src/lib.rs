@@ -11,5 +11,6 @@ pub mod event;
 pub mod stack;
 pub mod profile;
 pub mod history;
+pub mod metric;
 pub mod verdict;
 pub mod investigation;

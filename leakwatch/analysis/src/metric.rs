@@ -1,0 +1,142 @@
+//! Names of the series that evidence, the API and the metrics page refer to: one vocabulary for all three.
+
+use crate::history::MemoryPoint;
+use crate::history::TargetHistory;
+use crate::profile::ProfileType;
+use crate::units::Timestamp;
+
+/// A series of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// Charge of the cgroup.
+    Charge,
+    /// Charge minus reclaimable page cache.
+    Unreclaimable,
+    /// Anonymous memory.
+    Anon,
+    /// Reclaimable page cache.
+    File,
+    /// Shared memory and tmpfs.
+    Shmem,
+    /// Kernel memory.
+    Kernel,
+    /// Resident memory of all processes.
+    Rss,
+    /// Live Go heap by the heap profiles.
+    LiveHeap,
+    /// Goroutines by the goroutine profiles.
+    Goroutines,
+    /// Goroutines that the runtime itself proved leaked.
+    LeakedGoroutines,
+}
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Charge,
+        Self::Unreclaimable,
+        Self::Anon,
+        Self::File,
+        Self::Shmem,
+        Self::Kernel,
+        Self::Rss,
+        Self::LiveHeap,
+        Self::Goroutines,
+        Self::LeakedGoroutines,
+    ];
+
+    /// Name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Charge => "charge_bytes",
+            Self::Unreclaimable => "unreclaimable_bytes",
+            Self::Anon => "anon_bytes",
+            Self::File => "file_bytes",
+            Self::Shmem => "shmem_bytes",
+            Self::Kernel => "kernel_bytes",
+            Self::Rss => "rss_bytes",
+            Self::LiveHeap => "live_heap_bytes",
+            Self::Goroutines => "goroutines",
+            Self::LeakedGoroutines => "leaked_goroutines",
+        }
+    }
+
+    /// From the wire name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
+    /// `bytes` or `goroutines`.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Goroutines | Self::LeakedGoroutines => "goroutines",
+            _ => "bytes",
+        }
+    }
+
+    /// The kept values between two instants, oldest first; `None` where a sample was taken but the value could not be read.
+    pub fn values(self, history: &TargetHistory, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Option<u64>)> {
+        match self {
+            Self::LiveHeap => profile_totals(history, ProfileType::Heap, from, to),
+            Self::Goroutines => profile_totals(history, ProfileType::Goroutine, from, to),
+            Self::LeakedGoroutines => profile_totals(history, ProfileType::GoroutineLeak, from, to),
+            _ => history
+                .points
+                .since(from)
+                .iter()
+                .take_while(|point| point.at <= to)
+                .map(|point| (point.at, self.of_point(point)))
+                .collect(),
+        }
+    }
+
+    fn of_point(self, point: &MemoryPoint) -> Option<u64> {
+        let bytes = match self {
+            Self::Charge => Some(point.charge),
+            Self::Unreclaimable => point.unreclaimable,
+            Self::Anon => point.anon,
+            Self::File => point.file,
+            Self::Shmem => point.shmem,
+            Self::Kernel => point.kernel,
+            Self::Rss => point.rss,
+            Self::LiveHeap | Self::Goroutines | Self::LeakedGoroutines => None,
+        };
+        bytes.map(|bytes| bytes.0)
+    }
+}
+
+fn profile_totals(
+    history: &TargetHistory,
+    profile_type: ProfileType,
+    from: Timestamp,
+    to: Timestamp,
+) -> Vec<(Timestamp, Option<u64>)> {
+    let Some(series) = history.snapshots.get(&profile_type) else {
+        return Vec::new();
+    };
+    series
+        .as_slice()
+        .iter()
+        .filter(|snapshot| (from..=to).contains(&snapshot.at))
+        .map(|snapshot| {
+            let total = match profile_type {
+                ProfileType::Heap => snapshot.total.inuse_space,
+                ProfileType::Goroutine | ProfileType::GoroutineLeak => snapshot.total.inuse_objects,
+            };
+            (snapshot.at, u64::try_from(total).ok())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_its_own_inverse() {
+        for metric in Metric::ALL {
+            assert_eq!(Metric::from_name(metric.name()), Some(metric));
+        }
+        assert_eq!(Metric::from_name("charge"), None);
+    }
+}
