@@ -10,6 +10,7 @@ pub mod sample;
 pub mod event;
 pub mod stack;
 pub mod profile;
+pub mod pprof;
 pub mod history;
 pub mod metric;
 pub mod verdict;

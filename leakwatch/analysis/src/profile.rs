@@ -64,6 +64,17 @@ pub struct StackValue {
     pub inuse_variance: f64,
 }
 
+impl StackValue {
+    /// Adds the values of another sample of the same stack.
+    pub fn add(&mut self, other: &Self) {
+        self.alloc_objects = self.alloc_objects.saturating_add(other.alloc_objects);
+        self.alloc_space = self.alloc_space.saturating_add(other.alloc_space);
+        self.inuse_objects = self.inuse_objects.saturating_add(other.inuse_objects);
+        self.inuse_space = self.inuse_space.saturating_add(other.inuse_space);
+        self.inuse_variance += other.inuse_variance;
+    }
+}
+
 /// A profile taken at one instant, with values by interned stack and the original bytes.
 #[derive(Clone, Debug)]
 pub struct Snapshot {

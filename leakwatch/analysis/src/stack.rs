@@ -1,6 +1,7 @@
 //! Stacks as analysis sees them: frames with inlining expanded, interned once per target.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One (possibly inlined) frame.
@@ -18,35 +19,53 @@ pub struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StackId(u32);
 
-/// Interned stacks of one target. Only grows; bounded by [`StackTable::MAX_STACKS`].
+/// Interned stacks of one target. Only grows; bounded by the `MAX_` constants, together some tens of MiB for a hostile
+/// program. A real service has hundreds to thousands of distinct stacks.
 #[derive(Clone, Debug, Default)]
 pub struct StackTable {
+    texts: HashSet<Arc<str>>,
+    text_bytes: usize,
     frames: Vec<Frame>,
     frame_ids: HashMap<Frame, u32>,
-    stacks: Vec<Box<[u32]>>,
-    stack_ids: HashMap<Box<[u32]>, u32>,
+    stacks: Vec<Arc<[u32]>>,
+    stack_ids: HashMap<Arc<[u32]>, u32>,
+    stack_frames: usize,
 }
 
 /// The table is full: the stack was not added and its values must be counted as lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("stack table is full at {max} stacks", max = StackTable::MAX_STACKS)]
-pub struct StackTableFull;
+#[error("stack table is full: more than {bound} {what}")]
+pub struct StackTableFull {
+    /// What there is too much of.
+    pub what: &'static str,
+    /// The bound.
+    pub bound: usize,
+}
 
 impl StackTable {
-    /// A real service has hundreds to thousands of distinct stacks; this bounds a hostile one to some tens of MiB.
+    /// Distinct stacks.
     pub const MAX_STACKS: usize = 65_536;
+    /// Frames of all stacks together, 4 bytes each.
+    pub const MAX_STACK_FRAMES: usize = 4 << 20;
+    /// Distinct frames.
+    pub const MAX_FRAMES: usize = 131_072;
+    /// Bytes of distinct function and file names together.
+    pub const MAX_TEXT_BYTES: usize = 16 << 20;
 
     /// Interns a stack, innermost frame first.
     pub fn intern(&mut self, stack: &[Frame]) -> Result<StackId, StackTableFull> {
-        let frames: Box<[u32]> = stack.iter().map(|frame| self.intern_frame(frame)).collect();
+        let frames = stack
+            .iter()
+            .map(|frame| self.intern_frame(frame))
+            .collect::<Result<Arc<[u32]>, _>>()?;
         if let Some(&id) = self.stack_ids.get(&frames) {
             return Ok(StackId(id));
         }
-        if self.stacks.len() >= Self::MAX_STACKS {
-            return Err(StackTableFull);
-        }
-        let id = u32::try_from(self.stacks.len()).map_err(|_error| StackTableFull)?;
-        self.stacks.push(frames.clone());
+        let id = below(self.stacks.len(), "stacks", Self::MAX_STACKS)?;
+        let stack_frames = self.stack_frames.saturating_add(frames.len());
+        below(stack_frames, "frames of stacks", Self::MAX_STACK_FRAMES)?;
+        self.stack_frames = stack_frames;
+        self.stacks.push(Arc::clone(&frames));
         self.stack_ids.insert(frames, id);
         Ok(StackId(id))
     }
@@ -67,13 +86,82 @@ impl StackTable {
         self.stacks.is_empty()
     }
 
-    fn intern_frame(&mut self, frame: &Frame) -> u32 {
+    fn intern_frame(&mut self, frame: &Frame) -> Result<u32, StackTableFull> {
         if let Some(&id) = self.frame_ids.get(frame) {
-            return id;
+            return Ok(id);
         }
-        let id = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        let id = below(self.frames.len(), "frames", Self::MAX_FRAMES)?;
+        let frame = Frame {
+            function: self.intern_text(&frame.function)?,
+            file: self.intern_text(&frame.file)?,
+            line: frame.line,
+        };
         self.frames.push(frame.clone());
-        self.frame_ids.insert(frame.clone(), id);
-        id
+        self.frame_ids.insert(frame, id);
+        Ok(id)
+    }
+
+    fn intern_text(&mut self, text: &Arc<str>) -> Result<Arc<str>, StackTableFull> {
+        if let Some(known) = self.texts.get(text) {
+            return Ok(Arc::clone(known));
+        }
+        let text_bytes = self.text_bytes.saturating_add(text.len());
+        below(text_bytes, "bytes of names", Self::MAX_TEXT_BYTES)?;
+        self.text_bytes = text_bytes;
+        self.texts.insert(Arc::clone(text));
+        Ok(Arc::clone(text))
+    }
+}
+
+/// `count` as an index, if it is below the bound.
+fn below(count: usize, what: &'static str, bound: usize) -> Result<u32, StackTableFull> {
+    u32::try_from(count)
+        .ok()
+        .filter(|_| count < bound)
+        .ok_or(StackTableFull { what, bound })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: &str, line: u32) -> Frame {
+        Frame {
+            function: function.into(),
+            file: "main.go".into(),
+            line,
+        }
+    }
+
+    #[test]
+    fn equal_stacks_get_one_id() {
+        let mut table = StackTable::default();
+        let stack = [frame("main.leaf", 7), frame("main.main", 3)];
+        let id = table.intern(&stack).unwrap();
+        assert_eq!(table.intern(&[frame("main.leaf", 7), frame("main.main", 3)]), Ok(id));
+        assert_ne!(table.intern(&[frame("main.leaf", 8), frame("main.main", 3)]), Ok(id));
+        assert_eq!(table.frames(id).cloned().collect::<Vec<_>>(), stack);
+        assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn a_full_table_says_what_it_is_full_of_and_still_knows_its_stacks() {
+        let mut table = StackTable::default();
+        let known = table.intern(&[frame("main.main", 1)]).unwrap();
+        let long = "x".repeat(StackTable::MAX_TEXT_BYTES);
+        let full = table.intern(&[frame(&long, 1)]).unwrap_err();
+        assert_eq!(full.what, "bytes of names");
+        let deep = vec![frame("main.main", 1); StackTable::MAX_STACK_FRAMES];
+        assert_eq!(table.intern(&deep).unwrap_err().what, "frames of stacks");
+        for line in 2.. {
+            match table.intern(&[frame("main.main", line)]) {
+                Ok(_) => assert!(table.len() <= StackTable::MAX_STACKS),
+                Err(full) => {
+                    assert_eq!((full.what, table.len()), ("stacks", StackTable::MAX_STACKS));
+                    break;
+                }
+            }
+        }
+        assert_eq!(table.intern(&[frame("main.main", 1)]), Ok(known));
     }
 }
