@@ -5,4 +5,6 @@
 //! `store` → `leakwatch-analysis` → `dto` → `api` and `cli`.
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod engine;
+pub mod store;

@@ -5,6 +5,7 @@ use crate::target::CgroupKey;
 use crate::target::ProcessKey;
 use crate::units::Bytes;
 use crate::units::Timestamp;
+use std::borrow::Cow;
 
 /// Which memory ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,7 +95,7 @@ pub struct Loss {
     /// When it was noticed.
     pub at: Timestamp,
     /// The reason, in `snake_case`, as the API and the metrics show it.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// How many.
     pub count: u64,
 }

@@ -186,6 +186,22 @@ impl SnapshotSeries {
             .min_by_key(|snapshot| snapshot.at.since(at).max(at.since(snapshot.at)))
     }
 
+    /// Bytes of the original profiles.
+    pub fn profile_bytes(&self) -> usize {
+        self.0.iter().map(|snapshot| snapshot.pprof.len()).sum()
+    }
+
+    /// Drops every second interior snapshot; the first and the newest stay.
+    pub fn thin(&mut self) {
+        let newest = self.0.len().saturating_sub(1);
+        let mut index = 0;
+        self.0.retain(|_| {
+            let keep = index == 0 || index == newest || index % 2 == 0;
+            index += 1;
+            keep
+        });
+    }
+
     fn forget_process(&mut self, keep: ProcessKey) {
         self.0.retain(|snapshot| snapshot.process == keep);
     }
@@ -220,6 +236,10 @@ pub struct TargetHistory {
     pub oom_kills: Vec<OomKill>,
     /// All OOM kills ever seen here, also those no longer kept.
     pub oom_kill_count: u64,
+    /// The cgroup's own kill counter in the first sample: kills before that are not ours to report.
+    counted_before: Option<u64>,
+    /// Kills by the cgroup's own counter that no event had told of, in the newest sample and the one before.
+    counted_excess: [u64; 2],
 }
 
 impl TargetHistory {
@@ -249,6 +269,8 @@ impl TargetHistory {
             profile_missing: BTreeMap::new(),
             oom_kills: Vec::new(),
             oom_kill_count: 0,
+            counted_before: None,
+            counted_excess: [0; 2],
         }
     }
 
@@ -277,6 +299,18 @@ impl TargetHistory {
         self.processes.values().filter(|record| record.gone_at.is_none())
     }
 
+    /// Bytes of the original profiles of all types.
+    pub fn profile_bytes(&self) -> usize {
+        self.snapshots.values().map(SnapshotSeries::profile_bytes).sum()
+    }
+
+    /// Drops every second interior snapshot of every type.
+    pub fn thin_profiles(&mut self) {
+        for series in self.snapshots.values_mut() {
+            series.thin();
+        }
+    }
+
     /// Takes in a sample.
     pub fn apply_sample(&mut self, sample: &Sample) {
         let main_before = self.main_process().map(|record| record.process.key);
@@ -299,6 +333,7 @@ impl TargetHistory {
         self.newest.clone_from(&sample.cgroup);
         self.newest_at = sample.at;
         if let Ok(memory) = &sample.cgroup {
+            self.count_kills(memory);
             let stat = memory.stat.as_ref().ok();
             let unreclaimable = memory.unreclaimable().ok();
             let rss = sample
@@ -321,17 +356,74 @@ impl TargetHistory {
         }
     }
 
-    /// Takes in a profile. A profile of another process than the kept ones starts the series anew.
-    pub fn apply_snapshot(&mut self, snapshot: Snapshot) {
+    /// Takes in that the cgroup is gone, and with it all its processes.
+    pub fn apply_gone(&mut self, at: Timestamp) {
+        self.gone_at.get_or_insert(at);
+        for record in self.processes.values_mut() {
+            record.gone_at.get_or_insert(at);
+        }
+    }
+
+    /// Kills that the cgroup's own counter shows in two samples in a row without an event for them: an event under way
+    /// when the counter was read has arrived by the second.
+    pub fn unreported_oom_kills(&self) -> Option<u64> {
+        let [newest, before] = self.counted_excess;
+        let unreported = newest.min(before);
+        (unreported > 0).then_some(unreported)
+    }
+
+    /// The process that held most memory among those that disappeared last.
+    pub fn largest_gone_process(&self) -> Option<&ProcessRecord> {
+        let last = self.processes.values().filter_map(|record| record.gone_at).max()?;
+        self.processes
+            .values()
+            .filter(|record| record.gone_at == Some(last))
+            .max_by_key(|record| record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss))
+    }
+
+    fn count_kills(&mut self, memory: &CgroupMemory) {
+        let Ok(events) = &memory.events else { return };
+        let before = *self
+            .counted_before
+            .get_or_insert(events.oom_kill.saturating_sub(self.oom_kill_count));
+        let excess = events
+            .oom_kill
+            .saturating_sub(before)
+            .saturating_sub(self.oom_kill_count);
+        self.counted_excess = [excess, self.counted_excess[0]];
+    }
+
+    /// Takes in a profile. One process of a target is followed at a time: a profile of another process starts the series
+    /// anew if the followed one is gone or clearly smaller (half or less), and is refused otherwise.
+    pub fn apply_snapshot(&mut self, snapshot: Snapshot) -> bool {
+        let followed = self
+            .snapshots
+            .get(&snapshot.profile_type)
+            .and_then(SnapshotSeries::newest)
+            .map(|newest| newest.process);
+        if let Some(followed) = followed
+            && followed != snapshot.process
+            && self.living().any(|record| record.process.key == followed)
+            && self.rss(snapshot.process).0 / 2 < self.rss(followed).0
+        {
+            return false;
+        }
         self.profile_missing.remove(&snapshot.profile_type);
         let series = self.snapshots.entry(snapshot.profile_type).or_default();
         series.forget_process(snapshot.process);
         series.push(snapshot);
+        true
+    }
+
+    fn rss(&self, key: ProcessKey) -> Bytes {
+        let memory = self.processes.get(&key).and_then(|record| record.memory.as_ref().ok());
+        memory.map_or(Bytes(0), |memory| memory.rss)
     }
 
     /// Takes in an OOM kill of a process of this cgroup.
     pub fn apply_oom_kill(&mut self, kill: OomKill) {
         self.oom_kill_count += 1;
+        self.counted_excess = self.counted_excess.map(|excess| excess.saturating_sub(1));
         if self.oom_kills.len() >= Self::MAX_OOM_KILLS {
             self.oom_kills.remove(0);
         }

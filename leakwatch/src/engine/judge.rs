@@ -1,0 +1,64 @@
+//! When a target is judged anew: at each tick if it changed, and now and then if it did not.
+
+use crate::store::Store;
+use crate::store::StoredTarget;
+use crate::store::event::EventKind;
+use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::investigation::Investigation;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::units::Timestamp;
+use std::time::Duration;
+
+/// An unchanged target is judged again after this time: its window got longer, so "not enough data" may become "stable".
+const UNCHANGED: Duration = Duration::from_secs(30);
+
+/// Replicas compared with a target, the largest first. A service may have hundreds; an outlier shows against a few.
+const REPLICAS: usize = 16;
+
+/// Judges every living target that changed since it was judged last.
+pub(super) fn judge_changed(store: &mut Store, at: Timestamp) {
+    let due: Vec<TargetId> = store
+        .targets()
+        .filter(|(_, stored)| stored.history.gone_at.is_none() && is_due(stored, at))
+        .map(|(id, _)| id.clone())
+        .collect();
+    for id in due {
+        judge(store, &id, at);
+    }
+}
+
+/// Judges one target now.
+pub(super) fn judge(store: &mut Store, id: &TargetId, at: Timestamp) {
+    let Some(investigation) = investigate(store, id, at) else {
+        return;
+    };
+    let to = investigation.verdict.class;
+    let Some(stored) = store.target_mut(id) else { return };
+    let from = stored.investigation.as_ref().map(|before| before.verdict.class);
+    stored.investigation = Some(investigation);
+    stored.changed = false;
+    if from != Some(to) {
+        store.push_event(at, Some(id.clone()), EventKind::VerdictChange { from, to });
+    }
+}
+
+/// The investigation of a target as of `at`, without keeping it.
+pub(super) fn investigate(store: &Store, id: &TargetId, at: Timestamp) -> Option<Investigation> {
+    let stored = store.target(id)?;
+    let mut replicas: Vec<&TargetHistory> = store
+        .replicas(&stored.history.target.service)
+        .filter(|(other, _)| *other != id)
+        .map(|(_, other)| &other.history)
+        .collect();
+    replicas.sort_by_key(|history| std::cmp::Reverse(history.newest.as_ref().map_or(Bytes(0), |memory| memory.charge)));
+    replicas.truncate(REPLICAS);
+    stored.investigation.clone().filter(|_| at >= store.now())
+}
+
+fn is_due(stored: &StoredTarget, at: Timestamp) -> bool {
+    stored
+        .investigation
+        .as_ref()
+        .is_none_or(|investigation| stored.changed || at.since(investigation.at) >= UNCHANGED)
+}

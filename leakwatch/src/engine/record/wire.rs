@@ -1,0 +1,265 @@
+//! The messages of a recording. Field numbers are never reused: an old recording must replay for ever.
+
+/// One input.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Message {
+    /// Nanoseconds since the Unix epoch.
+    #[prost(fixed64, tag = "1")]
+    pub(super) at: u64,
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    pub(super) kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(super) enum Kind {
+    #[prost(message, tag = "2")]
+    TargetSeen(Target),
+    #[prost(string, tag = "3")]
+    TargetGone(String),
+    #[prost(message, tag = "4")]
+    Sample(Sample),
+    #[prost(message, tag = "5")]
+    Profile(Profile),
+    #[prost(message, tag = "6")]
+    ProfileMissing(ProfileMissing),
+    #[prost(message, tag = "7")]
+    OomKill(Box<OomKill>),
+    #[prost(message, tag = "8")]
+    ProcessExit(ProcessExit),
+    #[prost(message, tag = "9")]
+    Loss(Loss),
+    #[prost(message, tag = "10")]
+    Answer(Answer),
+    #[prost(message, tag = "11")]
+    Tick(Tick),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Tick {}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Cgroup {
+    #[prost(uint64, tag = "1")]
+    pub(super) inode: u64,
+    #[prost(string, tag = "2")]
+    pub(super) path: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Missing {
+    #[prost(uint32, tag = "1")]
+    pub(super) reason: u32,
+    #[prost(string, tag = "2")]
+    pub(super) detail: String,
+    #[prost(string, optional, tag = "3")]
+    pub(super) fix: Option<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Target {
+    #[prost(message, optional, tag = "1")]
+    pub(super) cgroup: Option<Cgroup>,
+    #[prost(uint32, tag = "2")]
+    pub(super) kind: u32,
+    #[prost(string, tag = "3")]
+    pub(super) name: String,
+    #[prost(string, tag = "4")]
+    pub(super) service: String,
+    #[prost(message, optional, tag = "5")]
+    pub(super) container: Option<Container>,
+    #[prost(fixed64, tag = "6")]
+    pub(super) started_at: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Container {
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+    #[prost(uint32, optional, tag = "2")]
+    pub(super) runtime: Option<u32>,
+    #[prost(string, optional, tag = "3")]
+    pub(super) pod_uid: Option<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ProcessKey {
+    #[prost(uint32, tag = "1")]
+    pub(super) pid: u32,
+    #[prost(uint64, tag = "2")]
+    pub(super) start_ticks: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Process {
+    #[prost(message, optional, tag = "1")]
+    pub(super) key: Option<ProcessKey>,
+    #[prost(fixed64, tag = "2")]
+    pub(super) started_at: u64,
+    #[prost(string, tag = "3")]
+    pub(super) comm: String,
+    #[prost(string, optional, tag = "4")]
+    pub(super) exe: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) exe_missing: Option<Missing>,
+    /// Version of the Go runtime.
+    #[prost(string, optional, tag = "6")]
+    pub(super) go: Option<String>,
+    /// Set when the runtime could not be told; neither this nor `go` means native.
+    #[prost(message, optional, tag = "7")]
+    pub(super) runtime_missing: Option<Missing>,
+}
+
+/// A number, or why there is none.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Number {
+    #[prost(sint64, tag = "1")]
+    pub(super) value: i64,
+    #[prost(message, optional, tag = "2")]
+    pub(super) missing: Option<Missing>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Sample {
+    #[prost(string, tag = "1")]
+    pub(super) target: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) cgroup: Option<CgroupMemory>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) cgroup_missing: Option<Missing>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) new_processes: Vec<Process>,
+    #[prost(message, repeated, tag = "5")]
+    pub(super) processes: Vec<ProcessSample>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct CgroupMemory {
+    #[prost(uint64, tag = "1")]
+    pub(super) charge: u64,
+    /// Absent for no limit.
+    #[prost(uint64, optional, tag = "2")]
+    pub(super) limit: Option<u64>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) swap: Option<Number>,
+    /// In the order of the domain type's fields.
+    #[prost(uint64, repeated, tag = "4")]
+    pub(super) stat: Vec<u64>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) stat_missing: Option<Missing>,
+    /// In the order of the domain type's fields.
+    #[prost(uint64, repeated, tag = "6")]
+    pub(super) events: Vec<u64>,
+    #[prost(message, optional, tag = "7")]
+    pub(super) events_missing: Option<Missing>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ProcessSample {
+    #[prost(message, optional, tag = "1")]
+    pub(super) key: Option<ProcessKey>,
+    /// In the order of the domain type's fields.
+    #[prost(uint64, repeated, tag = "2")]
+    pub(super) memory: Vec<u64>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) memory_missing: Option<Missing>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Profile {
+    #[prost(string, tag = "1")]
+    pub(super) target: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) process: Option<ProcessKey>,
+    #[prost(string, tag = "3")]
+    pub(super) profile_type: String,
+    #[prost(uint32, tag = "4")]
+    pub(super) source: u32,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(super) pprof: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ProfileMissing {
+    #[prost(string, tag = "1")]
+    pub(super) target: String,
+    #[prost(string, tag = "2")]
+    pub(super) profile_type: String,
+    #[prost(message, optional, tag = "3")]
+    pub(super) missing: Option<Missing>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct OomKill {
+    /// 0 memcg, 1 global.
+    #[prost(message, optional, tag = "1")]
+    pub(super) scope: Option<Number>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) cgroup: Option<Cgroup>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) cgroup_missing: Option<Missing>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) memcg: Option<OomMemcg>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) memcg_missing: Option<Missing>,
+    #[prost(uint32, tag = "6")]
+    pub(super) victim_pid: u32,
+    #[prost(uint64, optional, tag = "7")]
+    pub(super) victim_start_ticks: Option<u64>,
+    #[prost(string, tag = "8")]
+    pub(super) victim_comm: String,
+    #[prost(message, optional, tag = "9")]
+    pub(super) rss_anon: Option<Number>,
+    #[prost(message, optional, tag = "10")]
+    pub(super) rss_file: Option<Number>,
+    #[prost(message, optional, tag = "11")]
+    pub(super) rss_shmem: Option<Number>,
+    #[prost(message, optional, tag = "12")]
+    pub(super) page_tables: Option<Number>,
+    #[prost(message, optional, tag = "13")]
+    pub(super) oom_score_adj: Option<Number>,
+    #[prost(uint32, tag = "14")]
+    pub(super) trigger_pid: u32,
+    #[prost(string, tag = "15")]
+    pub(super) trigger_comm: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct OomMemcg {
+    #[prost(message, optional, tag = "1")]
+    pub(super) cgroup: Option<Cgroup>,
+    #[prost(uint64, tag = "2")]
+    pub(super) limit: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) charge: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ProcessExit {
+    #[prost(message, optional, tag = "1")]
+    pub(super) key: Option<ProcessKey>,
+    #[prost(string, tag = "2")]
+    pub(super) comm: String,
+    #[prost(message, optional, tag = "3")]
+    pub(super) exit_code: Option<Number>,
+    #[prost(uint64, optional, tag = "4")]
+    pub(super) cgroup_inode: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Loss {
+    #[prost(string, tag = "1")]
+    pub(super) reason: String,
+    #[prost(uint64, tag = "2")]
+    pub(super) count: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Answer {
+    #[prost(string, tag = "1")]
+    pub(super) target: String,
+    #[prost(string, tag = "2")]
+    pub(super) step: String,
+    /// Absent when the answer is taken back; else 0 yes, 1 no, 2 unknown.
+    #[prost(uint32, optional, tag = "3")]
+    pub(super) answer: Option<u32>,
+}

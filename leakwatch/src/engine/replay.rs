@@ -1,0 +1,50 @@
+//! A recording played through a fresh engine: the same inputs, the same findings.
+
+use crate::engine::Engine;
+use crate::engine::input::Input;
+use crate::engine::record::RecordError;
+use crate::engine::record::Recording;
+use crate::store::Bounds;
+use crate::store::Store;
+use leakwatch_analysis::units::Timestamp;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::RwLock;
+
+/// What a replay reached.
+#[derive(Debug)]
+pub struct Replayed {
+    /// Everything that was known at the end.
+    pub store: Arc<RwLock<Store>>,
+    /// Inputs played.
+    pub inputs: u64,
+    /// Set when the recording ends in the middle of an input or cannot be understood from there on.
+    pub cut_off: Option<RecordError>,
+}
+
+/// Plays a recording to its end, or to the end of the first round at or after `until`.
+pub fn replay(path: &Path, until: Option<Timestamp>) -> Result<Replayed, RecordError> {
+    let mut engine = Engine::new(Bounds::default(), None);
+    let mut replayed = Replayed {
+        store: engine.store(),
+        inputs: 0,
+        cut_off: None,
+    };
+    for input in Recording::open(path)? {
+        match input {
+            Ok(input) => {
+                let last = matches!(input, Input::Tick { at } if until.is_some_and(|until| at >= until));
+                engine.apply(input);
+                replayed.inputs += 1;
+                if last {
+                    break;
+                }
+            }
+            Err(error) => {
+                replayed.cut_off = Some(error);
+                break;
+            }
+        }
+    }
+    Ok(replayed)
+}

@@ -1,0 +1,78 @@
+//! Events as they are kept: what happened to whom.
+
+use leakwatch_analysis::event::ProcessExit;
+use leakwatch_analysis::history::WindowEnd;
+use leakwatch_analysis::sample::Limit;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::verdict::VerdictClass;
+use std::borrow::Cow;
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Rising number, for paging and for the stream.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Of which target, if it belongs to one.
+    pub target: Option<TargetId>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The OOM killer chose a process of the target.
+    OomKill {
+        /// Id of the post-mortem.
+        post_mortem: String,
+        /// Process id of the victim.
+        victim_pid: u32,
+        /// Command name of the victim.
+        victim_comm: String,
+    },
+    /// A process of the target ended.
+    ProcessExit(ProcessExit),
+    /// The main process of the target was replaced.
+    Restart {
+        /// Why the window before ended.
+        end: WindowEnd,
+    },
+    /// The limit changed.
+    LimitChange {
+        /// Before.
+        from: Limit,
+        /// Now.
+        to: Limit,
+    },
+    /// The verdict's class changed.
+    VerdictChange {
+        /// Before; none for the first verdict.
+        from: Option<VerdictClass>,
+        /// Now.
+        to: VerdictClass,
+    },
+    /// Something was dropped.
+    Loss {
+        /// Why.
+        reason: Cow<'static, str>,
+        /// How many.
+        count: u64,
+    },
+}
+
+impl EventKind {
+    /// Name on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::OomKill { .. } => "oom_kill",
+            Self::ProcessExit(_) => "process_exit",
+            Self::Restart { .. } => "restart",
+            Self::LimitChange { .. } => "limit_change",
+            Self::VerdictChange { .. } => "verdict_change",
+            Self::Loss { .. } => "loss",
+        }
+    }
+}

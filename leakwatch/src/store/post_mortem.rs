@@ -1,0 +1,43 @@
+//! What is kept of an OOM kill: the kernel's record, joined with the last that was known of the target.
+
+use leakwatch_analysis::event::OomKill;
+use leakwatch_analysis::profile::Snapshot;
+use leakwatch_analysis::sample::CgroupMemory;
+use leakwatch_analysis::sample::ProcessMemory;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::verdict::Verdict;
+use std::time::Duration;
+
+/// A process that shared the cgroup with the victim.
+#[derive(Clone, Debug)]
+pub struct OtherProcess {
+    /// Identity.
+    pub key: ProcessKey,
+    /// Command name.
+    pub comm: String,
+    /// Memory in the last sample before the kill.
+    pub memory: Reading<ProcessMemory>,
+}
+
+/// The post-mortem of one OOM kill. Complete in itself: it survives the target's own history.
+#[derive(Clone, Debug)]
+pub struct PostMortem {
+    /// Opaque id.
+    pub id: String,
+    /// The kernel's record.
+    pub kill: OomKill,
+    /// The target, when its cgroup was known.
+    pub target: Option<TargetId>,
+    /// Time between the last sample and the kill.
+    pub last_sample_age: Option<Duration>,
+    /// The cgroup's numbers in that sample.
+    pub last_memory: Reading<CgroupMemory>,
+    /// Who else was in the cgroup.
+    pub other_processes: Vec<OtherProcess>,
+    /// The newest profile of the victim of each type, at most one each.
+    pub profiles: Vec<Snapshot>,
+    /// The verdict on what was known when it died.
+    pub verdict: Option<Verdict>,
+}
