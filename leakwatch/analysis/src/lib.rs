@@ -11,6 +11,8 @@ pub mod event;
 pub mod stack;
 pub mod profile;
 pub mod pprof;
+pub mod diff;
+pub mod formats;
 pub mod history;
 pub mod metric;
 pub mod verdict;

@@ -75,6 +75,78 @@ impl StackValue {
     }
 }
 
+/// What is measured per stack, in pprof's own terms. A query chooses one by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SampleType {
+    /// Objects ever allocated.
+    AllocObjects,
+    /// Bytes ever allocated.
+    AllocSpace,
+    /// Objects live.
+    InuseObjects,
+    /// Bytes live.
+    InuseSpace,
+    /// Goroutines.
+    Goroutine,
+}
+
+impl SampleType {
+    /// The sample types of a profile type, in the order of Go's profiles.
+    pub const fn of(profile_type: ProfileType) -> &'static [Self] {
+        match profile_type {
+            ProfileType::Heap => &[
+                Self::AllocObjects,
+                Self::AllocSpace,
+                Self::InuseObjects,
+                Self::InuseSpace,
+            ],
+            ProfileType::Goroutine | ProfileType::GoroutineLeak => &[Self::Goroutine],
+        }
+    }
+
+    /// The one shown when none is asked for.
+    pub const fn default_of(profile_type: ProfileType) -> Self {
+        match profile_type {
+            ProfileType::Heap => Self::InuseSpace,
+            ProfileType::Goroutine | ProfileType::GoroutineLeak => Self::Goroutine,
+        }
+    }
+
+    /// By name, if the profile type has it.
+    pub fn from_name(profile_type: ProfileType, name: &str) -> Option<Self> {
+        Self::of(profile_type).iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Name in pprof and in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AllocObjects => "alloc_objects",
+            Self::AllocSpace => "alloc_space",
+            Self::InuseObjects => "inuse_objects",
+            Self::InuseSpace => "inuse_space",
+            Self::Goroutine => "goroutine",
+        }
+    }
+
+    /// Unit in pprof and in the API.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::AllocSpace | Self::InuseSpace => "bytes",
+            Self::AllocObjects | Self::InuseObjects | Self::Goroutine => "count",
+        }
+    }
+
+    /// This value of a stack.
+    pub const fn value(self, values: &StackValue) -> i64 {
+        match self {
+            Self::AllocObjects => values.alloc_objects,
+            Self::AllocSpace => values.alloc_space,
+            Self::InuseObjects | Self::Goroutine => values.inuse_objects,
+            Self::InuseSpace => values.inuse_space,
+        }
+    }
+}
+
 /// A profile taken at one instant, with values by interned stack and the original bytes.
 #[derive(Clone, Debug)]
 pub struct Snapshot {

@@ -46,7 +46,7 @@ impl StackTable {
     /// Distinct stacks.
     pub const MAX_STACKS: usize = 65_536;
     /// Frames of all stacks together, 4 bytes each.
-    pub const MAX_STACK_FRAMES: usize = 4 << 20;
+    pub const MAX_STACK_FRAMES: usize = 2 << 20;
     /// Distinct frames.
     pub const MAX_FRAMES: usize = 131_072;
     /// Bytes of distinct function and file names together.
@@ -72,8 +72,17 @@ impl StackTable {
 
     /// The frames of a stack, innermost first; empty for an id of another table.
     pub fn frames(&self, id: StackId) -> impl DoubleEndedIterator<Item = &Frame> + '_ {
-        let stack: &[u32] = self.stacks.get(id.0 as usize).map_or(&[], |stack| stack);
-        stack.iter().filter_map(|&frame| self.frames.get(frame as usize))
+        self.frame_indices(id).iter().filter_map(|&index| self.frame(index))
+    }
+
+    /// The frames of a stack as indices for [`Self::frame`], which are cheaper to compare.
+    pub(crate) fn frame_indices(&self, id: StackId) -> &[u32] {
+        self.stacks.get(id.0 as usize).map_or(&[], |stack| stack)
+    }
+
+    /// A frame by its index.
+    pub(crate) fn frame(&self, index: u32) -> Option<&Frame> {
+        self.frames.get(index as usize)
     }
 
     /// How many stacks are interned.

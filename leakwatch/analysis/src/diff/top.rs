@@ -1,0 +1,131 @@
+//! The table of functions: what each function holds itself (flat) and with everything it called (cumulative).
+
+use super::Diff;
+use super::Row;
+use crate::stack::Frame;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Half the width of the 95 % interval of a normal distribution, in standard deviations.
+const Z_95: f64 = 1.959_964;
+
+/// A difference and the 95 % interval that the runtime's sampling leaves it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Compare minus base.
+    pub delta: i64,
+    /// Lower and upper end of the interval; equal to `delta` in an exact profile, `None` where the profile does not tell.
+    pub interval: Option<(i64, i64)>,
+}
+
+/// One function in both profiles. Functions are told apart by name and file, as `go tool pprof` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionDelta {
+    /// The function, with the line that contributes most to its difference.
+    pub frame: Frame,
+    /// Difference of the stacks that end in the function.
+    pub flat: Estimate,
+    /// Difference of the stacks that contain the function.
+    pub cum: Estimate,
+}
+
+/// Values added up.
+#[derive(Clone, Copy)]
+struct Sum {
+    delta: i64,
+    variance: Option<f64>,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self {
+            delta: 0,
+            variance: Some(0.0),
+        }
+    }
+}
+
+impl Sum {
+    fn add(&mut self, row: &Row) {
+        self.delta = self.delta.saturating_add(row.delta());
+        self.variance = self.variance.zip(row.variance).map(|(sum, more)| sum + more);
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float to integer cast saturates, which is what is wanted"
+    )]
+    fn estimate(self) -> Estimate {
+        let interval = self.variance.map(|variance| {
+            let half = (Z_95 * variance.sqrt()).ceil() as i64;
+            (self.delta.saturating_sub(half), self.delta.saturating_add(half))
+        });
+        Estimate {
+            delta: self.delta,
+            interval,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Function {
+    flat: Sum,
+    cum: Sum,
+    /// Difference of the stacks through each line.
+    lines: BTreeMap<u32, i64>,
+}
+
+pub(super) fn build(diff: &Diff<'_>, limit: usize) -> Vec<FunctionDelta> {
+    let mut functions: HashMap<(Arc<str>, Arc<str>), Function> = HashMap::new();
+    let mut seen = HashSet::new();
+    for row in diff.rows() {
+        seen.clear();
+        for (depth, frame) in diff.stacks().frames(row.stack).enumerate() {
+            let name = (Arc::clone(&frame.function), Arc::clone(&frame.file));
+            let function = functions.entry(name.clone()).or_default();
+            if depth == 0 {
+                function.flat.add(row);
+            }
+            // A recursive function holds a stack once.
+            if seen.insert(name) {
+                function.cum.add(row);
+                let line = function.lines.entry(frame.line).or_default();
+                *line = line.saturating_add(row.delta());
+            }
+        }
+    }
+    let mut top: Vec<FunctionDelta> = functions
+        .into_iter()
+        .map(|((function, file), sums)| FunctionDelta {
+            frame: Frame {
+                function,
+                file,
+                line: heaviest(&sums.lines),
+            },
+            flat: sums.flat.estimate(),
+            cum: sums.cum.estimate(),
+        })
+        .collect();
+    top.sort_by(|a, b| rank(a).cmp(&rank(b)));
+    top.truncate(limit);
+    top
+}
+
+fn heaviest(lines: &BTreeMap<u32, i64>) -> u32 {
+    lines
+        .iter()
+        .max_by_key(|(line, delta)| (delta.unsigned_abs(), Reverse(**line)))
+        .map_or(0, |(line, _)| *line)
+}
+
+/// Largest first; names make the order the same in every run.
+fn rank(function: &FunctionDelta) -> impl Ord + '_ {
+    (
+        Reverse(function.flat.delta.unsigned_abs()),
+        Reverse(function.cum.delta.unsigned_abs()),
+        &function.frame,
+    )
+}
