@@ -1,1 +1,17 @@
-//! placeholder
+//! The wire between the eBPF programs and the daemon: ring-buffer records, settings and loss counters, defined once.
+//!
+//! | record | written by | through | read by |
+//! |---|---|---|---|
+//! | [`event::OomMarkVictim`] | `oom_mark_victim`, `oom_mark_victim_format` | ring buffer `OOM_EVENTS` | `probes::decode` |
+//! | [`event::ProcessExit`] | `process_exit` | ring buffer `EXIT_EVENTS` | `probes::decode` |
+//! | [`loss::LossReason`] | every program | per-CPU array `LOSSES` | `probes::loss` |
+//! | [`config::ProbeConfig`] | `probes::load`, before the programs are loaded | `.rodata` | every program |
+//!
+//! No logic beyond layout lives here and no unsafe code: zerocopy's derives refuse a record with padding at compile time.
+#![no_std]
+#![forbid(unsafe_code)]
+#![expect(non_ascii_idents, reason = "zerocopy's derives name their helpers with a letter nobody else uses")]
+
+pub mod event;
+pub mod loss;
+pub mod config;

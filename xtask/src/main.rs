@@ -1,2 +1,50 @@
-//! The eBPF programs of leakwatch.
-fn main() {}
+//! `cargo xtask`: the one front door for building, running, checking and testing leakwatch. One file per subcommand; what
+//! several of them need (programs of the toolchain, the cache, running a command) is in `tools`.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stderr, reason = "a command-line front door reports its progress there")]
+
+mod tools;
+mod build_ebpf;
+mod build;
+mod run;
+mod lint;
+mod tidy;
+mod test;
+
+use clap::Parser;
+use clap::Subcommand;
+
+/// Builds, runs, checks and tests leakwatch.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the eBPF object to target/bpf/ARCH/leakwatch-ebpf.o
+    BuildEbpf,
+    /// Build the daemon, eBPF object inside, to target/release/leakwatch
+    Build,
+    /// Build the daemon and run it on this host
+    Run(run::Arguments),
+    /// Formatting, clippy (host and bpf target) and documentation, warnings being errors
+    Lint,
+    /// Rules no compiler checks: module edges, file sizes, module documentation
+    Tidy,
+    /// All tests, the ones that need root and a real kernel included
+    Test(test::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::BuildEbpf => build_ebpf::main().map(drop),
+        Command::Build => build::main().map(drop),
+        Command::Run(arguments) => run::main(&arguments),
+        Command::Lint => lint::main(),
+        Command::Tidy => tidy::main(),
+        Command::Test(arguments) => test::main(&arguments),
+    }
+}

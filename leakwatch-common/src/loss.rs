@@ -1,0 +1,30 @@
+//! Every way a datum can be lost in the kernel. Indices of the per-CPU array `LOSSES`.
+
+/// Why a datum was lost in the kernel.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossReason {
+    /// `OOM_EVENTS` had no room: an OOM kill went unreported.
+    OomRingFull = 0,
+    /// `EXIT_EVENTS` had no room: a process exit went unreported.
+    ExitRingFull = 1,
+    /// A read of kernel memory faulted: a record has a fact less.
+    KernelReadFault = 2,
+    /// The victim's cgroup has more ancestors than a record holds.
+    MemcgTooDeep = 3,
+    /// The kernel stack at a kill was not captured.
+    StackFault = 4,
+}
+
+impl LossReason {
+    /// All reasons, in the order of their indices.
+    pub const ALL: [Self; 5] =
+        [Self::OomRingFull, Self::ExitRingFull, Self::KernelReadFault, Self::MemcgTooDeep, Self::StackFault];
+    /// Number of reasons: the size of the array.
+    pub const COUNT: u32 = 5;
+
+    /// Index in the array.
+    pub const fn index(self) -> u32 {
+        self as u32
+    }
+}

@@ -1,0 +1,96 @@
+//! Builds the eBPF object with the pinned stable compiler and leaves it, without DWARF, at `target/bpf/ARCH/leakwatch-ebpf.o`,
+//! from where the build script of `leakwatch` takes it.
+
+use crate::tools;
+use anyhow::Context as _;
+use object::build::elf::Builder;
+use object::build::elf::SectionData;
+use std::env::consts::ARCH;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+const TARGET: &str = "bpfel-unknown-none";
+
+/// Builds the object; unchanged bytes leave the file alone, so that nothing that embeds it is rebuilt.
+pub(crate) fn main() -> anyhow::Result<PathBuf> {
+    let object = tools::workspace().join("target/bpf").join(ARCH).join("leakwatch-ebpf.o");
+    tools::step("building the eBPF object", || {
+        tools::run(cargo("build")?.arg("--release"))?;
+        let linked = target_dir().join(TARGET).join("release/leakwatch-ebpf");
+        let bytes = fs::read(&linked).with_context(|| format!("read {}", linked.display()))?;
+        let stripped = without_dwarf(&bytes).with_context(|| format!("strip {}", linked.display()))?;
+        write_if_changed(&object, &stripped)
+    })?;
+    Ok(object)
+}
+
+/// `cargo SUBCOMMAND` for the eBPF crate on the bpf target.
+pub(crate) fn cargo(subcommand: &str) -> anyhow::Result<Command> {
+    let sysroot = tools::sysroot()?;
+    tools::ensure_rust_src(&sysroot)?;
+    let linker = tools::ensure_bpf_linker(&sysroot)?;
+    let mut command = tools::cargo();
+    command
+        .args([subcommand, "--package", "leakwatch-ebpf", "--target", TARGET, "-Z", "build-std=core"])
+        // Lets the stable compiler build core from source; set for this call only.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
+        .env("LD_LIBRARY_PATH", tools::library_path(&sysroot))
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(&sysroot))
+        // Its own: RUSTC_BOOTSTRAP would make build scripts of the host's directory run again at every switch.
+        .env("CARGO_TARGET_DIR", target_dir());
+    Ok(command)
+}
+
+fn target_dir() -> PathBuf {
+    tools::workspace().join("target/ebpf")
+}
+
+fn rustflags(sysroot: &Path) -> OsString {
+    // The line information in .BTF.ext names source files: no directory of the build machine may stay in there.
+    let remap = |from: PathBuf, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let cargo_home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+    let mut flags = vec![
+        format!("--cfg=bpf_target_arch=\"{ARCH}\""),
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+        remap(tools::workspace(), "/leakwatch"),
+        remap(sysroot.join("lib/rustlib/src/rust"), "/rust"),
+    ];
+    flags.extend(cargo_home.map(|home| remap(home.join("registry/src"), "/registry")));
+    flags.join("\x1f").into()
+}
+
+/// The ELF file without its DWARF sections: a sixth of the size; .BTF and .BTF.ext stay.
+fn without_dwarf(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut builder = Builder::read(elf)?;
+    for section in &mut builder.sections {
+        let name = section.name.as_slice();
+        section.delete = [b".debug_".as_slice(), b".rel.debug_"].iter().any(|prefix| name.starts_with(prefix));
+    }
+    // LLVM keeps the names of sections and of symbols in one table; the writer wants two.
+    let section_names = builder.sections.add();
+    section_names.name = b".shstrtab".as_slice().into();
+    section_names.sh_type = object::elf::SHT_STRTAB;
+    section_names.sh_addralign = 1;
+    section_names.data = SectionData::SectionString;
+    builder.delete_orphans();
+    builder.delete_unused_versions();
+    let mut stripped = Vec::new();
+    builder.write(&mut stripped)?;
+    Ok(stripped)
+}
+
+fn write_if_changed(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    let dir = path.parent().context("path has no directory")?;
+    fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
+    fs::write(path, bytes).with_context(|| format!("write {}", path.display()))
+}

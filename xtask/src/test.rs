@@ -1,0 +1,53 @@
+//! All tests, with the real eBPF object inside. A test that cannot run here prints `SKIP reason`; the number of those is pinned.
+
+use crate::build_ebpf;
+use crate::tools;
+use anyhow::Context as _;
+use anyhow::bail;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::process::Command;
+use std::process::Stdio;
+
+/// Where everything can run (root, a kernel with BTF), nothing is skipped.
+const EXPECTED_SKIPS: usize = 0;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Do not fail when tests were skipped
+    #[arg(long)]
+    allow_skips: bool,
+}
+
+pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
+    build_ebpf::main()?;
+    let mut tests = tools::cargo();
+    tests.args(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"]);
+    let skips = tools::step("testing the workspace", || run_and_collect_skips(&mut tests))?;
+    for skip in &skips {
+        tools::say(skip);
+    }
+    if skips.len() != EXPECTED_SKIPS && !arguments.allow_skips {
+        bail!("{} tests were skipped, expected {EXPECTED_SKIPS}", skips.len());
+    }
+    Ok(())
+}
+
+/// Runs the tests, passing their output on, and returns the lines that say `SKIP reason`.
+fn run_and_collect_skips(tests: &mut Command) -> anyhow::Result<Vec<String>> {
+    let mut child = tests.stdout(Stdio::piped()).spawn().context("start cargo test")?;
+    let stdout = child.stdout.take().context("stdout of cargo test")?;
+    let mut skips = Vec::new();
+    for line in BufReader::new(stdout).lines() {
+        let line = line.context("read the output of cargo test")?;
+        eprintln!("{line}");
+        if line.starts_with("SKIP ") {
+            skips.push(line);
+        }
+    }
+    let status = child.wait().context("wait for cargo test")?;
+    if !status.success() {
+        bail!("tests failed: {status}");
+    }
+    Ok(skips)
+}
