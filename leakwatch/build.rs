@@ -8,7 +8,9 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
-    let dir = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../target/bpf").join(arch);
+    let dir = Path::new(&env::var("CARGO_MANIFEST_DIR")?)
+        .join("../target/bpf")
+        .join(arch);
     // A watched path that does not exist would run this script at every build.
     fs::create_dir_all(&dir)?;
     println!("cargo::rerun-if-changed={}", dir.display());

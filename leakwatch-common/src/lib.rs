@@ -10,7 +10,10 @@
 //! No logic beyond layout lives here and no unsafe code: zerocopy's derives refuse a record with padding at compile time.
 #![no_std]
 #![forbid(unsafe_code)]
-#![expect(non_ascii_idents, reason = "zerocopy's derives name their helpers with a letter nobody else uses")]
+#![expect(
+    non_ascii_idents,
+    reason = "zerocopy's derives name their helpers with a letter nobody else uses"
+)]
 
 pub mod event;
 pub mod loss;

@@ -18,8 +18,13 @@ pub enum LossReason {
 
 impl LossReason {
     /// All reasons, in the order of their indices.
-    pub const ALL: [Self; 5] =
-        [Self::OomRingFull, Self::ExitRingFull, Self::KernelReadFault, Self::MemcgTooDeep, Self::StackFault];
+    pub const ALL: [Self; 5] = [
+        Self::OomRingFull,
+        Self::ExitRingFull,
+        Self::KernelReadFault,
+        Self::MemcgTooDeep,
+        Self::StackFault,
+    ];
     /// Number of reasons: the size of the array.
     pub const COUNT: u32 = 5;
 

@@ -14,7 +14,10 @@ pub(crate) fn of_task(task: Object) -> Option<Object> {
 /// `memcg->css.cgroup->kn->id`: the inode of the cgroup's directory.
 #[inline(always)]
 pub(crate) fn cgroup_id(memcg: Object) -> Option<u64> {
-    memcg.follow(offset!(css_cgroup))?.follow(offset!(cgroup_kn))?.read(offset!(kernfs_node_id))
+    memcg
+        .follow(offset!(css_cgroup))?
+        .follow(offset!(cgroup_kn))?
+        .read(offset!(kernfs_node_id))
 }
 
 /// Writes the levels from `memcg` towards the root; returns how many, and whether there are more.
@@ -24,12 +27,18 @@ pub(crate) fn walk(memcg: Object, levels: &mut [MemcgLevel; MEMCG_LEVELS]) -> (u
     let mut count = 0;
     for level in levels.iter_mut() {
         let Some(memcg) = next else { break };
-        let (Some(cgroup_id), Some(usage_pages), Some(limit_pages)) =
-            (cgroup_id(memcg), memcg.read(offset!(memcg_usage)), memcg.read(offset!(memcg_max)))
-        else {
+        let (Some(cgroup_id), Some(usage_pages), Some(limit_pages)) = (
+            cgroup_id(memcg),
+            memcg.read(offset!(memcg_usage)),
+            memcg.read(offset!(memcg_max)),
+        ) else {
             return (count, false);
         };
-        *level = MemcgLevel { cgroup_id, usage_pages, limit_pages };
+        *level = MemcgLevel {
+            cgroup_id,
+            usage_pages,
+            limit_pages,
+        };
         count += 1;
         next = memcg.follow(offset!(css_parent));
     }

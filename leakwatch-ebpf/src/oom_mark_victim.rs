@@ -68,7 +68,14 @@ fn emit<C: EbpfContext>(ctx: &C, fill: impl FnOnce(&mut OomMarkVictim)) {
     fill(record);
     let size = size_of_val(&record.kernel_frames);
     // SAFETY: writes at most `size` bytes into the reservation.
-    let written = unsafe { bpf_get_stack(ctx.as_ptr(), record.kernel_frames.as_mut_ptr().cast::<c_void>(), size as u32, 0) };
+    let written = unsafe {
+        bpf_get_stack(
+            ctx.as_ptr(),
+            record.kernel_frames.as_mut_ptr().cast::<c_void>(),
+            size as u32,
+            0,
+        )
+    };
     if written > 0 {
         record.kernel_frame_count = written as u32 / 8;
     } else {
@@ -127,9 +134,11 @@ fn fill_from_mm(record: &mut OomMarkVictim, victim: Object) {
     };
     // A counter that is split over CPUs may be below zero by what the others hold.
     let pages = |offset| mm.read::<i64>(offset).map(|pages| pages.max(0) as u64);
-    if let (Some(file), Some(anon), Some(shmem)) =
-        (pages(offset!(mm_rss_file)), pages(offset!(mm_rss_anon)), pages(offset!(mm_rss_shmem)))
-    {
+    if let (Some(file), Some(anon), Some(shmem)) = (
+        pages(offset!(mm_rss_file)),
+        pages(offset!(mm_rss_anon)),
+        pages(offset!(mm_rss_shmem)),
+    ) {
         record.rss_file = file;
         record.rss_anon = anon;
         record.rss_shmem = shmem;

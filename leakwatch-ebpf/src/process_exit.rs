@@ -33,7 +33,11 @@ pub fn process_exit(_ctx: RawTracePointContext) -> i32 {
         None => pid_tgid >> 32 == pid_tgid & 0xffff_ffff,
     };
     if last {
-        emit((pid_tgid >> 32) as u32, task.follow(offset!(task_group_leader)).unwrap_or(task), signal);
+        emit(
+            (pid_tgid >> 32) as u32,
+            task.follow(offset!(task_group_leader)).unwrap_or(task),
+            signal,
+        );
     }
     0
 }

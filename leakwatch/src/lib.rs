@@ -6,5 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod identity;
 pub mod engine;
 pub mod store;

@@ -16,7 +16,10 @@ const TARGET: &str = "bpfel-unknown-none";
 
 /// Builds the object; unchanged bytes leave the file alone, so that nothing that embeds it is rebuilt.
 pub(crate) fn main() -> anyhow::Result<PathBuf> {
-    let object = tools::workspace().join("target/bpf").join(ARCH).join("leakwatch-ebpf.o");
+    let object = tools::workspace()
+        .join("target/bpf")
+        .join(ARCH)
+        .join("leakwatch-ebpf.o");
     tools::step("building the eBPF object", || {
         tools::run(cargo("build")?.arg("--release"))?;
         let linked = target_dir().join(TARGET).join("release/leakwatch-ebpf");
@@ -34,7 +37,15 @@ pub(crate) fn cargo(subcommand: &str) -> anyhow::Result<Command> {
     let linker = tools::ensure_bpf_linker(&sysroot)?;
     let mut command = tools::cargo();
     command
-        .args([subcommand, "--package", "leakwatch-ebpf", "--target", TARGET, "-Z", "build-std=core"])
+        .args([
+            subcommand,
+            "--package",
+            "leakwatch-ebpf",
+            "--target",
+            TARGET,
+            "-Z",
+            "build-std=core",
+        ])
         // Lets the stable compiler build core from source; set for this call only.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
@@ -71,7 +82,9 @@ fn without_dwarf(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut builder = Builder::read(elf)?;
     for section in &mut builder.sections {
         let name = section.name.as_slice();
-        section.delete = [b".debug_".as_slice(), b".rel.debug_"].iter().any(|prefix| name.starts_with(prefix));
+        section.delete = [b".debug_".as_slice(), b".rel.debug_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
     }
     // LLVM keeps the names of sections and of symbols in one table; the writer wants two.
     let section_names = builder.sections.add();

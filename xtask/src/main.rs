@@ -1,7 +1,10 @@
 //! `cargo xtask`: the one front door for building, running, checking and testing leakwatch. One file per subcommand; what
 //! several of them need (programs of the toolchain, the cache, running a command) is in `tools`.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stderr, reason = "a command-line front door reports its progress there")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a command-line front door reports its progress there"
+)]
 
 mod tools;
 mod build_ebpf;

@@ -22,7 +22,14 @@ pub(crate) struct Arguments {
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     build_ebpf::main()?;
     let mut tests = tools::cargo();
-    tests.args(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"]);
+    tests.args([
+        "test",
+        "--workspace",
+        "--locked",
+        "--no-fail-fast",
+        "--",
+        "--show-output",
+    ]);
     let skips = tools::step("testing the workspace", || run_and_collect_skips(&mut tests))?;
     for skip in &skips {
         tools::say(skip);

@@ -50,7 +50,9 @@ pub(crate) fn cargo() -> Command {
 
 /// Runs a command to its end; its output is the user's to see.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command.status().with_context(|| format!("start {}", describe(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("start {}", describe(command)))?;
     if !status.success() {
         bail!("{} failed: {status}", describe(command));
     }
@@ -110,15 +112,26 @@ pub(crate) fn ensure_bpf_linker(sysroot: &Path) -> anyhow::Result<PathBuf> {
     if bpf_linker_version(&linker, sysroot).is_some_and(|version| version.ends_with(BPF_LINKER_VERSION)) {
         return Ok(linker);
     }
-    step(&format!("installing bpf-linker {BPF_LINKER_VERSION} into {}", root.display()), || {
-        run(cargo()
-            .args(["install", "bpf-linker", "--locked", "--force", "--version", BPF_LINKER_VERSION, "--root"])
-            .arg(&root)
-            // The work is done inside libLLVM: an unoptimised linker is built in half the time and links as fast.
-            .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
-            .env_remove("CARGO_TARGET_DIR"))
-    })?;
+    step(
+        &format!("installing bpf-linker {BPF_LINKER_VERSION} into {}", root.display()),
+        || {
+            run(cargo()
+                .args([
+                    "install",
+                    "bpf-linker",
+                    "--locked",
+                    "--force",
+                    "--version",
+                    BPF_LINKER_VERSION,
+                    "--root",
+                ])
+                .arg(&root)
+                // The work is done inside libLLVM: an unoptimised linker is built in half the time and links as fast.
+                .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
+                .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+                .env_remove("CARGO_TARGET_DIR"))
+        },
+    )?;
     Ok(linker)
 }
 
@@ -126,7 +139,12 @@ fn bpf_linker_version(linker: &Path, sysroot: &Path) -> Option<String> {
     if !linker.exists() {
         return None;
     }
-    output(Command::new(linker).arg("--version").env("LD_LIBRARY_PATH", library_path(sysroot))).ok()
+    output(
+        Command::new(linker)
+            .arg("--version")
+            .env("LD_LIBRARY_PATH", library_path(sysroot)),
+    )
+    .ok()
 }
 
 /// `LD_LIBRARY_PATH` with which bpf-linker finds the libLLVM of this rustc.

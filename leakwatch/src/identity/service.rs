@@ -1,0 +1,101 @@
+//! Which service a target is a replica of.
+//!
+//! In this order: the systemd unit the path names (instances of a template are replicas), the executable of the main
+//! process, the target's own name. Labels and image names are not in the cgroup, so replicas of a Kubernetes or Docker
+//! service are recognised by the program they run.
+//!
+//! The main process is the oldest one that is not merely a wrapper around the program: shells, init stand-ins and
+//! supervisors start first and stay, but their child is what a person calls the service.
+
+use super::container::Recognised;
+
+/// Programs that only start another: shells, the init stand-ins of container images, privilege droppers, supervisors.
+const WRAPPERS: [&str; 24] = [
+    "ash",
+    "bash",
+    "busybox",
+    "catatonit",
+    "conmon",
+    "dash",
+    "docker-init",
+    "dumb-init",
+    "env",
+    "gosu",
+    "ksh",
+    "nice",
+    "nohup",
+    "runsv",
+    "runsvdir",
+    "s6-supervise",
+    "s6-svscan",
+    "setpriv",
+    "sh",
+    "su",
+    "sudo",
+    "timeout",
+    "tini",
+    "zsh",
+];
+
+/// A process as far as the choice of the main process needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// `/proc/PID/stat` field 22.
+    pub start_ticks: u64,
+    /// Breaks ties of processes started in the same tick.
+    pub pid: u32,
+    /// Path of the executable.
+    pub exe: &'a str,
+}
+
+/// Name of the service of a target.
+pub fn name<'a>(recognised: &Recognised, processes: impl Iterator<Item = Candidate<'a>>) -> String {
+    if let Some(unit) = &recognised.unit {
+        return unit.clone();
+    }
+    processes
+        .map(|process| (base_name(process.exe), process))
+        .filter(|(name, _)| !name.is_empty())
+        .min_by_key(|(name, process)| (is_wrapper(name), process.start_ticks, process.pid))
+        .map_or_else(|| recognised.name.clone(), |(name, _)| name.to_owned())
+}
+
+fn base_name(exe: &str) -> &str {
+    exe.rsplit('/').next().unwrap_or(exe)
+}
+
+fn is_wrapper(name: &str) -> bool {
+    WRAPPERS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::container::recognise;
+
+    fn candidate(start_ticks: u64, pid: u32, exe: &str) -> Candidate<'_> {
+        Candidate { start_ticks, pid, exe }
+    }
+
+    #[test]
+    fn a_service_is_its_unit_else_its_main_program() {
+        let shop = candidate(20, 7, "/app/shop");
+        let helper = candidate(30, 9, "/usr/bin/helper");
+        let tini = candidate(10, 1, "/sbin/tini");
+        for (path, processes, service) in [
+            ("/system.slice/worker@1.service", vec![shop], "worker"),
+            ("/a/replica-1", vec![helper, shop], "shop"),
+            ("/a/replica-1", vec![tini, shop, helper], "shop"),
+            ("/a/replica-1", vec![tini], "tini"),
+            ("/a/replica-1", vec![], "replica-1"),
+            ("/a/replica-1", vec![candidate(20, 8, "/app/other"), shop], "shop"),
+        ] {
+            assert_eq!(name(&recognise(path), processes.into_iter()), service, "{path}");
+        }
+    }
+
+    #[test]
+    fn wrappers_are_listed_once_in_order() {
+        assert!(WRAPPERS.is_sorted_by(|a, b| a < b));
+    }
+}
