@@ -1,5 +1,12 @@
 //! What is remembered of one target: bounded, in memory, filled by the engine in the order things happened.
 
+mod points;
+mod snapshots;
+
+pub use crate::history::points::MemoryPoint;
+pub use crate::history::points::Points;
+pub use crate::history::snapshots::SnapshotSeries;
+
 use crate::event::OomKill;
 use crate::event::ProcessExit;
 use crate::profile::ProfileType;
@@ -17,82 +24,6 @@ use crate::target::Target;
 use crate::units::Bytes;
 use crate::units::Timestamp;
 use std::collections::BTreeMap;
-
-/// The numbers of one sample, or of several neighbouring samples merged when history gets long.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MemoryPoint {
-    /// Instant of the newest sample in it.
-    pub at: Timestamp,
-    /// Charge of the cgroup, newest.
-    pub charge: Bytes,
-    /// Charge minus reclaimable page cache, newest.
-    pub unreclaimable: Option<Bytes>,
-    /// Lowest `unreclaimable` of the merged samples: the envelope that survives garbage collections.
-    pub unreclaimable_min: Option<Bytes>,
-    /// Highest `unreclaimable` of the merged samples.
-    pub unreclaimable_max: Option<Bytes>,
-    /// Anonymous memory.
-    pub anon: Option<Bytes>,
-    /// Page cache that reclaim can drop (active and inactive file pages).
-    pub file: Option<Bytes>,
-    /// Shared memory and tmpfs.
-    pub shmem: Option<Bytes>,
-    /// Kernel memory charged to the cgroup.
-    pub kernel: Option<Bytes>,
-    /// Sum of the resident memory of all processes.
-    pub rss: Option<Bytes>,
-}
-
-impl MemoryPoint {
-    fn merge(older: &Self, newer: &Self) -> Self {
-        let pick = |a: Option<Bytes>, b: Option<Bytes>, f: fn(Bytes, Bytes) -> Bytes| match (a, b) {
-            (Some(a), Some(b)) => Some(f(a, b)),
-            (a, b) => a.or(b),
-        };
-        Self {
-            unreclaimable_min: pick(older.unreclaimable_min, newer.unreclaimable_min, Ord::min),
-            unreclaimable_max: pick(older.unreclaimable_max, newer.unreclaimable_max, Ord::max),
-            ..*newer
-        }
-    }
-}
-
-/// A bounded series: the newer half at full resolution, older points merged pairwise again and again.
-#[derive(Clone, Debug, Default)]
-pub struct Points(Vec<MemoryPoint>);
-
-impl Points {
-    /// 500 targets at this capacity take about 16 MiB.
-    pub const CAPACITY: usize = 384;
-
-    /// Appends a point; out-of-order points are ignored.
-    pub fn push(&mut self, point: MemoryPoint) {
-        if self.0.last().is_some_and(|last| last.at >= point.at) {
-            return;
-        }
-        if self.0.len() >= Self::CAPACITY {
-            let (old, new) = self.0.split_at(Self::CAPACITY / 2);
-            let merged = old.chunks(2).filter_map(|pair| match pair {
-                [older, newer] => Some(MemoryPoint::merge(older, newer)),
-                [single] => Some(*single),
-                _ => None,
-            });
-            self.0 = merged.chain(new.iter().copied()).collect();
-        }
-        self.0.push(point);
-    }
-
-    /// All points, oldest first.
-    pub fn as_slice(&self) -> &[MemoryPoint] {
-        &self.0
-    }
-
-    /// Points at or after `from`.
-    pub fn since(&self, from: Timestamp) -> &[MemoryPoint] {
-        let start = self.0.partition_point(|point| point.at < from);
-        self.0.get(start..).unwrap_or(&[])
-    }
-}
 
 /// A process of the target, while it lives and for a while after.
 #[derive(Clone, Debug)]
@@ -135,76 +66,6 @@ pub struct PastWindow {
     pub first: Option<Bytes>,
     /// Highest unreclaimable memory seen.
     pub peak: Option<Bytes>,
-}
-
-/// Profiles of one type, thinned so that the baseline, the newest and some in between stay.
-#[derive(Clone, Debug, Default)]
-pub struct SnapshotSeries(Vec<Snapshot>);
-
-impl SnapshotSeries {
-    /// Snapshots kept per target and type.
-    pub const CAPACITY: usize = 24;
-
-    /// Appends a snapshot. When full, the interior snapshot whose removal leaves the smallest gap relative to its age goes:
-    /// the first and the newest always stay, and resolution falls with age.
-    pub fn push(&mut self, snapshot: Snapshot) {
-        if self.0.last().is_some_and(|last| last.at >= snapshot.at) {
-            return;
-        }
-        self.0.push(snapshot);
-        if self.0.len() <= Self::CAPACITY {
-            return;
-        }
-        let Some(newest) = self.0.last().map(|last| last.at) else {
-            return;
-        };
-        let cost = |i: usize| -> f64 {
-            let (Some(before), Some(this), Some(after)) = (self.0.get(i - 1), self.0.get(i), self.0.get(i + 1)) else {
-                return f64::INFINITY;
-            };
-            after.at.since(before.at).as_secs_f64() / (newest.since(this.at).as_secs_f64() + 1.0)
-        };
-        if let Some(victim) = (1..self.0.len() - 1).min_by(|&a, &b| cost(a).total_cmp(&cost(b))) {
-            self.0.remove(victim);
-        }
-    }
-
-    /// All kept snapshots, oldest first.
-    pub fn as_slice(&self) -> &[Snapshot] {
-        &self.0
-    }
-
-    /// The newest.
-    pub fn newest(&self) -> Option<&Snapshot> {
-        self.0.last()
-    }
-
-    /// The snapshot nearest to an instant.
-    pub fn nearest(&self, at: Timestamp) -> Option<&Snapshot> {
-        self.0
-            .iter()
-            .min_by_key(|snapshot| snapshot.at.since(at).max(at.since(snapshot.at)))
-    }
-
-    /// Bytes of the original profiles.
-    pub fn profile_bytes(&self) -> usize {
-        self.0.iter().map(|snapshot| snapshot.pprof.len()).sum()
-    }
-
-    /// Drops every second interior snapshot; the first and the newest stay.
-    pub fn thin(&mut self) {
-        let newest = self.0.len().saturating_sub(1);
-        let mut index = 0;
-        self.0.retain(|_| {
-            let keep = index == 0 || index == newest || index % 2 == 0;
-            index += 1;
-            keep
-        });
-    }
-
-    fn forget_process(&mut self, keep: ProcessKey) {
-        self.0.retain(|snapshot| snapshot.process == keep);
-    }
 }
 
 /// Everything remembered of one target.
@@ -494,3 +355,6 @@ impl TargetHistory {
         self.window_start = at;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Profiles of one type over time, bounded.
+
+use crate::profile::Snapshot;
+use crate::target::ProcessKey;
+use crate::units::Timestamp;
+
+/// Profiles of one type, thinned so that the baseline, the newest and some in between stay.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotSeries(Vec<Snapshot>);
+
+impl SnapshotSeries {
+    /// Snapshots kept per target and type.
+    pub const CAPACITY: usize = 24;
+
+    /// Appends a snapshot. When full, the interior snapshot whose removal leaves the smallest gap relative to its age goes:
+    /// the first and the newest always stay, and resolution falls with age.
+    pub fn push(&mut self, snapshot: Snapshot) {
+        if self.0.last().is_some_and(|last| last.at >= snapshot.at) {
+            return;
+        }
+        self.0.push(snapshot);
+        if self.0.len() <= Self::CAPACITY {
+            return;
+        }
+        let Some(newest) = self.0.last().map(|last| last.at) else {
+            return;
+        };
+        let cost = |i: usize| -> f64 {
+            let (Some(before), Some(this), Some(after)) = (self.0.get(i - 1), self.0.get(i), self.0.get(i + 1)) else {
+                return f64::INFINITY;
+            };
+            after.at.since(before.at).as_secs_f64() / (newest.since(this.at).as_secs_f64() + 1.0)
+        };
+        if let Some(victim) = (1..self.0.len() - 1).min_by(|&a, &b| cost(a).total_cmp(&cost(b))) {
+            self.0.remove(victim);
+        }
+    }
+
+    /// All kept snapshots, oldest first.
+    pub fn as_slice(&self) -> &[Snapshot] {
+        &self.0
+    }
+
+    /// The newest.
+    pub fn newest(&self) -> Option<&Snapshot> {
+        self.0.last()
+    }
+
+    /// The snapshot nearest to an instant.
+    pub fn nearest(&self, at: Timestamp) -> Option<&Snapshot> {
+        self.0
+            .iter()
+            .min_by_key(|snapshot| snapshot.at.since(at).max(at.since(snapshot.at)))
+    }
+
+    /// Bytes of the original profiles.
+    pub fn profile_bytes(&self) -> usize {
+        self.0.iter().map(|snapshot| snapshot.pprof.len()).sum()
+    }
+
+    /// Drops every second interior snapshot; the first and the newest stay.
+    pub fn thin(&mut self) {
+        let newest = self.0.len().saturating_sub(1);
+        let mut index = 0;
+        self.0.retain(|_| {
+            let keep = index == 0 || index == newest || index % 2 == 0;
+            index += 1;
+            keep
+        });
+    }
+
+    pub(super) fn forget_process(&mut self, keep: ProcessKey) {
+        self.0.retain(|snapshot| snapshot.process == keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ProfileSource;
+    use crate::profile::ProfileType;
+    use crate::profile::StackValue;
+    use crate::target::TargetId;
+
+    fn snapshot(second: u64) -> Snapshot {
+        Snapshot {
+            target: TargetId::from_text("t"),
+            process: ProcessKey { pid: 1, start_ticks: 1 },
+            profile_type: ProfileType::Heap,
+            at: Timestamp::from_unix_seconds(second),
+            source: ProfileSource::Endpoint,
+            values: Vec::new(),
+            total: StackValue::default(),
+            complete: true,
+            pprof: vec![0; 10].into(),
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_newest_stay_and_resolution_falls_with_age() {
+        let mut series = SnapshotSeries::default();
+        for second in (1..=10_000).step_by(10) {
+            series.push(snapshot(second));
+        }
+        let at: Vec<u64> = series
+            .as_slice()
+            .iter()
+            .map(|snapshot| snapshot.at.unix_nanos() / 1_000_000_000)
+            .collect();
+        assert_eq!(at.len(), SnapshotSeries::CAPACITY);
+        assert_eq!((at.first(), at.last()), (Some(&1), Some(&9991)));
+        let gap = |from: usize| at[from + 1] - at[from];
+        assert!(gap(at.len() - 2) <= 20, "the newest gap is {} s", gap(at.len() - 2));
+        assert!(gap(0) > 100 && gap(0) < 8000, "the oldest gap is {} s", gap(0));
+        series.thin();
+        series.thin();
+        assert_eq!(
+            series.as_slice().first().map(|s| s.at),
+            Some(Timestamp::from_unix_seconds(1))
+        );
+        assert_eq!(series.newest().map(|s| s.at), Some(Timestamp::from_unix_seconds(9991)));
+    }
+}
