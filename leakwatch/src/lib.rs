@@ -5,6 +5,8 @@
 //! `store` → `leakwatch-analysis` → `dto` → `api` and `cli`.
 #![forbid(unsafe_code)]
 
+pub mod quantity;
+pub mod config;
 pub mod clock;
 pub mod identity;
 pub mod engine;

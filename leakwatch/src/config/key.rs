@@ -1,0 +1,370 @@
+//! The keys of the configuration: name, meaning, how a value is taken in and how it is printed. One row per key; the file,
+//! the environment and the flags all go through here, so that they cannot differ.
+
+use crate::config::Config;
+use crate::quantity::format_duration;
+use crate::quantity::format_size;
+use crate::quantity::parse_duration;
+use crate::quantity::parse_size;
+use leakwatch_analysis::units::Bytes;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A value as its source gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// From the environment or a flag: the key decides what it is.
+    Untyped(String),
+    /// A TOML string.
+    Text(String),
+    /// A TOML integer, with underscores removed.
+    Integer(i128),
+    /// A TOML float.
+    Float(f64),
+    /// A TOML boolean.
+    Bool(bool),
+    /// A TOML array of strings.
+    List(Vec<String>),
+    /// A TOML value that no key takes, by its article and type.
+    Other(&'static str),
+}
+
+impl Value {
+    /// Article and type, for error messages.
+    pub(crate) const fn describe(&self) -> &'static str {
+        match self {
+            Self::Untyped(_) | Self::Text(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Bool(_) => "a boolean",
+            Self::List(_) => "an array",
+            Self::Other(name) => name,
+        }
+    }
+
+    fn text(&self) -> Result<&str, Refusal> {
+        match self {
+            Self::Untyped(text) | Self::Text(text) => Ok(text.trim()),
+            _ => Err(Refusal::Type),
+        }
+    }
+
+    fn path(&self) -> Result<PathBuf, Refusal> {
+        match self.text()? {
+            "" => Err(Refusal::Value("the path is empty".to_owned())),
+            text => Ok(PathBuf::from(text)),
+        }
+    }
+
+    /// A path, or nothing for `off`.
+    fn path_or_off(&self) -> Result<Option<PathBuf>, Refusal> {
+        if self.text()? == "off" {
+            Ok(None)
+        } else {
+            self.path().map(Some)
+        }
+    }
+
+    fn boolean(&self) -> Result<bool, Refusal> {
+        match self {
+            Self::Bool(value) => Ok(*value),
+            Self::Untyped(text) => match text.trim() {
+                "true" | "1" | "yes" => Ok(true),
+                "false" | "0" | "no" => Ok(false),
+                other => Err(Refusal::Value(format!("{other:?} is neither true nor false"))),
+            },
+            _ => Err(Refusal::Type),
+        }
+    }
+
+    fn duration(&self) -> Result<Duration, Refusal> {
+        match self {
+            Self::Integer(_) | Self::Float(_) => Err(Refusal::Value("a bare number has no unit".to_owned())),
+            _ => parse_duration(self.text()?).map_err(|error| Refusal::Value(error.to_string())),
+        }
+    }
+
+    fn size(&self) -> Result<Bytes, Refusal> {
+        match self {
+            Self::Integer(_) | Self::Float(_) => Err(Refusal::Value("a bare number has no unit".to_owned())),
+            _ => parse_size(self.text()?).map_err(|error| Refusal::Value(error.to_string())),
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a percentage that needs more than 53 bits is out of range anyway"
+    )]
+    fn number(&self) -> Result<f64, Refusal> {
+        match self {
+            Self::Integer(value) => Ok(*value as f64),
+            Self::Float(value) => Ok(*value),
+            Self::Untyped(text) => text
+                .trim()
+                .parse()
+                .map_err(|error| Refusal::Value(format!("{text:?} is not a number: {error}"))),
+            _ => Err(Refusal::Type),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<String>, Refusal> {
+        match self {
+            Self::List(items) => Ok(items.clone()),
+            Self::Untyped(text) => Ok(text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect()),
+            _ => Err(Refusal::Type),
+        }
+    }
+}
+
+/// Why a key does not take a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Its type is wrong.
+    Type,
+    /// It cannot be meant, because of this.
+    Value(String),
+}
+
+/// One key.
+pub(crate) struct Key {
+    /// With its tables: `api.listen`.
+    pub(crate) name: &'static str,
+    /// What is expected, with an example.
+    pub(crate) expected: &'static str,
+    /// Takes in a value.
+    pub(crate) set: fn(&mut Config, &Value) -> Result<(), Refusal>,
+    /// The value in force as TOML; `None` when unset.
+    pub(crate) show: fn(&Config) -> Option<String>,
+}
+
+/// All keys except the tables of `[[go.endpoint]]`, in the order `config print` shows them.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "interval",
+        expected: "a duration with a unit between 100ms and 1h, like \"5s\"",
+        set: |config, value| {
+            let interval = value.duration()?;
+            if !(Duration::from_millis(100)..=Duration::from_hours(1)).contains(&interval) {
+                return Err(Refusal::Value(format!("{} is out of range", format_duration(interval))));
+            }
+            config.interval = interval;
+            Ok(())
+        },
+        show: |config| Some(quoted(&format_duration(config.interval))),
+    },
+    Key {
+        name: "only",
+        expected: "a cgroup path below the hierarchy's root, like \"/kubepods\"",
+        set: |config, value| {
+            let path = value.text()?;
+            if path.is_empty() || path.split('/').any(|part| part == "..") {
+                return Err(Refusal::Value(format!("{path:?} is not a cgroup path")));
+            }
+            config.only = Some(format!("/{}", path.trim_matches('/')));
+            Ok(())
+        },
+        show: |config| config.only.as_deref().map(quoted),
+    },
+    Key {
+        name: "state_dir",
+        expected: "a directory, like \"/var/lib/leakwatch\"",
+        set: |config, value| {
+            config.state_dir = value.path()?;
+            Ok(())
+        },
+        show: |config| Some(quoted(&config.state_dir.to_string_lossy())),
+    },
+    Key {
+        name: "cgroup_root",
+        expected: "the mount point of a cgroup hierarchy, like \"/sys/fs/cgroup\"",
+        set: |config, value| {
+            config.cgroup_root = Some(value.path()?);
+            Ok(())
+        },
+        show: |config| config.cgroup_root.as_ref().map(|path| quoted(&path.to_string_lossy())),
+    },
+    Key {
+        name: "bpf",
+        expected: "true or false",
+        set: |config, value| {
+            config.bpf = value.boolean()?;
+            Ok(())
+        },
+        show: |config| Some(config.bpf.to_string()),
+    },
+    Key {
+        name: "record",
+        expected: "a file that inputs are written to, like \"/var/lib/leakwatch/inputs.lwr\"",
+        set: |config, value| {
+            config.record = Some(value.path()?);
+            Ok(())
+        },
+        show: |config| config.record.as_ref().map(|path| quoted(&path.to_string_lossy())),
+    },
+    Key {
+        name: "api.listen",
+        expected: "an IP address with a port, like \"127.0.0.1:7411\", or \"off\"",
+        set: |config, value| {
+            config.api.listen = match value.text()? {
+                "off" => None,
+                text => Some(parse_address(text)?),
+            };
+            Ok(())
+        },
+        show: |config| {
+            Some(quoted(
+                &config
+                    .api
+                    .listen
+                    .map_or_else(|| "off".to_owned(), |listen| listen.to_string()),
+            ))
+        },
+    },
+    Key {
+        name: "api.socket",
+        expected: "the path of a unix socket, like \"/run/leakwatch/api.sock\", or \"off\"",
+        set: |config, value| {
+            config.api.socket = value.path_or_off()?;
+            Ok(())
+        },
+        show: |config| {
+            Some(quoted(
+                &config
+                    .api
+                    .socket
+                    .as_ref()
+                    .map_or_else(|| "off".into(), |path| path.to_string_lossy()),
+            ))
+        },
+    },
+    Key {
+        name: "api.token_file",
+        expected: "a file with a token, like \"/etc/leakwatch/token\"",
+        set: |config, value| {
+            config.api.token_file = Some(value.path()?);
+            Ok(())
+        },
+        show: |config| {
+            config
+                .api
+                .token_file
+                .as_ref()
+                .map(|path| quoted(&path.to_string_lossy()))
+        },
+    },
+    Key {
+        name: "api.hosts",
+        expected: "names besides IP addresses and localhost that clients may use, like [\"node7.example.org\"]",
+        set: |config, value| {
+            config.api.hosts = value.list()?;
+            Ok(())
+        },
+        show: |config| {
+            let names: Vec<String> = config.api.hosts.iter().map(|name| quoted(name)).collect();
+            Some(format!("[{}]", names.join(", ")))
+        },
+    },
+    Key {
+        name: "go.outside",
+        expected: "true or false",
+        set: |config, value| {
+            config.go.outside = value.boolean()?;
+            Ok(())
+        },
+        show: |config| Some(config.go.outside.to_string()),
+    },
+    Key {
+        name: "go.discover_endpoints",
+        expected: "true or false",
+        set: |config, value| {
+            config.go.discover_endpoints = value.boolean()?;
+            Ok(())
+        },
+        show: |config| Some(config.go.discover_endpoints.to_string()),
+    },
+    Key {
+        name: "native.cpu_budget_percent",
+        expected: "a number above 0, at most 100, like 2.0",
+        set: |config, value| {
+            let percent = value.number()?;
+            if !(percent > 0.0 && percent <= 100.0) {
+                return Err(Refusal::Value(format!("{percent} is out of range")));
+            }
+            config.native.cpu_budget_percent = percent;
+            Ok(())
+        },
+        show: |config| Some(format!("{:?}", config.native.cpu_budget_percent)),
+    },
+    Key {
+        name: "store.max_bytes",
+        expected: "a size with a unit of at least 1MiB, like \"1GiB\"",
+        set: |config, value| {
+            let size = value.size()?;
+            if size < Bytes::from_mib(1) {
+                return Err(Refusal::Value(format!("{size} is too small to keep anything")));
+            }
+            config.store.max_bytes = size;
+            Ok(())
+        },
+        show: |config| Some(quoted(&format_size(config.store.max_bytes))),
+    },
+    Key {
+        name: "store.max_age",
+        expected: "a duration with a unit of at least 1m, like \"14d\"",
+        set: |config, value| {
+            let age = value.duration()?;
+            if age < Duration::from_mins(1) {
+                return Err(Refusal::Value(format!(
+                    "{} is too short to see any growth",
+                    format_duration(age)
+                )));
+            }
+            config.store.max_age = age;
+            Ok(())
+        },
+        show: |config| Some(quoted(&format_duration(config.store.max_age))),
+    },
+];
+
+/// The key of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The candidate that is nearest to what was written: as a whole, or in its last part (`listen` for `api.listen`).
+pub(crate) fn nearest<'a>(written: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
+    candidates
+        .map(|candidate| {
+            let whole = strsim::normalized_damerau_levenshtein(written, candidate);
+            let part = strsim::normalized_damerau_levenshtein(&last(written), &last(candidate));
+            (whole.max(part * 0.99), candidate)
+        })
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+/// Below this, a suggestion is noise: fewer than a third of the letters are in place.
+const MIN_SIMILARITY: f64 = 0.34;
+
+/// `localhost` is accepted because everyone writes it; other names are not resolved.
+fn parse_address(text: &str) -> Result<SocketAddr, Refusal> {
+    let numeric = text
+        .strip_prefix("localhost:")
+        .map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    numeric
+        .parse()
+        .map_err(|error| Refusal::Value(format!("{text:?} is not an address: {error}")))
+}
+
+/// As a TOML basic string.
+pub(crate) fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
