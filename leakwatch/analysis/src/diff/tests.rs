@@ -1,4 +1,5 @@
 //! Properties of every diff, on generated profiles.
+#![expect(clippy::cast_precision_loss, reason = "statistics of small numbers")]
 
 use super::*;
 use crate::stack::Frame;

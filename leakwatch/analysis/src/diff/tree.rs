@@ -148,10 +148,11 @@ fn choose(drafts: &[Draft], max_nodes: usize) -> Vec<bool> {
 fn others(drafts: &[Draft], kept: &[bool]) -> usize {
     let mut loses = vec![false; drafts.len()];
     for (draft, is_kept) in drafts.iter().zip(kept) {
-        if !is_kept && kept.get(draft.parent) == Some(&true) {
-            if let Some(loses) = loses.get_mut(draft.parent) {
-                *loses = true;
-            }
+        if !is_kept
+            && kept.get(draft.parent) == Some(&true)
+            && let Some(loses) = loses.get_mut(draft.parent)
+        {
+            *loses = true;
         }
     }
     loses.into_iter().filter(|loses| *loses).count()

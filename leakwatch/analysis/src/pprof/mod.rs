@@ -153,3 +153,6 @@ pub fn text(profile: &proto::Profile, index: i64) -> &str {
         .and_then(|index| profile.string_table.get(index))
         .map_or("", String::as_str)
 }
+
+#[cfg(test)]
+mod tests;
