@@ -1,0 +1,3 @@
+module example.com/bank/transfers
+
+go 1.19
