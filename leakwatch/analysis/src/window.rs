@@ -1,0 +1,97 @@
+//! The series that analysis looks at, cut out of a target's history: nothing here crosses the end of a window or mixes two
+//! processes. Source: `history::TargetHistory`; must not judge.
+
+use crate::history::TargetHistory;
+use crate::profile::ProfileType;
+use crate::profile::Snapshot;
+use crate::target::ProcessKey;
+use crate::target::Runtime;
+use crate::units::Bytes;
+use crate::units::Timestamp;
+
+/// Memory of the current window as (seconds since the window's start, bytes): the lower envelope of what cannot be
+/// reclaimed; the charge where `memory.stat` was never readable.
+pub fn memory(history: &TargetHistory) -> Vec<(f64, f64)> {
+    let window = history.window();
+    let has_stat = window.iter().any(|point| point.unreclaimable.is_some());
+    series(history, |point| {
+        if has_stat {
+            point.unreclaimable_min.or(point.unreclaimable)
+        } else {
+            Some(point.charge)
+        }
+    })
+}
+
+/// Any number of the current window's points as (seconds since the window's start, bytes).
+pub fn series(
+    history: &TargetHistory,
+    value: impl Fn(&crate::history::MemoryPoint) -> Option<Bytes>,
+) -> Vec<(f64, f64)> {
+    history
+        .window()
+        .iter()
+        .filter_map(|point| {
+            let value = value(point)?;
+            Some((point.at.seconds_from(history.window_start), value.as_f64()))
+        })
+        .collect()
+}
+
+/// Snapshots of the process that is looked at, oldest first, each of them showing something new: a Go heap profile only changes
+/// when a garbage collection ends, so equal totals are the same observation.
+pub fn distinct_snapshots(history: &TargetHistory, profile_type: ProfileType) -> Vec<&Snapshot> {
+    let mut distinct: Vec<&Snapshot> = Vec::new();
+    for snapshot in snapshots(history, profile_type) {
+        let repeated = profile_type == ProfileType::Heap
+            && distinct
+                .last()
+                .is_some_and(|last| last.total == snapshot.total && last.values.len() == snapshot.values.len());
+        if !repeated {
+            distinct.push(snapshot);
+        }
+    }
+    distinct
+}
+
+/// All kept snapshots of the process that is looked at. Those of a process that is gone count only while nothing else lives.
+pub fn snapshots(history: &TargetHistory, profile_type: ProfileType) -> impl Iterator<Item = &Snapshot> {
+    let something_lives = history.living().next().is_some();
+    history
+        .snapshots
+        .get(&profile_type)
+        .map_or(&[][..], |series| series.as_slice())
+        .iter()
+        .filter(move |snapshot| !(something_lives && is_gone(history, snapshot.process)))
+}
+
+fn is_gone(history: &TargetHistory, process: ProcessKey) -> bool {
+    history
+        .processes
+        .get(&process)
+        .is_some_and(|record| record.gone_at.is_some())
+}
+
+/// When the process that holds most memory started; the start of the window when no process is known.
+pub fn process_start(history: &TargetHistory) -> Timestamp {
+    history
+        .main_process()
+        .map_or(history.window_start, |record| record.process.started_at)
+}
+
+/// Whether the process that holds most memory is a Go program; none while that is unknown.
+pub fn is_go(history: &TargetHistory) -> Option<bool> {
+    let has_profile = ProfileType::ALL
+        .into_iter()
+        .any(|profile_type| snapshots(history, profile_type).next().is_some());
+    if has_profile {
+        return Some(true);
+    }
+    let record = history.main_process()?;
+    record
+        .process
+        .runtime
+        .as_ref()
+        .ok()
+        .map(|runtime| matches!(runtime, Runtime::Go { .. }))
+}
