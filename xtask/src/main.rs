@@ -10,6 +10,8 @@ mod tools;
 mod build_ebpf;
 mod build;
 mod run;
+mod go;
+mod engines;
 mod lint;
 mod tidy;
 mod test;
