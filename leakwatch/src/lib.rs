@@ -11,3 +11,5 @@ pub mod clock;
 pub mod identity;
 pub mod engine;
 pub mod store;
+pub mod dto;
+pub mod api;
