@@ -9,6 +9,7 @@ pub mod quantity;
 pub mod config;
 pub mod clock;
 pub mod identity;
+pub mod collect;
 pub mod engine;
 pub mod store;
 pub mod dto;

@@ -1,0 +1,212 @@
+//! One watched cgroup between rounds: what was read last and what has to be read again.
+//!
+//! A quiet cgroup costs three reads per round: charge, limit and list of processes. `memory.stat`, the events and the
+//! processes are read again when the charge moved or the list changed, and at least every 30 s. The instants of those
+//! are spread over the targets, so that no round has to refresh all of them. What this can miss for at most 30 s:
+//! memory that changes its kind while the charge stays the same to the byte.
+
+use super::cgroup::CgroupFiles;
+use super::cgroup::Stat;
+use super::file::Reader;
+use super::process::Budget;
+use super::process::ProcessReader;
+use super::process::Processes;
+use super::process::Refresh;
+use crate::engine::input::Input;
+use crate::identity::cgroup::Directory;
+use crate::identity::cgroup::Version;
+use crate::identity::container::Recognised;
+use crate::identity::container::recognise;
+use crate::identity::service;
+use leakwatch_analysis::sample::CgroupMemory;
+use leakwatch_analysis::sample::Limit;
+use leakwatch_analysis::sample::MemoryEvents;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::sample::Sample;
+use leakwatch_analysis::target::Target;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::units::Timestamp;
+use std::time::Duration;
+
+/// Everything is read again at the latest after this, plus up to [`REFRESH_SPREAD`] and one interval.
+const REFRESH: Duration = Duration::from_secs(15);
+/// Spread of the refreshes over the targets.
+const REFRESH_SPREAD: Duration = Duration::from_secs(10);
+
+/// A cgroup that may be, or is, a target.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) files: CgroupFiles,
+    /// Number of the round that last found the directory.
+    pub(super) round: u64,
+    path: String,
+    recognised: Recognised,
+    /// Set once the cgroup has had a process: it stays a target until its directory is gone.
+    announced: Option<Target>,
+    pids: Vec<u32>,
+    processes: Processes,
+    refresh_at: Timestamp,
+    last: Option<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    charge: Bytes,
+    stat: Reading<Stat>,
+    events: Reading<MemoryEvents>,
+}
+
+/// What the targets of a round share.
+#[derive(Debug)]
+pub(super) struct Round<'a> {
+    pub(super) now: Timestamp,
+    pub(super) reader: &'a mut Reader,
+    pub(super) processes: &'a mut ProcessReader,
+    pub(super) budget: Budget,
+    pub(super) machine: Option<Bytes>,
+}
+
+impl Watched {
+    pub(super) fn new(version: Version, directory: &Directory) -> Self {
+        Self {
+            files: CgroupFiles::new(version, &directory.path),
+            round: 0,
+            path: directory.key.path.clone(),
+            recognised: recognise(&directory.key.path),
+            announced: None,
+            pids: Vec::new(),
+            processes: Processes::default(),
+            refresh_at: Timestamp::from_unix_nanos(0),
+            last: None,
+        }
+    }
+
+    /// A cgroup can be renamed (v1) and an inode reused: then it is another target.
+    pub(super) fn is(&self, directory: &Directory) -> bool {
+        self.path == directory.key.path
+    }
+
+    /// Id, if it was announced.
+    pub(super) fn id(&self) -> Option<TargetId> {
+        self.announced.as_ref().map(Target::id)
+    }
+
+    /// Samples the cgroup; nothing if it never had a process. `limit` is the tightest on the way to the root.
+    pub(super) fn sample(
+        &mut self,
+        directory: &Directory,
+        limit: &Reading<Limit>,
+        round: &mut Round<'_>,
+        inputs: &mut Vec<Input>,
+    ) {
+        let mut pids = Vec::new();
+        let listed = self.files.pids(round.reader, &mut pids);
+        if self.announced.is_none() && pids.is_empty() {
+            return;
+        }
+        let charge = self.files.charge(round.reader);
+        let listing_moved = listed.is_ok() && pids != self.pids;
+        let due = round.now >= self.refresh_at;
+        let moved = match (&charge, &self.last) {
+            (Ok(charge), Some(last)) => *charge != last.charge,
+            _ => true,
+        };
+        if due {
+            self.refresh_at = next_refresh(round.now, directory.key.inode);
+        }
+        let refresh = match (due, moved || listing_moved) {
+            (true, _) => Refresh::Everything,
+            (false, true) => Refresh::Memory,
+            (false, false) => Refresh::Nothing,
+        };
+        if listed.is_ok() {
+            self.pids = pids;
+        }
+        self.processes
+            .update(&self.pids, refresh, &mut round.budget, round.processes, round.reader);
+        if self.announced.is_none() && self.processes.is_empty() {
+            return;
+        }
+        self.announce(directory, round.now, inputs);
+        let cgroup = charge.and_then(|charge| self.memory(charge, limit, refresh, round));
+        inputs.push(Input::Sample(Sample {
+            target: (&directory.key).into(),
+            at: round.now,
+            cgroup,
+            new_processes: self.processes.announcements(),
+            processes: self.processes.samples(),
+        }));
+    }
+
+    fn announce(&mut self, directory: &Directory, now: Timestamp, inputs: &mut Vec<Input>) {
+        let service = match &self.announced {
+            // Nothing to learn from an empty cgroup: it keeps its service.
+            Some(target) if self.processes.is_empty() => target.service.clone(),
+            _ => service::name(&self.recognised, self.processes.candidates()),
+        };
+        if self.announced.as_ref().is_some_and(|target| target.service == service) {
+            return;
+        }
+        let target = Target {
+            cgroup: directory.key.clone(),
+            kind: self.recognised.kind,
+            name: self.recognised.name.clone(),
+            service,
+            container: self.recognised.container.clone(),
+            started_at: self
+                .announced
+                .as_ref()
+                .map_or(directory.started_at, |target| target.started_at),
+        };
+        self.announced = Some(target.clone());
+        inputs.push(Input::TargetSeen { at: now, target });
+    }
+
+    fn memory(
+        &mut self,
+        charge: Bytes,
+        limit: &Reading<Limit>,
+        refresh: Refresh,
+        round: &mut Round<'_>,
+    ) -> Reading<CgroupMemory> {
+        let last = match self.last.take() {
+            Some(last) if refresh == Refresh::Nothing => last,
+            _ => Last {
+                charge,
+                stat: self.files.stat(round.reader, round.machine),
+                events: self.files.events(round.reader),
+            },
+        };
+        let hierarchical = last.stat.as_ref().map_or(Limit::Max, |stat| stat.hierarchical_limit);
+        let memory = CgroupMemory {
+            charge,
+            limit: tighter(limit.clone()?, hierarchical),
+            swap: last
+                .stat
+                .as_ref()
+                .map_err(Clone::clone)
+                .and_then(|stat| stat.swap.clone()),
+            stat: last.stat.as_ref().map(|stat| stat.stat).map_err(Clone::clone),
+            events: last.events.clone(),
+        };
+        self.last = Some(last);
+        Ok(memory)
+    }
+}
+
+/// The tighter of two limits.
+pub(super) fn tighter(one: Limit, other: Limit) -> Limit {
+    match (one, other) {
+        (Limit::Bytes(one), Limit::Bytes(other)) => Limit::Bytes(one.min(other)),
+        (Limit::Max, limit) | (limit, Limit::Max) => limit,
+    }
+}
+
+fn next_refresh(now: Timestamp, inode: u64) -> Timestamp {
+    // Inodes of one burst of cgroups are neighbours: a multiplication spreads them (Knuth's constant).
+    let spread = inode.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let milliseconds = u64::try_from(REFRESH_SPREAD.as_millis()).unwrap_or(u64::MAX);
+    now.plus(REFRESH)
+        .plus(Duration::from_millis((spread * milliseconds) >> 32))
+}
