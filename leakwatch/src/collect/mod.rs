@@ -22,14 +22,14 @@ use crate::identity::cgroup::Walk;
 use executable::Executables;
 use file::Descriptors;
 use file::Reader;
-use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::sample::Limit;
 use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Bytes;
 use leakwatch_analysis::units::Timestamp;
-use process::Budget;
 use process::ProcessReader;
 use procfs::FromRead as _;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -38,13 +38,6 @@ use std::sync::Arc;
 use target::Round;
 use target::Watched;
 use target::tighter;
-
-/// Processes tracked at most, over all targets; at about 1 KiB each.
-const MAX_PROCESSES: usize = 32_768;
-/// Executables looked up in one round.
-const MAX_LOOKUPS: usize = 2048;
-/// Executables opened and searched for build info in one round.
-const MAX_READS: usize = 128;
 
 /// What to watch.
 #[derive(Clone, Debug)]
@@ -110,20 +103,7 @@ impl Collector {
         let mut inputs = Vec::with_capacity(walk.directories.len());
         self.find(&walk, now, &mut inputs);
 
-        let mut round = Round {
-            now,
-            reader: &mut self.reader,
-            processes: &mut self.processes,
-            budget: Budget {
-                tracked: MAX_PROCESSES,
-                lookups: MAX_LOOKUPS,
-                reads: MAX_READS,
-                postponed: 0,
-                untracked: 0,
-                unreadable: 0,
-            },
-            machine: self.machine,
-        };
+        let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine);
         let mut limits: Vec<Reading<Limit>> = Vec::with_capacity(walk.directories.len());
         for directory in &walk.directories {
             let Some(watched) = self.watched.get_mut(&directory.key.inode) else {
@@ -138,24 +118,22 @@ impl Collector {
             }
             limits.push(limit);
         }
-        let budget = round.budget;
-        inputs.extend(walk.losses.into_iter().map(Input::Loss));
-        inputs.extend(
-            [
-                ("process_identification_postponed", budget.postponed),
-                ("processes_over_bound", budget.untracked),
-                ("process_unreadable", budget.unreadable),
-            ]
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(reason, count)| {
-                Input::Loss(Loss {
-                    at: now,
-                    reason: reason.into(),
-                    count,
-                })
-            }),
-        );
+        let losses = round.losses();
+        inputs.extend(walk.losses.into_iter().chain(losses).map(Input::Loss));
+        inputs
+    }
+
+    /// Samples some known targets between two rounds: no walk, the limit as the last round found it.
+    pub fn round_of(&mut self, targets: &BTreeSet<TargetId>, now: Timestamp) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine);
+        for watched in self.watched.values_mut() {
+            if watched.id().is_some_and(|id| targets.contains(&id)) {
+                watched.sample_again(&mut round, &mut inputs);
+            }
+        }
+        let losses = round.losses();
+        inputs.extend(losses.into_iter().map(Input::Loss));
         inputs
     }
 

@@ -18,6 +18,7 @@ use crate::identity::cgroup::Version;
 use crate::identity::container::Recognised;
 use crate::identity::container::recognise;
 use crate::identity::service;
+use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::sample::CgroupMemory;
 use leakwatch_analysis::sample::Limit;
 use leakwatch_analysis::sample::MemoryEvents;
@@ -29,6 +30,12 @@ use leakwatch_analysis::units::Bytes;
 use leakwatch_analysis::units::Timestamp;
 use std::time::Duration;
 
+/// Processes tracked at most, over all targets; at about 1 KiB each.
+const MAX_PROCESSES: usize = 32_768;
+/// Executables looked up in one round.
+const MAX_LOOKUPS: usize = 2048;
+/// Executables opened and searched for build info in one round.
+const MAX_READS: usize = 128;
 /// Everything is read again at the latest after this, plus up to [`REFRESH_SPREAD`] and one interval.
 const REFRESH: Duration = Duration::from_secs(15);
 /// Spread of the refreshes over the targets.
@@ -48,6 +55,8 @@ pub(super) struct Watched {
     processes: Processes,
     refresh_at: Timestamp,
     last: Option<Last>,
+    /// The directory and its limit as the last full round found them.
+    found: Option<(Directory, Reading<Limit>)>,
 }
 
 #[derive(Debug)]
@@ -67,6 +76,49 @@ pub(super) struct Round<'a> {
     pub(super) machine: Option<Bytes>,
 }
 
+impl<'a> Round<'a> {
+    /// A round with its whole budget before it.
+    pub(super) fn new(
+        now: Timestamp,
+        reader: &'a mut Reader,
+        processes: &'a mut ProcessReader,
+        machine: Option<Bytes>,
+    ) -> Self {
+        let budget = Budget {
+            tracked: MAX_PROCESSES,
+            lookups: MAX_LOOKUPS,
+            reads: MAX_READS,
+            postponed: 0,
+            untracked: 0,
+            unreadable: 0,
+        };
+        Self {
+            now,
+            reader,
+            processes,
+            budget,
+            machine,
+        }
+    }
+
+    /// What the round had to leave out.
+    pub(super) fn losses(self) -> Vec<Loss> {
+        let counts = [
+            ("process_identification_postponed", self.budget.postponed),
+            ("processes_over_bound", self.budget.untracked),
+            ("process_unreadable", self.budget.unreadable),
+        ];
+        let counted = counts.into_iter().filter(|(_, count)| *count > 0);
+        counted
+            .map(|(reason, count)| Loss {
+                at: self.now,
+                reason: reason.into(),
+                count,
+            })
+            .collect()
+    }
+}
+
 impl Watched {
     pub(super) fn new(version: Version, directory: &Directory) -> Self {
         Self {
@@ -79,6 +131,7 @@ impl Watched {
             processes: Processes::default(),
             refresh_at: Timestamp::from_unix_nanos(0),
             last: None,
+            found: None,
         }
     }
 
@@ -90,6 +143,13 @@ impl Watched {
     /// Id, if it was announced.
     pub(super) fn id(&self) -> Option<TargetId> {
         self.announced.as_ref().map(Target::id)
+    }
+
+    /// Samples the cgroup between two full rounds.
+    pub(super) fn sample_again(&mut self, round: &mut Round<'_>, inputs: &mut Vec<Input>) {
+        if let Some((directory, limit)) = self.found.take() {
+            self.sample(&directory, &limit, round, inputs);
+        }
     }
 
     /// Samples the cgroup; nothing if it never had a process. `limit` is the tightest on the way to the root.
@@ -129,6 +189,7 @@ impl Watched {
             return;
         }
         self.announce(directory, round.now, inputs);
+        self.found = Some((directory.clone(), limit.clone()));
         let cgroup = charge.and_then(|charge| self.memory(charge, limit, refresh, round));
         inputs.push(Input::Sample(Sample {
             target: (&directory.key).into(),
