@@ -132,7 +132,7 @@ impl Btf {
         // `typedef void (*btf_trace_NAME)(void *, ...)`: the first parameter is the tracing framework's own.
         let pointer = self
             .record(self.find(KIND_TYPEDEF, &format!("btf_trace_{tracepoint}"))?)?
-            .size_or_type;
+            .info;
         let prototype = self.record(self.record(self.resolve(pointer)?)?.info)?;
         if prototype.kind != KIND_FUNC_PROTO || index + 1 >= prototype.count {
             return None;
@@ -142,7 +142,7 @@ impl Btf {
         if pointer.kind != KIND_PTR {
             return None;
         }
-        let target = self.record(self.resolve(pointer.size_or_type)?)?;
+        let target = self.record(self.resolve(pointer.info)?)?;
         (target.kind == KIND_STRUCT).then(|| self.text(target.name).map(str::to_owned))?
     }
 
