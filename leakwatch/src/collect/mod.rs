@@ -2,6 +2,7 @@
 //!
 //! A target is a cgroup that directly contains a process, or has contained one since it was first seen: on cgroup v1
 //! inner cgroups may have processes of their own and are targets too. The charge of a target includes its descendants.
+//! Kernel threads do not count, so the root cgroup is a target only where programs run in it.
 //! Every number is read from the kernel; nothing is computed here but the tightest limit. What cannot be read becomes
 //! [`leakwatch_analysis::sample::Missing`], and the round goes on.
 
@@ -110,13 +111,16 @@ impl Collector {
                 limits.push(Ok(Limit::Max));
                 continue;
             };
-            let inherited = directory.parent.and_then(|parent| limits.get(parent)).cloned();
+            let inherited = match directory.parent.and_then(|parent| limits.get(parent)) {
+                Some(limit) => limit.clone(),
+                None => Ok(Limit::Max),
+            };
             let own = watched.files.limit(round.reader, round.machine);
-            let limit = own.and_then(|own| Ok(tighter(own, inherited.unwrap_or(Ok(Limit::Max))?)));
+            watched.limit = own.and_then(|own| Ok(tighter(own, inherited?)));
+            limits.push(watched.limit.clone());
             if directory.watched {
-                watched.sample(directory, &limit, &mut round, &mut inputs);
+                watched.sample(&mut round, &mut inputs);
             }
-            limits.push(limit);
         }
         let losses = round.losses();
         inputs.extend(walk.losses.into_iter().chain(losses).map(Input::Loss));
@@ -129,7 +133,7 @@ impl Collector {
         let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine);
         for watched in self.watched.values_mut() {
             if watched.id().is_some_and(|id| targets.contains(&id)) {
-                watched.sample_again(&mut round, &mut inputs);
+                watched.sample(&mut round, &mut inputs);
             }
         }
         let losses = round.losses();
@@ -159,7 +163,7 @@ impl Collector {
             false
         });
         for directory in new {
-            let mut watched = Watched::new(self.hierarchy.version, directory);
+            let mut watched = Watched::new(self.hierarchy.version, directory.clone());
             watched.round = round;
             self.watched.insert(directory.key.inode, watched);
         }

@@ -47,21 +47,23 @@ pub(super) struct Watched {
     pub(super) files: CgroupFiles,
     /// Number of the round that last found the directory.
     pub(super) round: u64,
-    path: String,
+    directory: Directory,
     recognised: Recognised,
+    /// The tightest limit on the way to the root, as the last full round found it.
+    pub(super) limit: Reading<Limit>,
     /// Set once the cgroup has had a process: it stays a target until its directory is gone.
     announced: Option<Target>,
     pids: Vec<u32>,
     processes: Processes,
     refresh_at: Timestamp,
     last: Option<Last>,
-    /// The directory and its limit as the last full round found them.
-    found: Option<(Directory, Reading<Limit>)>,
 }
 
+/// What was read when something moved.
 #[derive(Debug)]
 struct Last {
     charge: Bytes,
+    limit: Reading<Limit>,
     stat: Reading<Stat>,
     events: Reading<MemoryEvents>,
 }
@@ -120,24 +122,24 @@ impl<'a> Round<'a> {
 }
 
 impl Watched {
-    pub(super) fn new(version: Version, directory: &Directory) -> Self {
+    pub(super) fn new(version: Version, directory: Directory) -> Self {
         Self {
             files: CgroupFiles::new(version, &directory.path),
             round: 0,
-            path: directory.key.path.clone(),
             recognised: recognise(&directory.key.path),
+            directory,
+            limit: Ok(Limit::Max),
             announced: None,
             pids: Vec::new(),
             processes: Processes::default(),
             refresh_at: Timestamp::from_unix_nanos(0),
             last: None,
-            found: None,
         }
     }
 
     /// A cgroup can be renamed (v1) and an inode reused: then it is another target.
     pub(super) fn is(&self, directory: &Directory) -> bool {
-        self.path == directory.key.path
+        self.directory.key == directory.key
     }
 
     /// Id, if it was announced.
@@ -145,40 +147,26 @@ impl Watched {
         self.announced.as_ref().map(Target::id)
     }
 
-    /// Samples the cgroup between two full rounds.
-    pub(super) fn sample_again(&mut self, round: &mut Round<'_>, inputs: &mut Vec<Input>) {
-        if let Some((directory, limit)) = self.found.take() {
-            self.sample(&directory, &limit, round, inputs);
-        }
-    }
-
-    /// Samples the cgroup; nothing if it never had a process. `limit` is the tightest on the way to the root.
-    pub(super) fn sample(
-        &mut self,
-        directory: &Directory,
-        limit: &Reading<Limit>,
-        round: &mut Round<'_>,
-        inputs: &mut Vec<Input>,
-    ) {
+    /// Samples the cgroup; nothing if it never had a process.
+    pub(super) fn sample(&mut self, round: &mut Round<'_>, inputs: &mut Vec<Input>) {
         let mut pids = Vec::new();
         let listed = self.files.pids(round.reader, &mut pids);
         if self.announced.is_none() && pids.is_empty() {
             return;
         }
         let charge = self.files.charge(round.reader);
-        let listing_moved = listed.is_ok() && pids != self.pids;
         let due = round.now >= self.refresh_at;
         let moved = match (&charge, &self.last) {
-            (Ok(charge), Some(last)) => *charge != last.charge,
+            (Ok(charge), Some(last)) => *charge != last.charge || self.limit != last.limit,
             _ => true,
         };
-        if due {
-            self.refresh_at = next_refresh(round.now, directory.key.inode);
-        }
-        let refresh = match (due, moved || listing_moved) {
-            (true, _) => Refresh::Everything,
-            (false, true) => Refresh::Memory,
-            (false, false) => Refresh::Nothing,
+        let refresh = if due {
+            self.refresh_at = next_refresh(round.now, self.directory.key.inode);
+            Refresh::Everything
+        } else if moved || (listed.is_ok() && pids != self.pids) {
+            Refresh::Memory
+        } else {
+            Refresh::Nothing
         };
         if listed.is_ok() {
             self.pids = pids;
@@ -188,11 +176,10 @@ impl Watched {
         if self.announced.is_none() && self.processes.is_empty() {
             return;
         }
-        self.announce(directory, round.now, inputs);
-        self.found = Some((directory.clone(), limit.clone()));
-        let cgroup = charge.and_then(|charge| self.memory(charge, limit, refresh, round));
+        self.announce(round.now, inputs);
+        let cgroup = charge.and_then(|charge| self.memory(charge, refresh, round));
         inputs.push(Input::Sample(Sample {
-            target: (&directory.key).into(),
+            target: (&self.directory.key).into(),
             at: round.now,
             cgroup,
             new_processes: self.processes.announcements(),
@@ -200,59 +187,48 @@ impl Watched {
         }));
     }
 
-    fn announce(&mut self, directory: &Directory, now: Timestamp, inputs: &mut Vec<Input>) {
+    /// Says who the target is, at first and when its service became known or changed.
+    fn announce(&mut self, now: Timestamp, inputs: &mut Vec<Input>) {
         let service = match &self.announced {
             // Nothing to learn from an empty cgroup: it keeps its service.
-            Some(target) if self.processes.is_empty() => target.service.clone(),
+            Some(_) if self.processes.is_empty() => return,
             _ => service::name(&self.recognised, self.processes.candidates()),
         };
         if self.announced.as_ref().is_some_and(|target| target.service == service) {
             return;
         }
         let target = Target {
-            cgroup: directory.key.clone(),
+            cgroup: self.directory.key.clone(),
             kind: self.recognised.kind,
             name: self.recognised.name.clone(),
             service,
             container: self.recognised.container.clone(),
-            started_at: self
-                .announced
-                .as_ref()
-                .map_or(directory.started_at, |target| target.started_at),
+            started_at: self.directory.started_at,
         };
         self.announced = Some(target.clone());
         inputs.push(Input::TargetSeen { at: now, target });
     }
 
-    fn memory(
-        &mut self,
-        charge: Bytes,
-        limit: &Reading<Limit>,
-        refresh: Refresh,
-        round: &mut Round<'_>,
-    ) -> Reading<CgroupMemory> {
+    fn memory(&mut self, charge: Bytes, refresh: Refresh, round: &mut Round<'_>) -> Reading<CgroupMemory> {
         let last = match self.last.take() {
             Some(last) if refresh == Refresh::Nothing => last,
             _ => Last {
                 charge,
+                limit: self.limit.clone(),
                 stat: self.files.stat(round.reader, round.machine),
                 events: self.files.events(round.reader),
             },
         };
-        let hierarchical = last.stat.as_ref().map_or(Limit::Max, |stat| stat.hierarchical_limit);
-        let memory = CgroupMemory {
+        let last = self.last.insert(last);
+        // v1 also tells a limit of ancestors that are not visible from inside a container.
+        let hidden = last.stat.as_ref().map_or(Limit::Max, |stat| stat.hierarchical_limit);
+        Ok(CgroupMemory {
             charge,
-            limit: tighter(limit.clone()?, hierarchical),
-            swap: last
-                .stat
-                .as_ref()
-                .map_err(Clone::clone)
-                .and_then(|stat| stat.swap.clone()),
-            stat: last.stat.as_ref().map(|stat| stat.stat).map_err(Clone::clone),
+            limit: tighter(self.limit.clone()?, hidden),
+            swap: last.stat.clone().and_then(|stat| stat.swap),
+            stat: last.stat.clone().map(|stat| stat.stat),
             events: last.events.clone(),
-        };
-        self.last = Some(last);
-        Ok(memory)
+        })
     }
 }
 
