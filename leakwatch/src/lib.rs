@@ -10,3 +10,8 @@ pub mod config;
 pub mod clock;
 pub mod identity;
 pub mod probes;
+pub mod collect;
+pub mod engine;
+pub mod store;
+pub mod dto;
+pub mod api;
