@@ -44,7 +44,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     let mut story = Story::default();
     let followed = story.follow(&mut stage, &narrator, review::complete);
     if followed.is_err() {
-        narrator.line(&stage.daemon.log());
+        Narrator::line(&stage.daemon.log());
     }
     followed?;
 
@@ -54,7 +54,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         for check in checks {
             let mark = if check.passed { "ok    " } else { "FAILED" };
             failed += usize::from(!check.passed);
-            narrator.line(&format!("  {mark} {name:<16} {}", check.what));
+            Narrator::line(&format!("  {mark} {name:<16} {}", check.what));
         }
     }
     ensure!(failed == 0, "{failed} checks failed");
@@ -64,7 +64,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
 fn introduce(narrator: &Narrator, roles: &[&'static Role], stage: &Stage) {
     narrator.heading("One Go service in several memory cgroups; leakwatch is told nothing about them");
     for role in roles {
-        narrator.line(&format!(
+        Narrator::line(&format!(
             "  {:<16} limit {:>3} MiB  {} {}",
             role.name,
             role.limit >> 20,
@@ -72,6 +72,6 @@ fn introduce(narrator: &Narrator, roles: &[&'static Role], stage: &Stage) {
             role.arguments.join(" ")
         ));
     }
-    narrator.line(&format!("  API: {}/api/v1/targets", stage.daemon.client().base()));
+    Narrator::line(&format!("  API: {}/api/v1/targets", stage.daemon.client().base()));
     narrator.heading("What leakwatch says");
 }

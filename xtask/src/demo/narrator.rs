@@ -40,7 +40,7 @@ impl Narrator {
     }
 
     /// A line without a time.
-    pub(crate) fn line(&self, what: &str) {
+    pub(crate) fn line(what: &str) {
         println!("{what}");
     }
 
