@@ -10,6 +10,7 @@ pub mod config;
 pub mod clock;
 pub mod identity;
 pub mod probes;
+pub mod capabilities;
 pub mod collect;
 pub mod engine;
 pub mod store;

@@ -92,6 +92,16 @@ impl Btf {
         Ok(Self { bytes, types, strings })
     }
 
+    /// Number of types.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// True if it describes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
     /// Offset in bytes of a member of a member: `offset("mem_cgroup", &["memory", "usage"])`. Anonymous structures are looked into;
     /// an array stands for its first element.
     pub fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {

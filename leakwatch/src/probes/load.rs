@@ -87,7 +87,7 @@ where
 
 /// The kernel's own words, the causes included.
 fn refused(error: &ProgramError) -> Missing {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let causes = std::iter::successors(std::error::Error::source(error), |&cause| cause.source());
     let detail = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     Missing::new(MissingReason::NotPermitted, detail)
         .with_fix("needs root or the capabilities BPF and PERFMON (SYS_ADMIN before Linux 5.8), and lockdown must not be confidentiality")

@@ -53,6 +53,54 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Where the memory breakdown of a victim comes from.
+    pub fn victim_memory(&self) -> Reading<&'static str> {
+        let hook = self.oom.clone()?;
+        let (source, offset) = match hook {
+            OomHook::Task => ("mm_struct", self.offsets.mm_rss_anon),
+            OomHook::Format => ("fields of oom:mark_victim", self.offsets.format_anon_rss),
+        };
+        told(offset, source, "the resident memory of a victim")
+    }
+
+    /// Where the memory cgroup of a victim comes from.
+    pub fn victim_cgroup(&self) -> Reading<&'static str> {
+        let hook = self.oom.clone()?;
+        let offsets = &self.offsets;
+        let needed = [
+            offsets.task_cgroups,
+            offsets.css_set_memory,
+            offsets.css_cgroup,
+            offsets.cgroup_kn,
+            offsets.kernfs_node_id,
+            offsets.kernfs_node_name,
+            offsets.memcg_usage,
+            offsets.memcg_max,
+        ];
+        let source = match hook {
+            OomHook::Task => "task_struct",
+            OomHook::Format => "task_struct, where the victim itself asked for the memory",
+        };
+        // Absent is the largest value.
+        told(
+            needed.into_iter().max().unwrap_or(ABSENT),
+            source,
+            "the memory cgroup of a victim",
+        )
+    }
+}
+
+fn told(offset: u32, source: &'static str, what: &str) -> Reading<&'static str> {
+    if offset == ABSENT {
+        return Err(
+            Missing::new(MissingReason::Unsupported, format!("this kernel does not tell {what}"))
+                .with_fix("needs a kernel built with CONFIG_DEBUG_INFO_BTF=y"),
+        );
+    }
+    Ok(source)
+}
+
 fn oom_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<OomHook> {
     if facts.btf.as_ref().is_ok_and(offsets::mark_victim_has_task) && offsets.task_pid != ABSENT {
         return Ok(OomHook::Task);
