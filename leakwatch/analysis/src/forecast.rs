@@ -1,6 +1,7 @@
 //! When the limit will be reached: the memory that reclaim cannot give back, carried along its growth to the limit.
 //! Must not decide whether it is a leak.
 
+use crate::detect::facts::GC_HEADROOM;
 use crate::growth::ProfileGrowth;
 use crate::trend::Shape;
 use crate::trend::Trend;
@@ -10,8 +11,6 @@ use crate::verdict::TimeToLimit;
 const P90_OF_P975: f64 = 1.2816 / 1.96;
 /// Least relative uncertainty of a rate: load is never constant. Experiment: docs/detectors.md, "Forecast".
 const LEAST_RATE_UNCERTAINTY: f64 = 0.08;
-/// With the default GOGC=100 the heap may grow to twice what is live before it is collected.
-const GC_HEADROOM: f64 = 2.0;
 
 /// Time until `limit` bytes, from growth of the unreclaimable charge. None without growth.
 pub fn from_memory(trend: &Trend, limit: f64) -> Option<TimeToLimit> {

@@ -24,12 +24,20 @@ use std::time::Duration;
 const MAX_STACKS: usize = 512;
 /// Most places that get a series over all profiles.
 const MAX_SITES: usize = 24;
-/// False discovery rate over the places of one profile.
-const FALSE_DISCOVERY_RATE: f64 = 0.01;
-/// A profile younger than this part of the process's age is no baseline while later ones do: the service was starting up.
-const START_UP_PART: f64 = 0.2;
-/// Bounds of the start-up time.
-const START_UP: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+/// Growth in the weakest part of the time relative to even growth. A saturating exponential with a time constant of half
+/// the observation has 0.45 in its last third and 0.31 in its last quarter.
+const LEAST_PERSISTENCE: f64 = 0.35;
+/// Default `runtime.MemProfileRate`: one sample stands for about this many bytes.
+const SAMPLE_BYTES: f64 = 524_288.0;
+/// A place whose objects are replaced all the time holds what load demands, and load fluctuates by about this part between two
+/// profiles; what is only added to does not.
+const LOAD_FLUCTUATION: f64 = 0.15;
+/// Most parts of the time that are compared.
+const MAX_PARTS: usize = 4;
+/// Samples that a part must be expected to have: with 6, even growth stays above a third of its mean in 98 % of cases (Poisson).
+const SAMPLES_PER_PART: f64 = 6.0;
+/// Fewer profiles do not tell rising load from the grain of collections.
+const LEAST_FOR_LOAD: usize = 5;
 /// Goroutine counts fluctuate by single goroutines even when idle.
 const GOROUTINE_NOISE: f64 = 2.0;
 
@@ -48,8 +56,10 @@ pub struct Site {
     pub now: f64,
     /// Least growth in any part of the time relative to even growth: 1 for a line, 0 for a burst.
     pub persistence: f64,
-    /// Growth is significant with the false discovery rate controlled.
-    pub significant: bool,
+    /// Growth rate in the second half of the time relative to that in the first; below 1 when it slows down.
+    pub acceleration: f64,
+    /// Least false discovery rate at which the growth is significant among all places of the profile.
+    pub false_discovery_rate: f64,
 }
 
 /// Growth of one profile type.
@@ -81,11 +91,11 @@ impl ProfileGrowth {
         self.compare.since(self.base)
     }
 
-    /// Places whose growth is significant and spread over the time.
-    pub fn persistent(&self, least: f64) -> impl Iterator<Item = &Site> {
-        self.sites
-            .iter()
-            .filter(move |site| site.significant && site.persistence >= least)
+    /// Places whose growth is significant at a false discovery rate and spread over the time.
+    pub fn persistent(&self, false_discovery_rate: f64) -> impl Iterator<Item = &Site> {
+        self.sites.iter().filter(move |site| {
+            site.false_discovery_rate <= false_discovery_rate && site.persistence >= LEAST_PERSISTENCE
+        })
     }
 }
 
@@ -110,7 +120,7 @@ pub fn measure(history: &TargetHistory, profile_type: ProfileType) -> Option<Pro
         total: estimate(profile_type, &totals, variance),
         rate: stats::theil_sen(&totals).unwrap_or(0.0),
         now: totals.last().map_or(0.0, |point| point.1),
-        persistence: persistence(&totals),
+        persistence: persistence(&totals, f64::INFINITY),
         allocation_rate_change: allocation_rate_change(&snapshots),
         sites: sites(history, profile_type, &snapshots),
     })
@@ -133,17 +143,8 @@ fn after_start_up<'a>(history: &TargetHistory, all: &[&'a Snapshot]) -> Vec<&'a 
     let Some(record) = history.processes.get(&newest.process) else {
         return all.to_vec();
     };
-    let started = record.process.started_at;
-    let start_up = newest
-        .at
-        .since(started)
-        .mul_f64(START_UP_PART)
-        .clamp(START_UP.0, START_UP.1);
-    let later: Vec<&Snapshot> = all
-        .iter()
-        .copied()
-        .filter(|snapshot| snapshot.at.since(started) >= start_up)
-        .collect();
+    let end = window::start_up_end(record.process.started_at, newest.at);
+    let later: Vec<&Snapshot> = all.iter().copied().filter(|snapshot| snapshot.at >= end).collect();
     if later.len() >= 3 { later } else { all.to_vec() }
 }
 
@@ -158,7 +159,7 @@ fn amount(profile_type: ProfileType, value: &StackValue) -> f64 {
     }
 }
 
-/// Sampling variance of the growth. What is in both profiles was sampled once and cancels: only what was allocated or freed in
+/// Variance of the growth, from sampling and from load. What is in both profiles was sampled once and cancels: only what was allocated or freed in
 /// between contributes, and no more than what is in either.
 #[expect(
     clippy::cast_precision_loss,
@@ -175,7 +176,9 @@ fn growth_variance(profile_type: ProfileType, base: &StackValue, compare: &Stack
     if live <= 0.0 || allocated <= 0.0 {
         return both;
     }
-    both * ((allocated + freed) / live).min(1.0)
+    let replaced = (freed / (base.inuse_space as f64).max(1.0)).min(1.0);
+    let load = LOAD_FLUCTUATION * replaced * live / 2.0;
+    both * ((allocated + freed) / live).min(1.0) + load * load
 }
 
 /// Growth from the first to the last point with a 95 % interval from sampling variance and fluctuation around the trend.
@@ -208,8 +211,9 @@ fn fluctuation(points: &[(f64, f64)]) -> f64 {
     stats::robust_deviation(&residuals)
 }
 
-/// The least growth of what never came back, over equal parts of the time, relative to even growth.
-pub fn persistence(points: &[(f64, f64)]) -> f64 {
+/// The least growth of what never came back, over equal parts of the time, relative to even growth. The growth being `z`
+/// sampling deviations large, there are as many parts as can each be expected to stand out from sampling noise, two to four.
+pub fn persistence(points: &[(f64, f64)], z: f64) -> f64 {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return 0.0;
     };
@@ -225,7 +229,11 @@ pub fn persistence(points: &[(f64, f64)]) -> f64 {
     if growth <= 0.0 {
         return 0.0;
     }
-    let parts = points.len().saturating_sub(1).clamp(2, 4);
+    let distinguishable = (2..=MAX_PARTS)
+        .rev()
+        .find(|&parts| z * z >= count(parts) * SAMPLES_PER_PART)
+        .unwrap_or(2);
+    let parts = points.len().saturating_sub(1).clamp(2, distinguishable.max(2));
     let width = (last.0 - first.0) / count(parts);
     (0..parts)
         .map(|part| {
@@ -234,6 +242,25 @@ pub fn persistence(points: &[(f64, f64)]) -> f64 {
         })
         .fold(f64::INFINITY, f64::min)
         .clamp(0.0, 1.0)
+}
+
+/// Growth in the second half of the time relative to that in the first.
+fn acceleration(points: &[(f64, f64)]) -> f64 {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return 1.0;
+    };
+    let middle = interpolate(points, f64::midpoint(first.0, last.0));
+    let before = middle - first.1;
+    if before > 0.0 { (last.1 - middle) / before } else { 1.0 }
+}
+
+/// A profile shows the state of the collection before the last one: its numbers belong to the time of the profile before.
+fn dated(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    points
+        .iter()
+        .zip(points.iter().skip(1))
+        .map(|(before, point)| (before.0, point.1))
+        .collect()
 }
 
 fn interpolate(points: &[(f64, f64)], t: f64) -> f64 {
@@ -252,20 +279,22 @@ fn interpolate(points: &[(f64, f64)], t: f64) -> f64 {
     reason = "statistics tolerate the rounding, which starts at 8 PiB"
 )]
 fn allocation_rate_change(snapshots: &[&Snapshot]) -> Option<f64> {
-    if snapshots.len() < 4 {
+    let first = snapshots.first()?;
+    let totals: Vec<(f64, f64)> = snapshots
+        .iter()
+        .map(|snapshot| (snapshot.at.seconds_from(first.at), snapshot.total.alloc_space as f64))
+        .collect();
+    let dated = dated(&totals);
+    let (&(start, allocated), &(end, allocated_last)) = (dated.first()?, dated.last()?);
+    if dated.len() < LEAST_FOR_LOAD || end <= start {
         return None;
     }
-    let (first, last) = (snapshots.first()?, snapshots.last()?);
-    let middle_at = first.at.plus(last.at.since(first.at) / 2);
-    let middle = snapshots
-        .iter()
-        .min_by_key(|s| s.at.since(middle_at).max(middle_at.since(s.at)))?;
-    let rate = |from: &Snapshot, to: &Snapshot| {
-        let seconds = to.at.seconds_from(from.at);
-        (seconds > 0.0).then(|| (to.total.alloc_space as f64 - from.total.alloc_space as f64) / seconds)
-    };
-    let (before, after) = (rate(first, middle)?, rate(middle, last)?);
-    (before > 0.0 && after > 0.0).then(|| after / before)
+    let middle = interpolate(&dated, f64::midpoint(start, end));
+    let (before, after) = (middle - allocated, allocated_last - middle);
+    let change = after / before;
+    // Few samples differ by chance.
+    let deviation = (SAMPLE_BYTES / before + SAMPLE_BYTES / after).sqrt();
+    (change.is_finite() && change.ln().abs() > 2.0 * deviation).then_some(change)
 }
 
 fn sites(history: &TargetHistory, profile_type: ProfileType, snapshots: &[&Snapshot]) -> Vec<Site> {
@@ -294,35 +323,38 @@ fn sites(history: &TargetHistory, profile_type: ProfileType, snapshots: &[&Snaps
             let points = group.series(profile_type, snapshots, base.at);
             let growth = estimate(profile_type, &points, group.variance);
             let deviation = (growth.high - growth.estimate) / 1.96;
+            let z = growth.estimate / deviation.max(f64::MIN_POSITIVE);
             let site = Site {
                 frame: group.frame.clone(),
                 stack: group.top.0,
                 growth,
                 rate: growth.estimate / seconds,
                 now: points.last().map_or(0.0, |point| point.1),
-                persistence: persistence(&points),
-                significant: false,
+                persistence: persistence(&points, growth.estimate / group.variance.sqrt()),
+                acceleration: acceleration(&dated(&points)),
+                false_discovery_rate: 1.0,
             };
-            let chance = stats::normal_tail(growth.estimate / deviation.max(f64::MIN_POSITIVE));
+            let chance = stats::normal_tail(z);
             (site, chance)
         })
         .collect();
-    mark_significant(&mut found, tested);
+    control_false_discoveries(&mut found, tested);
     found.into_iter().map(|(site, _)| site).collect()
 }
 
-/// Benjamini and Hochberg (1995): all places up to the largest rank whose chance stays below its share of the rate.
-fn mark_significant(sites: &mut [(Site, f64)], tested: usize) {
-    let mut chances: Vec<f64> = sites.iter().map(|(_, chance)| *chance).collect();
-    chances.sort_unstable_by(f64::total_cmp);
-    let threshold = chances
-        .iter()
-        .enumerate()
-        .filter(|(rank, chance)| **chance <= FALSE_DISCOVERY_RATE * count(rank + 1) / count(tested))
-        .map(|(_, chance)| *chance)
-        .next_back();
-    for (site, chance) in sites {
-        site.significant = threshold.is_some_and(|threshold| *chance <= threshold);
+/// Benjamini and Hochberg (1995): the least rate at which a place would be reported, given the chances of all `tested` places.
+fn control_false_discoveries(sites: &mut [(Site, f64)], tested: usize) {
+    let mut order: Vec<usize> = (0..sites.len()).collect();
+    order.sort_by(|&a, &b| {
+        let chance = |i: usize| sites.get(i).map_or(1.0, |(_, chance)| *chance);
+        chance(a).total_cmp(&chance(b))
+    });
+    let mut least = 1.0_f64;
+    for (rank, index) in order.into_iter().enumerate().rev() {
+        if let Some((site, chance)) = sites.get_mut(index) {
+            least = least.min(*chance * count(tested) / count(rank + 1));
+            site.false_discovery_rate = least;
+        }
     }
 }
 

@@ -29,3 +29,6 @@ pub mod investigate;
 pub mod service;
 
 pub use investigate::investigate;
+
+#[cfg(test)]
+mod simulate;

@@ -89,6 +89,16 @@ impl Trend {
         self.level - self.first_level
     }
 
+    /// Slope of the last half relative to that of the first; below 1 when growth slows down, 1 without growth.
+    pub fn acceleration(&self) -> f64 {
+        let before = 2.0 * self.growth() / self.span() - self.recent.estimate;
+        if before > 0.0 {
+            self.recent.estimate.max(0.0) / before
+        } else {
+            1.0
+        }
+    }
+
     /// Whether the series still grows at its end: significantly, and by a shape that goes on.
     pub fn grows(&self) -> bool {
         let goes_on = matches!(self.shape, Shape::Linear | Shape::LateGrowth { .. });

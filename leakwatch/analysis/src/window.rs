@@ -8,6 +8,7 @@ use crate::target::ProcessKey;
 use crate::target::Runtime;
 use crate::units::Bytes;
 use crate::units::Timestamp;
+use std::time::Duration;
 
 /// Memory of the current window as (seconds since the window's start, bytes): the lower envelope of what cannot be
 /// reclaimed; the charge where `memory.stat` was never readable.
@@ -21,6 +22,26 @@ pub fn memory(history: &TargetHistory) -> Vec<(f64, f64)> {
             Some(point.charge)
         }
     })
+}
+
+/// A process younger than this is starting up, at least and at most; in between it is a part of its age.
+const START_UP: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+/// The first part of a process's age counts as start-up: what follows is four times as long and decides.
+const START_UP_PART: f64 = 0.2;
+
+/// When a process that started at `started` had finished starting up, seen from `now`. Grows with age, so that slow
+/// initialisation is left behind as soon as there is something better to look at.
+pub fn start_up_end(started: Timestamp, now: Timestamp) -> Timestamp {
+    let start_up = now.since(started).mul_f64(START_UP_PART);
+    started.plus(start_up.clamp(START_UP.0, START_UP.1))
+}
+
+/// The part of a series after the process's start-up, if enough is left of it; else all of it.
+pub fn after_start_up<'a>(history: &TargetHistory, series: &'a [(f64, f64)]) -> &'a [(f64, f64)] {
+    const ENOUGH: usize = 6;
+    let end = start_up_end(process_start(history), history.newest_at).seconds_from(history.window_start);
+    let cut = series.partition_point(|point| point.0 < end);
+    series.get(cut..).filter(|rest| rest.len() >= ENOUGH).unwrap_or(series)
 }
 
 /// Any number of the current window's points as (seconds since the window's start, bytes).

@@ -1,8 +1,10 @@
 //! What all detectors look at, computed once per target and tick. Source: history; must not judge.
 
+use crate::detect::goroutine_leak;
 use crate::forecast;
 use crate::growth;
 use crate::growth::ProfileGrowth;
+use crate::growth::Site;
 use crate::history::TargetHistory;
 use crate::history::WindowEnd;
 use crate::profile::ProfileType;
@@ -17,6 +19,20 @@ use crate::window;
 pub const MATERIAL_BYTES: f64 = 1_048_576.0;
 /// Growth over a window below this part of the level is flat.
 pub const MATERIAL_PART: f64 = 0.02;
+
+/// Noise that could hide growth of more than this part of the level over half the window leaves the question open.
+pub const HIDDEN_PART: f64 = 0.2;
+
+/// False discovery rate for places in the code when memory as a whole grows.
+const CORROBORATED_RATE: f64 = 0.01;
+/// The same when only the profile says so.
+const ALONE_RATE: f64 = 1e-4;
+
+/// With the default GOGC=100 the heap may grow to twice what is live.
+pub const GC_HEADROOM: f64 = 2.0;
+/// What a Go process holds outside of its heap (runtime metadata, stacks, binary), at most: this or this part of the level.
+const OUTSIDE_BYTES: f64 = 12.0 * 1_048_576.0;
+const OUTSIDE_PART: f64 = 0.1;
 
 /// How memory moves, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +88,7 @@ impl<'a> Facts<'a> {
     /// Looks at everything once.
     pub fn gather(history: &'a TargetHistory, replicas: &'a [&'a TargetHistory], now: Timestamp) -> Self {
         let series = window::memory(history);
-        let memory = trend::fit(&series);
+        let memory = trend::fit(window::after_start_up(history, &series));
         let observed = match (series.first(), series.last()) {
             (Some(first), Some(last)) => last.0 - first.0,
             _ => 0.0,
@@ -115,10 +131,41 @@ impl<'a> Facts<'a> {
             .filter(|_| self.motion == Motion::Growing)
             .and_then(|trend| forecast::from_memory(trend, limit));
         by_memory.or_else(|| {
-            let heap = self.heap.as_ref()?;
-            heap.persistent(crate::detect::go_heap_leak::LEAST_PERSISTENCE).next()?;
-            forecast::from_live_heap(heap, self.level, limit)
+            self.leaking_sites().next()?;
+            forecast::from_live_heap(self.heap.as_ref()?, self.level, limit)
         })
+    }
+
+    /// Places whose retained memory grows all along. The profile alone must be very sure, since it is asked again and again;
+    /// when the memory as a whole grows as well, it only has to say where.
+    pub fn leaking_sites(&self) -> impl Iterator<Item = &Site> {
+        let rate = if self.motion == Motion::Growing {
+            CORROBORATED_RATE
+        } else {
+            ALONE_RATE
+        };
+        self.heap.iter().flat_map(move |heap| heap.persistent(rate))
+    }
+
+    /// Whether resident memory can be explained by a live heap that does not grow plus the garbage that GOGC=100 allows.
+    pub fn within_gc_headroom(&self) -> bool {
+        let Some(heap) = self.heap.as_ref().filter(|heap| heap.observations >= 3) else {
+            return false;
+        };
+        let grows = heap
+            .sites
+            .iter()
+            .any(|site| site.false_discovery_rate <= CORROBORATED_RATE);
+        let outside = OUTSIDE_BYTES.max(self.level * OUTSIDE_PART);
+        !grows && self.level <= GC_HEADROOM * heap.now + outside
+    }
+
+    /// The place that piles up most goroutines, if any does.
+    pub fn goroutine_suspect(&self) -> Option<&Site> {
+        self.goroutines
+            .as_ref()?
+            .persistent(ALONE_RATE)
+            .find(|site| goroutine_leak::is_material(site))
     }
 
     /// Growth of the unreclaimable charge in bytes per second, if it was measured.
@@ -159,7 +206,7 @@ fn motion(trend: &Trend) -> Motion {
     let material = MATERIAL_BYTES.max(trend.level.abs().max(trend.first_level.abs()) * MATERIAL_PART);
     let recent_span = trend.span() / 2.0;
     let recent_growth = trend.recent.estimate * recent_span;
-    if trend.grows() && trend.growth() >= MATERIAL_BYTES.max(2.0 * trend.noise) {
+    if trend.grows() && trend.growth() >= material.max(3.0 * trend.noise) {
         return Motion::Growing;
     }
     if trend.decelerates() && trend.growth() >= material {
@@ -167,6 +214,11 @@ fn motion(trend: &Trend) -> Motion {
         return if settled { Motion::Flat } else { Motion::Levelling };
     }
     if recent_growth.abs() < material || trend.recent.high <= 0.0 {
+        return Motion::Flat;
+    }
+    // No trend beyond the noise, and the noise is small enough to have shown one.
+    let possible = trend.recent.high * recent_span;
+    if trend.recent.low.min(trend.slope.low) <= 0.0 && possible < trend.level.abs() * HIDDEN_PART {
         return Motion::Flat;
     }
     Motion::Unclear

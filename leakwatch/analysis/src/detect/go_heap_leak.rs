@@ -18,16 +18,18 @@ use crate::verdict::EvidenceLink;
 use crate::verdict::VerdictClass;
 use crate::words;
 
-/// Growth in the weakest part of the time relative to even growth. A saturating exponential with a time constant of half
-/// the observation has 0.45 in its last third and 0.31 in its last quarter.
-pub const LEAST_PERSISTENCE: f64 = 0.35;
 /// Profiles that differ: two differences in a row are the least that can be called going on.
 const LEAST_OBSERVATIONS: usize = 3;
 /// Least time between baseline and newest profile.
 const LEAST_SECONDS: f64 = 25.0;
-/// Doubt that halves every so many seconds would be too trusting: a bounded cache may fill for any time, so doubt falls
-/// with the inverse of the time watched.
-const TIME_DOUBT_SECONDS: f64 = 4.0;
+/// Doubt from the time watched is (this / time) squared. A bounded cache may take any time to fill, so it never falls
+/// exponentially. Experiment: docs/detectors.md, "Time and doubt".
+pub const TIME_DOUBT_SECONDS: f64 = 18.0;
+/// Growth in the second half relative to the first below which it may be a cache that fills: an exponential with a time
+/// constant of the whole observation has 0.61.
+const LEAST_ACCELERATION: f64 = 0.7;
+/// When the whole heap cannot have grown by this part of a place's growth, other places shrank: objects moved, they did not leak.
+const LEAST_PART_OF_TOTAL: f64 = 0.5;
 /// Allocation that rose by more than this follows rising load.
 const LOAD_RISE: f64 = 1.3;
 
@@ -40,7 +42,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         });
     };
     let seconds = heap.span().as_secs_f64();
-    let Some(site) = heap.persistent(LEAST_PERSISTENCE).next() else {
+    let Some(site) = facts.leaking_sites().next() else {
         return Err(why_none(heap));
     };
     if heap.observations < LEAST_OBSERVATIONS || seconds < LEAST_SECONDS {
@@ -50,7 +52,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
             words::duration(seconds)
         ));
     }
-    if heap.total.low <= 0.0 || site.growth.estimate < MATERIAL_BYTES {
+    if heap.total.high < site.growth.low * LEAST_PART_OF_TOTAL || site.growth.estimate < MATERIAL_BYTES {
         return Err(format!(
             "the live heap as a whole grew by {} only (95 % interval {} to {})",
             words::bytes(heap.total.estimate),
@@ -65,7 +67,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
 fn why_none(heap: &ProfileGrowth) -> String {
     let over = words::duration(heap.span().as_secs_f64());
     match heap.sites.first() {
-        Some(site) if site.significant => format!(
+        Some(site) if site.false_discovery_rate < 0.01 => format!(
             "{} retained {} more over {over}, but not all along: growth in the weakest part of that time was {} of even growth",
             site.frame.function,
             words::bytes(site.growth.estimate),
@@ -81,21 +83,43 @@ fn why_none(heap: &ProfileGrowth) -> String {
 }
 
 fn doubts(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) -> f64 {
-    let time = TIME_DOUBT_SECONDS / (seconds + TIME_DOUBT_SECONDS);
-    let observations = 0.5_f64.powf(count(heap.observations));
+    let seconds = match &facts.memory {
+        Some(memory) if facts.motion == Motion::Growing => seconds.max(memory.span()),
+        _ => seconds,
+    };
+    let time = (TIME_DOUBT_SECONDS / seconds).powi(2);
+    let chance = site.false_discovery_rate.powf(0.75);
+    let acceleration = match &facts.memory {
+        Some(memory) => site.acceleration.min(memory.acceleration()),
+        None => site.acceleration,
+    };
+    let slowing = 2.0 * (LEAST_ACCELERATION - acceleration).max(0.0);
+    // Memory that keeps growing in a straight line makes up for few collections.
+    let seen = count(heap.observations) + f64::from(u8::from(facts.motion == Motion::Growing));
+    let observations = 0.5_f64.powf(seen);
     let evenness = (0.6 - site.persistence).max(0.0) * 0.3;
     let memory = match facts.motion {
         Motion::Growing => 0.0,
+        // Too slow to stand out of a big level yet, but it may be there.
+        Motion::Flat | Motion::Unclear if may_be_hidden(facts, site) => 0.04,
         Motion::Unclear | Motion::Unknown => 0.08,
         Motion::Flat => 0.12,
         Motion::Levelling => 0.15,
     };
     let base = (heap.now - heap.total.estimate).max(1.0);
     let load = match heap.allocation_rate_change {
-        Some(change) if change > LOAD_RISE && heap.now / base < change * change => 0.2,
+        Some(change) if heap.now / base < change * change => (change - LOAD_RISE).clamp(0.0, 0.5) * 0.7,
         _ => 0.0,
     };
-    time + observations + evenness + memory + load
+    time + chance + slowing + observations + evenness + memory + load
+}
+
+/// Whether memory as a whole may grow as fast as a place does.
+fn may_be_hidden(facts: &Facts<'_>, site: &Site) -> bool {
+    facts
+        .memory
+        .as_ref()
+        .is_some_and(|memory| memory.slope.high.max(memory.recent.high) >= site.rate / 2.0)
 }
 
 fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
@@ -133,7 +157,7 @@ fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) 
             link: diff.clone(),
         },
     ];
-    for other in heap.persistent(LEAST_PERSISTENCE).skip(1).take(4) {
+    for other in facts.leaking_sites().skip(1).take(4) {
         evidence.push(Evidence {
             claim: format!(
                 "{} also retains {} more",

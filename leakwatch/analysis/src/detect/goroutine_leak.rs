@@ -18,15 +18,12 @@ use crate::verdict::EvidenceLink;
 use crate::verdict::VerdictClass;
 use crate::words;
 
-/// Growth in the weakest part of the time relative to even growth; as for heap.
-pub const LEAST_PERSISTENCE: f64 = 0.35;
 /// Fewer goroutines more are connections and workers coming and going.
 const LEAST_GROWTH: f64 = 10.0;
 /// And it must be this part of what was there.
 const LEAST_RELATIVE_GROWTH: f64 = 0.2;
 const LEAST_OBSERVATIONS: usize = 3;
 const LEAST_SECONDS: f64 = 25.0;
-const TIME_DOUBT_SECONDS: f64 = 4.0;
 /// A goroutine starts with 2 KiB of stack (`stackMin` in runtime/stack.go) and a g structure of about 450 bytes.
 const GOROUTINE_BYTES: f64 = 2500.0;
 
@@ -36,7 +33,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         return Err("no two goroutine profiles were available".to_owned());
     };
     let seconds = goroutines.span().as_secs_f64();
-    let Some(site) = suspect(goroutines) else {
+    let Some(site) = facts.goroutine_suspect() else {
         return Err(format!(
             "the number of goroutines changed by {:.0} to {:.0} over {} and no place in the code holds more and more of them",
             goroutines.total.estimate,
@@ -59,7 +56,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         ));
     }
     let proof = facts.proven_leaked.unwrap_or(0.0);
-    let time = TIME_DOUBT_SECONDS / (seconds + TIME_DOUBT_SECONDS);
+    let time = (go_heap_leak::TIME_DOUBT_SECONDS / seconds).powi(2);
     let observations = 0.5_f64.powf(count(goroutines.observations));
     let evenness = (0.6 - site.persistence).max(0.0) * 0.3;
     let memory = if matches!(facts.motion, Motion::Levelling) {
@@ -72,14 +69,12 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     Ok(claim(facts, goroutines, site, 1.0 - doubt.min(1.0)))
 }
 
-/// The place that piles up most goroutines, if any does.
-pub fn suspect(goroutines: &ProfileGrowth) -> Option<&Site> {
-    goroutines.persistent(LEAST_PERSISTENCE).find(|site| {
-        let before = site.now - site.growth.estimate;
-        site.growth.low > 0.0
-            && site.growth.estimate >= LEAST_GROWTH
-            && site.growth.estimate >= before * LEAST_RELATIVE_GROWTH
-    })
+/// Whether a place's growth is more than coming and going.
+pub fn is_material(site: &Site) -> bool {
+    let before = site.now - site.growth.estimate;
+    site.growth.low > 0.0
+        && site.growth.estimate >= LEAST_GROWTH
+        && site.growth.estimate >= before * LEAST_RELATIVE_GROWTH
 }
 
 /// A heap place that grows more than the goroutines can explain: allocated outside of their stacks, and larger than they are.
@@ -99,7 +94,7 @@ fn independent_heap_growth<'a>(facts: &'a Facts<'_>, goroutine_site: &Site) -> O
             .frames(site.stack)
             .any(|frame| own.contains(&&*frame.function))
     };
-    let site = heap.persistent(go_heap_leak::LEAST_PERSISTENCE).next()?;
+    let site = facts.leaking_sites().next()?;
     let explained = GOROUTINE_BYTES * goroutine_site.growth.estimate
         + heap
             .sites

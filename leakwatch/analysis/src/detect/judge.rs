@@ -18,7 +18,9 @@ use crate::words;
 use std::collections::BTreeMap;
 
 /// Below this a claim is not made: a wrong leak costs more than a late one.
-pub const LEAST_CONFIDENCE: f64 = 0.7;
+const LEAST_CONFIDENCE: f64 = 0.7;
+/// The same for leaks.
+const LEAST_LEAK_CONFIDENCE: f64 = 0.88;
 
 /// Answers of a person by step.
 pub type Overrides = BTreeMap<StepId, Answer>;
@@ -41,7 +43,7 @@ pub fn judge(facts: &Facts<'_>, overrides: &Overrides) -> Verdict {
     for (class, opinion) in opinions(facts) {
         let because = match (opinion, vetoed(class, overrides), &chosen) {
             (_, Some(because), _) | (Err(because), None, _) => because,
-            (Ok(claim), None, None) if claim.confidence >= LEAST_CONFIDENCE || wanted(class, overrides) => {
+            (Ok(claim), None, None) if claim.confidence >= least(class) || wanted(class, overrides) => {
                 chosen = Some(claim);
                 continue;
             }
@@ -65,6 +67,14 @@ pub fn judge(facts: &Facts<'_>, overrides: &Overrides) -> Verdict {
         recommended_limit: claim.recommended_limit,
         would_change_our_mind: claim.would_change_our_mind,
         missing: not_enough_data::missing(facts),
+    }
+}
+
+const fn least(class: VerdictClass) -> f64 {
+    if class.is_leak() {
+        LEAST_LEAK_CONFIDENCE
+    } else {
+        LEAST_CONFIDENCE
     }
 }
 

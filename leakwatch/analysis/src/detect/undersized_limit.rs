@@ -4,9 +4,8 @@
 use crate::detect::Claim;
 use crate::detect::Opinion;
 use crate::detect::facts::Facts;
+use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::Motion;
-use crate::detect::go_heap_leak;
-use crate::detect::goroutine_leak;
 use crate::stats::count;
 use crate::units::Bytes;
 use crate::verdict::Evidence;
@@ -18,8 +17,6 @@ use crate::words;
 const PLATEAU_PART: f64 = 0.92;
 /// The recommended limit leaves this much above the peak need.
 const MARGIN: f64 = 1.3;
-/// With the default GOGC=100 the heap may grow to twice what is live.
-const GC_HEADROOM: f64 = 2.0;
 const LEAST_SECONDS: f64 = 30.0;
 
 /// Looks for a limit that is too small.
@@ -28,17 +25,13 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         return Err("there is no limit".to_owned());
     };
     let limit = limit.as_f64();
-    if let Some(site) = facts
-        .heap
-        .as_ref()
-        .and_then(|heap| heap.persistent(go_heap_leak::LEAST_PERSISTENCE).next())
-    {
+    if let Some(site) = facts.leaking_sites().next() {
         return Err(format!(
             "{} retains more and more: no limit would be enough",
             words::place(&site.frame)
         ));
     }
-    if facts.goroutines.as_ref().and_then(goroutine_leak::suspect).is_some() {
+    if facts.goroutine_suspect().is_some() {
         return Err("goroutines pile up: no limit would be enough".to_owned());
     }
     let plateau = facts.level >= limit * PLATEAU_PART && matches!(facts.motion, Motion::Flat | Motion::Levelling);

@@ -12,7 +12,7 @@ use crate::verdict::EvidenceLink;
 use crate::verdict::VerdictClass;
 use crate::words;
 
-const LEAST_SECONDS: f64 = 30.0;
+const LEAST_SECONDS: f64 = 45.0;
 /// BIC differences above this add nothing.
 const FULL_SUPPORT: f64 = 20.0;
 

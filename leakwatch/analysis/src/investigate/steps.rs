@@ -2,9 +2,8 @@
 
 use super::teaches;
 use crate::detect::facts::Facts;
+use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::Motion;
-use crate::detect::go_heap_leak;
-use crate::detect::goroutine_leak;
 use crate::detect::not_enough_data;
 use crate::growth::ProfileGrowth;
 use crate::history::MemoryPoint;
@@ -22,9 +21,6 @@ use crate::verdict::Verdict;
 use crate::verdict::VerdictClass;
 use crate::window;
 use crate::words;
-
-/// Live heap may be matched by as much garbage (GOGC=100) before anonymous growth must come from elsewhere.
-const GC_HEADROOM: f64 = 2.0;
 
 struct Reply {
     answer: Answer,
@@ -219,7 +215,7 @@ fn goroutines(facts: &Facts<'_>) -> Reply {
         return no_profile(facts, "goroutine_profile").series(&["goroutines"]);
     };
     let over = growth.span().as_secs_f64();
-    let mut reply = match goroutine_leak::suspect(growth) {
+    let mut reply = match facts.goroutine_suspect() {
         Some(site) => Reply::new(
             Answer::Yes,
             certainty(over) * site.persistence.max(0.5),
@@ -264,8 +260,8 @@ fn live_heap(facts: &Facts<'_>) -> Reply {
         words::bytes(growth.now),
         words::duration(over)
     );
-    let mut reply = match growth.persistent(go_heap_leak::LEAST_PERSISTENCE).next() {
-        Some(site) if growth.total.low > 0.0 => Reply::new(
+    let mut reply = match facts.leaking_sites().next() {
+        Some(site) if growth.total.estimate > 0.0 => Reply::new(
             Answer::Yes,
             certainty(over) * site.persistence.max(0.5),
             format!("{} retains more and more: {numbers}.", words::place(&site.frame)),
@@ -281,7 +277,7 @@ fn live_heap(facts: &Facts<'_>) -> Reply {
             format!("No place in the code retains more and more: {numbers}."),
         ),
     };
-    for site in growth.persistent(go_heap_leak::LEAST_PERSISTENCE).take(5) {
+    for site in facts.leaking_sites().take(5) {
         reply.evidence.push(Evidence {
             claim: format!("growth retained by {}", words::place(&site.frame)),
             value: site.growth.estimate,
