@@ -6,6 +6,7 @@
 //! Every number is read from the kernel; nothing is computed here but the tightest limit. What cannot be read becomes
 //! [`leakwatch_analysis::sample::Missing`], and the round goes on.
 
+pub mod endpoint;
 mod cgroup;
 mod executable;
 mod file;
