@@ -38,7 +38,7 @@ pub(super) async fn get(
     max_bytes: usize,
 ) -> Reading<Vec<u8>> {
     let broken = |error: hyper::Error| {
-        let reason = if error.is_parse() || error.is_incomplete_message() {
+        let reason = if error.is_parse() || error.is_incomplete_message() || is_cut_off(&error) {
             MissingReason::Malformed
         } else {
             MissingReason::Failed
@@ -86,7 +86,7 @@ fn judge(response: &Response<Incoming>, place: &Place, profile_type: ProfileType
         // From outside, and bound for a log: short and printable.
         Some(
             String::from_utf8_lossy(value.as_bytes())
-                .escape_debug()
+                .escape_default()
                 .take(200)
                 .collect::<String>(),
         )
@@ -122,6 +122,12 @@ fn judge(response: &Response<Incoming>, place: &Place, profile_type: ProfileType
         }
         _ => Missing::new(MissingReason::Failed, detail),
     })
+}
+
+/// Whether the body ended before its announced length.
+fn is_cut_off(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::UnexpectedEof)
 }
 
 /// An error with what caused it.
