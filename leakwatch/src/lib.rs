@@ -7,6 +7,8 @@
 
 pub mod quantity;
 pub mod config;
+pub mod state;
+pub mod own;
 pub mod clock;
 pub mod identity;
 pub mod probes;
