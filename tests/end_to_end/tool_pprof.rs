@@ -1,6 +1,6 @@
 //! `go tool pprof` on our URLs against the same on what the service itself served at the same instant.
 //!
-//! The instant is made the same by standing between the daemon and the service and keeping what passes.
+//! The instant is the same because the service keeps a copy of every profile it serves.
 
 use crate::LEAKWATCH;
 use anyhow::Context as _;
@@ -9,94 +9,35 @@ use leakwatch_test_support::cgroup::Cgroup;
 use leakwatch_test_support::daemon::Daemon;
 use leakwatch_test_support::daemon::Options;
 use leakwatch_test_support::daemon::text;
-use leakwatch_test_support::http::Client;
 use leakwatch_test_support::http::free_port;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::Go;
 use leakwatch_test_support::wait::wait_until;
 use serde_json::Value;
 use std::fs;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Write as _;
-use std::net::TcpListener;
-use std::net::TcpStream;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Passes requests on to a service and keeps the answers.
-struct Tap {
-    port: u16,
-    passed: Arc<Mutex<Vec<Passed>>>,
-}
-
-#[derive(Clone)]
-struct Passed {
-    /// Path and query as asked for.
-    asked: String,
-    body: Vec<u8>,
-}
-
-impl Tap {
-    /// Its thread ends with the test.
-    fn before(service: u16) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
-        let passed = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&passed);
-        std::thread::spawn(move || {
-            let service = Client::new(format!("http://127.0.0.1:{service}"));
-            for connection in listener.incoming() {
-                // A request that fails is the daemon's to try again.
-                drop(
-                    connection
-                        .map_err(Into::into)
-                        .and_then(|stream| pass(stream, &service, &kept)),
-                );
-            }
-        });
-        Ok(Self { port, passed })
+/// What the service served for one kind of profile, in order: files with the bodies.
+fn served(directory: &Path, profile: &str) -> Result<Vec<String>> {
+    let mut bodies = Vec::new();
+    for number in 0.. {
+        let file = directory.join(format!("{number:03}.request"));
+        let Ok(asked) = fs::read_to_string(&file) else {
+            break;
+        };
+        // Asking must not disturb: a collection on our behalf (gc=1) and stopping the world (debug=2) are out of bounds.
+        assert!(!asked.contains("gc=") && !asked.contains("debug="), "asked for {asked}");
+        if asked
+            .split('?')
+            .next()
+            .is_some_and(|path| path.ends_with(&format!("/pprof/{profile}")))
+        {
+            bodies.push(file.with_extension("body").display().to_string());
+        }
     }
-
-    fn asked(&self, profile: &str) -> Vec<Passed> {
-        let path = format!("/debug/pprof/{profile}");
-        let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = passed
-            .iter()
-            .filter(|passed| passed.asked.split('?').next() == Some(&path));
-        same.cloned().collect()
-    }
-}
-
-fn pass(mut stream: TcpStream, service: &Client, kept: &Mutex<Vec<Passed>>) -> Result<()> {
-    let mut request = String::new();
-    let mut reader = BufReader::new(stream.try_clone()?);
-    reader.read_line(&mut request)?;
-    let asked = request.split(' ').nth(1).context("no path")?.to_owned();
-    let mut header = String::new();
-    while reader.read_line(&mut header)? > 2 {
-        header.clear();
-    }
-    let answer = service.get(&asked)?;
-    write!(
-        stream,
-        "HTTP/1.1 {} Passed\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        answer.status,
-        answer.content_type,
-        answer.body.len()
-    )?;
-    stream.write_all(&answer.body)?;
-    if answer.status == 200 {
-        kept.lock().unwrap_or_else(PoisonError::into_inner).push(Passed {
-            asked,
-            body: answer.body,
-        });
-    }
-    Ok(())
+    Ok(bodies)
 }
 
 #[test]
@@ -107,20 +48,16 @@ fn our_urls_say_what_the_service_said() -> Result<()> {
     let cgroup = parent.child("markets", Some(512 << 20))?;
     let port = free_port()?;
     let executable = go.build("markets", directory.path())?;
-    let arguments = [
-        "-variant=cache-leak",
-        "-rate=2000000",
-        &format!("-listen=127.0.0.1:{port}"),
-    ];
+    let kept = directory.path().join("served");
+    fs::create_dir(&kept)?;
+    let listen = format!("-listen=127.0.0.1:{port}");
+    let keep = format!("-keep={}", kept.display());
+    let arguments = ["-variant=cache-leak", "-rate=2000000", &listen, &keep];
     let service = Running::start_in(&cgroup, &executable, arguments, &directory.path().join("log"))?;
     wait_until("the service to listen", Duration::from_secs(10), || {
         Ok(service.output().contains("listening").then_some(()))
     })?;
-    let tap = Tap::before(port)?;
-    let config = format!(
-        "[[go.endpoint]]\nexe = \"*/markets\"\nurl = \"http://127.0.0.1:{}/debug/pprof/\"\n",
-        tap.port
-    );
+    let config = format!("[[go.endpoint]]\nexe = \"*/markets\"\nurl = \"http://127.0.0.1:{port}/debug/pprof/\"\n");
     let daemon = Daemon::start(&Options {
         executable: Path::new(LEAKWATCH),
         only: parent.path(),
@@ -141,7 +78,8 @@ fn our_urls_say_what_the_service_said() -> Result<()> {
             Ok((snapshots(profile)?.len() >= 3).then_some(()))
         })
         .with_context(|| daemon.log())?;
-        let stored = snapshots(profile)?;
+        let mut stored = snapshots(profile)?;
+        stored.sort_by_key(|snapshot| text(snapshot, "at").to_owned());
         let (Some(first), Some(last)) = (stored.first(), stored.last()) else {
             anyhow::bail!("no snapshots");
         };
@@ -149,28 +87,18 @@ fn our_urls_say_what_the_service_said() -> Result<()> {
             let at = text(snapshot, "at");
             format!("{}/pprof/{target}/{profile}?at={at}", daemon.client().base())
         });
-        // The daemon keeps both ends of the history, hence the first is the first and the last is the stored count's.
-        let passed = tap.asked(profile);
-        let theirs = [0, stored.len() - 1].map(|index| {
-            let file = directory.path().join(format!("{profile}.{index}.pb.gz"));
-            fs::write(&file, &passed[index].body).unwrap();
-            file.display().to_string()
-        });
+        // Nothing else asks the service, so what it served first is what was stored first.
+        let served = served(&kept, profile)?;
+        let theirs = [0, stored.len() - 1].map(|index| served.get(index).cloned().unwrap_or_default());
         let indices: &[&str] = match profile {
             "heap" => &["inuse_space", "inuse_objects", "alloc_space", "alloc_objects"],
             _ => &["goroutine"],
         };
         for index in indices {
-            let top = ["-top", "-nodecount=1000", "-nodefraction=0", "-lines"];
-            let options: Vec<String> = top.iter().map(|&option| option.to_owned()).collect();
-            let run = |files: &[&str]| -> Result<String> {
+            let run = |profiles: &[&str]| {
                 let index = format!("-sample_index={index}");
-                let arguments = options
-                    .iter()
-                    .map(String::as_str)
-                    .chain([index.as_str()])
-                    .chain(files.iter().copied());
-                go.pprof(&arguments.collect::<Vec<_>>(), directory.path())
+                let options = ["-top", "-lines", "-nodecount=1000", "-nodefraction=0", &index];
+                go.pprof(&[&options[..], profiles].concat(), directory.path())
             };
             let top_of_theirs = run(&[&theirs[1]])?;
             assert!(top_of_theirs.contains("main."), "{top_of_theirs}");
@@ -184,14 +112,5 @@ fn our_urls_say_what_the_service_said() -> Result<()> {
     let newest = format!("{}/pprof/{target}/heap", daemon.client().base());
     let top = go.pprof(&["-top", "-seconds=1", &newest], directory.path())?;
     assert!(top.contains("main.getOrQueryMarketsValues"), "{top}");
-
-    // Asking must not disturb: a collection on our behalf (gc=1) and stopping the world (debug=2) are out of bounds.
-    for passed in tap.passed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        assert!(
-            !passed.asked.contains("gc=") && !passed.asked.contains("debug="),
-            "{}",
-            passed.asked
-        );
-    }
     Ok(())
 }

@@ -213,10 +213,7 @@ impl Watched {
     }
 
     fn check_post_mortem(&mut self, daemon: &Daemon) -> Result<()> {
-        let kill = daemon.oom_kills()?.pop().context("no kill is reported")?;
-        let kill = daemon
-            .client()
-            .json(&format!("/api/v1/oom_kills/{}", text(&kill, "id")))?;
+        let kill = daemon.post_mortem(&self.target)?.context("no kill is reported")?;
         assert_eq!(text(&kill, "target"), self.target, "{kill:#}");
         assert_eq!(text(&kill, "cgroup_path"), self.cgroup.path(), "{kill:#}");
         assert_eq!(text(&kill, "scope"), "memcg", "{kill:#}");
