@@ -18,3 +18,4 @@ pub mod engine;
 pub mod store;
 pub mod dto;
 pub mod api;
+pub mod agent;
