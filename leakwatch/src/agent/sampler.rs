@@ -43,7 +43,11 @@ impl Sampler {
         let mut next_full = Instant::now();
         loop {
             let urgent = self.look_around();
-            let wake = if urgent.is_empty() { next_full } else { next_full.min(Instant::now() + URGENT) };
+            let wake = if urgent.is_empty() {
+                next_full
+            } else {
+                next_full.min(Instant::now() + URGENT)
+            };
             sleep_until(wake).await;
             let full = Instant::now() >= next_full;
             if full {
@@ -53,7 +57,11 @@ impl Sampler {
             let now = self.clock.now();
             let mut collector = self.collector;
             let (returned, mut round) = spawn_blocking(move || {
-                let round = if full { collector.round(now) } else { collector.round_of(&urgent, now) };
+                let round = if full {
+                    collector.round(now)
+                } else {
+                    collector.round_of(&urgent, now)
+                };
                 (collector, round)
             })
             .await?;
@@ -97,9 +105,19 @@ fn go_process(id: &TargetId, stored: &StoredTarget, urgency: Urgency) -> Option<
         .history
         .living()
         .filter(|record| record.process.runtime.as_ref().is_ok_and(is_go))
-        .max_by_key(|record| (record.memory.as_ref().map_or(0, |memory| memory.rss.0), record.process.key))?;
-    let Ok(Runtime::Go { version }) = &record.process.runtime else { return None };
-    let verdict = stored.investigation.as_ref().map(|investigation| investigation.verdict.class);
+        .max_by_key(|record| {
+            (
+                record.memory.as_ref().map_or(0, |memory| memory.rss.0),
+                record.process.key,
+            )
+        })?;
+    let Ok(Runtime::Go { version }) = &record.process.runtime else {
+        return None;
+    };
+    let verdict = stored
+        .investigation
+        .as_ref()
+        .map(|investigation| investigation.verdict.class);
     Some(Watched {
         target: id.clone(),
         service: stored.history.target.service.clone(),

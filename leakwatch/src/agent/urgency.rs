@@ -22,7 +22,7 @@ const SOON_SECONDS: f64 = 120.0;
 const JUMP: f64 = 0.02;
 
 /// The urgency of a target now.
-pub fn of(stored: &StoredTarget, now: Timestamp) -> Urgency {
+pub(super) fn of(stored: &StoredTarget, now: Timestamp) -> Urgency {
     let history = &stored.history;
     let verdict = stored
         .investigation

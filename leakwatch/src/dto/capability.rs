@@ -1,5 +1,6 @@
 //! What this host offers.
 
+use crate::capabilities::Capability;
 use crate::dto::missing::MissingMap;
 use serde::Deserialize;
 use serde::Serialize;
@@ -30,4 +31,20 @@ pub struct CapabilitiesBody {
     pub items: Vec<CapabilityBody>,
     /// Always `null`: the list has one page.
     pub next_cursor: Option<String>,
+}
+
+impl From<&Capability> for CapabilityBody {
+    fn from(capability: &Capability) -> Self {
+        let (available, reason, fix) = match &capability.state {
+            Ok(found) => (true, found.clone(), None),
+            Err(missing) => (false, missing.detail.clone(), missing.fix.clone()),
+        };
+        Self {
+            name: capability.name.to_owned(),
+            available,
+            reason,
+            fix,
+            missing: MissingMap::default(),
+        }
+    }
 }
