@@ -19,3 +19,4 @@ pub mod store;
 pub mod dto;
 pub mod api;
 pub mod agent;
+pub mod cli;

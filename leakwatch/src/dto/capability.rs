@@ -35,16 +35,17 @@ pub struct CapabilitiesBody {
 
 impl From<&Capability> for CapabilityBody {
     fn from(capability: &Capability) -> Self {
-        let (available, reason, fix) = match &capability.state {
-            Ok(found) => (true, found.clone(), None),
-            Err(missing) => (false, missing.detail.clone(), missing.fix.clone()),
-        };
+        let mut missing = MissingMap::default();
+        let fix = capability.state.as_ref().err().and_then(|why| why.fix.clone());
         Self {
             name: capability.name.to_owned(),
-            available,
-            reason,
-            fix,
-            missing: MissingMap::default(),
+            available: capability.state.is_ok(),
+            reason: match &capability.state {
+                Ok(found) => found.clone(),
+                Err(why) => why.detail.clone(),
+            },
+            fix: missing.applicable("fix", fix, "there is nothing to fix, or nothing that can be done"),
+            missing,
         }
     }
 }
