@@ -38,6 +38,8 @@ const MAX_PARTS: usize = 4;
 const SAMPLES_PER_PART: f64 = 6.0;
 /// Parts of the time after which growth that started late is looked for.
 const LATE_PARTS: [(usize, usize); 4] = [(1, 3), (1, 2), (2, 3), (3, 4)];
+/// A place that once fell by this part of its later growth holds what load demands.
+const WAVE_PART: f64 = 0.15;
 /// Fewer profiles do not show that it goes on.
 const LEAST_FOR_LATE: usize = 4;
 /// A place that grows at this false discovery rate makes the later parts not worth a look.
@@ -283,10 +285,16 @@ pub fn persistence(points: &[(f64, f64)], z: f64) -> f64 {
         .clamp(0.0, 1.0)
 }
 
-/// Whether at least half of the growth lies above all that was seen before: else it came back from a trough.
+/// Whether at least half of the growth lies above all that was seen before, and nothing worth mentioning went away before:
+/// else it is a wave that comes back from its trough.
 fn exceeds(points: &[(f64, f64)], before: &[(f64, f64)], growth: f64) -> bool {
-    let highest = before.iter().map(|point| point.1).fold(0.0, f64::max);
-    before.is_empty() || points.last().is_some_and(|last| last.1 - highest >= growth / 2.0)
+    let (mut highest, mut fell) = (0.0_f64, 0.0_f64);
+    for &(_, value) in before.iter().chain(points.first()) {
+        highest = highest.max(value);
+        fell = fell.max(highest - value);
+    }
+    let above = points.last().is_some_and(|last| last.1 - highest >= growth / 2.0);
+    before.is_empty() || (above && fell <= growth * WAVE_PART)
 }
 
 /// Growth in the second half of the time relative to that in the first.
