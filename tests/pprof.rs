@@ -189,7 +189,7 @@ fn the_interval_of_a_sampled_profile_contains_the_truth() {
         let deviation = float(high - low) / (2.0 * 1.96);
         squares += (float(truth.delta - estimate.delta) / deviation).powi(2);
     }
-    // 95 % of 40 are 38; fewer than 32 happen once in 20,000 times.
+    // 95 % of 40 are 38; fewer than 32 happen once in 7,000 times.
     assert!(inside >= 32, "{inside} of {runs} intervals contain the truth");
     let spread = (squares / f64::from(runs)).sqrt();
     assert!((0.6..1.6).contains(&spread), "errors are {spread} standard deviations");

@@ -167,8 +167,8 @@ mod tests {
         let long = "x".repeat(StackTable::MAX_TEXT_BYTES);
         let full = table.intern(&[frame(&long, 1)]).unwrap_err();
         assert_eq!(full.what, "bytes of names");
-        let deep = vec![frame("main.main", 1); StackTable::MAX_STACK_FRAMES];
-        assert_eq!(table.intern(&deep).unwrap_err().what, "frames of stacks");
+        let deep = vec![0; StackTable::MAX_STACK_FRAMES];
+        assert_eq!(table.intern_indices(&deep).unwrap_err().what, "frames of stacks");
         for number in 0.. {
             // Few frames in many stacks.
             let stack = [frame("main.leaf", number % 1_000), frame("main.main", number / 1_000)];
