@@ -14,7 +14,7 @@ pub enum CliError {
     #[error("the configuration is refused")]
     Config(#[from] ConfigError),
     /// The daemon ended.
-    #[error("the daemon ended")]
+    #[error(transparent)]
     Agent(#[from] AgentError),
     /// A recording cannot be replayed.
     #[error("cannot replay {path}", path = path.display())]

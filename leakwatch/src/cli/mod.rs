@@ -40,7 +40,7 @@ pub async fn run(cli: Cli) -> Result<Exit, CliError> {
     let load = |args: &AgentArgs| Config::load(args, file.as_deref(), &environment);
     let connect = || Client::new(cli.endpoint.as_deref(), load(&AgentArgs::default()), &environment);
     match cli.command {
-        Command::Agent(args) => agent::run(load(&args)?).await,
+        Command::Agent(args) => agent::run(load(&args)?, output.log_colours()).await,
         Command::Doctor(args) => doctor::run(
             &load(&AgentArgs {
                 no_bpf: args.no_bpf,

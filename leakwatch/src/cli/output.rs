@@ -14,6 +14,7 @@ use std::io::Write;
 pub(crate) struct Output {
     form: Form,
     colours: bool,
+    log_colours: bool,
     terminal: bool,
 }
 
@@ -54,6 +55,7 @@ impl Output {
         Ok(Self {
             form,
             colours: terminal && !no_color,
+            log_colours: io::stderr().is_terminal() && !no_color,
             terminal,
         })
     }
@@ -66,6 +68,11 @@ impl Output {
     /// Whether a person looks at it right now.
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether the log may have colours.
+    pub(crate) fn log_colours(&self) -> bool {
+        self.log_colours
     }
 
     /// Text in a style.

@@ -1,0 +1,8 @@
+//! The router, asked as a client asks, over a store that the engine filled.
+
+mod access;
+mod contract;
+mod document;
+mod fixture;
+mod profiles;
+mod refusals;
