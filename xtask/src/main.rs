@@ -13,6 +13,7 @@ mod run;
 mod go;
 mod engines;
 mod demo;
+mod bench_idle;
 mod lint;
 mod tidy;
 mod test;
@@ -38,6 +39,9 @@ enum Command {
     Run(run::Arguments),
     /// Show a leak, its verdict and its OOM kill on real processes
     Demo(demo::Arguments),
+    /// Measure what the daemon costs
+    #[command(subcommand)]
+    Bench(Bench),
     /// Formatting, clippy (host and bpf target) and documentation, warnings being errors
     Lint,
     /// Rules no compiler checks: module edges, file sizes, module documentation
@@ -46,12 +50,19 @@ enum Command {
     Test(test::Arguments),
 }
 
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Processor time and memory of the daemon beside many sleeping processes
+    Idle(bench_idle::Arguments),
+}
+
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::BuildEbpf => build_ebpf::main().map(drop),
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),
+        Command::Bench(Bench::Idle(arguments)) => bench_idle::main(&arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
         Command::Test(arguments) => test::main(&arguments),
