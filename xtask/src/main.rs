@@ -7,6 +7,7 @@
 )]
 
 mod tools;
+mod elf;
 mod build_ebpf;
 mod build;
 mod run;
@@ -16,6 +17,7 @@ mod demo;
 mod bench_idle;
 mod lint;
 mod tidy;
+mod vm_test;
 mod test;
 
 use clap::Parser;
@@ -46,6 +48,8 @@ enum Command {
     Lint,
     /// Rules no compiler checks: module edges, file sizes, module documentation
     Tidy,
+    /// The probes on other kernels, in virtual machines: cgroup v2, real kills for a cgroup's and for the machine's memory
+    VmTest,
     /// All tests, the ones that need root and a real kernel included
     Test(test::Arguments),
 }
@@ -65,6 +69,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(Bench::Idle(arguments)) => bench_idle::main(&arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
+        Command::VmTest => vm_test::main(),
         Command::Test(arguments) => test::main(&arguments),
     }
 }
