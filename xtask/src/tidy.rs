@@ -21,7 +21,19 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("engine", &["store"]),
     ("store", &[]),
     ("dto", &["capabilities", "store"]),
-    ("api", &["clock", "config", "dto", "engine", "own", "quantity", "store"]),
+    (
+        "api",
+        &[
+            "capabilities",
+            "clock",
+            "config",
+            "dto",
+            "engine",
+            "own",
+            "quantity",
+            "store",
+        ],
+    ),
 ];
 
 const COMPOSING: [&str; 4] = ["agent", "cli", "main", "lib"];

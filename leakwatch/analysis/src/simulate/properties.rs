@@ -68,7 +68,10 @@ fn happening() -> impl Strategy<Value = (u64, Happening)> {
             .prop_map(|(kind, values, variance, pid)| Happening::Profile { kind, values, variance, pid }),
         1 => (1..3_u32).prop_map(|pid| Happening::Kill { pid }),
     ];
-    (prop_oneof![Just(0_u64), 1..20_000_000_000_u64, Just(u64::MAX / 64)], what)
+    (
+        prop_oneof![Just(0_u64), 1..20_000_000_000_u64, Just(u64::MAX / 64)],
+        what,
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "any value will do")]
