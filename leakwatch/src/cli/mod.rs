@@ -13,6 +13,8 @@ mod oom;
 mod output;
 mod profile;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod text;
 mod top;
 

@@ -47,7 +47,7 @@ pub(crate) async fn run(client: &Client, args: &OomArgs, output: &Output) -> Res
     output.text(&text::table(&header, &["ANON", "LIMIT"], rows))
 }
 
-fn post_mortem(kill: &OomKillBody, output: &Output) -> String {
+pub(super) fn post_mortem(kill: &OomKillBody, output: &Output) -> String {
     let heading = |text: &str| format!("\n{}\n", output.styled(Style::Strong, text));
     let or_none = |text: &Option<String>| one_line(text.as_deref().unwrap_or("unknown"));
     let victim = &kill.victim;

@@ -60,45 +60,45 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
-pub(super) const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 const ROUNDS: u64 = 120;
 const INTERVAL: Duration = Duration::from_secs(5);
-pub(super) const LEAKING: &str = "1111aaaa";
+pub(crate) const LEAKING: &str = "1111aaaa";
 
 /// The daemon.
-pub(super) struct Daemon {
-    pub(super) router: Router,
-    pub(super) context: Context,
+pub(crate) struct Daemon {
+    pub(crate) router: Router,
+    pub(crate) context: Context,
 }
 
 /// An answer.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 impl Daemon {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_config(Config::defaults(&Environment::default()))
     }
 
     /// The engine goes on taking inputs, as in the daemon.
-    pub(super) fn with_config(config: Config) -> Self {
+    pub(crate) fn with_config(config: Config) -> Self {
         let clock = Clock::start();
         let mut engine = Engine::new(Bounds::default(), None);
         for input in story(clock.now()) {
@@ -134,7 +134,7 @@ impl Daemon {
     }
 
     /// A GET with the headers that every client sends.
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(
             Request::get(path)
                 .header("host", "127.0.0.1:7411")
@@ -144,7 +144,7 @@ impl Daemon {
         .await
     }
 
-    pub(super) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
         self.ask(
             Request::post(path)
                 .header("host", "localhost:7411")
@@ -154,7 +154,7 @@ impl Daemon {
         .await
     }
 
-    pub(super) async fn ask(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -166,7 +166,7 @@ impl Daemon {
     }
 
     /// The id of the target whose cgroup path ends so.
-    pub(super) fn id(&self, path: &str) -> String {
+    pub(crate) fn id(&self, path: &str) -> String {
         let store = self.context.store.read().unwrap();
         let found = store
             .targets()
@@ -265,7 +265,7 @@ fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u
 }
 
 /// A heap profile of two stacks, of which one grows.
-pub(super) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
+pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
     let frame = |function: &str, line| Frame {
         function: function.into(),
         file: "/src/markets.go".into(),
@@ -292,7 +292,7 @@ pub(super) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
 }
 
 /// What happened in the ten minutes until `now`.
-fn story(now: Timestamp) -> Vec<Input> {
+pub(crate) fn story(now: Timestamp) -> Vec<Input> {
     let start = now.minus(INTERVAL * u32::try_from(ROUNDS).unwrap());
     let replicas = [
         replica(LEAKING, 41, start),

@@ -3,6 +3,6 @@
 mod access;
 mod contract;
 mod document;
-mod fixture;
+pub(crate) mod fixture;
 mod profiles;
 mod refusals;
