@@ -35,7 +35,7 @@ pub(crate) fn complete(story: &Story, actors: &[Actor]) -> bool {
         };
         match actor.role.truth {
             Truth::Leak { .. } => actor.process.is_none() && account.post_mortem.is_some(),
-            Truth::Healthy { class } => text(&account.verdict, "class") == class,
+            Truth::Healthy { class } => text(&account.verdict, "class") == class && account.is_settled(),
         }
     })
 }

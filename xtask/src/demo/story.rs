@@ -19,7 +19,9 @@ const DEADLINE: Duration = Duration::from_secs(270);
 /// How often the API is asked.
 const ROUND: Duration = Duration::from_secs(1);
 /// How often the numbers of all services are printed.
-const TABLE: Duration = Duration::from_secs(15);
+const TABLE: Duration = Duration::from_secs(20);
+/// An answer or a verdict counts once it has been the same for this many rounds.
+const SETTLED_ROUNDS: u32 = 5;
 
 /// A forecast, to be compared with what happened.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,32 @@ pub(crate) struct Forecast {
     pub(crate) at: Instant,
     /// Seconds until the limit, median.
     pub(crate) p50: f64,
+}
+
+/// What was said last, and for how many rounds.
+#[derive(Debug, Default)]
+struct Word {
+    word: String,
+    rounds: u32,
+}
+
+impl Word {
+    /// Takes in what is said in this round; true in the round in which it has settled.
+    fn hear(&mut self, word: &str) -> bool {
+        if self.word == word {
+            self.rounds += 1;
+        } else {
+            *self = Self {
+                word: word.to_owned(),
+                rounds: 1,
+            };
+        }
+        self.rounds == SETTLED_ROUNDS
+    }
+
+    fn is_settled(&self) -> bool {
+        self.rounds >= SETTLED_ROUNDS
+    }
 }
 
 /// What leakwatch has said about one service.
@@ -43,7 +71,8 @@ pub(crate) struct Account {
     pub(crate) half_way: Option<Forecast>,
     /// Post-mortem of the first OOM kill.
     pub(crate) post_mortem: Option<Value>,
-    answers: BTreeMap<String, String>,
+    class: Word,
+    answers: BTreeMap<String, Word>,
     first_charge: Option<f64>,
     forecast_told: bool,
 }
@@ -135,20 +164,30 @@ impl Story {
 }
 
 impl Account {
+    /// Whether its newest verdict has stood for a while.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.class.is_settled()
+    }
+
+    /// A service that grows is worth following question by question; of the others the verdict says it all.
+    fn is_suspect(&self) -> bool {
+        let memory = self.answers.get("memory");
+        memory.is_some_and(|answer| answer.word == "yes" && answer.is_settled())
+    }
+
     fn ask_for_investigation(&mut self, actor: &Actor, daemon: &Daemon, narrator: &Narrator) -> Result<()> {
         let investigation = daemon.investigation(&self.target)?;
         let name = actor.role.name;
         let steps = investigation.get("steps").and_then(Value::as_array);
         for step in steps.into_iter().flatten() {
             let (id, answer) = (text(step, "id"), text(step, "answer"));
-            let before = self.answers.insert(id.to_owned(), answer.to_owned());
-            // What is not known yet is not worth a line until it has been known.
-            if before.as_deref() != Some(answer) && (answer != "unknown" || before.is_some()) {
+            let settled = self.answers.entry(id.to_owned()).or_default().hear(answer);
+            if settled && answer != "unknown" && self.is_suspect() {
                 narrator.answer(name, text(step, "question"), answer, text(step, "why"));
             }
         }
         let verdict = investigation.get("verdict").cloned().unwrap_or_default();
-        if text(&verdict, "class") != text(&self.verdict, "class") {
+        if self.class.hear(text(&verdict, "class")) {
             narrator.verdict(name, &verdict);
         }
         self.classes.insert(text(&verdict, "class").to_owned());
