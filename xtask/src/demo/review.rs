@@ -157,10 +157,8 @@ fn outlier(story: &Story, account: &Account, actor: &Actor, actors: &[Actor]) ->
     if siblings < 2 {
         return None;
     }
-    let named = story
-        .outliers
-        .get(actor.role.service)
-        .is_some_and(|(target, _)| *target == account.target);
+    let named = story.outliers.get(actor.role.service);
+    let named = named.is_some_and(|named| named.word == account.target);
     let what = if named {
         "named as the odd replica"
     } else {

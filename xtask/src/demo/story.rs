@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(270);
 const ROUND: Duration = Duration::from_secs(1);
 /// How often the numbers of all services are printed.
 const TABLE: Duration = Duration::from_secs(20);
-/// An answer or a verdict counts once it has been the same for this many rounds.
+/// A verdict or an odd replica counts once it has been the same for this many rounds.
 const SETTLED_ROUNDS: u32 = 5;
 
 /// A forecast, to be compared with what happened.
@@ -34,8 +34,8 @@ pub(crate) struct Forecast {
 
 /// What was said last, and for how many rounds.
 #[derive(Debug, Default)]
-struct Word {
-    word: String,
+pub(crate) struct Word {
+    pub(crate) word: String,
     rounds: u32,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Account {
     /// Post-mortem of the first OOM kill.
     pub(crate) post_mortem: Option<Value>,
     class: Word,
-    answers: BTreeMap<String, Word>,
+    walked: bool,
     first_charge: Option<f64>,
     forecast_told: bool,
 }
@@ -82,8 +82,8 @@ pub(crate) struct Account {
 pub(crate) struct Story {
     /// By name of the role.
     pub(crate) accounts: BTreeMap<&'static str, Account>,
-    /// Target id and reason of the odd replica, the last one named while all replicas ran.
-    pub(crate) outliers: BTreeMap<&'static str, (String, String)>,
+    /// Target id of the odd replica by service, the last one named.
+    pub(crate) outliers: BTreeMap<&'static str, Word>,
 }
 
 impl Story {
@@ -146,19 +146,16 @@ impl Story {
         let Some(outlier) = body.get("outlier").filter(|outlier| outlier.is_object()) else {
             return Ok(());
         };
-        let (target, because) = (text(outlier, "target").to_owned(), text(outlier, "because").to_owned());
-        let known = self.outliers.get(service).map(|(target, _)| target);
-        if known != Some(&target) {
-            let name = stage.actors.iter().map(|actor| actor.role.name);
-            let name = name
-                .into_iter()
-                .find(|name| self.accounts.get(name).is_some_and(|account| account.target == target));
+        let (target, because) = (text(outlier, "target"), text(outlier, "because"));
+        let named = self.outliers.entry(service).or_default();
+        if named.hear(target) {
+            let mut accounts = self.accounts.iter();
+            let name = accounts.find_map(|(name, account)| (account.target == target).then_some(*name));
             narrator.say(
                 service,
-                &format!("odd replica: {}, it {because}", name.unwrap_or(&target)),
+                &format!("the odd replica is {}: it {because}", name.unwrap_or(target)),
             );
         }
-        self.outliers.insert(service, (target, because));
         Ok(())
     }
 }
@@ -169,25 +166,21 @@ impl Account {
         self.class.is_settled()
     }
 
-    /// A service that grows is worth following question by question; of the others the verdict says it all.
-    fn is_suspect(&self) -> bool {
-        let memory = self.answers.get("memory");
-        memory.is_some_and(|answer| answer.word == "yes" && answer.is_settled())
-    }
-
     fn ask_for_investigation(&mut self, actor: &Actor, daemon: &Daemon, narrator: &Narrator) -> Result<()> {
         let investigation = daemon.investigation(&self.target)?;
         let name = actor.role.name;
-        let steps = investigation.get("steps").and_then(Value::as_array);
-        for step in steps.into_iter().flatten() {
-            let (id, answer) = (text(step, "id"), text(step, "answer"));
-            let settled = self.answers.entry(id.to_owned()).or_default().hear(answer);
-            if settled && answer != "unknown" && self.is_suspect() {
-                narrator.answer(name, text(step, "question"), answer, text(step, "why"));
-            }
-        }
+        let steps = investigation
+            .get("steps")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
         let verdict = investigation.get("verdict").cloned().unwrap_or_default();
-        if self.class.hear(text(&verdict, "class")) {
+        let class = text(&verdict, "class");
+        if self.class.hear(class) && class != "not_enough_data" {
+            // Of a leak the way to the verdict is shown, question by question; of the others the verdict says it all.
+            if verdict.get("culprit").is_some_and(Value::is_object) && !self.walked {
+                self.walked = true;
+                narrator.walk(name, steps);
+            }
             narrator.verdict(name, &verdict);
         }
         self.classes.insert(text(&verdict, "class").to_owned());
