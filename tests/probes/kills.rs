@@ -8,10 +8,17 @@ use crate::victim::LIMIT;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
+use leakwatch::clock::Clock;
 use leakwatch::probes::ProbeEvent;
+use leakwatch::probes::Probes;
+use leakwatch::probes::host::HostFacts;
 use leakwatch::probes::loss;
+use leakwatch::probes::plan::OomHook;
+use leakwatch::probes::plan::Plan;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::OomScope;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::units::Bytes;
 use leakwatch_common::loss::LossReason;
 use leakwatch_test_support::cgroup::Cgroup;
@@ -126,6 +133,35 @@ async fn a_kill_is_told_as_the_kernel_logs_it() -> Result<()> {
         i64::from(victim.oom_score_adj.unwrap()),
         number_after(&line, "oom_score_adj:")?
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_without_type_information_still_tells_the_victim() -> Result<()> {
+    let mut log = kernel_log()?;
+    let facts = HostFacts {
+        btf: Err(Missing::new(MissingReason::Unsupported, "as on a kernel without")),
+        ..HostFacts::look()
+    };
+    let plan = Plan::for_host(&facts);
+    assert_eq!(plan.oom, Ok(OomHook::Format));
+    assert!(plan.exit.is_err() && plan.victim_cgroup().is_err());
+    let (probes, mut events) = Probes::start(&plan, Clock::start())?;
+    assert_eq!(probes.hooks()[0].attached, Ok(()));
+    let cgroup = Cgroup::create("kill-format")?;
+    cgroup.set_limit(LIMIT)?;
+    let mut child = victim::start(&cgroup, 2 * LIMIT)?;
+    let pid = child.id();
+    child.wait()?;
+    let kill = next(&mut events, "the kill", |event| match event {
+        ProbeEvent::OomKill(kill) if kill.victim.pid == pid => Some(kill),
+        _ => None,
+    })
+    .await?;
+    assert_eq!(kill.scope, Ok(OomScope::Memcg));
+    assert!(kill.cgroup.is_err(), "{:?}", kill.cgroup);
+    let logged = number_after(&log_line_of(&mut log, pid)?, "anon-rss:")?;
+    assert_eq!(kill.victim.rss_anon, Ok(Bytes::from_kib(u64::try_from(logged)?)));
     Ok(())
 }
 
