@@ -1,4 +1,8 @@
 //! `replay`: what a recording leads to, offline.
+#![expect(
+    clippy::format_push_string,
+    reason = "a page is made once per command, and writing into a string has no error to handle"
+)]
 
 use crate::cli::args::ReplayArgs;
 use crate::cli::error::CliError;
@@ -31,7 +35,7 @@ pub(super) struct ReplayBody {
     pub(super) oom_kills: Vec<OomKillBody>,
 }
 
-pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ReplayArgs, output: Output) -> Result<Exit, CliError> {
     let (body, text) = play(args, output)?;
     if output.is_json() {
         output.json(&body)?;
@@ -48,7 +52,7 @@ pub(super) fn exit(body: &ReplayBody) -> Exit {
 }
 
 /// What the recording leads to, for programs and for people.
-pub(super) fn play(args: &ReplayArgs, output: &Output) -> Result<(ReplayBody, String), CliError> {
+pub(super) fn play(args: &ReplayArgs, output: Output) -> Result<(ReplayBody, String), CliError> {
     let until = args.until.as_deref().map(instant).transpose()?;
     let replayed = replay(&args.file, until).map_err(|source| CliError::Replay {
         path: args.file.clone(),
@@ -76,7 +80,7 @@ pub(super) fn play(args: &ReplayArgs, output: &Output) -> Result<(ReplayBody, St
     Ok((body, text))
 }
 
-fn page(body: &ReplayBody, store: &Store, output: &Output) -> String {
+fn page(body: &ReplayBody, store: &Store, output: Output) -> String {
     let mut page = format!("{} inputs, {} targets judged\n", body.inputs, body.investigations.len());
     if let Some(why) = &body.cut_off {
         page.push_str(&format!("the rest could not be played: {why}\n"));

@@ -40,7 +40,7 @@ async fn body<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> T {
 async fn investigate_tells_the_whole_story() {
     let daemon = Daemon::new();
     let made: InvestigationBody = body(&daemon, &format!("/api/v1/targets/{LEAKING}/investigation")).await;
-    let text = investigate::body(&made, &plain());
+    let text = investigate::body(&made, plain());
     for part in [
         "go_heap_leak",
         "Culprit\nmain.getOrQueryMarketsValues  /src/markets.go:42",
@@ -64,7 +64,7 @@ async fn investigate_tells_the_whole_story() {
 async fn the_post_mortem_names_victim_limit_and_last_profile() {
     let daemon = Daemon::new();
     let kills: Page<OomKillBody> = body(&daemon, "/api/v1/oom_kills").await;
-    let text = oom::post_mortem(kills.items.first().unwrap(), &plain());
+    let text = oom::post_mortem(kills.items.first().unwrap(), plain());
     for part in [
         "checkout (pid 4001) was killed because the memory cgroup /docker/1111aaaa",
         "reached its limit of 512.0 MiB",
@@ -108,7 +108,7 @@ fn a_recording_replays_to_the_same_and_a_leak_is_exit_code_3() {
         file: path.clone(),
         until: until.map(str::to_owned),
     };
-    let (body, text) = replay::play(&args(None), &plain()).unwrap();
+    let (body, text) = replay::play(&args(None), plain()).unwrap();
     assert_eq!(body.inputs, inputs.len() as u64);
     assert_eq!(body.cut_off, None);
     assert_eq!(body.oom_kills.len(), 1);
@@ -119,16 +119,16 @@ fn a_recording_replays_to_the_same_and_a_leak_is_exit_code_3() {
     );
 
     let bytes = std::fs::read(&path).unwrap();
-    std::fs::write(&path, bytes.get(..bytes.len() / 2).unwrap()).unwrap();
-    let (body, text) = replay::play(&args(None), &plain()).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let (body, text) = replay::play(&args(None), plain()).unwrap();
     assert!(body.inputs > 0 && body.cut_off.is_some() && text.contains("could not be played"));
     assert_eq!(replay::exit(&body), Exit::Fine, "nothing was judged yet");
 
-    let wrong = replay::play(&args(Some("soon")), &plain()).unwrap_err();
+    let wrong = replay::play(&args(Some("soon")), plain()).unwrap_err();
     assert_eq!(wrong.exit_code(), 2);
     std::fs::write(&path, "no recording").unwrap();
     assert!(matches!(
-        replay::play(&args(None), &plain()),
+        replay::play(&args(None), plain()),
         Err(CliError::Replay { .. })
     ));
 }
@@ -149,7 +149,7 @@ async fn the_client_asks_over_both_transports_and_shows_the_token() {
     let daemon = Daemon::with_config(config.clone());
     let served = tokio::spawn(serve(listeners, daemon.router.clone(), async { drop(stopped.await) }));
 
-    let client = |url: &str, config: Config| Client::new(Some(url), Ok(config), &Environment::default()).unwrap();
+    let client = |url: &str, config: Config| Client::new(Some(url), Ok(&config), &Environment::default()).unwrap();
     let without_token = Config::defaults(&Environment::default());
     for client in [
         client(&socket, without_token.clone()),

@@ -171,9 +171,7 @@ impl Daemon {
         let found = store
             .targets()
             .find(|(_, stored)| stored.history.target.cgroup.path.ends_with(path));
-        found
-            .map(|(id, _)| id.to_string())
-            .unwrap_or_else(|| panic!("no {path}"))
+        found.map_or_else(|| panic!("no {path}"), |(id, _)| id.to_string())
     }
 }
 

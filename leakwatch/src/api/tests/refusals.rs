@@ -163,7 +163,10 @@ fn no_text_is_a_500() {
         .build()
         .unwrap();
     let daemon = Daemon::new();
-    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let encode = |text: &str| -> String {
+        let bytes: Vec<String> = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        bytes.concat()
+    };
     let mut runner = TestRunner::new(ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::default()
