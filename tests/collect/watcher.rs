@@ -2,33 +2,18 @@
 
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
 use leakwatch::clock::Clock;
 use leakwatch::collect::CollectConfig;
 use leakwatch::collect::Collector;
 use leakwatch::engine::input::Input;
 use leakwatch::identity::cgroup::Hierarchy;
-use leakwatch_analysis::sample::CgroupMemory;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Sample;
 use leakwatch_analysis::target::Process;
 use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::Runtime;
 use leakwatch_analysis::target::Target;
 use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
 use leakwatch_test_support::cgroup::Cgroup;
-use leakwatch_test_support::cgroup::Version;
-use leakwatch_test_support::process::Running;
-use leakwatch_test_support::programs::Go;
-use leakwatch_test_support::wait::wait_until;
-use std::fs;
-use std::path::Path;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// A collector of one cgroup's subtree, and what it has said so far.
 pub(crate) struct Watcher {
