@@ -85,7 +85,7 @@ fn is_kept(facts: &Facts<'_>, claim: &Claim) -> bool {
         VerdictClass::GoroutineLeak => goroutine_leak::examine,
         _ => return false,
     };
-    let place = |claim: &Claim| claim.culprit.as_ref().map(|culprit| culprit.frame.function.clone());
+    let place = |claim: &Claim| Some(std::sync::Arc::clone(&claim.culprit.as_ref()?.frame.function));
     // The instant itself first, then the samples before it.
     let earlier = facts.history.window().iter().rev().map(|point| point.at);
     let instants = std::iter::once(facts.now).chain(earlier.filter(|at| *at < facts.now));

@@ -130,6 +130,18 @@ pub fn measure(history: &TargetHistory, profile_type: ProfileType, now: Timestam
     Some(late.unwrap_or(whole))
 }
 
+/// All that the newest profile holds, as growth since the process started.
+pub fn all_of_newest(history: &TargetHistory, profile_type: ProfileType, now: Timestamp) -> Option<ProfileGrowth> {
+    let newest = window::snapshots(history, profile_type, now).last()?;
+    let nothing = Snapshot {
+        at: window::process_start(history),
+        values: Vec::new(),
+        total: StackValue::default(),
+        ..newest.clone()
+    };
+    measure_between(history, profile_type, &[], &[&nothing, newest])
+}
+
 /// The same for the process before, as far as it is remembered.
 pub fn measure_previous(history: &TargetHistory, profile_type: ProfileType) -> Option<ProfileGrowth> {
     let series = window::previous_series(history, profile_type)?;

@@ -3,19 +3,24 @@
 use super::MIB;
 use super::Outcome;
 use super::Setup;
+use super::programs::blocked;
 use super::programs::program;
 use super::programs::site;
 use super::programs::steady;
 use super::programs::with;
 use super::run;
+use super::snapshot;
 use crate::history::TargetHistory;
 use crate::investigate;
 use crate::investigation::Answer;
 use crate::investigation::AnsweredBy;
 use crate::investigation::StepId;
+use crate::profile::ProfileType;
+use crate::profile::StackValue;
 use crate::service;
 use crate::target::CgroupKey;
 use crate::verdict::VerdictClass;
+use std::collections::BTreeMap;
 
 fn replica(rate: f64, seed: u64) -> Outcome {
     let sites = with(steady(60.0 * MIB), site("main.leak", 2000.0, 0.0, move |t| rate * t));
@@ -68,7 +73,7 @@ fn the_leaking_replica_is_the_outlier_and_none_is_when_all_are_alike() {
                     let mut history = replica(rate, 40 + i).history;
                     history.target.cgroup = CgroupKey {
                         inode: 1 + i,
-                        path: format!("/test/{i}").into(),
+                        path: format!("/test/{i}"),
                     };
                     history
                 })
@@ -81,6 +86,27 @@ fn the_leaking_replica_is_the_outlier_and_none_is_when_all_are_alike() {
                 expected,
                 "{replicas} replicas, {leaking:?} leaks: {outlier:?}"
             );
+        }
+    }
+}
+
+/// The runtime's own proof needs no growth seen beside it.
+#[test]
+fn goroutines_proven_leaked_are_a_leak_without_growth() {
+    for (leaked, expected) in [(400, VerdictClass::GoroutineLeak), (2, VerdictClass::Stable)] {
+        let mut history = replica(0.0, 3).history;
+        let at = history.newest_at;
+        let stack = history.stacks.intern(&blocked("main.forget.func1")).unwrap();
+        let value = StackValue {
+            inuse_objects: leaked,
+            ..StackValue::default()
+        };
+        let made = snapshot(&history, ProfileType::GoroutineLeak, vec![(stack, value)], 100, at);
+        history.apply_snapshot(made);
+        let verdict = investigate(&history, &BTreeMap::new(), &[], at).verdict;
+        assert_eq!(verdict.class, expected, "{leaked}: {}", verdict.summary);
+        if expected.is_leak() {
+            assert_eq!(&*verdict.culprit.unwrap().frame.function, "main.forget.func1");
         }
     }
 }
