@@ -112,7 +112,29 @@ fn remove_empty(directory: &Path) -> bool {
     fs::remove_dir(directory).is_ok() || !directory.exists()
 }
 
+type Test = fn() -> Result<()>;
+
+/// All at once, on as few cores as there may be: they mostly wait.
 #[test]
+fn each_engine_and_leakwatch_say_the_same() {
+    let engines: [(&str, Test); 3] = [
+        ("docker", docker),
+        ("podman", podman),
+        ("containerd below kubepods", containerd_below_kubepods),
+    ];
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let running = engines.map(|(name, test)| (name, scope.spawn(test)));
+        let outcomes = running.into_iter().map(|(name, thread)| (name, thread.join()));
+        let wrong = outcomes.filter_map(|(name, outcome)| match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{name}: {error:#}")),
+            Err(_panic) => Some(format!("{name}: see above")),
+        });
+        wrong.collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 fn docker() -> Result<()> {
     if absent(&["dockerd", "docker", "containerd", "runc"]) {
         return Ok(());
@@ -165,7 +187,6 @@ fn docker() -> Result<()> {
     })
 }
 
-#[test]
 fn podman() -> Result<()> {
     if absent(&["podman", "conmon", "runc"]) {
         return Ok(());
@@ -216,7 +237,6 @@ fn podman() -> Result<()> {
     })
 }
 
-#[test]
 fn containerd_below_kubepods() -> Result<()> {
     if absent(&["containerd", "ctr", "runc"]) {
         return Ok(());
@@ -324,14 +344,14 @@ fn judge(mut container: Container) -> Result<()> {
     let profiles = kill["profiles"].as_array().map_or(&[][..], Vec::as_slice);
     assert!(profiles.iter().any(|profile| profile["type"] == "heap"), "{kill:#}");
 
-    // The engine agrees: 128 + SIGKILL.
-    let wait = container.wait.output()?;
-    let said = String::from_utf8_lossy(&wait.stdout).into_owned() + &String::from_utf8_lossy(&wait.stderr);
-    assert!(
-        said.contains("137"),
-        "exit code according to {}: {said}",
-        container.runtime
-    );
+    // The engine agrees, once it has noticed: 128 + SIGKILL.
+    let mut said = String::new();
+    let agreed = wait_until("the engine to notice", Duration::from_secs(30), || {
+        let wait = container.wait.output()?;
+        said = String::from_utf8_lossy(&wait.stdout).into_owned() + &String::from_utf8_lossy(&wait.stderr);
+        Ok(said.contains("137").then_some(()))
+    });
+    agreed.with_context(|| format!("exit code according to {}: {said}", container.runtime))?;
     Ok(())
 }
 
