@@ -25,11 +25,11 @@ use tempfile::TempDir;
 
 const LIMIT: u64 = 96 << 20;
 const ENTRYPOINT: &str = "ENTRYPOINT [\"/markets\"]";
-/// About two minutes from start to kill.
+/// About two and a half minutes from start to kill.
 const SERVICE: [&str; 5] = [
     "-variant=cache-leak",
     "-listen=127.0.0.1:6060",
-    "-rate=400000",
+    "-rate=320000",
     "-baseline=4000000",
     "-noise=0.2",
 ];
@@ -320,7 +320,7 @@ fn judge(mut container: Container) -> Result<()> {
 
     let id = text(&target, "id");
     let mut last = Value::Null;
-    let verdict = wait_until("the verdict go_heap_leak", Duration::from_mins(2), || {
+    let verdict = wait_until("the verdict go_heap_leak", Duration::from_mins(3), || {
         last = daemon.investigation(id)?["verdict"].take();
         Ok((last["class"] == "go_heap_leak").then(|| last.clone()))
     });
@@ -332,7 +332,7 @@ fn judge(mut container: Container) -> Result<()> {
     );
     assert_eq!(verdict["culprit"]["line"], line, "{verdict:#}");
 
-    let killed = wait_until("the kill to be reported", Duration::from_mins(2), || {
+    let killed = wait_until("the kill to be reported", Duration::from_mins(3), || {
         daemon.post_mortem(id)
     });
     let kill = killed.with_context(|| daemon.log())?;
