@@ -9,3 +9,5 @@
 #![forbid(unsafe_code)]
 
 pub mod memory;
+pub mod os;
+pub mod image;
