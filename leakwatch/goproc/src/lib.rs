@@ -10,4 +10,5 @@
 
 pub mod memory;
 pub mod os;
+pub mod pclntab;
 pub mod image;
