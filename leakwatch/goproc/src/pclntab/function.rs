@@ -152,8 +152,11 @@ impl<B: AsRef<[u8]>> Pclntab<B> {
     /// Where the table of names has this one.
     fn name_offset(&self, name: &str) -> Option<u32> {
         let names = self.bytes().get(self.header.function_names..self.header.units)?;
-        // Every name is followed by a NUL, and follows the NUL of another.
+        // Every name is followed by a NUL, and but for the first follows the NUL of another.
         let terminated = [b"\0", name.as_bytes(), b"\0"].concat();
+        if names.starts_with(terminated.get(1..)?) {
+            return Some(0);
+        }
         u32::try_from(memmem::find(names, &terminated)?.checked_add(1)?).ok()
     }
 }
