@@ -12,3 +12,5 @@ pub mod memory;
 pub mod os;
 pub mod pclntab;
 pub mod image;
+pub mod locate;
+pub mod heap;
