@@ -61,6 +61,8 @@ pub struct ProbeConfig {
     pub cgroup_kn: u32,
     /// `kernfs_node.id`.
     pub kernfs_node_id: u32,
+    /// `kernfs_node.name`.
+    pub kernfs_node_name: u32,
     /// `mem_cgroup.memory.usage`, from the `cgroup_subsys_state` that is its first member.
     pub memcg_usage: u32,
     /// `mem_cgroup.memory.max`, likewise.
@@ -77,6 +79,8 @@ pub struct ProbeConfig {
     pub format_pgtables: u32,
     /// `oom_score_adj` of `oom:mark_victim`.
     pub format_oom_score_adj: u32,
+    /// Keeps the size a multiple of eight; zero.
+    pub reserved: u32,
 }
 
 impl ProbeConfig {
@@ -105,6 +109,7 @@ impl ProbeConfig {
         css_parent: ABSENT,
         cgroup_kn: ABSENT,
         kernfs_node_id: ABSENT,
+        kernfs_node_name: ABSENT,
         memcg_usage: ABSENT,
         memcg_max: ABSENT,
         format_pid: ABSENT,
@@ -113,5 +118,6 @@ impl ProbeConfig {
         format_shmem_rss: ABSENT,
         format_pgtables: ABSENT,
         format_oom_score_adj: ABSENT,
+        reserved: 0,
     };
 }

@@ -8,6 +8,8 @@ use zerocopy::KnownLayout;
 
 /// Length of `task_struct.comm`, the final NUL included.
 pub const COMM_LEN: usize = 16;
+/// Length of a cgroup's name, `NAME_MAX` and the final NUL.
+pub const CGROUP_NAME_LEN: usize = 256;
 /// Ancestors of a memory cgroup that are recorded, itself included; deeper hierarchies are cut at the root's side.
 pub const MEMCG_LEVELS: usize = 16;
 /// Kernel stack frames recorded at a kill: the OOM killer's caller is within the first twenty.
@@ -15,14 +17,17 @@ pub const KERNEL_FRAMES: usize = 48;
 
 /// One memory cgroup on the way from the victim's to the root.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct MemcgLevel {
     /// `kernfs_node.id` of the cgroup: the inode of its directory.
     pub cgroup_id: u64,
     /// `mem_cgroup.memory.usage`.
     pub usage_pages: u64,
-    /// `mem_cgroup.memory.max`.
+    /// `mem_cgroup.memory.max`; at or above `i64::MAX / page size` there is no limit.
     pub limit_pages: u64,
+    /// `kernfs_node.name`, ended by a NUL; bytes after it mean nothing. Empty for the root. Taken along because a container's
+    /// cgroup is often removed before anyone could look the inode up.
+    pub name: [u8; CGROUP_NAME_LEN],
 }
 
 /// The OOM killer chose a victim (`oom:mark_victim`).

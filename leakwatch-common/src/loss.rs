@@ -12,21 +12,18 @@ pub enum LossReason {
     KernelReadFault = 2,
     /// The victim's cgroup has more ancestors than a record holds.
     MemcgTooDeep = 3,
-    /// The kernel stack at a kill was not captured.
-    StackFault = 4,
 }
 
 impl LossReason {
     /// All reasons, in the order of their indices.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 4] = [
         Self::OomRingFull,
         Self::ExitRingFull,
         Self::KernelReadFault,
         Self::MemcgTooDeep,
-        Self::StackFault,
     ];
     /// Number of reasons: the size of the array.
-    pub const COUNT: u32 = 5;
+    pub const COUNT: u32 = 4;
 
     /// Index in the array.
     pub const fn index(self) -> u32 {

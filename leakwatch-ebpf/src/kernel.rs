@@ -2,6 +2,7 @@
 
 use crate::maps;
 use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::bpf_probe_read_kernel_str_bytes;
 use aya_ebpf::helpers::generated::bpf_get_current_task;
 use leakwatch_common::config::ABSENT;
 use leakwatch_common::config::ProbeConfig;
@@ -57,5 +58,16 @@ impl Object {
     #[inline(always)]
     pub(crate) fn follow(self, offset: u32) -> Option<Self> {
         Self::at(self.read(offset)?)
+    }
+
+    /// Reads the text at this address, its NUL included. `None` when the read faults, which is counted.
+    #[inline(always)]
+    pub(crate) fn read_text(self, text: &mut [u8]) -> Option<()> {
+        // SAFETY: the helper checks the address and writes at most the length of `text`.
+        let read = unsafe { bpf_probe_read_kernel_str_bytes(self.0 as *const u8, text) };
+        if read.is_err() {
+            maps::lose(LossReason::KernelReadFault);
+        }
+        read.ok().map(drop)
     }
 }

@@ -5,9 +5,9 @@ use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::RingBuf;
 use leakwatch_common::loss::LossReason;
 
-/// OOM kills, about 130 at a time. A ring of their own: a storm of exits cannot push them out.
+/// OOM kills, about 100 at a time. A ring of their own: a storm of exits cannot push them out.
 #[map]
-pub(crate) static OOM_EVENTS: RingBuf = RingBuf::with_byte_size(128 * 1024, 0);
+pub(crate) static OOM_EVENTS: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
 
 /// Process exits, about 3600 at a time.
 #[map]

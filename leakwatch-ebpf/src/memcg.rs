@@ -27,20 +27,20 @@ pub(crate) fn walk(memcg: Object, levels: &mut [MemcgLevel; MEMCG_LEVELS]) -> (u
     let mut count = 0;
     for level in levels.iter_mut() {
         let Some(memcg) = next else { break };
-        let (Some(cgroup_id), Some(usage_pages), Some(limit_pages)) = (
-            cgroup_id(memcg),
-            memcg.read(offset!(memcg_usage)),
-            memcg.read(offset!(memcg_max)),
-        ) else {
+        if fill(level, memcg).is_none() {
             return (count, false);
-        };
-        *level = MemcgLevel {
-            cgroup_id,
-            usage_pages,
-            limit_pages,
-        };
+        }
         count += 1;
         next = memcg.follow(offset!(css_parent));
     }
     (count, next.is_some())
+}
+
+#[inline(always)]
+fn fill(level: &mut MemcgLevel, memcg: Object) -> Option<()> {
+    let node = memcg.follow(offset!(css_cgroup))?.follow(offset!(cgroup_kn))?;
+    level.cgroup_id = node.read(offset!(kernfs_node_id))?;
+    level.usage_pages = memcg.read(offset!(memcg_usage))?;
+    level.limit_pages = memcg.read(offset!(memcg_max))?;
+    node.follow(offset!(kernfs_node_name))?.read_text(&mut level.name)
 }

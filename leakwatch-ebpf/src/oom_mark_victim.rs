@@ -24,7 +24,7 @@ use leakwatch_common::loss::LossReason;
 
 /// The victim's task is the argument: Linux 6.9 and the long-term kernels it was backported to.
 #[raw_tracepoint(tracepoint = "mark_victim")]
-pub fn oom_mark_victim(ctx: RawTracePointContext) -> i32 {
+fn oom_mark_victim(ctx: RawTracePointContext) -> i32 {
     let Some(victim) = Object::at(ctx.arg::<u64>(0)) else {
         return 0;
     };
@@ -38,7 +38,7 @@ pub fn oom_mark_victim(ctx: RawTracePointContext) -> i32 {
 
 /// The fields of the tracepoint; what only a task tells is there when the victim is the current process.
 #[tracepoint(category = "oom", name = "mark_victim")]
-pub fn oom_mark_victim_format(ctx: TracePointContext) -> u32 {
+fn oom_mark_victim_format(ctx: TracePointContext) -> u32 {
     emit(&ctx, |record| {
         record.victim_tid = field(&ctx, offset!(format_pid)).unwrap_or_default();
         if record.victim_tid == record.trigger_pid
@@ -76,11 +76,7 @@ fn emit<C: EbpfContext>(ctx: &C, fill: impl FnOnce(&mut OomMarkVictim)) {
             0,
         )
     };
-    if written > 0 {
-        record.kernel_frame_count = written as u32 / 8;
-    } else {
-        maps::lose(LossReason::StackFault);
-    }
+    record.kernel_frame_count = written.max(0) as u32 / 8;
     entry.submit(0);
 }
 

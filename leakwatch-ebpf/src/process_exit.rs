@@ -19,7 +19,7 @@ const SIGNAL_GROUP_EXIT: u32 = 4;
 
 /// Fires for every thread; the last one reports.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
-pub fn process_exit(_ctx: RawTracePointContext) -> i32 {
+fn process_exit(_ctx: RawTracePointContext) -> i32 {
     let Some(task) = Object::current_task() else {
         return 0;
     };

@@ -1,6 +1,6 @@
 //! Memory cgroups of our own, on v1 and v2, with the processes in them killed and the directories removed at the end.
 
-use crate::wait::wait_until;
+use crate::wait::wait_regardless;
 use anyhow::Context as _;
 use anyhow::Result;
 use rustix::process::Pid;
@@ -157,7 +157,7 @@ impl Drop for Cgroup {
 /// Kills every process in a cgroup and below it, and removes the directories. For cgroups that were made for a test.
 pub fn remove_subtree(directory: &Path) -> Result<()> {
     let what = format!("{} to become empty and go away", directory.display());
-    wait_until(&what, Duration::from_secs(10), || {
+    wait_regardless(&what, Duration::from_secs(10), || {
         Ok(try_remove(directory).then_some(()))
     })
 }

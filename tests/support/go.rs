@@ -7,6 +7,11 @@ use std::process::Command;
 
 /// Builds `tests/programs/NAME`; `None`, saying so, where there is no Go toolchain.
 pub(crate) fn build(name: &str) -> Option<PathBuf> {
+    build_experiment(name, "")
+}
+
+/// The same with experiments of the toolchain switched on.
+pub(crate) fn build_experiment(name: &str, experiment: &str) -> Option<PathBuf> {
     if Command::new("go").arg("version").output().is_err() {
         eprintln!("SKIP no Go toolchain: `go` is not in PATH");
         return None;
@@ -16,11 +21,16 @@ pub(crate) fn build(name: &str) -> Option<PathBuf> {
         .join(name)
         .join("main.go");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let binary = target.join(name);
+    let binary = target.join(format!("{name}{experiment}"));
     // Another test may be running the binary of the same name: built aside, it replaces only the name.
     let fresh = tempfile::tempdir_in(target).unwrap();
     let built = fresh.path().join(name);
-    run(Command::new("go").arg("build").arg("-o").arg(&built).arg(&source));
+    run(Command::new("go")
+        .arg("build")
+        .arg("-o")
+        .arg(&built)
+        .arg(&source)
+        .env("GOEXPERIMENT", experiment));
     std::fs::rename(&built, &binary).unwrap();
     Some(binary)
 }

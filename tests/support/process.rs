@@ -1,6 +1,7 @@
 //! Processes that end with their test.
 
 use crate::cgroup::Cgroup;
+use crate::wait::wait_regardless;
 use crate::wait::wait_until;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -91,7 +92,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) && self.signal(Signal::TERM).is_ok() {
-            let ended = wait_until("end after SIGTERM", Duration::from_secs(5), || {
+            let ended = wait_regardless("end after SIGTERM", Duration::from_secs(5), || {
                 Ok(self.child.try_wait()?)
             });
             if ended.is_err() {

@@ -13,25 +13,56 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs")
 }
 
-/// Builds `tests/programs/NAME` with the `go` on `PATH` into `directory`. Static, so that it runs in an empty container.
-pub fn build(name: &str, directory: &Path) -> Result<PathBuf> {
-    let executable = directory.join(name);
-    let output = Command::new("go")
-        .args(["build", "-o"])
-        .arg(&executable)
-        .arg(".")
-        .current_dir(folder().join(name))
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "-mod=mod")
+/// A Go toolchain.
+#[derive(Clone, Debug)]
+pub struct Go(PathBuf);
+
+impl Go {
+    /// The `go` on `PATH`; `cargo xtask test` puts one there where there is none.
+    pub fn on_path() -> Self {
+        Self(PathBuf::from("go"))
+    }
+
+    /// A certain `go`.
+    pub fn at(executable: PathBuf) -> Self {
+        Self(executable)
+    }
+
+    /// Builds `tests/programs/NAME` into a directory. Static, so that it runs in an empty container.
+    pub fn build(&self, name: &str, directory: &Path) -> Result<PathBuf> {
+        let executable = directory.join(name);
+        let mut command = Command::new(&self.0);
+        command.args(["build", "-o"]).arg(&executable).arg(".");
+        command.current_dir(folder().join(name)).env("CGO_ENABLED", "0");
+        output(&mut command)?;
+        Ok(executable)
+    }
+
+    /// Runs `go tool pprof` and answers what it prints. What it saves goes to the scratch directory.
+    pub fn pprof(&self, arguments: &[&str], scratch: &Path) -> Result<String> {
+        let mut command = Command::new(&self.0);
+        command
+            .args(["tool", "pprof"])
+            .args(arguments)
+            .env("PPROF_TMPDIR", scratch);
+        output(&mut command)
+    }
+}
+
+/// Runs a `go` command to its end. Nothing is downloaded: the programs need the standard library alone.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .env("GOTOOLCHAIN", "local")
+        .env("GOPROXY", "off")
         .env("GOWORK", "off")
         .output()
-        .context("run go; `cargo xtask test` brings one where there is none")?;
+        .with_context(|| format!("start {}", command.get_program().display()))?;
     ensure!(
         output.status.success(),
-        "go build {name}: {}",
+        "{command:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(executable)
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Number of the line that carries the comment `// truth: MARK`.
@@ -45,21 +76,4 @@ pub fn marked_line(program: &str, file: &str, mark: &str) -> Result<u64> {
         .find(|(line, _)| line.ends_with(&comment))
         .with_context(|| format!("{} has no line marked {mark}", path.display()))?;
     Ok(number)
-}
-
-/// Runs `go tool pprof` without touching the user's saved profiles, and answers its standard output.
-pub fn pprof(arguments: &[&str], scratch: &Path) -> Result<String> {
-    let output = Command::new("go")
-        .args(["tool", "pprof"])
-        .args(arguments)
-        .env("PPROF_TMPDIR", scratch)
-        .env("PPROF_NO_BROWSER", "1")
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "go tool pprof {}: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8(output.stdout)?)
 }

@@ -18,13 +18,24 @@ pub fn interrupt() {
 
 /// Polls `probe` until it answers `Some`, fails, or the deadline passes. `what` completes the sentence "waited for ...".
 pub fn wait_until<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait_regardless(what, deadline, || {
+        if INTERRUPTED.load(Ordering::SeqCst) {
+            bail!("interrupted while waiting for {what}");
+        }
+        probe()
+    })
+}
+
+/// The same for cleaning up, which an interrupt must not cut short.
+pub(crate) fn wait_regardless<T>(
+    what: &str,
+    deadline: Duration,
+    mut probe: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let start = Instant::now();
     loop {
         if let Some(found) = probe()? {
             return Ok(found);
-        }
-        if INTERRUPTED.load(Ordering::SeqCst) {
-            bail!("interrupted while waiting for {what}");
         }
         if start.elapsed() > deadline {
             bail!("waited {:.0} s in vain for {what}", deadline.as_secs_f64());

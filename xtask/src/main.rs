@@ -10,6 +10,9 @@ mod tools;
 mod build_ebpf;
 mod build;
 mod run;
+mod go;
+mod engines;
+mod demo;
 mod lint;
 mod tidy;
 mod test;
@@ -33,6 +36,8 @@ enum Command {
     Build,
     /// Build the daemon and run it on this host
     Run(run::Arguments),
+    /// Show a leak, its verdict and its OOM kill on real processes
+    Demo(demo::Arguments),
     /// Formatting, clippy (host and bpf target) and documentation, warnings being errors
     Lint,
     /// Rules no compiler checks: module edges, file sizes, module documentation
@@ -46,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Command::BuildEbpf => build_ebpf::main().map(drop),
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
+        Command::Demo(arguments) => demo::main(&arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
         Command::Test(arguments) => test::main(&arguments),

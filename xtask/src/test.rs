@@ -1,6 +1,8 @@
 //! All tests, with the real eBPF object inside. A test that cannot run here prints `SKIP reason`; the number of those is pinned.
 
 use crate::build_ebpf;
+use crate::engines;
+use crate::go;
 use crate::tools;
 use anyhow::Context as _;
 use anyhow::bail;
@@ -21,7 +23,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     build_ebpf::main()?;
+    engines::ensure_engines();
     let mut tests = tools::cargo();
+    tests.env("PATH", go::path_with_go()?);
     tests.args([
         "test",
         "--workspace",

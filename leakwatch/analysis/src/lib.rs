@@ -17,3 +17,18 @@ pub mod history;
 pub mod metric;
 pub mod verdict;
 pub mod investigation;
+mod stats;
+mod words;
+pub mod window;
+pub mod trend;
+pub mod culprit;
+pub mod growth;
+pub mod forecast;
+pub mod detect;
+pub mod investigate;
+pub mod service;
+
+pub use investigate::investigate;
+
+#[cfg(test)]
+mod simulate;

@@ -115,7 +115,7 @@ pub struct CgroupMemory {
     pub charge: Bytes,
     /// The tightest limit on the way to the root.
     pub limit: Limit,
-    /// Swap in use: v2 `memory.swap.current`, v1 `memory.memsw.usage_in_bytes` minus the charge.
+    /// Swap in use: v2 `memory.swap.current`, v1 `total_swap` of `memory.stat`. As old as `stat`.
     pub swap: Reading<Bytes>,
     /// `memory.stat`. May be older than the rest by a few intervals when the charge did not move.
     pub stat: Reading<MemoryStat>,
@@ -179,7 +179,8 @@ pub struct Sample {
     pub at: Timestamp,
     /// The cgroup's numbers.
     pub cgroup: Reading<CgroupMemory>,
-    /// Processes seen for the first time in this sample.
+    /// Processes seen for the first time in this sample, and those whose facts changed: the program became known, or `exec`
+    /// replaced it.
     pub new_processes: Vec<Process>,
     /// All processes in the cgroup now; one that is no longer listed has left or exited.
     pub processes: Vec<ProcessSample>,

@@ -23,6 +23,16 @@ pub enum VerdictClass {
 }
 
 impl VerdictClass {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Stable,
+        Self::WarmUp,
+        Self::GoHeapLeak,
+        Self::GoroutineLeak,
+        Self::UndersizedLimit,
+        Self::NotEnoughData,
+    ];
+
     /// Name on the wire.
     pub const fn name(self) -> &'static str {
         match self {

@@ -53,7 +53,12 @@ pub(super) fn investigate(store: &Store, id: &TargetId, at: Timestamp) -> Option
         .collect();
     replicas.sort_by_key(|history| std::cmp::Reverse(history.newest.as_ref().map_or(Bytes(0), |memory| memory.charge)));
     replicas.truncate(REPLICAS);
-    stored.investigation.clone().filter(|_| at >= store.now())
+    Some(leakwatch_analysis::investigate(
+        &stored.history,
+        &stored.overrides,
+        &replicas,
+        at,
+    ))
 }
 
 fn is_due(stored: &StoredTarget, at: Timestamp) -> bool {

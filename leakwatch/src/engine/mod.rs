@@ -231,3 +231,6 @@ fn answered(store: &mut Store, at: Timestamp, target: &TargetId, step: StepId, a
     };
     judge::judge(store, target, at);
 }
+
+#[cfg(test)]
+mod tests;

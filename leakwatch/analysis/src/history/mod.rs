@@ -300,6 +300,11 @@ impl TargetHistory {
 
     fn apply_processes(&mut self, sample: &Sample) {
         for process in &sample.new_processes {
+            // Announced again: its program became known, or it runs another one since `exec`.
+            if let Some(record) = self.processes.get_mut(&process.key) {
+                record.process.clone_from(process);
+                continue;
+            }
             self.processes.insert(
                 process.key,
                 ProcessRecord {

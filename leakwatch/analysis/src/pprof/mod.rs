@@ -18,6 +18,7 @@ mod validate;
 
 pub use bounds::Bounds;
 pub use summary::Summary;
+pub use summary::expect_type;
 pub use summary::summarize;
 
 /// Why bytes are not a usable profile.
@@ -101,11 +102,16 @@ pub fn decode(bytes: &[u8], bounds: &Bounds) -> Result<proto::Profile, PprofErro
             bound: bounds.max_compressed_bytes,
         });
     }
-    if bytes.starts_with(&[0x1f, 0x8b]) {
+    if is_gzip(bytes) {
         decode_plain(&decompress(bytes, bounds.max_decompressed_bytes)?, bounds)
     } else {
         decode_plain(bytes, bounds)
     }
+}
+
+/// Whether the bytes are compressed; a message never starts like this.
+pub fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b])
 }
 
 /// Encodes a profile the way Go serves it: gzipped. The same profile always gives the same bytes.

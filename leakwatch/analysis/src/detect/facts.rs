@@ -1,0 +1,225 @@
+//! What all detectors look at, computed once per target and tick. Source: history; must not judge.
+
+use crate::detect::goroutine_leak;
+use crate::forecast;
+use crate::growth;
+use crate::growth::ProfileGrowth;
+use crate::growth::Site;
+use crate::history::TargetHistory;
+use crate::history::WindowEnd;
+use crate::profile::ProfileType;
+use crate::trend;
+use crate::trend::Trend;
+use crate::units::Bytes;
+use crate::units::Timestamp;
+use crate::verdict::TimeToLimit;
+use crate::window;
+
+/// Growth below this is never called material: allocators and the kernel move by such amounts without meaning.
+pub const MATERIAL_BYTES: f64 = 1_048_576.0;
+/// Growth over a window below this part of the level is flat.
+pub const MATERIAL_PART: f64 = 0.02;
+
+/// Noise that could hide growth of more than this part of the level over half the window leaves the question open.
+pub const HIDDEN_PART: f64 = 0.2;
+
+/// False discovery rate for places in the code when memory as a whole grows.
+const CORROBORATED_RATE: f64 = 0.01;
+/// The same when only the profile says so.
+const ALONE_RATE: f64 = 1e-4;
+
+/// With the default GOGC=100 the heap may grow to twice what is live.
+pub const GC_HEADROOM: f64 = 2.0;
+/// What a Go process holds outside of its heap (runtime metadata, stacks, binary), at most: this or this part of the level.
+const OUTSIDE_BYTES: f64 = 12.0 * 1_048_576.0;
+const OUTSIDE_PART: f64 = 0.1;
+
+/// How memory moves, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// Too little to say.
+    Unknown,
+    /// Flat, or back where it was.
+    Flat,
+    /// Grew and is levelling off.
+    Levelling,
+    /// Keeps growing.
+    Growing,
+    /// Moves, without a trend that can be told from noise.
+    Unclear,
+}
+
+/// The facts about one target at one instant.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The target.
+    pub history: &'a TargetHistory,
+    /// Other replicas of its service.
+    pub replicas: &'a [&'a TargetHistory],
+    /// The instant of the question.
+    pub now: Timestamp,
+    /// Seconds of memory samples in the current window.
+    pub observed: f64,
+    /// Seconds since the main process started.
+    pub age: f64,
+    /// Trend of the unreclaimable charge over the window.
+    pub memory: Option<Trend>,
+    /// In words.
+    pub motion: Motion,
+    /// Newest level of the unreclaimable charge.
+    pub level: f64,
+    /// The limit, if there is one.
+    pub limit: Option<Bytes>,
+    /// Growth of the live heap by place.
+    pub heap: Option<ProfileGrowth>,
+    /// Growth of goroutine counts by place.
+    pub goroutines: Option<ProfileGrowth>,
+    /// Goroutines that the runtime proved leaked, newest.
+    pub proven_leaked: Option<f64>,
+    /// Whether the main process is Go, if known.
+    pub is_go: Option<bool>,
+    /// Earlier lives that ended by an OOM kill.
+    pub oom_lives: usize,
+    /// When the limit will be reached.
+    pub time_to_limit: Option<TimeToLimit>,
+}
+
+impl<'a> Facts<'a> {
+    /// Looks at everything once.
+    pub fn gather(history: &'a TargetHistory, replicas: &'a [&'a TargetHistory], now: Timestamp) -> Self {
+        let series = window::memory(history);
+        let memory = trend::fit(window::after_start_up(history, &series));
+        let observed = match (series.first(), series.last()) {
+            (Some(first), Some(last)) => last.0 - first.0,
+            _ => 0.0,
+        };
+        let heap = growth::measure(history, ProfileType::Heap);
+        let goroutines = growth::measure(history, ProfileType::Goroutine);
+        let limit = history.limit().bytes();
+        let level = series.last().map_or(0.0, |point| point.1);
+        let oom_lives = history
+            .past_windows
+            .iter()
+            .filter(|past| past.end == WindowEnd::OomKill)
+            .count();
+        let mut facts = Self {
+            history,
+            replicas,
+            now,
+            observed,
+            age: now.since(window::process_start(history)).as_secs_f64(),
+            motion: memory.as_ref().map_or(Motion::Unknown, motion),
+            memory,
+            level,
+            limit,
+            heap,
+            goroutines,
+            proven_leaked: proven_leaked(history),
+            is_go: window::is_go(history),
+            oom_lives,
+            time_to_limit: None,
+        };
+        facts.time_to_limit = facts.forecast();
+        facts
+    }
+
+    fn forecast(&self) -> Option<TimeToLimit> {
+        let limit = self.limit?.as_f64();
+        let by_memory = self
+            .memory
+            .as_ref()
+            .filter(|_| self.motion == Motion::Growing)
+            .and_then(|trend| forecast::from_memory(trend, limit));
+        by_memory.or_else(|| {
+            self.leaking_sites().next()?;
+            forecast::from_live_heap(self.heap.as_ref()?, self.level, limit)
+        })
+    }
+
+    /// Places whose retained memory grows all along. The profile alone must be very sure, since it is asked again and again;
+    /// when the memory as a whole grows as well, it only has to say where.
+    pub fn leaking_sites(&self) -> impl Iterator<Item = &Site> {
+        let rate = if self.motion == Motion::Growing {
+            CORROBORATED_RATE
+        } else {
+            ALONE_RATE
+        };
+        self.heap.iter().flat_map(move |heap| heap.persistent(rate))
+    }
+
+    /// Whether resident memory can be explained by a live heap that does not grow plus the garbage that GOGC=100 allows.
+    pub fn within_gc_headroom(&self) -> bool {
+        let Some(heap) = self.heap.as_ref().filter(|heap| heap.observations >= 3) else {
+            return false;
+        };
+        let grows = heap
+            .sites
+            .iter()
+            .any(|site| site.false_discovery_rate <= CORROBORATED_RATE);
+        let outside = OUTSIDE_BYTES.max(self.level * OUTSIDE_PART);
+        !grows && self.level <= GC_HEADROOM * heap.now + outside
+    }
+
+    /// The place that piles up most goroutines, if any does.
+    pub fn goroutine_suspect(&self) -> Option<&Site> {
+        self.goroutines
+            .as_ref()?
+            .persistent(ALONE_RATE)
+            .find(|site| goroutine_leak::is_material(site))
+    }
+
+    /// Growth of the unreclaimable charge in bytes per second, if it was measured.
+    pub fn growth_rate(&self) -> Option<f64> {
+        let trend = self.memory.as_ref()?;
+        Some(match self.motion {
+            Motion::Growing => trend.end_slope,
+            Motion::Flat => 0.0,
+            Motion::Levelling => trend.end_slope.max(0.0),
+            Motion::Unknown | Motion::Unclear => trend.recent.estimate,
+        })
+    }
+
+    /// Instant on the window's axis.
+    pub fn instant(&self, seconds: f64) -> Timestamp {
+        self.history
+            .window_start
+            .plus(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e9)))
+    }
+
+    /// Times the charge hit the limit since the cgroup exists.
+    pub fn limit_hits(&self) -> u64 {
+        self.history
+            .newest
+            .as_ref()
+            .ok()
+            .and_then(|memory| memory.events.as_ref().ok())
+            .map_or(0, |events| events.max)
+    }
+}
+
+fn proven_leaked(history: &TargetHistory) -> Option<f64> {
+    let newest = window::snapshots(history, ProfileType::GoroutineLeak).last()?;
+    u32::try_from(newest.total.inuse_objects).ok().map(f64::from)
+}
+
+fn motion(trend: &Trend) -> Motion {
+    let material = MATERIAL_BYTES.max(trend.level.abs().max(trend.first_level.abs()) * MATERIAL_PART);
+    let recent_span = trend.span() / 2.0;
+    let recent_growth = trend.recent.estimate * recent_span;
+    if trend.grows() && trend.growth() >= material.max(3.0 * trend.noise) {
+        return Motion::Growing;
+    }
+    if trend.decelerates() && trend.growth() >= material {
+        let settled = recent_growth.abs() < material / 2.0;
+        return if settled { Motion::Flat } else { Motion::Levelling };
+    }
+    if recent_growth.abs() < material || trend.recent.high <= 0.0 {
+        return Motion::Flat;
+    }
+    // No trend beyond the noise, and the noise is small enough to have shown one.
+    let possible = trend.recent.high * recent_span;
+    if trend.recent.low.min(trend.slope.low) <= 0.0 && possible < trend.level.abs() * HIDDEN_PART {
+        return Motion::Flat;
+    }
+    Motion::Unclear
+}

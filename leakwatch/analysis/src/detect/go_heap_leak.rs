@@ -1,0 +1,216 @@
+//! Live Go heap that grows without bound: places in the code whose retained memory grows significantly and all along.
+//!
+//! Statistic: growth of `inuse_space` per place between baseline and newest profile, false discovery rate controlled, spread over the
+//! whole time (`growth::persistence`), corroborated by the growth of the unreclaimable charge.
+
+use crate::detect::Claim;
+use crate::detect::Opinion;
+use crate::detect::facts::Facts;
+use crate::detect::facts::MATERIAL_BYTES;
+use crate::detect::facts::Motion;
+use crate::growth;
+use crate::growth::ProfileGrowth;
+use crate::growth::Site;
+use crate::profile::ProfileType;
+use crate::stats::count;
+use crate::verdict::Evidence;
+use crate::verdict::EvidenceLink;
+use crate::verdict::VerdictClass;
+use crate::words;
+
+/// Profiles that differ: two differences in a row are the least that can be called going on.
+const LEAST_OBSERVATIONS: usize = 3;
+/// Least time between baseline and newest profile.
+const LEAST_SECONDS: f64 = 25.0;
+/// Doubt from the time watched is (this / time) squared. A bounded cache may take any time to fill, so it never falls
+/// exponentially. Experiment: docs/detectors.md, "Time and doubt".
+pub const TIME_DOUBT_SECONDS: f64 = 18.0;
+/// Growth in the second half relative to the first below which it may be a cache that fills: an exponential with a time
+/// constant of the whole observation has 0.61.
+const LEAST_ACCELERATION: f64 = 0.7;
+/// When the whole heap cannot have grown by this part of a place's growth, other places shrank: objects moved, they did not leak.
+const LEAST_PART_OF_TOTAL: f64 = 0.5;
+/// Allocation that rose by more than this follows rising load.
+const LOAD_RISE: f64 = 1.3;
+
+/// Looks for a heap leak.
+pub fn examine(facts: &Facts<'_>) -> Opinion {
+    let Some(heap) = &facts.heap else {
+        return Err(match facts.is_go {
+            Some(false) => "the main process is not a Go program".to_owned(),
+            _ => "no two heap profiles that differ were available".to_owned(),
+        });
+    };
+    let seconds = heap.span().as_secs_f64();
+    let Some(site) = facts.leaking_sites().next() else {
+        return Err(why_none(heap));
+    };
+    if heap.observations < LEAST_OBSERVATIONS || seconds < LEAST_SECONDS {
+        return Err(format!(
+            "{} differing heap profiles over {} are too few to tell growth from a burst",
+            heap.observations,
+            words::duration(seconds)
+        ));
+    }
+    if heap.total.high < site.growth.low * LEAST_PART_OF_TOTAL || site.growth.estimate < MATERIAL_BYTES {
+        return Err(format!(
+            "the live heap as a whole grew by {} only (95 % interval {} to {})",
+            words::bytes(heap.total.estimate),
+            words::bytes(heap.total.low),
+            words::bytes(heap.total.high)
+        ));
+    }
+    let confidence = 1.0 - doubts(facts, heap, site, seconds).min(1.0);
+    Ok(claim(facts, heap, site, confidence))
+}
+
+fn why_none(heap: &ProfileGrowth) -> String {
+    let over = words::duration(heap.span().as_secs_f64());
+    match heap.sites.first() {
+        Some(site) if site.false_discovery_rate < 0.01 => format!(
+            "{} retained {} more over {over}, but not all along: growth in the weakest part of that time was {} of even growth",
+            site.frame.function,
+            words::bytes(site.growth.estimate),
+            words::percent(site.persistence)
+        ),
+        _ => format!(
+            "no place in the code retains significantly more: live heap changed by {} over {over} (95 % interval {} to {})",
+            words::bytes(heap.total.estimate),
+            words::bytes(heap.total.low),
+            words::bytes(heap.total.high)
+        ),
+    }
+}
+
+fn doubts(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) -> f64 {
+    let seconds = match &facts.memory {
+        Some(memory) if facts.motion == Motion::Growing => seconds.max(memory.span()),
+        _ => seconds,
+    };
+    let time = (TIME_DOUBT_SECONDS / seconds).powi(2);
+    let chance = site.false_discovery_rate.powf(0.75);
+    let acceleration = match &facts.memory {
+        Some(memory) => site.acceleration.min(memory.acceleration()),
+        None => site.acceleration,
+    };
+    let slowing = 2.0 * (LEAST_ACCELERATION - acceleration).max(0.0);
+    // Memory that keeps growing in a straight line makes up for few collections.
+    let seen = count(heap.observations) + f64::from(u8::from(facts.motion == Motion::Growing));
+    let observations = 0.5_f64.powf(seen);
+    let evenness = (0.6 - site.persistence).max(0.0) * 0.3;
+    let memory = match facts.motion {
+        Motion::Growing => 0.0,
+        // Too slow to stand out of a big level yet, but it may be there.
+        Motion::Flat | Motion::Unclear if may_be_hidden(facts, site) => 0.04,
+        Motion::Unclear | Motion::Unknown => 0.08,
+        Motion::Flat => 0.12,
+        Motion::Levelling => 0.15,
+    };
+    let base = (heap.now - heap.total.estimate).max(1.0);
+    let load = match heap.allocation_rate_change {
+        Some(change) if heap.now / base < change * change => (change - LOAD_RISE).clamp(0.0, 0.5) * 0.7,
+        _ => 0.0,
+    };
+    time + chance + slowing + observations + evenness + memory + load
+}
+
+/// Whether memory as a whole may grow as fast as a place does.
+fn may_be_hidden(facts: &Facts<'_>, site: &Site) -> bool {
+    facts
+        .memory
+        .as_ref()
+        .is_some_and(|memory| memory.slope.high.max(memory.recent.high) >= site.rate / 2.0)
+}
+
+fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
+    let culprit = growth::culprit(facts.history, heap, site);
+    let diff = Some(EvidenceLink::Diff {
+        profile_type: ProfileType::Heap,
+        base: heap.base,
+        compare: heap.compare,
+    });
+    let seconds = heap.span().as_secs_f64();
+    let mut evidence = vec![
+        Evidence {
+            claim: format!(
+                "live Go heap grew from {} to {} in {} over {} garbage collections seen",
+                words::bytes(heap.now - heap.total.estimate),
+                words::bytes(heap.now),
+                words::duration(seconds),
+                heap.observations
+            ),
+            value: heap.total.estimate,
+            unit: "bytes",
+            link: diff.clone(),
+        },
+        Evidence {
+            claim: format!(
+                "{} retains {} more (95 % interval {} to {}), {} of all growth",
+                words::place(&site.frame),
+                words::bytes(site.growth.estimate),
+                words::bytes(site.growth.low),
+                words::bytes(site.growth.high),
+                words::percent(culprit.share_of_growth)
+            ),
+            value: site.growth.estimate,
+            unit: "bytes",
+            link: diff.clone(),
+        },
+    ];
+    for other in facts.leaking_sites().skip(1).take(4) {
+        evidence.push(Evidence {
+            claim: format!(
+                "{} also retains {} more",
+                words::place(&other.frame),
+                words::bytes(other.growth.estimate)
+            ),
+            value: other.growth.estimate,
+            unit: "bytes",
+            link: diff.clone(),
+        });
+    }
+    if facts.motion == Motion::Growing
+        && let Some(rate) = facts.growth_rate()
+    {
+        evidence.push(Evidence {
+            claim: format!("memory that cannot be reclaimed grows by {}", words::rate(rate)),
+            value: rate,
+            unit: "bytes_per_second",
+            link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes", "limit_bytes"])),
+        });
+    }
+    let until = facts
+        .time_to_limit
+        .map(|time| format!("; the limit is reached in about {}", words::duration(time.p50_seconds)))
+        .unwrap_or_default();
+    Claim {
+        class: VerdictClass::GoHeapLeak,
+        confidence,
+        summary: format!(
+            "{} keeps what it allocates: {} more live heap in {} ({}){until}.",
+            words::place(&site.frame),
+            words::bytes(site.growth.estimate),
+            words::duration(seconds),
+            words::rate(site.rate)
+        ),
+        since: heap.base,
+        advice: vec![
+            format!(
+                "Find what keeps the allocations of {} reachable (a map, slice, cache or global without removal) and bound it or let entries expire.",
+                words::place(&site.frame)
+            ),
+            "Compare the two profiles in the evidence: what grows between them is what is kept.".to_owned(),
+            "Until it is fixed, a restart or a higher limit only buys time.".to_owned(),
+        ],
+        culprit: Some(culprit),
+        evidence,
+        recommended_limit: None,
+        would_change_our_mind: vec![
+            format!(
+                "{} stops growing while the service works as before (a cache that reached its bound)",
+                site.frame.function
+            ),
+            "live heap falls back after load falls".to_owned(),
+        ],
+    }
+}

@@ -1,0 +1,176 @@
+//! Goroutines that pile up at one place and never end.
+//!
+//! Statistic: number of goroutines per blocking place, significant and spread over the whole time, or the runtime's own proof
+//! (`goroutineleak` profile). When the live heap grows as well and the goroutines explain it, this is the root cause.
+
+use crate::detect::Claim;
+use crate::detect::Opinion;
+use crate::detect::facts::Facts;
+use crate::detect::facts::Motion;
+use crate::detect::go_heap_leak;
+use crate::growth;
+use crate::growth::ProfileGrowth;
+use crate::growth::Site;
+use crate::profile::ProfileType;
+use crate::stats::count;
+use crate::verdict::Evidence;
+use crate::verdict::EvidenceLink;
+use crate::verdict::VerdictClass;
+use crate::words;
+
+/// Fewer goroutines more are connections and workers coming and going.
+const LEAST_GROWTH: f64 = 10.0;
+/// And it must be this part of what was there.
+const LEAST_RELATIVE_GROWTH: f64 = 0.2;
+const LEAST_OBSERVATIONS: usize = 3;
+const LEAST_SECONDS: f64 = 25.0;
+/// A goroutine starts with 2 KiB of stack (`stackMin` in runtime/stack.go) and a g structure of about 450 bytes.
+const GOROUTINE_BYTES: f64 = 2500.0;
+
+/// Looks for a goroutine leak.
+pub fn examine(facts: &Facts<'_>) -> Opinion {
+    let Some(goroutines) = &facts.goroutines else {
+        return Err("no two goroutine profiles were available".to_owned());
+    };
+    let seconds = goroutines.span().as_secs_f64();
+    let Some(site) = facts.goroutine_suspect() else {
+        return Err(format!(
+            "the number of goroutines changed by {:.0} to {:.0} over {} and no place in the code holds more and more of them",
+            goroutines.total.estimate,
+            goroutines.now,
+            words::duration(seconds)
+        ));
+    };
+    if goroutines.observations < LEAST_OBSERVATIONS || seconds < LEAST_SECONDS {
+        return Err(format!(
+            "{} goroutine profiles over {} are too few to tell a leak from a burst",
+            goroutines.observations,
+            words::duration(seconds)
+        ));
+    }
+    if let Some(other) = independent_heap_growth(facts, site) {
+        return Err(format!(
+            "{:.0} more goroutines explain less of the growth than {} does",
+            site.growth.estimate,
+            words::place(&other.frame)
+        ));
+    }
+    let proof = facts.proven_leaked.unwrap_or(0.0);
+    let time = (go_heap_leak::TIME_DOUBT_SECONDS / seconds).powi(2);
+    let observations = 0.5_f64.powf(count(goroutines.observations));
+    let evenness = (0.6 - site.persistence).max(0.0) * 0.3;
+    let memory = if matches!(facts.motion, Motion::Levelling) {
+        0.05
+    } else {
+        0.0
+    };
+    let doubt = time + observations + evenness + memory;
+    let doubt = if proof > 0.0 { doubt.min(0.02) } else { doubt };
+    Ok(claim(facts, goroutines, site, 1.0 - doubt.min(1.0)))
+}
+
+/// Whether a place's growth is more than coming and going.
+pub fn is_material(site: &Site) -> bool {
+    let before = site.now - site.growth.estimate;
+    site.growth.low > 0.0
+        && site.growth.estimate >= LEAST_GROWTH
+        && site.growth.estimate >= before * LEAST_RELATIVE_GROWTH
+}
+
+/// A heap place that grows more than the goroutines can explain: allocated outside of their stacks, and larger than they are.
+fn independent_heap_growth<'a>(facts: &'a Facts<'_>, goroutine_site: &Site) -> Option<&'a Site> {
+    let heap = facts.heap.as_ref()?;
+    let by_goroutines = |site: &Site| {
+        let own: Vec<&str> = facts
+            .history
+            .stacks
+            .frames(goroutine_site.stack)
+            .map(|frame| &*frame.function)
+            .filter(|function| *function != "main.main" && !function.starts_with("runtime."))
+            .collect();
+        facts
+            .history
+            .stacks
+            .frames(site.stack)
+            .any(|frame| own.contains(&&*frame.function))
+    };
+    let site = facts.leaking_sites().next()?;
+    let explained = GOROUTINE_BYTES * goroutine_site.growth.estimate
+        + heap
+            .sites
+            .iter()
+            .filter(|site| by_goroutines(site))
+            .map(|site| site.growth.estimate)
+            .sum::<f64>();
+    (!by_goroutines(site) && site.growth.estimate > 2.0 * explained).then_some(site)
+}
+
+fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
+    let culprit = growth::culprit(facts.history, goroutines, site);
+    let seconds = goroutines.span().as_secs_f64();
+    let diff = Some(EvidenceLink::Diff {
+        profile_type: ProfileType::Goroutine,
+        base: goroutines.base,
+        compare: goroutines.compare,
+    });
+    let mut evidence = vec![Evidence {
+        claim: format!(
+            "goroutines blocked at {} grew by {:.0} to {:.0} in {} and never fell back",
+            words::place(&site.frame),
+            site.growth.estimate,
+            site.now,
+            words::duration(seconds)
+        ),
+        value: site.growth.estimate,
+        unit: "goroutines",
+        link: diff,
+    }];
+    if let Some(proven) = facts.proven_leaked.filter(|proven| *proven > 0.0) {
+        evidence.push(Evidence {
+            claim: format!("the Go runtime itself proves {proven:.0} goroutines leaked: nothing can ever wake them"),
+            value: proven,
+            unit: "goroutines",
+            link: None,
+        });
+    }
+    if facts.motion == Motion::Growing
+        && let Some(rate) = facts.growth_rate()
+    {
+        evidence.push(Evidence {
+            claim: format!(
+                "memory that cannot be reclaimed grows by {}, {} per goroutine",
+                words::rate(rate),
+                words::bytes(rate / site.rate.max(f64::MIN_POSITIVE))
+            ),
+            value: rate,
+            unit: "bytes_per_second",
+            link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes", "limit_bytes"])),
+        });
+    }
+    let until = facts
+        .time_to_limit
+        .map(|time| format!("; the limit is reached in about {}", words::duration(time.p50_seconds)))
+        .unwrap_or_default();
+    Claim {
+        class: VerdictClass::GoroutineLeak,
+        confidence,
+        summary: format!(
+            "Goroutines pile up at {}: {:.0} more in {} and none of them ends{until}.",
+            words::place(&site.frame),
+            site.growth.estimate,
+            words::duration(seconds)
+        ),
+        since: goroutines.base,
+        advice: vec![
+            format!(
+                "Give the goroutines blocked at {} a way out: a context, a timeout, a closed or buffered channel.",
+                words::place(&site.frame)
+            ),
+            "Look at the last frames of the stack: they say who starts them.".to_owned(),
+        ],
+        culprit: Some(culprit),
+        evidence,
+        recommended_limit: None,
+        would_change_our_mind: vec!["the number of goroutines at this place falls again when load falls".to_owned()],
+    }
+}

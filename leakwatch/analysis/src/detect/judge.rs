@@ -1,0 +1,107 @@
+//! Picks the one answer among the detectors' claims. Must not look at raw data itself.
+
+use crate::detect::Claim;
+use crate::detect::Opinion;
+use crate::detect::facts::Facts;
+use crate::detect::go_heap_leak;
+use crate::detect::goroutine_leak;
+use crate::detect::not_enough_data;
+use crate::detect::stable;
+use crate::detect::undersized_limit;
+use crate::detect::warm_up;
+use crate::investigation::Answer;
+use crate::investigation::StepId;
+use crate::verdict::Rejected;
+use crate::verdict::Verdict;
+use crate::verdict::VerdictClass;
+use crate::words;
+use std::collections::BTreeMap;
+
+/// Below this a claim is not made: a wrong leak costs more than a late one.
+const LEAST_CONFIDENCE: f64 = 0.7;
+/// The same for leaks.
+const LEAST_LEAK_CONFIDENCE: f64 = 0.88;
+
+/// Answers of a person by step.
+pub type Overrides = BTreeMap<StepId, Answer>;
+
+/// In order of precedence: root causes first, then what would explain growth, then its absence.
+pub fn opinions(facts: &Facts<'_>) -> Vec<(VerdictClass, Opinion)> {
+    vec![
+        (VerdictClass::GoroutineLeak, goroutine_leak::examine(facts)),
+        (VerdictClass::GoHeapLeak, go_heap_leak::examine(facts)),
+        (VerdictClass::UndersizedLimit, undersized_limit::examine(facts)),
+        (VerdictClass::WarmUp, warm_up::examine(facts)),
+        (VerdictClass::Stable, stable::examine(facts)),
+    ]
+}
+
+/// The verdict.
+pub fn judge(facts: &Facts<'_>, overrides: &Overrides) -> Verdict {
+    let mut chosen: Option<Claim> = None;
+    let mut rejected = Vec::new();
+    for (class, opinion) in opinions(facts) {
+        let because = match (opinion, vetoed(class, overrides), &chosen) {
+            (_, Some(because), _) | (Err(because), None, _) => because,
+            (Ok(claim), None, None) if claim.confidence >= least(class) || wanted(class, overrides) => {
+                chosen = Some(claim);
+                continue;
+            }
+            (Ok(claim), None, None) => format!("so far only {} sure", words::percent(claim.confidence)),
+            (Ok(_), None, Some(better)) => format!("{} explains it", better.class.name()),
+        };
+        rejected.push(Rejected { class, because });
+    }
+    let claim = chosen.unwrap_or_else(|| not_enough_data::examine(facts));
+    Verdict {
+        class: claim.class,
+        confidence: claim.confidence,
+        summary: claim.summary,
+        since: claim.since,
+        growth_bytes_per_second: facts.growth_rate(),
+        time_to_limit: facts.time_to_limit,
+        culprit: claim.culprit,
+        evidence: claim.evidence,
+        rejected,
+        advice: claim.advice,
+        recommended_limit: claim.recommended_limit,
+        would_change_our_mind: claim.would_change_our_mind,
+        missing: not_enough_data::missing(facts),
+    }
+}
+
+const fn least(class: VerdictClass) -> f64 {
+    if class.is_leak() {
+        LEAST_LEAK_CONFIDENCE
+    } else {
+        LEAST_CONFIDENCE
+    }
+}
+
+/// Why a person's answer excludes a class.
+fn vetoed(class: VerdictClass, overrides: &Overrides) -> Option<String> {
+    let steps: &[(StepId, Answer)] = match class {
+        VerdictClass::GoHeapLeak => &[(StepId::LiveHeap, Answer::No), (StepId::Memory, Answer::No)],
+        VerdictClass::GoroutineLeak => &[(StepId::Goroutines, Answer::No), (StepId::Memory, Answer::No)],
+        VerdictClass::UndersizedLimit | VerdictClass::WarmUp => &[(StepId::Other, Answer::No)],
+        VerdictClass::Stable => &[
+            (StepId::Memory, Answer::Yes),
+            (StepId::LiveHeap, Answer::Yes),
+            (StepId::Goroutines, Answer::Yes),
+        ],
+        VerdictClass::NotEnoughData => &[],
+    };
+    steps
+        .iter()
+        .find(|(step, answer)| overrides.get(step) == Some(answer))
+        .map(|(step, _)| format!("overruled by the answer to the step {}", step.name()))
+}
+
+/// Whether a person's answer asks for a class.
+fn wanted(class: VerdictClass, overrides: &Overrides) -> bool {
+    match class {
+        VerdictClass::GoHeapLeak => overrides.get(&StepId::LiveHeap) == Some(&Answer::Yes),
+        VerdictClass::GoroutineLeak => overrides.get(&StepId::Goroutines) == Some(&Answer::Yes),
+        _ => false,
+    }
+}

@@ -1,0 +1,105 @@
+//! What to say while the data does not decide: what is missing, and when it will be enough.
+
+use crate::detect::Claim;
+use crate::detect::facts::Facts;
+use crate::detect::facts::Motion;
+use crate::profile::ProfileType;
+use crate::sample::Missing;
+use crate::sample::MissingReason;
+use crate::verdict::Evidence;
+use crate::verdict::EvidenceLink;
+use crate::verdict::VerdictClass;
+use crate::words;
+
+/// Every detector can answer after this time of samples and profiles.
+const ENOUGH_SECONDS: f64 = 60.0;
+
+/// Always claims.
+pub fn examine(facts: &Facts<'_>) -> Claim {
+    let wait = (ENOUGH_SECONDS - facts.observed).max(0.0);
+    let missing = missing(facts);
+    let growing = facts.motion == Motion::Growing;
+    let rate = facts.growth_rate().unwrap_or(0.0);
+    let summary = if facts.memory.is_none() {
+        format!(
+            "Too few samples yet; about {} more are needed.",
+            words::duration(wait.max(10.0))
+        )
+    } else if growing && missing.iter().any(|(what, _)| *what == "heap_profile") {
+        format!(
+            "Memory grows by {}, but no heap profile is available to say what grows: it may be live heap, garbage or memory outside the Go heap.",
+            words::rate(rate)
+        )
+    } else if growing && facts.is_go == Some(false) {
+        format!(
+            "Memory grows by {} in a program that is not Go; what grows inside it cannot be told yet.",
+            words::rate(rate)
+        )
+    } else if growing {
+        format!(
+            "Memory grows by {}; whether it will stop is not decided yet.",
+            words::rate(rate)
+        )
+    } else {
+        format!("Watched for {}: not decided yet.", words::duration(facts.observed))
+    };
+    let mut advice: Vec<String> = missing.iter().filter_map(|(_, missing)| missing.fix.clone()).collect();
+    advice.push(if wait > 0.0 {
+        format!("Wait about {} more.", words::duration(wait))
+    } else {
+        "Wait: the answer comes as soon as the growth lasts or ends.".to_owned()
+    });
+    Claim {
+        class: VerdictClass::NotEnoughData,
+        confidence: 0.5,
+        summary,
+        since: facts.history.window_start,
+        culprit: None,
+        evidence: vec![Evidence {
+            claim: format!("{} of samples in the current window", words::duration(facts.observed)),
+            value: facts.observed,
+            unit: "seconds",
+            link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes"])),
+        }],
+        advice,
+        recommended_limit: None,
+        would_change_our_mind: vec!["more samples and profiles".to_owned()],
+    }
+}
+
+/// Data that could not be looked at.
+pub fn missing(facts: &Facts<'_>) -> Vec<(&'static str, Missing)> {
+    let mut missing = Vec::new();
+    if facts.is_go != Some(false) {
+        for (name, profile_type, there) in [
+            ("heap_profile", ProfileType::Heap, facts.heap.is_some()),
+            ("goroutine_profile", ProfileType::Goroutine, facts.goroutines.is_some()),
+        ] {
+            if !there {
+                let reason = facts.history.profile_missing.get(&profile_type).cloned();
+                missing.push((name, reason.unwrap_or_else(|| default_reason(facts, profile_type))));
+            }
+        }
+    }
+    if let Err(reason) = &facts.history.newest {
+        missing.push(("memory", reason.clone()));
+    }
+    missing
+}
+
+fn default_reason(facts: &Facts<'_>, profile_type: ProfileType) -> Missing {
+    let seen = crate::window::snapshots(facts.history, profile_type).count();
+    if seen > 0 {
+        return Missing::new(
+            MissingReason::NotYet,
+            format!("{seen} {} profile(s) so far, none of them differs", profile_type.name()),
+        );
+    }
+    Missing::new(
+        MissingReason::NotConfigured,
+        format!("no {} profile of this target was collected", profile_type.name()),
+    )
+    .with_fix(
+        "serve net/http/pprof in the program and add a [[go.endpoint]] for it, or set go.discover_endpoints = true",
+    )
+}

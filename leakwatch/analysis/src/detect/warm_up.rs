@@ -1,0 +1,78 @@
+//! Growth that slows down towards a level: caches that fill to a bound, lazy initialisation, the first minutes of a service.
+//!
+//! Statistic: BIC of a levelling shape (saturating exponential, or line then flat) against a line, from `trend`.
+
+use crate::detect::Claim;
+use crate::detect::Opinion;
+use crate::detect::facts::Facts;
+use crate::detect::facts::Motion;
+use crate::trend::Shape;
+use crate::verdict::Evidence;
+use crate::verdict::EvidenceLink;
+use crate::verdict::VerdictClass;
+use crate::words;
+
+const LEAST_SECONDS: f64 = 45.0;
+/// BIC differences above this add nothing.
+const FULL_SUPPORT: f64 = 20.0;
+
+/// Looks for a warm-up.
+pub fn examine(facts: &Facts<'_>) -> Opinion {
+    let Some(trend) = &facts.memory else {
+        return Err("too few samples for the shape of the growth".to_owned());
+    };
+    if facts.motion != Motion::Levelling || facts.observed < LEAST_SECONDS {
+        return Err(match facts.motion {
+            Motion::Growing => format!(
+                "growth does not slow down: {} over the last half of the time, {} over all of it",
+                words::rate(trend.recent.estimate),
+                words::rate(trend.slope.estimate)
+            ),
+            Motion::Flat => "memory does not grow any more".to_owned(),
+            _ => "no growth that slows down".to_owned(),
+        });
+    }
+    let towards = match trend.shape {
+        Shape::Saturating { level, .. } => level,
+        _ => trend.level,
+    };
+    if facts.limit.is_some_and(|limit| towards > limit.as_f64()) {
+        return Err(format!(
+            "growth slows down, but towards {}, which is above the limit",
+            words::bytes(towards)
+        ));
+    }
+    let support = (-trend.bic_stopping / FULL_SUPPORT).clamp(0.0, 1.0);
+    let confidence = (0.55 + 0.35 * support) * (facts.observed / (facts.observed + 5.0));
+    let claim = format!(
+        "growth fell from {} to {} and tends towards {}",
+        words::rate(trend.slope.estimate.max(trend.recent.estimate)),
+        words::rate(trend.end_slope),
+        words::bytes(towards)
+    );
+    Ok(Claim {
+        class: VerdictClass::WarmUp,
+        confidence,
+        summary: format!(
+            "Memory still grows but slows down, towards about {}: warming up, not leaking.",
+            words::bytes(towards)
+        ),
+        since: facts.instant(trend.from),
+        culprit: None,
+        evidence: vec![Evidence {
+            claim,
+            value: trend.end_slope,
+            unit: "bytes_per_second",
+            link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes", "limit_bytes"])),
+        }],
+        advice: vec![format!(
+            "Nothing to fix; make sure that the limit leaves room above {}.",
+            words::bytes(towards)
+        )],
+        recommended_limit: None,
+        would_change_our_mind: vec![format!(
+            "memory passes {} and goes on growing",
+            words::bytes(towards * 1.1)
+        )],
+    })
+}

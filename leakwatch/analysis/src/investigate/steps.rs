@@ -1,0 +1,373 @@
+//! The answer to each step's question, from the facts and the verdict they led to.
+
+use super::teaches;
+use crate::detect::facts::Facts;
+use crate::detect::facts::GC_HEADROOM;
+use crate::detect::facts::Motion;
+use crate::detect::not_enough_data;
+use crate::growth::ProfileGrowth;
+use crate::history::MemoryPoint;
+use crate::investigation::Answer;
+use crate::investigation::AnsweredBy;
+use crate::investigation::Step;
+use crate::investigation::StepId;
+use crate::profile::ProfileType;
+use crate::sample::Missing;
+use crate::trend;
+use crate::units::Bytes;
+use crate::verdict::Evidence;
+use crate::verdict::EvidenceLink;
+use crate::verdict::Verdict;
+use crate::verdict::VerdictClass;
+use crate::window;
+use crate::words;
+
+struct Reply {
+    answer: Answer,
+    confidence: f64,
+    why: String,
+    evidence: Vec<Evidence>,
+    series: Vec<&'static str>,
+    diff: Option<(ProfileType, crate::units::Timestamp, crate::units::Timestamp)>,
+    missing: Vec<(&'static str, Missing)>,
+    skipped_because: Option<String>,
+}
+
+impl Reply {
+    fn new(answer: Answer, confidence: f64, why: impl Into<String>) -> Self {
+        Self {
+            answer,
+            confidence,
+            why: why.into(),
+            evidence: Vec::new(),
+            series: Vec::new(),
+            diff: None,
+            missing: Vec::new(),
+            skipped_because: None,
+        }
+    }
+
+    fn series(mut self, names: &[&'static str]) -> Self {
+        self.series = names.to_vec();
+        self
+    }
+}
+
+/// Asks and answers one step.
+pub(super) fn answer(id: StepId, facts: &Facts<'_>, verdict: &Verdict) -> Step {
+    let (question, reply) = match id {
+        StepId::Memory => ("Is the memory of this target growing?", memory(facts)),
+        StepId::Ledger => ("Is it anonymous memory (heap, stacks) that grows?", ledger(facts)),
+        StepId::Goroutines => ("Is the number of goroutines growing?", goroutines(facts)),
+        StepId::LiveHeap => (
+            "Is the live Go heap growing from one garbage collection to the next?",
+            live_heap(facts),
+        ),
+        StepId::Native => ("Is memory outside the Go heap growing?", native(facts)),
+        StepId::Other => (
+            "Is there another explanation: a limit that is too small, a warm-up, a burst?",
+            other(verdict),
+        ),
+        StepId::Conclusion => ("Is this a leak?", conclusion(verdict)),
+    };
+    Step {
+        id,
+        question: question.to_owned(),
+        answer: reply.answer,
+        answered_by: AnsweredBy::Leakwatch,
+        confidence: reply.confidence.clamp(0.0, 1.0),
+        why: reply.why,
+        teaches: teaches::lesson(id).to_owned(),
+        evidence: reply.evidence,
+        series: reply.series,
+        diff: reply.diff,
+        missing: reply.missing,
+        skipped_because: reply.skipped_because,
+    }
+}
+
+fn certainty(seconds: f64) -> f64 {
+    seconds.max(0.0) / (seconds.max(0.0) + 5.0)
+}
+
+fn memory(facts: &Facts<'_>) -> Reply {
+    let series = ["unreclaimable_bytes", "charge_bytes", "limit_bytes"];
+    let Some(trend) = &facts.memory else {
+        return Reply::new(Answer::Unknown, 0.0, "Fewer than three samples in this window.").series(&series);
+    };
+    let over = words::duration(trend.span());
+    let numbers = format!(
+        "{} per second over {over} (95 % interval {} to {}), now {}",
+        words::bytes(trend.slope.estimate),
+        words::bytes(trend.slope.low),
+        words::bytes(trend.slope.high),
+        words::bytes(trend.level)
+    );
+    let (answer, why) = match facts.motion {
+        Motion::Growing => (Answer::Yes, format!("It grows by {numbers}.")),
+        Motion::Levelling => (
+            Answer::Yes,
+            format!(
+                "It grows, but slower and slower: {} now; {numbers}.",
+                words::rate(trend.end_slope)
+            ),
+        ),
+        Motion::Flat => (Answer::No, format!("It is flat: {numbers}.")),
+        Motion::Unclear | Motion::Unknown => (
+            Answer::Unknown,
+            format!("It moves, but growth cannot be told from noise yet: {numbers}."),
+        ),
+    };
+    let mut reply = Reply::new(answer, certainty(trend.span()), why).series(&series);
+    reply.evidence.push(Evidence {
+        claim: format!("growth of memory that cannot be reclaimed over {over}"),
+        value: trend.slope.estimate,
+        unit: "bytes_per_second",
+        link: Some(EvidenceLink::Series(series.to_vec())),
+    });
+    reply
+}
+
+fn ledger(facts: &Facts<'_>) -> Reply {
+    let parts: [(&'static str, fn(&MemoryPoint) -> Option<Bytes>); 4] = [
+        ("anon", |point| point.anon),
+        ("file", |point| point.file),
+        ("shmem", |point| point.shmem),
+        ("kernel", |point| point.kernel),
+    ];
+    let series = ["anon_bytes", "file_bytes", "shmem_bytes", "kernel_bytes"];
+    let mut changes: Vec<(&'static str, f64, f64)> = Vec::new();
+    for (name, part) in parts {
+        let points = window::series(facts.history, part);
+        if let Some(trend) = trend::fit(&points) {
+            changes.push((name, trend.growth(), trend.level));
+        }
+    }
+    if changes.is_empty() {
+        let mut reply = Reply::new(Answer::Unknown, 0.0, "No split of the charge is available.").series(&series);
+        if let Ok(memory) = &facts.history.newest
+            && let Err(missing) = &memory.stat
+        {
+            reply.missing.push(("memory_stat", missing.clone()));
+        }
+        return reply;
+    }
+    let told: Vec<String> = changes
+        .iter()
+        .map(|(name, change, level)| {
+            format!(
+                "{name} changed by {} to {}",
+                words::bytes(*change),
+                words::bytes(*level)
+            )
+        })
+        .collect();
+    let largest = changes.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let grew = largest.filter(|(_, change, _)| *change >= crate::detect::facts::MATERIAL_BYTES);
+    let mut reply = match grew {
+        Some(("anon", ..)) => Reply::new(
+            Answer::Yes,
+            certainty(facts.observed),
+            format!("Mostly anonymous memory grows: {}.", told.join(", ")),
+        ),
+        Some((name, ..)) => Reply::new(
+            Answer::No,
+            certainty(facts.observed),
+            format!("Mostly {name} grows: {}.", told.join(", ")),
+        ),
+        None => Reply::new(
+            Answer::No,
+            certainty(facts.observed),
+            format!("No part grows by more than 1 MiB: {}.", told.join(", ")),
+        ),
+    };
+    for (name, change, _) in &changes {
+        reply.evidence.push(Evidence {
+            claim: format!("change of {name} over the window"),
+            value: *change,
+            unit: "bytes",
+            link: Some(EvidenceLink::Series(series.to_vec())),
+        });
+    }
+    reply.series(&series)
+}
+
+fn no_profile(facts: &Facts<'_>, what: &'static str) -> Reply {
+    if facts.is_go == Some(false) {
+        let mut reply = Reply::new(Answer::Unknown, 0.0, "The main process is not a Go program.");
+        reply.skipped_because = Some("not a Go program".to_owned());
+        return reply;
+    }
+    let mut reply = Reply::new(Answer::Unknown, 0.0, "No two profiles are available to compare.");
+    reply.missing = not_enough_data::missing(facts)
+        .into_iter()
+        .filter(|(name, _)| *name == what)
+        .collect();
+    reply
+}
+
+fn compared(reply: &mut Reply, profile_type: ProfileType, growth: &ProfileGrowth) {
+    reply.diff = Some((profile_type, growth.base, growth.compare));
+}
+
+fn goroutines(facts: &Facts<'_>) -> Reply {
+    let Some(growth) = &facts.goroutines else {
+        return no_profile(facts, "goroutine_profile").series(&["goroutines"]);
+    };
+    let over = growth.span().as_secs_f64();
+    let mut reply = match facts.goroutine_suspect() {
+        Some(site) => Reply::new(
+            Answer::Yes,
+            certainty(over) * site.persistence.max(0.5),
+            format!(
+                "{:.0} more goroutines wait at {} than {} ago.",
+                site.growth.estimate,
+                words::place(&site.frame),
+                words::duration(over)
+            ),
+        ),
+        None => Reply::new(
+            Answer::No,
+            certainty(over),
+            format!(
+                "Their number changed by {:.0} to {:.0} in {}; no place holds more and more of them.",
+                growth.total.estimate,
+                growth.now,
+                words::duration(over)
+            ),
+        ),
+    };
+    reply.evidence.push(Evidence {
+        claim: "change of the number of goroutines".to_owned(),
+        value: growth.total.estimate,
+        unit: "goroutines",
+        link: None,
+    });
+    compared(&mut reply, ProfileType::Goroutine, growth);
+    reply.series(&["goroutines"])
+}
+
+fn live_heap(facts: &Facts<'_>) -> Reply {
+    let Some(growth) = &facts.heap else {
+        return no_profile(facts, "heap_profile").series(&["go_heap_live_bytes"]);
+    };
+    let over = growth.span().as_secs_f64();
+    let numbers = format!(
+        "live heap changed by {} (95 % interval {} to {}) to {} in {}",
+        words::bytes(growth.total.estimate),
+        words::bytes(growth.total.low),
+        words::bytes(growth.total.high),
+        words::bytes(growth.now),
+        words::duration(over)
+    );
+    let mut reply = match facts.leaking_sites().next() {
+        Some(site) if growth.total.estimate > 0.0 => Reply::new(
+            Answer::Yes,
+            certainty(over) * site.persistence.max(0.5),
+            format!("{} retains more and more: {numbers}.", words::place(&site.frame)),
+        ),
+        _ if growth.observations < 3 => Reply::new(
+            Answer::Unknown,
+            0.3,
+            format!("Only {} differing profiles so far: {numbers}.", growth.observations),
+        ),
+        _ => Reply::new(
+            Answer::No,
+            certainty(over),
+            format!("No place in the code retains more and more: {numbers}."),
+        ),
+    };
+    for site in facts.leaking_sites().take(5) {
+        reply.evidence.push(Evidence {
+            claim: format!("growth retained by {}", words::place(&site.frame)),
+            value: site.growth.estimate,
+            unit: "bytes",
+            link: None,
+        });
+    }
+    compared(&mut reply, ProfileType::Heap, growth);
+    reply.series(&["go_heap_live_bytes"])
+}
+
+fn native(facts: &Facts<'_>) -> Reply {
+    let series = ["anon_bytes", "go_heap_live_bytes"];
+    let Some(anon) = trend::fit(&window::series(facts.history, |point| point.anon)) else {
+        return Reply::new(Answer::Unknown, 0.0, "Anonymous memory was not measured.").series(&series);
+    };
+    let grew = anon.growth();
+    if grew < crate::detect::facts::MATERIAL_BYTES {
+        let mut reply = Reply::new(
+            Answer::No,
+            certainty(facts.observed),
+            format!("Anonymous memory changed by {} only.", words::bytes(grew)),
+        );
+        reply.skipped_because = Some("anonymous memory does not grow".to_owned());
+        return reply.series(&series);
+    }
+    let Some(heap) = &facts.heap else {
+        return Reply::new(
+            Answer::Unknown,
+            0.0,
+            format!(
+                "Anonymous memory grew by {}, but without heap profiles it cannot be split into Go heap and the rest.",
+                words::bytes(grew)
+            ),
+        )
+        .series(&series);
+    };
+    // Only the rates can be compared: the profile lags and starts at another instant.
+    let by_heap = heap.total.high.max(0.0) * GC_HEADROOM * (anon.span() / heap.span().as_secs_f64().max(1.0));
+    let outside = grew - by_heap;
+    let told = format!(
+        "anonymous memory grew by {} and live heap with garbage headroom explains up to {}",
+        words::bytes(grew),
+        words::bytes(by_heap)
+    );
+    if outside <= crate::detect::facts::MATERIAL_BYTES {
+        Reply::new(Answer::No, 0.8, format!("No: {told}.")).series(&series)
+    } else if facts.motion == Motion::Growing && outside > grew / 2.0 && heap.span().as_secs_f64() > anon.span() / 2.0 {
+        Reply::new(Answer::Yes, 0.6, format!("Probably: {told}.")).series(&series)
+    } else {
+        Reply::new(
+            Answer::Unknown,
+            0.3,
+            format!("Not decided: {told}; the rest may be garbage."),
+        )
+        .series(&series)
+    }
+}
+
+fn other(verdict: &Verdict) -> Reply {
+    let explains = matches!(verdict.class, VerdictClass::UndersizedLimit | VerdictClass::WarmUp);
+    let because: Vec<String> = verdict
+        .rejected
+        .iter()
+        .filter(|rejected| matches!(rejected.class, VerdictClass::UndersizedLimit | VerdictClass::WarmUp))
+        .map(|rejected| format!("{}: {}", rejected.class.name(), rejected.because))
+        .collect();
+    if explains {
+        return Reply::new(Answer::Yes, verdict.confidence, verdict.summary.clone());
+    }
+    let answer = if verdict.class == VerdictClass::NotEnoughData {
+        Answer::Unknown
+    } else {
+        Answer::No
+    };
+    Reply::new(
+        answer,
+        verdict.confidence,
+        format!("None that fits ({}).", because.join("; ")),
+    )
+}
+
+fn conclusion(verdict: &Verdict) -> Reply {
+    let answer = match verdict.class {
+        class if class.is_leak() => Answer::Yes,
+        VerdictClass::NotEnoughData => Answer::Unknown,
+        _ => Answer::No,
+    };
+    let mut reply = Reply::new(answer, verdict.confidence, verdict.summary.clone());
+    reply.evidence.clone_from(&verdict.evidence);
+    reply.missing.clone_from(&verdict.missing);
+    reply
+}

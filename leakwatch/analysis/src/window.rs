@@ -1,0 +1,118 @@
+//! The series that analysis looks at, cut out of a target's history: nothing here crosses the end of a window or mixes two
+//! processes. Source: `history::TargetHistory`; must not judge.
+
+use crate::history::TargetHistory;
+use crate::profile::ProfileType;
+use crate::profile::Snapshot;
+use crate::target::ProcessKey;
+use crate::target::Runtime;
+use crate::units::Bytes;
+use crate::units::Timestamp;
+use std::time::Duration;
+
+/// Memory of the current window as (seconds since the window's start, bytes): the lower envelope of what cannot be
+/// reclaimed; the charge where `memory.stat` was never readable.
+pub fn memory(history: &TargetHistory) -> Vec<(f64, f64)> {
+    let window = history.window();
+    let has_stat = window.iter().any(|point| point.unreclaimable.is_some());
+    series(history, |point| {
+        if has_stat {
+            point.unreclaimable_min.or(point.unreclaimable)
+        } else {
+            Some(point.charge)
+        }
+    })
+}
+
+/// A process younger than this is starting up, at least and at most; in between it is a part of its age.
+const START_UP: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+/// The first part of a process's age counts as start-up: what follows is four times as long and decides.
+const START_UP_PART: f64 = 0.2;
+
+/// When a process that started at `started` had finished starting up, seen from `now`. Grows with age, so that slow
+/// initialisation is left behind as soon as there is something better to look at.
+pub fn start_up_end(started: Timestamp, now: Timestamp) -> Timestamp {
+    let start_up = now.since(started).mul_f64(START_UP_PART);
+    started.plus(start_up.clamp(START_UP.0, START_UP.1))
+}
+
+/// The part of a series after the process's start-up, if enough is left of it; else all of it.
+pub fn after_start_up<'a>(history: &TargetHistory, series: &'a [(f64, f64)]) -> &'a [(f64, f64)] {
+    const ENOUGH: usize = 6;
+    let end = start_up_end(process_start(history), history.newest_at).seconds_from(history.window_start);
+    let cut = series.partition_point(|point| point.0 < end);
+    series.get(cut..).filter(|rest| rest.len() >= ENOUGH).unwrap_or(series)
+}
+
+/// Any number of the current window's points as (seconds since the window's start, bytes).
+pub fn series(
+    history: &TargetHistory,
+    value: impl Fn(&crate::history::MemoryPoint) -> Option<Bytes>,
+) -> Vec<(f64, f64)> {
+    history
+        .window()
+        .iter()
+        .filter_map(|point| {
+            let value = value(point)?;
+            Some((point.at.seconds_from(history.window_start), value.as_f64()))
+        })
+        .collect()
+}
+
+/// Snapshots of the process that is looked at, oldest first, each of them showing something new: a Go heap profile only changes
+/// when a garbage collection ends, so equal totals are the same observation.
+pub fn distinct_snapshots(history: &TargetHistory, profile_type: ProfileType) -> Vec<&Snapshot> {
+    let mut distinct: Vec<&Snapshot> = Vec::new();
+    for snapshot in snapshots(history, profile_type) {
+        let repeated = profile_type == ProfileType::Heap
+            && distinct
+                .last()
+                .is_some_and(|last| last.total == snapshot.total && last.values.len() == snapshot.values.len());
+        if !repeated {
+            distinct.push(snapshot);
+        }
+    }
+    distinct
+}
+
+/// All kept snapshots of the process that is looked at. Those of a process that is gone count only while nothing else lives.
+pub fn snapshots(history: &TargetHistory, profile_type: ProfileType) -> impl Iterator<Item = &Snapshot> {
+    let something_lives = history.living().next().is_some();
+    history
+        .snapshots
+        .get(&profile_type)
+        .map_or(&[][..], |series| series.as_slice())
+        .iter()
+        .filter(move |snapshot| !(something_lives && is_gone(history, snapshot.process)))
+}
+
+fn is_gone(history: &TargetHistory, process: ProcessKey) -> bool {
+    history
+        .processes
+        .get(&process)
+        .is_some_and(|record| record.gone_at.is_some())
+}
+
+/// When the process that holds most memory started; the start of the window when no process is known.
+pub fn process_start(history: &TargetHistory) -> Timestamp {
+    history
+        .main_process()
+        .map_or(history.window_start, |record| record.process.started_at)
+}
+
+/// Whether the process that holds most memory is a Go program; none while that is unknown.
+pub fn is_go(history: &TargetHistory) -> Option<bool> {
+    let has_profile = ProfileType::ALL
+        .into_iter()
+        .any(|profile_type| snapshots(history, profile_type).next().is_some());
+    if has_profile {
+        return Some(true);
+    }
+    let record = history.main_process()?;
+    record
+        .process
+        .runtime
+        .as_ref()
+        .ok()
+        .map(|runtime| matches!(runtime, Runtime::Go { .. }))
+}

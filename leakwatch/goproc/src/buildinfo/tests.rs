@@ -1,0 +1,1 @@
+//! Hand-made files of both formats, and hostile ones.

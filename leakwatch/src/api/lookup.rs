@@ -1,0 +1,85 @@
+//! From what a person writes to a target: its id, a pid, a cgroup path, a container id or the start of one, a unit name.
+
+use crate::api::error::ApiError;
+use crate::store::Store;
+use crate::store::StoredTarget;
+use leakwatch_analysis::target::Target;
+use leakwatch_analysis::target::TargetId;
+
+/// The shortest start of a container id that is looked for.
+const MIN_ID_PREFIX: usize = 4;
+
+/// The target that is meant. Living ones are preferred; several that fit equally well are an error that lists them.
+pub(crate) fn target<'a>(store: &'a Store, text: &str) -> Result<(&'a TargetId, &'a StoredTarget), ApiError> {
+    if let Some((id, stored)) = store.targets().find(|(id, _)| id.as_str() == text) {
+        return Ok((id, stored));
+    }
+    if let Ok(pid) = text.parse::<u32>() {
+        let by_pid = matching(store, |stored| {
+            stored.history.living().any(|record| record.process.key.pid == pid)
+        });
+        if !by_pid.is_empty() {
+            return single(text, &by_pid);
+        }
+    }
+    if text.contains('/') {
+        let path = format!("/{}", text.trim_matches('/'));
+        return single(
+            text,
+            &matching(store, |stored| stored.history.target.cgroup.path == path),
+        );
+    }
+    let by_name = matching(store, |stored| is_name(&stored.history.target, text));
+    if !by_name.is_empty() {
+        return single(text, &by_name);
+    }
+    single(
+        text,
+        &matching(store, |stored| is_container(&stored.history.target, text)),
+    )
+}
+
+type Found<'a> = Vec<(&'a TargetId, &'a StoredTarget)>;
+
+/// Living targets that fit; without any, the gone ones.
+fn matching(store: &Store, fits: impl Fn(&StoredTarget) -> bool) -> Found<'_> {
+    let all: Found<'_> = store.targets().filter(|(_, stored)| fits(stored)).collect();
+    let living: Found<'_> = all
+        .iter()
+        .filter(|(_, stored)| stored.history.gone_at.is_none())
+        .copied()
+        .collect();
+    if living.is_empty() { all } else { living }
+}
+
+fn single<'a>(text: &str, found: &Found<'a>) -> Result<(&'a TargetId, &'a StoredTarget), ApiError> {
+    match found.as_slice() {
+        [] => Err(ApiError::not_found("target", text)),
+        [one] => Ok(*one),
+        several => {
+            let candidates: Vec<String> = several
+                .iter()
+                .take(5)
+                .map(|(id, stored)| format!("{id} ({})", stored.history.target.cgroup.path))
+                .collect();
+            let reason = format!("{} targets fit `{text}`: {}", several.len(), candidates.join(", "));
+            Err(ApiError::Conflict { reason })
+        }
+    }
+}
+
+/// The target's own name, with or without the suffix of a unit.
+fn is_name(target: &Target, text: &str) -> bool {
+    let unit = target.cgroup.path.rsplit('/').next().unwrap_or("");
+    [target.name.as_str(), unit]
+        .into_iter()
+        .any(|name| name == text || name.strip_suffix(".service") == Some(text))
+}
+
+fn is_container(target: &Target, text: &str) -> bool {
+    text.len() >= MIN_ID_PREFIX
+        && target
+            .container
+            .as_ref()
+            .is_some_and(|container| container.id.starts_with(text))
+}

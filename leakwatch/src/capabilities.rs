@@ -1,0 +1,204 @@
+//! What this host offers, each fact found out by using it: for `leakwatch doctor` and `GET /api/v1/capabilities`.
+//!
+//! Nothing here decides what the daemon does with it; absences show again as [`Missing`] at the values they concern.
+
+use crate::identity::cgroup::CgroupError;
+use crate::identity::cgroup::Hierarchy;
+use crate::identity::cgroup::Version;
+use crate::probes::PLACEHOLDER;
+use crate::probes::ProbeError;
+use crate::probes::Probes;
+use crate::probes::host::HostFacts;
+use crate::probes::plan::Plan;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::Reading;
+use std::error::Error;
+use std::fs;
+use std::fs::File;
+use std::io;
+
+/// One thing the host offers or does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// Its name, `snake_case`, stable.
+    pub name: &'static str,
+    /// What exactly there is, or why not and what to do about it.
+    pub state: Reading<String>,
+}
+
+impl Capability {
+    const fn new(name: &'static str, state: Reading<String>) -> Self {
+        Self { name, state }
+    }
+}
+
+/// Everything. `probes` is the outcome of starting them, `None` if they are switched off.
+pub fn of_host(
+    hierarchy: Result<&Hierarchy, &CgroupError>,
+    facts: &HostFacts,
+    plan: &Plan,
+    probes: Option<Result<&Probes, &ProbeError>>,
+) -> Vec<Capability> {
+    let mut all = vec![
+        Capability::new("kernel", Ok(kernel_release())),
+        Capability::new("root", root()),
+        Capability::new("cgroup_memory", cgroup_memory(hierarchy)),
+        Capability::new("process_executables", process_executables()),
+        Capability::new("process_memory", process_memory()),
+        Capability::new("ebpf_object", ebpf_object()),
+        Capability::new(
+            "btf",
+            facts
+                .btf
+                .as_ref()
+                .map(|btf| format!("{} types", btf.len()))
+                .map_err(Clone::clone),
+        ),
+        Capability::new(
+            "tracefs",
+            plain(facts.mark_victim_format.as_ref(), "/sys/kernel/tracing"),
+        ),
+        Capability::new("kernel_symbols", plain(facts.oom_callers.as_ref(), "/proc/kallsyms")),
+        Capability::new("oom_victim_memory", plan.victim_memory().map(str::to_owned)),
+        Capability::new("oom_victim_cgroup", plan.victim_cgroup().map(str::to_owned)),
+    ];
+    match probes {
+        None => all.push(Capability::new("ebpf", Err(switched_off()))),
+        Some(Err(error)) => all.push(Capability::new("ebpf", Err(not_started(error)))),
+        Some(Ok(probes)) => {
+            all.push(Capability::new("ebpf", Ok("maps and ring buffers".to_owned())));
+            let hooks = probes.hooks().iter();
+            all.extend(hooks.map(|hook| Capability::new(hook.name, plain(hook.attached.as_ref(), "attached"))));
+        }
+    }
+    all
+}
+
+/// What there is in one word, where the value itself is not for people.
+fn plain<T>(state: Result<&T, &Missing>, what: &str) -> Reading<String> {
+    state.map(|_value| what.to_owned()).map_err(Clone::clone)
+}
+
+fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+fn root() -> Reading<String> {
+    let user = rustix::process::geteuid();
+    if user.is_root() {
+        return Ok("uid 0".to_owned());
+    }
+    Err(
+        Missing::new(MissingReason::NotPermitted, format!("running as uid {}", user.as_raw()))
+            .with_fix("run as root, or grant the capabilities BPF, PERFMON, SYS_PTRACE and SYSLOG"),
+    )
+}
+
+fn cgroup_memory(hierarchy: Result<&Hierarchy, &CgroupError>) -> Reading<String> {
+    let hierarchy = hierarchy.map_err(|error| {
+        Missing::new(MissingReason::Unsupported, with_causes(error))
+            .with_fix("mount the cgroup hierarchy that has the memory controller")
+    })?;
+    let version = match hierarchy.version {
+        Version::V1 => "v1",
+        Version::V2 => "v2",
+    };
+    Ok(format!("{version} at {}", hierarchy.root.display()))
+}
+
+/// Executables of other users' processes: their names, runtimes and versions. Process 1 stands for them.
+fn process_executables() -> Reading<String> {
+    const PATH: &str = "/proc/1/exe";
+    match fs::read_link(PATH) {
+        Ok(_) => Ok(PATH.to_owned()),
+        Err(error) => Err(refused(PATH, &error)),
+    }
+}
+
+/// Memory of other users' processes: the Go runtime read from outside. Opening is what the kernel checks.
+fn process_memory() -> Reading<String> {
+    const PATH: &str = "/proc/1/mem";
+    match File::open(PATH) {
+        Ok(_) => Ok(PATH.to_owned()),
+        Err(error) => Err(refused(PATH, &error)),
+    }
+}
+
+fn refused(path: &str, error: &io::Error) -> Missing {
+    Missing::new(MissingReason::NotPermitted, format!("{path}: {error}")).with_fix(
+        "run as root in the host's pid namespace, or grant the capability SYS_PTRACE; a security module may deny it too",
+    )
+}
+
+fn ebpf_object() -> Reading<String> {
+    if PLACEHOLDER {
+        return Err(missing_object());
+    }
+    Ok("built in".to_owned())
+}
+
+fn missing_object() -> Missing {
+    Missing::new(
+        MissingReason::NotConfigured,
+        "the eBPF object is missing from this build",
+    )
+    .with_fix("build with cargo xtask build")
+}
+
+fn switched_off() -> Missing {
+    Missing::new(MissingReason::NotConfigured, "eBPF is switched off").with_fix("start without --no-bpf")
+}
+
+fn not_started(error: &ProbeError) -> Missing {
+    if matches!(error, ProbeError::Placeholder) {
+        return missing_object();
+    }
+    Missing::new(MissingReason::NotPermitted, with_causes(error)).with_fix(
+        "needs Linux 5.8 or later and root or the capabilities BPF and PERFMON; kernel.lockdown must not be confidentiality",
+    )
+}
+
+/// An error with its causes, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn what_is_switched_off_is_not_available_and_says_how_to_get_it() {
+        let facts = HostFacts::look();
+        let plan = Plan::for_host(&facts);
+        let all = of_host(
+            Err(&CgroupError::NotARoot {
+                path: "/nowhere".into(),
+            }),
+            &facts,
+            &plan,
+            None,
+        );
+        for name in ["ebpf", "cgroup_memory"] {
+            let state = &all.iter().find(|capability| capability.name == name).unwrap().state;
+            assert!(state.as_ref().unwrap_err().fix.is_some(), "{name}: {state:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_object_is_named_as_such() {
+        let facts = HostFacts::look();
+        let plan = Plan::for_host(&facts);
+        let probes = Probes::start(&plan, Clock::start()).map(|(probes, _events)| probes);
+        let all = of_host(Hierarchy::detect().as_ref(), &facts, &plan, Some(probes.as_ref()));
+        let object = all.iter().find(|capability| capability.name == "ebpf_object").unwrap();
+        assert_eq!(object.state.is_err(), PLACEHOLDER);
+        if PLACEHOLDER {
+            let ebpf = all.iter().find(|capability| capability.name == "ebpf").unwrap();
+            assert_eq!(ebpf.state, Err(missing_object()));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Numbers of all targets, read from cgroup files and `/proc`, one blocking round at a time on a thread of its own.
+//!
+//! A target is a cgroup that directly contains a process, or has contained one since it was first seen: on cgroup v1
+//! inner cgroups may have processes of their own and are targets too. The charge of a target includes its descendants.
+//! Kernel threads do not count, so the root cgroup is a target only where programs run in it.
+//! Every number is read from the kernel; nothing is computed here but the tightest limit. What cannot be read becomes
+//! [`leakwatch_analysis::sample::Missing`], and the round goes on.
+
+pub mod endpoint;
+mod cgroup;
+mod executable;
+mod file;
+mod parse;
+mod process;
+mod target;
+
+use crate::clock::Clock;
+use crate::engine::input::Input;
+use crate::identity::cgroup::CgroupError;
+use crate::identity::cgroup::CgroupIndex;
+use crate::identity::cgroup::Directory;
+use crate::identity::cgroup::Hierarchy;
+use crate::identity::cgroup::Walk;
+use executable::Executables;
+use file::Descriptors;
+use file::Reader;
+use leakwatch_analysis::sample::Limit;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::units::Timestamp;
+use process::ProcessReader;
+use procfs::FromRead as _;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use target::Round;
+use target::Watched;
+use target::tighter;
+
+/// What to watch.
+#[derive(Clone, Debug)]
+pub struct CollectConfig {
+    /// The hierarchy of the memory controller.
+    pub hierarchy: Hierarchy,
+    /// Watch just this subtree; a cgroup path relative to the hierarchy's root.
+    pub only: Option<PathBuf>,
+    /// `/proc`, or a tree that looks like it.
+    pub proc_root: PathBuf,
+    /// The daemon's time axis.
+    pub clock: Clock,
+}
+
+/// Samples every target of the watched subtree.
+#[derive(Debug)]
+pub struct Collector {
+    hierarchy: Hierarchy,
+    only: PathBuf,
+    machine: Option<Bytes>,
+    reader: Reader,
+    processes: ProcessReader,
+    index: Arc<CgroupIndex>,
+    watched: HashMap<u64, Watched>,
+    round: u64,
+}
+
+impl Collector {
+    /// Prepares; the first round announces all targets there are. Raises the soft limit of open files.
+    pub fn new(config: CollectConfig) -> Result<Self, CgroupError> {
+        Self::with_descriptors(config, Descriptors::raise_limit())
+    }
+
+    fn with_descriptors(config: CollectConfig, descriptors: Arc<Descriptors>) -> Result<Self, CgroupError> {
+        let only = Hierarchy::cgroup_path(config.only.as_deref().unwrap_or(Path::new("/")))?;
+        Ok(Self {
+            only,
+            machine: machine_memory(&config.proc_root),
+            reader: Reader::new(descriptors),
+            processes: ProcessReader {
+                proc_root: config.proc_root,
+                clock: config.clock,
+                ticks_per_second: procfs::ticks_per_second(),
+                executables: Executables::default(),
+            },
+            index: Arc::new(CgroupIndex::new(config.hierarchy.clone())),
+            hierarchy: config.hierarchy,
+            watched: HashMap::new(),
+            round: 0,
+        })
+    }
+
+    /// Cgroups by inode, kept current by every round.
+    pub fn index(&self) -> Arc<CgroupIndex> {
+        Arc::clone(&self.index)
+    }
+
+    /// One round: what appeared, what vanished, a sample of each target, what was lost.
+    pub fn round(&mut self, now: Timestamp) -> Vec<Input> {
+        let walk = Walk::run(&self.hierarchy, &self.only, now);
+        self.index.update(&walk, now);
+        self.round += 1;
+        let mut inputs = Vec::with_capacity(walk.directories.len());
+        self.find(&walk, now, &mut inputs);
+
+        let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine);
+        let mut limits: Vec<Reading<Limit>> = Vec::with_capacity(walk.directories.len());
+        for directory in &walk.directories {
+            let Some(watched) = self.watched.get_mut(&directory.key.inode) else {
+                limits.push(Ok(Limit::Max));
+                continue;
+            };
+            let inherited = match directory.parent.and_then(|parent| limits.get(parent)) {
+                Some(limit) => limit.clone(),
+                None => Ok(Limit::Max),
+            };
+            let own = watched.files.limit(round.reader, round.machine);
+            watched.limit = own.and_then(|own| Ok(tighter(own, inherited?)));
+            limits.push(watched.limit.clone());
+            if directory.watched {
+                watched.sample(&mut round, &mut inputs);
+            }
+        }
+        let losses = round.losses();
+        inputs.extend(walk.losses.into_iter().chain(losses).map(Input::Loss));
+        inputs
+    }
+
+    /// Samples some known targets between two rounds: no walk, the limit as the last round found it.
+    pub fn round_of(&mut self, targets: &BTreeSet<TargetId>, now: Timestamp) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine);
+        for watched in self.watched.values_mut() {
+            if watched.id().is_some_and(|id| targets.contains(&id)) {
+                watched.sample(&mut round, &mut inputs);
+            }
+        }
+        let losses = round.losses();
+        inputs.extend(losses.into_iter().map(Input::Loss));
+        inputs
+    }
+
+    /// Starts to watch what a walk found and forgets what is gone.
+    fn find(&mut self, walk: &Walk, now: Timestamp, inputs: &mut Vec<Input>) {
+        let mut new: Vec<&Directory> = Vec::new();
+        for directory in &walk.directories {
+            match self.watched.get_mut(&directory.key.inode) {
+                Some(watched) if watched.is(directory) => watched.round = self.round,
+                _ => new.push(directory),
+            }
+        }
+        // A walk that had to leave something out proves no absence.
+        let complete = walk.losses.is_empty();
+        let round = self.round;
+        self.watched.retain(|inode, watched| {
+            if watched.round == round || (!complete && exists(watched.files.directory(), *inode)) {
+                return true;
+            }
+            if let Some(target) = watched.id() {
+                inputs.push(Input::TargetGone { at: now, target });
+            }
+            false
+        });
+        for directory in new {
+            let mut watched = Watched::new(self.hierarchy.version, directory.clone());
+            watched.round = round;
+            self.watched.insert(directory.key.inode, watched);
+        }
+    }
+}
+
+fn exists(directory: &Path, inode: u64) -> bool {
+    std::fs::metadata(directory).is_ok_and(|metadata| metadata.ino() == inode)
+}
+
+/// `MemTotal`: where cgroup v1 shows a limit at or above it, there is none.
+fn machine_memory(proc_root: &Path) -> Option<Bytes> {
+    let info = procfs::Meminfo::from_file(proc_root.join("meminfo")).ok()?;
+    Some(Bytes(info.mem_total))
+}

@@ -1,0 +1,249 @@
+//! One watched cgroup between rounds: what was read last and what has to be read again.
+//!
+//! A quiet cgroup costs three reads per round: charge, limit and list of processes. `memory.stat`, the events and the
+//! processes are read again when the charge moved or the list changed, and at least every 30 s. The instants of those
+//! are spread over the targets, so that no round has to refresh all of them. What this can miss for at most 30 s:
+//! memory that changes its kind while the charge stays the same to the byte.
+
+use super::cgroup::CgroupFiles;
+use super::cgroup::Stat;
+use super::file::Reader;
+use super::process::Budget;
+use super::process::ProcessReader;
+use super::process::Processes;
+use super::process::Refresh;
+use crate::engine::input::Input;
+use crate::identity::cgroup::Directory;
+use crate::identity::cgroup::Version;
+use crate::identity::container::Recognised;
+use crate::identity::container::recognise;
+use crate::identity::service;
+use leakwatch_analysis::event::Loss;
+use leakwatch_analysis::sample::CgroupMemory;
+use leakwatch_analysis::sample::Limit;
+use leakwatch_analysis::sample::MemoryEvents;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::sample::Sample;
+use leakwatch_analysis::target::Target;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::units::Timestamp;
+use std::time::Duration;
+
+/// Processes tracked at most, over all targets; at about 1 KiB each.
+const MAX_PROCESSES: usize = 32_768;
+/// Executables looked up in one round.
+const MAX_LOOKUPS: usize = 2048;
+/// Executables opened and searched for build info in one round.
+const MAX_READS: usize = 128;
+/// Everything is read again at the latest after this, plus up to [`REFRESH_SPREAD`] and one interval.
+const REFRESH: Duration = Duration::from_secs(15);
+/// Spread of the refreshes over the targets.
+const REFRESH_SPREAD: Duration = Duration::from_secs(10);
+
+/// A cgroup that may be, or is, a target.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) files: CgroupFiles,
+    /// Number of the round that last found the directory.
+    pub(super) round: u64,
+    directory: Directory,
+    recognised: Recognised,
+    /// The tightest limit on the way to the root, as the last full round found it.
+    pub(super) limit: Reading<Limit>,
+    /// Set once the cgroup has had a process: it stays a target until its directory is gone.
+    announced: Option<Target>,
+    pids: Vec<u32>,
+    processes: Processes,
+    refresh_at: Timestamp,
+    last: Option<Last>,
+}
+
+/// What was read when something moved.
+#[derive(Debug)]
+struct Last {
+    charge: Bytes,
+    limit: Reading<Limit>,
+    stat: Reading<Stat>,
+    events: Reading<MemoryEvents>,
+}
+
+/// What the targets of a round share.
+#[derive(Debug)]
+pub(super) struct Round<'a> {
+    pub(super) now: Timestamp,
+    pub(super) reader: &'a mut Reader,
+    pub(super) processes: &'a mut ProcessReader,
+    pub(super) budget: Budget,
+    pub(super) machine: Option<Bytes>,
+}
+
+impl<'a> Round<'a> {
+    /// A round with its whole budget before it.
+    pub(super) fn new(
+        now: Timestamp,
+        reader: &'a mut Reader,
+        processes: &'a mut ProcessReader,
+        machine: Option<Bytes>,
+    ) -> Self {
+        let budget = Budget {
+            tracked: MAX_PROCESSES,
+            lookups: MAX_LOOKUPS,
+            reads: MAX_READS,
+            postponed: 0,
+            untracked: 0,
+            unreadable: 0,
+        };
+        Self {
+            now,
+            reader,
+            processes,
+            budget,
+            machine,
+        }
+    }
+
+    /// What the round had to leave out.
+    pub(super) fn losses(self) -> Vec<Loss> {
+        let counts = [
+            ("process_identification_postponed", self.budget.postponed),
+            ("processes_over_bound", self.budget.untracked),
+            ("process_unreadable", self.budget.unreadable),
+        ];
+        let counted = counts.into_iter().filter(|(_, count)| *count > 0);
+        counted
+            .map(|(reason, count)| Loss {
+                at: self.now,
+                reason: reason.into(),
+                count,
+            })
+            .collect()
+    }
+}
+
+impl Watched {
+    pub(super) fn new(version: Version, directory: Directory) -> Self {
+        Self {
+            files: CgroupFiles::new(version, &directory.path),
+            round: 0,
+            recognised: recognise(&directory.key.path),
+            directory,
+            limit: Ok(Limit::Max),
+            announced: None,
+            pids: Vec::new(),
+            processes: Processes::default(),
+            refresh_at: Timestamp::from_unix_nanos(0),
+            last: None,
+        }
+    }
+
+    /// A cgroup can be renamed (v1) and an inode reused: then it is another target.
+    pub(super) fn is(&self, directory: &Directory) -> bool {
+        self.directory.key == directory.key
+    }
+
+    /// Id, if it was announced.
+    pub(super) fn id(&self) -> Option<TargetId> {
+        self.announced.as_ref().map(Target::id)
+    }
+
+    /// Samples the cgroup; nothing if it never had a process.
+    pub(super) fn sample(&mut self, round: &mut Round<'_>, inputs: &mut Vec<Input>) {
+        let mut pids = Vec::new();
+        let listed = self.files.pids(round.reader, &mut pids);
+        if self.announced.is_none() && pids.is_empty() {
+            return;
+        }
+        let charge = self.files.charge(round.reader);
+        let due = round.now >= self.refresh_at;
+        let moved = match (&charge, &self.last) {
+            (Ok(charge), Some(last)) => *charge != last.charge || self.limit != last.limit,
+            _ => true,
+        };
+        let refresh = if due {
+            self.refresh_at = next_refresh(round.now, self.directory.key.inode);
+            Refresh::Everything
+        } else if moved || (listed.is_ok() && pids != self.pids) {
+            Refresh::Memory
+        } else {
+            Refresh::Nothing
+        };
+        if listed.is_ok() {
+            self.pids = pids;
+        }
+        self.processes
+            .update(&self.pids, refresh, &mut round.budget, round.processes, round.reader);
+        if self.announced.is_none() && self.processes.is_empty() {
+            return;
+        }
+        self.announce(round.now, inputs);
+        let cgroup = charge.and_then(|charge| self.memory(charge, refresh, round));
+        inputs.push(Input::Sample(Sample {
+            target: (&self.directory.key).into(),
+            at: round.now,
+            cgroup,
+            new_processes: self.processes.announcements(),
+            processes: self.processes.samples(),
+        }));
+    }
+
+    /// Says who the target is, at first and when its service became known or changed.
+    fn announce(&mut self, now: Timestamp, inputs: &mut Vec<Input>) {
+        let service = match &self.announced {
+            // Nothing to learn from an empty cgroup: it keeps its service.
+            Some(_) if self.processes.is_empty() => return,
+            _ => service::name(&self.recognised, self.processes.candidates()),
+        };
+        if self.announced.as_ref().is_some_and(|target| target.service == service) {
+            return;
+        }
+        let target = Target {
+            cgroup: self.directory.key.clone(),
+            kind: self.recognised.kind,
+            name: self.recognised.name.clone(),
+            service,
+            container: self.recognised.container.clone(),
+            started_at: self.directory.started_at,
+        };
+        self.announced = Some(target.clone());
+        inputs.push(Input::TargetSeen { at: now, target });
+    }
+
+    fn memory(&mut self, charge: Bytes, refresh: Refresh, round: &mut Round<'_>) -> Reading<CgroupMemory> {
+        let last = match self.last.take() {
+            Some(last) if refresh == Refresh::Nothing => last,
+            _ => Last {
+                charge,
+                limit: self.limit.clone(),
+                stat: self.files.stat(round.reader, round.machine),
+                events: self.files.events(round.reader),
+            },
+        };
+        let last = self.last.insert(last);
+        // v1 also tells a limit of ancestors that are not visible from inside a container.
+        let hidden = last.stat.as_ref().map_or(Limit::Max, |stat| stat.hierarchical_limit);
+        Ok(CgroupMemory {
+            charge,
+            limit: tighter(self.limit.clone()?, hidden),
+            swap: last.stat.clone().and_then(|stat| stat.swap),
+            stat: last.stat.clone().map(|stat| stat.stat),
+            events: last.events.clone(),
+        })
+    }
+}
+
+/// The tighter of two limits.
+pub(super) fn tighter(one: Limit, other: Limit) -> Limit {
+    match (one, other) {
+        (Limit::Bytes(one), Limit::Bytes(other)) => Limit::Bytes(one.min(other)),
+        (Limit::Max, limit) | (limit, Limit::Max) => limit,
+    }
+}
+
+fn next_refresh(now: Timestamp, inode: u64) -> Timestamp {
+    // Inodes of one burst of cgroups are neighbours: a multiplication spreads them (Knuth's constant).
+    let spread = inode.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let milliseconds = u64::try_from(REFRESH_SPREAD.as_millis()).unwrap_or(u64::MAX);
+    now.plus(REFRESH)
+        .plus(Duration::from_millis((spread * milliseconds) >> 32))
+}

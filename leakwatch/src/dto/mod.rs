@@ -1,0 +1,14 @@
+//! The bodies of the API: the only types that know JSON. Field names are the contract and never change silently.
+//!
+//! Two rules hold in every body: an absent value is `null` and has an entry in the `missing` map beside it, and a number
+//! is finite. Data comes from the store and from `leakwatch-analysis`; nothing is computed here that analysis could know.
+
+pub mod instant;
+pub mod missing;
+pub mod number;
+pub mod link;
+pub mod problem;
+pub mod page;
+pub mod verdict;
+pub mod target;
+pub mod investigation;

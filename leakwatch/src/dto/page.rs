@@ -1,0 +1,41 @@
+//! Lists and what all answers share.
+
+use serde::Deserialize;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// One page of a list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// In the order asked for.
+    pub items: Vec<T>,
+    /// Give it as `cursor` to get the next page; `null` on the last.
+    pub next_cursor: Option<String>,
+    /// What was dropped since the daemon started and may be missing here.
+    pub losses: Vec<LossBody>,
+}
+
+/// Something that was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Loss)]
+pub struct LossBody {
+    /// Why, in `snake_case`.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+}
+
+impl LossBody {
+    /// All losses counted so far.
+    pub fn list(losses: &BTreeMap<Cow<'static, str>, u64>) -> Vec<Self> {
+        losses
+            .iter()
+            .map(|(reason, count)| Self {
+                reason: reason.to_string(),
+                count: *count,
+            })
+            .collect()
+    }
+}

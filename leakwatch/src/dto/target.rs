@@ -1,0 +1,272 @@
+//! A target with its newest numbers, processes and verdict.
+
+use crate::dto::instant::Instant;
+use crate::dto::missing::MissingBody;
+use crate::dto::missing::MissingMap;
+use crate::dto::missing::Reason;
+use crate::dto::page::LossBody;
+use crate::dto::verdict::VerdictBody;
+use crate::store::StoredTarget;
+use leakwatch_analysis::history::ProcessRecord;
+use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::sample::CgroupMemory;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::target::ContainerRuntime;
+use leakwatch_analysis::target::Runtime;
+use leakwatch_analysis::target::TargetKind;
+use leakwatch_analysis::units::Bytes;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// One target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Target)]
+pub struct TargetBody {
+    /// Opaque, stable for the life of the cgroup.
+    pub id: String,
+    /// `container`, `service` or `cgroup`.
+    pub kind: String,
+    /// Short human name.
+    pub name: String,
+    /// The service it is a replica of.
+    pub service: String,
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Kubernetes pod.
+    pub pod: Option<String>,
+    /// Uid of the Kubernetes pod.
+    pub pod_uid: Option<String>,
+    /// Full id of the container.
+    pub container_id: Option<String>,
+    /// `containerd`, `crio`, `docker` or `podman`.
+    pub container_runtime: Option<String>,
+    /// Below the hierarchy's root.
+    pub cgroup_path: String,
+    /// Creation of the cgroup, else first seen.
+    pub started_at: Instant,
+    /// When the cgroup was removed.
+    pub gone_at: Option<Instant>,
+    /// Instant of the numbers.
+    pub sampled_at: Option<Instant>,
+    /// The newest numbers.
+    pub memory: MemoryBody,
+    /// Living processes, the largest first.
+    pub processes: Vec<ProcessBody>,
+    /// OOM kills seen in this cgroup.
+    pub oom_kills: u64,
+    /// What is going on.
+    pub verdict: Option<VerdictBody>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+    /// What was dropped since the daemon started and may affect this.
+    pub losses: Vec<LossBody>,
+}
+
+/// Memory of a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Memory)]
+pub struct MemoryBody {
+    /// What the kernel charges to the cgroup.
+    pub charge_bytes: Option<u64>,
+    /// Resident memory of all processes; shared pages count once per process.
+    pub rss_bytes: Option<u64>,
+    /// Charge minus inactive file pages.
+    pub working_set_bytes: Option<u64>,
+    /// Charge minus all page cache that can be dropped: what has to fit below the limit.
+    pub unreclaimable_bytes: Option<u64>,
+    /// The tightest limit on the way to the root; `null` also when there is none.
+    pub limit_bytes: Option<u64>,
+    /// Swap in use.
+    pub swap_bytes: Option<u64>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+/// A process of a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Process)]
+pub struct ProcessBody {
+    /// Opaque, stable for the life of the process.
+    pub id: String,
+    /// Process id in the daemon's pid namespace.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: Instant,
+    /// The executable, as the process sees it.
+    pub exe: Option<String>,
+    /// Command name.
+    pub comm: String,
+    /// `go` or `native`.
+    pub runtime: Option<String>,
+    /// Version of the runtime.
+    pub runtime_version: Option<String>,
+    /// Resident memory.
+    pub rss_bytes: Option<u64>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+impl TargetBody {
+    /// A stored target.
+    pub fn new(stored: &StoredTarget, losses: Vec<LossBody>) -> Self {
+        let history = &stored.history;
+        let target = &history.target;
+        let id = target.id();
+        let mut missing = MissingMap::default();
+        let container = target.container.as_ref();
+        let no_container = "it is not a container";
+        let pod_uid = container.and_then(|container| container.pod_uid.clone());
+        if pod_uid.is_some() {
+            for field in ["namespace", "pod"] {
+                missing.note(field, kubernetes_names());
+            }
+        } else {
+            for field in ["namespace", "pod", "pod_uid"] {
+                missing.applicable::<()>(field, None, "it is not in a Kubernetes pod");
+            }
+        }
+        let runtime = container.and_then(|container| container.runtime).map(runtime_name);
+        let sampled = !history.points.as_slice().is_empty();
+        let verdict = stored
+            .investigation
+            .as_ref()
+            .map(|made| VerdictBody::new(&id, &made.verdict));
+        if verdict.is_none() {
+            missing.note(
+                "verdict",
+                not_yet("it is judged at the end of the first round of samples"),
+            );
+        }
+        if !sampled {
+            missing.note("sampled_at", not_yet("no sample taken yet"));
+        }
+        let mut living: Vec<&ProcessRecord> = history.living().collect();
+        living.sort_by_key(|record| std::cmp::Reverse(record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss)));
+        Self {
+            kind: kind_name(target.kind).to_owned(),
+            name: target.name.clone(),
+            service: target.service.clone(),
+            namespace: None,
+            pod: None,
+            pod_uid,
+            container_id: missing.applicable(
+                "container_id",
+                container.map(|container| container.id.clone()),
+                no_container,
+            ),
+            container_runtime: missing.applicable(
+                "container_runtime",
+                runtime.map(str::to_owned),
+                if container.is_some() {
+                    "the cgroup path does not tell"
+                } else {
+                    no_container
+                },
+            ),
+            cgroup_path: target.cgroup.path.clone(),
+            started_at: target.started_at.into(),
+            gone_at: missing.applicable("gone_at", history.gone_at.map(Instant), "it is still there"),
+            sampled_at: sampled.then_some(Instant(history.newest_at)),
+            memory: MemoryBody::new(history),
+            processes: living.into_iter().map(ProcessBody::from).collect(),
+            oom_kills: history.oom_kill_count,
+            verdict,
+            missing,
+            losses,
+            id: id.to_string(),
+        }
+    }
+}
+
+impl MemoryBody {
+    fn new(history: &TargetHistory) -> Self {
+        let mut missing = MissingMap::default();
+        let newest = &history.newest;
+        let read = |part: fn(&CgroupMemory) -> Reading<Bytes>| -> Reading<Bytes> {
+            newest.as_ref().map_err(Clone::clone).and_then(part)
+        };
+        let bytes = |bytes: Bytes| bytes.0;
+        let limit = missing.take("limit_bytes", newest.as_ref(), |memory| memory.limit.bytes());
+        Self {
+            charge_bytes: missing.take_owned("charge_bytes", read(|memory| Ok(memory.charge)), bytes),
+            rss_bytes: missing.take_owned("rss_bytes", resident(history), bytes),
+            working_set_bytes: missing.take_owned("working_set_bytes", read(CgroupMemory::working_set), bytes),
+            unreclaimable_bytes: missing.take_owned("unreclaimable_bytes", read(CgroupMemory::unreclaimable), bytes),
+            limit_bytes: missing.applicable("limit_bytes", limit.flatten().map(bytes), "no limit is set"),
+            swap_bytes: missing.take_owned("swap_bytes", read(|memory| memory.swap.clone()), bytes),
+            missing,
+        }
+    }
+}
+
+/// Sum over the living processes, unless one of them could not be read.
+fn resident(history: &TargetHistory) -> Reading<Bytes> {
+    history.newest.as_ref().map_err(Missing::clone)?;
+    history.living().try_fold(Bytes(0), |sum, record| {
+        record
+            .memory
+            .as_ref()
+            .map(|memory| sum.saturating_add(memory.rss))
+            .map_err(Missing::clone)
+    })
+}
+
+impl From<&ProcessRecord> for ProcessBody {
+    fn from(record: &ProcessRecord) -> Self {
+        let process = &record.process;
+        let mut missing = MissingMap::default();
+        let runtime = missing.take("runtime", process.runtime.as_ref(), Clone::clone);
+        let (runtime, version) = match runtime {
+            Some(Runtime::Go { version }) => (Some("go".to_owned()), Some(version)),
+            Some(Runtime::Native) => (Some("native".to_owned()), None),
+            None => (None, None),
+        };
+        Self {
+            id: process.key.to_string(),
+            pid: process.key.pid,
+            started_at: process.started_at.into(),
+            exe: missing.take("exe", process.exe.as_ref(), Clone::clone),
+            comm: process.comm.clone(),
+            runtime,
+            runtime_version: missing.applicable("runtime_version", version, "no runtime with a version is known in it"),
+            rss_bytes: missing.take("rss_bytes", record.memory.as_ref(), |memory| memory.rss.0),
+            missing,
+        }
+    }
+}
+
+/// Name on the wire.
+pub const fn kind_name(kind: TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Container => "container",
+        TargetKind::Service => "service",
+        TargetKind::Cgroup => "cgroup",
+    }
+}
+
+const fn runtime_name(runtime: ContainerRuntime) -> &'static str {
+    match runtime {
+        ContainerRuntime::Containerd => "containerd",
+        ContainerRuntime::CriO => "crio",
+        ContainerRuntime::Docker => "docker",
+        ContainerRuntime::Podman => "podman",
+    }
+}
+
+fn kubernetes_names() -> MissingBody {
+    MissingBody {
+        reason: Reason::Unsupported,
+        detail: "the container runtime is not asked for names; pod_uid tells the pod".to_owned(),
+        fix: None,
+    }
+}
+
+fn not_yet(detail: &str) -> MissingBody {
+    MissingBody {
+        reason: Reason::NotYet,
+        detail: detail.to_owned(),
+        fix: None,
+    }
+}

@@ -1,0 +1,255 @@
+//! The one answer for a target.
+
+use crate::dto::instant::Instant;
+use crate::dto::link;
+use crate::dto::missing::MissingMap;
+use crate::dto::number::Number;
+use crate::dto::number::finite;
+use crate::dto::number::integer;
+use leakwatch_analysis::stack::Frame;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::verdict::Culprit;
+use leakwatch_analysis::verdict::Estimate;
+use leakwatch_analysis::verdict::Evidence;
+use leakwatch_analysis::verdict::TimeToLimit;
+use leakwatch_analysis::verdict::Verdict;
+use leakwatch_analysis::verdict::VerdictClass;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What is going on with a target's memory, and what that rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Verdict)]
+pub struct VerdictBody {
+    /// One of the verdict classes.
+    pub class: String,
+    /// How sure, 0 to 1.
+    pub confidence: Option<f64>,
+    /// One sentence a person can act on.
+    pub summary: String,
+    /// Since when the class holds by the data.
+    pub since: Instant,
+    /// Growth of the memory that cannot be reclaimed.
+    pub growth_bytes_per_second: Option<f64>,
+    /// When the limit will be reached.
+    pub time_to_limit_seconds: Option<TimeToLimitBody>,
+    /// The code responsible, for leaks.
+    pub culprit: Option<CulpritBody>,
+    /// What speaks for it.
+    pub evidence: Vec<EvidenceBody>,
+    /// What else was considered.
+    pub rejected: Vec<RejectedBody>,
+    /// What to do, most useful first.
+    pub advice: Vec<String>,
+    /// A limit that would fit, for `undersized_limit`.
+    pub recommended_limit_bytes: Option<u64>,
+    /// Observations that would change the verdict.
+    pub would_change_our_mind: Vec<String>,
+    /// Why fields are `null`, and what could not be looked at.
+    pub missing: MissingMap,
+}
+
+/// Quantiles of the time until the limit is reached, in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = TimeToLimit)]
+pub struct TimeToLimitBody {
+    /// 10 % of futures are shorter.
+    pub p10: Option<f64>,
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90 % of futures are shorter; `null` when growth may stop.
+    pub p90: Option<f64>,
+    /// Why a quantile is `null`.
+    #[serde(skip_serializing_if = "MissingMap::is_empty", default)]
+    pub missing: MissingMap,
+}
+
+/// The code that makes memory grow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Culprit)]
+pub struct CulpritBody {
+    /// Innermost function of the program's own code on the growing stacks.
+    pub function: String,
+    /// Its source file.
+    pub file: Option<String>,
+    /// Its line.
+    pub line: Option<u32>,
+    /// Its part of all growth, 0 to 1.
+    pub share_of_growth: Option<f64>,
+    /// Growth in bytes, for heap leaks.
+    pub growth_bytes: Option<EstimateBody>,
+    /// Growth in goroutines, for goroutine leaks.
+    pub growth_goroutines: Option<EstimateBody>,
+    /// The stack that grew most, innermost frame first: `function file:line`.
+    pub stack: Vec<String>,
+    /// Why fields are `null`.
+    #[serde(skip_serializing_if = "MissingMap::is_empty", default)]
+    pub missing: MissingMap,
+}
+
+/// A number with its 95 % interval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Estimate)]
+pub struct EstimateBody {
+    /// Best guess.
+    pub estimate: i64,
+    /// Lower bound.
+    pub low: i64,
+    /// Upper bound.
+    pub high: i64,
+}
+
+/// One number that speaks for an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Evidence)]
+pub struct EvidenceBody {
+    /// A sentence.
+    pub claim: String,
+    /// The number in it.
+    pub value: Option<Number>,
+    /// Its unit.
+    pub unit: String,
+    /// Where to look at it.
+    pub link: Option<String>,
+    /// Why the value is `null`.
+    #[serde(skip_serializing_if = "MissingMap::is_empty", default)]
+    pub missing: MissingMap,
+}
+
+/// A class that was considered and did not win.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Rejected)]
+pub struct RejectedBody {
+    /// The class.
+    pub class: String,
+    /// Why not.
+    pub because: String,
+}
+
+impl VerdictBody {
+    /// The verdict of a target.
+    pub fn new(id: &TargetId, verdict: &Verdict) -> Self {
+        let mut missing: MissingMap = verdict
+            .missing
+            .iter()
+            .map(|(field, missing)| (*field, missing))
+            .collect();
+        let growth = verdict.growth_bytes_per_second.and_then(finite);
+        let time_to_limit = verdict.time_to_limit.as_ref().map(TimeToLimitBody::from);
+        let culprit = verdict
+            .culprit
+            .as_ref()
+            .map(|culprit| CulpritBody::new(culprit, verdict.class));
+        Self {
+            class: verdict.class.name().to_owned(),
+            confidence: missing.applicable("confidence", finite(verdict.confidence), "it is not a number"),
+            summary: verdict.summary.clone(),
+            since: verdict.since.into(),
+            growth_bytes_per_second: missing.applicable("growth_bytes_per_second", growth, "no rate was established"),
+            time_to_limit_seconds: missing.applicable(
+                "time_to_limit_seconds",
+                time_to_limit,
+                "there is no growth towards a limit",
+            ),
+            culprit: missing.applicable("culprit", culprit, "no code is to blame for this"),
+            evidence: verdict
+                .evidence
+                .iter()
+                .map(|evidence| EvidenceBody::new(id, evidence))
+                .collect(),
+            rejected: verdict
+                .rejected
+                .iter()
+                .map(|rejected| RejectedBody {
+                    class: rejected.class.name().to_owned(),
+                    because: rejected.because.clone(),
+                })
+                .collect(),
+            advice: verdict.advice.clone(),
+            recommended_limit_bytes: missing.applicable(
+                "recommended_limit_bytes",
+                verdict.recommended_limit.map(|limit| limit.0),
+                "another limit would not help, or none is set",
+            ),
+            would_change_our_mind: verdict.would_change_our_mind.clone(),
+            missing,
+        }
+    }
+}
+
+impl From<&TimeToLimit> for TimeToLimitBody {
+    fn from(time: &TimeToLimit) -> Self {
+        let mut missing = MissingMap::default();
+        let mut quantile =
+            |name, value| missing.applicable(name, finite(value), "growth may stop before the limit is reached");
+        Self {
+            p10: quantile("p10", time.p10_seconds),
+            p50: quantile("p50", time.p50_seconds),
+            p90: quantile("p90", time.p90_seconds),
+            missing,
+        }
+    }
+}
+
+impl CulpritBody {
+    fn new(culprit: &Culprit, class: VerdictClass) -> Self {
+        let mut missing = MissingMap::default();
+        let growth = EstimateBody::new(&culprit.growth);
+        let (bytes, goroutines) = if class == VerdictClass::GoroutineLeak {
+            (None, growth)
+        } else {
+            (growth, None)
+        };
+        let file = Some(culprit.frame.file.to_string()).filter(|file| !file.is_empty());
+        let line = Some(culprit.frame.line).filter(|line| *line != 0);
+        Self {
+            function: culprit.frame.function.to_string(),
+            file: missing.applicable("file", file, "the profile has no file for it"),
+            line: missing.applicable("line", line, "the profile has no line for it"),
+            share_of_growth: missing.applicable(
+                "share_of_growth",
+                finite(culprit.share_of_growth),
+                "it is not a number",
+            ),
+            growth_bytes: missing.applicable("growth_bytes", bytes, "it grows in goroutines, not in bytes of heap"),
+            growth_goroutines: missing.applicable("growth_goroutines", goroutines, "it grows in bytes of heap"),
+            stack: culprit.stack.iter().map(frame_text).collect(),
+            missing,
+        }
+    }
+}
+
+impl EstimateBody {
+    fn new(estimate: &Estimate) -> Option<Self> {
+        Some(Self {
+            estimate: integer(estimate.estimate)?,
+            low: integer(estimate.low)?,
+            high: integer(estimate.high)?,
+        })
+    }
+}
+
+impl EvidenceBody {
+    /// A piece of evidence about a target.
+    pub fn new(id: &TargetId, evidence: &Evidence) -> Self {
+        let mut missing = MissingMap::default();
+        let value = Number::with_unit(evidence.value, evidence.unit);
+        Self {
+            claim: evidence.claim.clone(),
+            value: missing.applicable("value", value, "it is not a finite number"),
+            unit: evidence.unit.to_owned(),
+            link: evidence.link.as_ref().map(|link| link::evidence(id, link)),
+            missing,
+        }
+    }
+}
+
+/// `function file:line`, as far as known.
+pub fn frame_text(frame: &Frame) -> String {
+    match (frame.file.is_empty(), frame.line) {
+        (true, _) => frame.function.to_string(),
+        (false, 0) => format!("{} {}", frame.function, frame.file),
+        (false, line) => format!("{} {}:{line}", frame.function, frame.file),
+    }
+}

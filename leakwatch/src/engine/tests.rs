@@ -1,0 +1,279 @@
+//! The engine joins samples, profiles and kills, and a recording of what it took in replays to the same answers.
+
+use super::*;
+use crate::engine::record::Recorder;
+use crate::store::StoredTarget;
+use leakwatch_analysis::event::OomKill;
+use leakwatch_analysis::event::OomScope;
+use leakwatch_analysis::event::OomTrigger;
+use leakwatch_analysis::event::OomVictim;
+use leakwatch_analysis::sample::CgroupMemory;
+use leakwatch_analysis::sample::Limit;
+use leakwatch_analysis::sample::MemoryEvents;
+use leakwatch_analysis::sample::MemoryStat;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::ProcessMemory;
+use leakwatch_analysis::sample::ProcessSample;
+use leakwatch_analysis::target::CgroupKey;
+use leakwatch_analysis::target::Process;
+use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::target::Runtime;
+use leakwatch_analysis::target::TargetKind;
+use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::verdict::VerdictClass;
+
+const KEY: ProcessKey = ProcessKey {
+    pid: 42,
+    start_ticks: 7,
+};
+
+fn missing() -> Missing {
+    Missing::new(MissingReason::Unsupported, "not in this test")
+}
+
+fn target(inode: u64) -> Target {
+    Target {
+        cgroup: CgroupKey {
+            inode,
+            path: format!("/test/{inode}"),
+        },
+        kind: TargetKind::Cgroup,
+        name: inode.to_string(),
+        service: "service".into(),
+        container: None,
+        started_at: Timestamp::default(),
+    }
+}
+
+fn process() -> Process {
+    Process {
+        key: KEY,
+        started_at: Timestamp::default(),
+        comm: "p".into(),
+        exe: Ok("/p".into()),
+        runtime: Ok(Runtime::Native),
+    }
+}
+
+fn sample(target: &Target, second: u64, mib: u64, oom_kill: u64) -> Input {
+    let anon = Bytes::from_mib(mib);
+    Input::Sample(Sample {
+        target: target.id(),
+        at: Timestamp::from_unix_seconds(second),
+        cgroup: Ok(CgroupMemory {
+            charge: anon,
+            limit: Limit::Bytes(Bytes::from_mib(256)),
+            swap: Err(missing()),
+            stat: Ok(MemoryStat {
+                anon,
+                ..MemoryStat::default()
+            }),
+            events: Ok(MemoryEvents { oom_kill, max: 0 }),
+        }),
+        new_processes: vec![process()],
+        processes: vec![ProcessSample {
+            key: KEY,
+            memory: Ok(ProcessMemory {
+                rss: anon,
+                anon,
+                ..ProcessMemory::default()
+            }),
+        }],
+    })
+}
+
+fn kill(target: &Target, second: u64) -> Input {
+    Input::OomKill(Box::new(OomKill {
+        at: Timestamp::from_unix_seconds(second),
+        scope: Ok(OomScope::Memcg),
+        cgroup: Ok(target.cgroup.clone()),
+        memcg: Err(missing()),
+        victim: OomVictim {
+            pid: KEY.pid,
+            start_ticks: Some(KEY.start_ticks),
+            comm: "p".into(),
+            rss_anon: Ok(Bytes::from_mib(200)),
+            rss_file: Err(missing()),
+            rss_shmem: Err(missing()),
+            page_tables: Err(missing()),
+            oom_score_adj: Err(missing()),
+        },
+        trigger: OomTrigger {
+            pid: 43,
+            comm: "t".into(),
+        },
+    }))
+}
+
+/// Two minutes of steady growth, then a kill.
+fn life(target: &Target) -> Vec<Input> {
+    let at = Timestamp::from_unix_seconds;
+    let mut inputs = vec![Input::TargetSeen {
+        at: at(1_000),
+        target: target.clone(),
+    }];
+    for step in 0..24 {
+        inputs.push(sample(target, 1_000 + 5 * step, 20 + 8 * step, 0));
+        inputs.push(Input::Tick {
+            at: at(1_000 + 5 * step),
+        });
+    }
+    inputs.push(kill(target, 1_118));
+    inputs
+}
+
+fn run(engine: &mut Engine, inputs: Vec<Input>) -> Store {
+    for input in inputs {
+        engine.apply(input);
+    }
+    engine.lock().clone()
+}
+
+fn class(stored: &StoredTarget) -> Option<VerdictClass> {
+    stored
+        .investigation
+        .as_ref()
+        .map(|investigation| investigation.verdict.class)
+}
+
+#[test]
+fn a_kill_is_joined_with_the_last_that_was_known() {
+    let target = target(1);
+    let store = run(&mut Engine::new(Bounds::default(), None), life(&target));
+    let post_mortem = store.post_mortems().next().unwrap();
+    assert_eq!(post_mortem.target, Some(target.id()));
+    assert_eq!(post_mortem.last_sample_age.map(|age| age.as_secs()), Some(3));
+    assert_eq!(
+        post_mortem.last_memory.as_ref().unwrap().charge,
+        Bytes::from_mib(20 + 8 * 23)
+    );
+    assert!(
+        post_mortem
+            .verdict
+            .as_ref()
+            .unwrap()
+            .growth_bytes_per_second
+            .is_some_and(|rate| rate > 1e6)
+    );
+    assert_eq!(store.target(&target.id()).unwrap().history.oom_kill_count, 1);
+    assert!(store.events().any(|event| event.kind.name() == "oom_kill"));
+}
+
+#[test]
+fn a_kill_in_a_cgroup_never_sampled_is_kept_all_the_same() {
+    let store = run(&mut Engine::new(Bounds::default(), None), vec![kill(&target(9), 5)]);
+    let post_mortem = store.post_mortems().next().unwrap();
+    assert_eq!(post_mortem.target, None);
+    assert!(post_mortem.last_memory.is_err());
+}
+
+#[test]
+fn kills_that_only_the_counter_saw_get_a_post_mortem_that_says_so() {
+    let target = target(1);
+    let mut inputs = life(&target);
+    inputs.pop();
+    inputs.extend((0..3).map(|step| sample(&target, 1_120 + step, 20, 2)));
+    let store = run(&mut Engine::new(Bounds::default(), None), inputs);
+    assert_eq!(store.post_mortems().count(), 2);
+    let ids: std::collections::BTreeSet<_> = store.post_mortems().map(|post_mortem| &post_mortem.id).collect();
+    assert_eq!(ids.len(), 2);
+    assert!(store.post_mortems().all(|post_mortem| post_mortem.kill.scope.is_err()));
+}
+
+#[test]
+fn a_replay_reaches_the_same_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("life.lwrec");
+    let mut engine = Engine::new(Bounds::default(), Some(Recorder::create(&path, u64::MAX).unwrap()));
+    let live = run(&mut engine, life(&target(1)));
+    engine.finish();
+    let replayed = replay::replay(&path, None).unwrap();
+    assert!(replayed.cut_off.is_none());
+    assert_eq!(format!("{live:?}"), format!("{:?}", replayed.store.read().unwrap()));
+}
+
+#[test]
+fn a_replay_until_an_instant_stops_after_that_round() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("life.lwrec");
+    let mut engine = Engine::new(Bounds::default(), Some(Recorder::create(&path, u64::MAX).unwrap()));
+    run(&mut engine, life(&target(1)));
+    engine.finish();
+    let replayed = replay::replay(&path, Some(Timestamp::from_unix_seconds(1_013))).unwrap();
+    assert_eq!(
+        replayed.store.read().unwrap().now(),
+        Timestamp::from_unix_seconds(1_015)
+    );
+}
+
+#[test]
+fn targets_beyond_the_bound_are_counted_not_kept() {
+    let bounds = Bounds {
+        targets: 2,
+        ..Bounds::default()
+    };
+    let seen = |inode| Input::TargetSeen {
+        at: Timestamp::from_unix_seconds(1),
+        target: target(inode),
+    };
+    let store = run(&mut Engine::new(bounds, None), (1..=5).map(seen).collect());
+    assert_eq!(store.targets().count(), 2);
+    assert_eq!(store.losses().get("target_bound_reached"), Some(&3));
+}
+
+#[test]
+fn gone_targets_are_remembered_for_a_while() {
+    let bounds = Bounds {
+        gone_targets: 1,
+        ..Bounds::default()
+    };
+    let at = Timestamp::from_unix_seconds;
+    let mut inputs = Vec::new();
+    for inode in 1..=3 {
+        inputs.push(Input::TargetSeen {
+            at: at(inode),
+            target: target(inode),
+        });
+        inputs.push(Input::TargetGone {
+            at: at(inode),
+            target: target(inode).id(),
+        });
+    }
+    inputs.push(Input::Tick { at: at(10) });
+    let mut engine = Engine::new(bounds, None);
+    let store = run(&mut engine, inputs);
+    assert_eq!(
+        store.targets().map(|(id, _)| id.clone()).collect::<Vec<_>>(),
+        [target(3).id()]
+    );
+    let store = run(&mut engine, vec![Input::Tick { at: at(10 + 6 * 3600) }]);
+    assert_eq!(store.targets().count(), 0);
+}
+
+#[test]
+fn an_overruled_step_shows_at_once_and_can_be_taken_back() {
+    let target = target(1);
+    let mut engine = Engine::new(Bounds::default(), None);
+    let mut inputs = life(&target);
+    inputs.pop();
+    run(&mut engine, inputs);
+    let answer = |answer| Input::Answer {
+        at: Timestamp::from_unix_seconds(1_116),
+        target: target.id(),
+        step: StepId::Memory,
+        answer,
+    };
+    let before = class(engine.lock().target(&target.id()).unwrap());
+    let store = run(&mut engine, vec![answer(Some(Answer::No))]);
+    let step = store
+        .target(&target.id())
+        .unwrap()
+        .investigation
+        .as_ref()
+        .unwrap()
+        .steps[0]
+        .clone();
+    assert_eq!(step.answer, Answer::No);
+    let store = run(&mut engine, vec![answer(None)]);
+    assert_eq!(class(store.target(&target.id()).unwrap()), before);
+}

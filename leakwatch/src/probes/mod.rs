@@ -1,0 +1,198 @@
+//! The kernel's side of the daemon: loads the eBPF programs, attaches what this host supports and turns their records into events.
+//!
+//! The only module that knows aya and the records of `leakwatch-common`. It reads nothing about targets: who the victim's cgroup
+//! belongs to is decided by the engine. Data comes from `oom:mark_victim` and `sched:sched_process_exit`.
+
+pub mod btf;
+pub mod format;
+pub mod offsets;
+pub mod scope;
+pub mod host;
+pub mod plan;
+mod load;
+pub mod decode;
+mod ring;
+pub mod loss;
+
+use crate::clock::Clock;
+use aya::Ebpf;
+use aya::EbpfError;
+use aya::maps::MapData;
+use aya::maps::MapError;
+use aya::maps::RingBuf;
+use decode::Decoder;
+use leakwatch_analysis::event::Loss;
+use leakwatch_analysis::event::OomKill;
+use leakwatch_analysis::event::ProcessExit;
+use leakwatch_analysis::sample::Reading;
+use load::OwnedPerCpuArray;
+use loss::LossCounters;
+use loss::Malformed;
+use plan::Plan;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub use load::PLACEHOLDER;
+
+/// Events that wait for the engine. A full queue stops the drains, the rings then fill and the kernel side counts.
+const QUEUE: usize = 1024;
+/// How often loss counters are read.
+const LOSS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the kernel reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeEvent {
+    /// The OOM killer chose a victim.
+    OomKill(Box<OomKill>),
+    /// A process ended.
+    ProcessExit(ProcessExit),
+    /// Records were lost.
+    Loss(Loss),
+}
+
+/// Why no probe can run.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// The daemon was built without bpf toolchain.
+    #[error("the eBPF object is missing: build with cargo xtask build")]
+    Placeholder,
+    /// The kernel refused the object's maps.
+    #[error("cannot load the eBPF object")]
+    Load(#[source] EbpfError),
+    /// Object and daemon do not belong together.
+    #[error("the eBPF object has no map {name}")]
+    NoSuchMap {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A map of the object is not what it should be.
+    #[error("map {name} of the eBPF object")]
+    Map {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
+        #[source]
+        source: MapError,
+    },
+    /// A ring buffer cannot be waited for.
+    #[error("cannot wait for ring buffer {name}")]
+    Wait {
+        /// Its name.
+        name: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// One hook and whether it is in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The tracepoint.
+    pub name: &'static str,
+    /// Attached, or why not.
+    pub attached: Reading<()>,
+}
+
+/// Attached programs and the tasks that drain them; dropping this detaches and stops them.
+#[derive(Debug)]
+pub struct Probes {
+    hooks: Vec<Hook>,
+    _ebpf: Ebpf,
+    _tasks: JoinSet<()>,
+}
+
+impl Probes {
+    /// Loads and attaches what the plan says. A hook that cannot be attached is reported by [`Self::hooks`]; the others work.
+    /// To be called within a tokio runtime.
+    pub fn start(plan: &Plan, clock: Clock) -> Result<(Self, mpsc::Receiver<ProbeEvent>), ProbeError> {
+        let mut ebpf = load::load(plan)?;
+        let (events, receiver) = mpsc::channel(QUEUE);
+        let malformed = Arc::new(Malformed::default());
+        let mut tasks = JoinSet::new();
+
+        let mut decoder = Decoder::new(clock, plan.oom_callers.clone());
+        tasks.spawn(drained(ring::drain(
+            take_ring(&mut ebpf, "OOM_EVENTS")?,
+            Arc::clone(&malformed),
+            events.clone(),
+            move |record: &[u8]| {
+                decoder
+                    .oom_kill(record)
+                    .map(|kill| kill.map(Box::new).map(ProbeEvent::OomKill))
+            },
+        )));
+        let mut decoder = Decoder::new(clock, plan.oom_callers.clone());
+        tasks.spawn(drained(ring::drain(
+            take_ring(&mut ebpf, "EXIT_EVENTS")?,
+            Arc::clone(&malformed),
+            events.clone(),
+            move |record: &[u8]| {
+                decoder
+                    .process_exit(record)
+                    .map(|exit| exit.map(ProbeEvent::ProcessExit))
+            },
+        )));
+        let counters = LossCounters::new(load::take_map::<OwnedPerCpuArray>(&mut ebpf, "LOSSES")?);
+        tasks.spawn(report_losses(counters, malformed, clock, events));
+
+        let hooks = vec![
+            Hook {
+                name: "oom:mark_victim",
+                attached: plan.oom.clone().and_then(|hook| load::attach_oom(&mut ebpf, hook)),
+            },
+            Hook {
+                name: "sched:sched_process_exit",
+                attached: plan.exit.clone().and_then(|()| load::attach_exit(&mut ebpf)),
+            },
+        ];
+        let probes = Self {
+            hooks,
+            _ebpf: ebpf,
+            _tasks: tasks,
+        };
+        Ok((probes, receiver))
+    }
+
+    /// Every hook, in place or not.
+    pub fn hooks(&self) -> &[Hook] {
+        &self.hooks
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "the successor is an unsafe function; its contract, a descriptor that stays the same, is kept by RingBuf"
+)]
+fn take_ring(ebpf: &mut Ebpf, name: &'static str) -> Result<AsyncFd<RingBuf<MapData>>, ProbeError> {
+    let ring: RingBuf<MapData> = load::take_map(ebpf, name)?;
+    AsyncFd::new(ring).map_err(|source| ProbeError::Wait { name, source })
+}
+
+async fn drained(drain: impl Future<Output = io::Result<()>>) {
+    if let Err(error) = drain.await {
+        tracing::error!(%error, "a ring buffer is no longer drained");
+    }
+}
+
+async fn report_losses(
+    mut counters: LossCounters,
+    malformed: Arc<Malformed>,
+    clock: Clock,
+    events: mpsc::Sender<ProbeEvent>,
+) {
+    let mut interval = tokio::time::interval(LOSS_INTERVAL);
+    loop {
+        interval.tick().await;
+        for loss in counters.increments(&malformed, clock.now()) {
+            if events.send(ProbeEvent::Loss(loss)).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+module goproc-target
+
+go 1.19

@@ -1,0 +1,214 @@
+//! Follows the daemon as a user would, through its API alone, and tells what it says as it unfolds. What a user cannot know, the
+//! truth of the roles, is not used here.
+
+use crate::demo::narrator::Narrator;
+use crate::demo::stage::Actor;
+use crate::demo::stage::Stage;
+use anyhow::Result;
+use leakwatch_test_support::daemon::Daemon;
+use leakwatch_test_support::daemon::text;
+use leakwatch_test_support::wait::wait_until;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use std::time::Instant;
+
+/// The demo ends here, whatever has been reached.
+const DEADLINE: Duration = Duration::from_secs(270);
+/// How often the API is asked.
+const ROUND: Duration = Duration::from_secs(1);
+/// How often the numbers of all services are printed.
+const TABLE: Duration = Duration::from_secs(15);
+
+/// A forecast, to be compared with what happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forecast {
+    /// When it was made.
+    pub(crate) at: Instant,
+    /// Seconds until the limit, median.
+    pub(crate) p50: f64,
+}
+
+/// What leakwatch has said about one service.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Opaque id of the target.
+    pub(crate) target: String,
+    /// Every class it ever named.
+    pub(crate) classes: BTreeSet<String>,
+    /// Its newest verdict, or the last before the kill of a service that is not started again.
+    pub(crate) verdict: Value,
+    /// The forecast at half of the head-room.
+    pub(crate) half_way: Option<Forecast>,
+    /// Post-mortem of the first OOM kill.
+    pub(crate) post_mortem: Option<Value>,
+    answers: BTreeMap<String, String>,
+    first_charge: Option<f64>,
+    forecast_told: bool,
+}
+
+/// The accounts by name of the role, and the outlier by service.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    /// By name of the role.
+    pub(crate) accounts: BTreeMap<&'static str, Account>,
+    /// Target id and reason of the odd replica, the last one named while all replicas ran.
+    pub(crate) outliers: BTreeMap<&'static str, (String, String)>,
+}
+
+impl Story {
+    /// Follows the stage until `complete` says that all is told, or the deadline.
+    pub(crate) fn follow(
+        &mut self,
+        stage: &mut Stage,
+        narrator: &Narrator,
+        complete: impl Fn(&Self, &[Actor]) -> bool,
+    ) -> Result<()> {
+        for actor in &stage.actors {
+            let target = stage.daemon.wait_target(actor.cgroup.path())?;
+            self.accounts.entry(actor.role.name).or_default().target = target;
+        }
+        let (start, mut round, mut table) = (Instant::now(), Instant::now(), Instant::now());
+        wait_until("the end of the story", DEADLINE + ROUND, || {
+            for actor in &mut stage.actors {
+                actor.supervise()?;
+            }
+            if round.elapsed() < ROUND {
+                return Ok(None);
+            }
+            round = Instant::now();
+            self.ask(stage, narrator)?;
+            if table.elapsed() >= TABLE {
+                table = Instant::now();
+                narrator.table(&stage.daemon, &stage.actors)?;
+            }
+            let ends = complete(self, &stage.actors) || start.elapsed() > DEADLINE;
+            Ok(ends.then_some(()))
+        })
+    }
+
+    fn ask(&mut self, stage: &Stage, narrator: &Narrator) -> Result<()> {
+        let services: BTreeSet<&'static str> = stage.actors.iter().map(|actor| actor.role.service).collect();
+        for service in services {
+            self.ask_for_outlier(service, stage, narrator)?;
+        }
+        let kills = stage.daemon.oom_kills()?;
+        for actor in &stage.actors {
+            let Some(account) = self.accounts.get_mut(actor.role.name) else {
+                continue;
+            };
+            let lives = actor.process.is_some();
+            if lives {
+                account.ask_for_investigation(actor, &stage.daemon, narrator)?;
+            }
+            if account.post_mortem.is_none()
+                && let Some(kill) = kills.iter().find(|kill| text(kill, "target") == account.target)
+            {
+                account.ask_for_post_mortem(actor, kill, &stage.daemon, narrator)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_for_outlier(&mut self, service: &'static str, stage: &Stage, narrator: &Narrator) -> Result<()> {
+        let answer = stage.daemon.client().get(&format!("/api/v1/services/{service}"))?;
+        if answer.status != 200 {
+            return Ok(()); // Not known yet, or gone with its only replica.
+        }
+        let body: Value = serde_json::from_slice(&answer.body)?;
+        let Some(outlier) = body.get("outlier").filter(|outlier| outlier.is_object()) else {
+            return Ok(());
+        };
+        let (target, because) = (text(outlier, "target").to_owned(), text(outlier, "because").to_owned());
+        let known = self.outliers.get(service).map(|(target, _)| target);
+        if known != Some(&target) {
+            let name = stage.actors.iter().map(|actor| actor.role.name);
+            let name = name
+                .into_iter()
+                .find(|name| self.accounts.get(name).is_some_and(|account| account.target == target));
+            narrator.say(
+                service,
+                &format!("odd replica: {}, it {because}", name.unwrap_or(&target)),
+            );
+        }
+        self.outliers.insert(service, (target, because));
+        Ok(())
+    }
+}
+
+impl Account {
+    fn ask_for_investigation(&mut self, actor: &Actor, daemon: &Daemon, narrator: &Narrator) -> Result<()> {
+        let investigation = daemon.investigation(&self.target)?;
+        let name = actor.role.name;
+        let steps = investigation.get("steps").and_then(Value::as_array);
+        for step in steps.into_iter().flatten() {
+            let (id, answer) = (text(step, "id"), text(step, "answer"));
+            let before = self.answers.insert(id.to_owned(), answer.to_owned());
+            // What is not known yet is not worth a line until it has been known.
+            if before.as_deref() != Some(answer) && (answer != "unknown" || before.is_some()) {
+                narrator.answer(name, text(step, "question"), answer, text(step, "why"));
+            }
+        }
+        let verdict = investigation.get("verdict").cloned().unwrap_or_default();
+        if text(&verdict, "class") != text(&self.verdict, "class") {
+            narrator.verdict(name, &verdict);
+        }
+        self.classes.insert(text(&verdict, "class").to_owned());
+        self.note_forecast(actor, &verdict, narrator)?;
+        self.verdict = verdict;
+        Ok(())
+    }
+
+    fn note_forecast(&mut self, actor: &Actor, verdict: &Value, narrator: &Narrator) -> Result<()> {
+        #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53 bytes")]
+        let (charge, limit) = (actor.cgroup.charge()? as f64, actor.role.limit as f64);
+        let first = *self.first_charge.get_or_insert(charge);
+        let p50 = verdict.pointer("/time_to_limit_seconds/p50").and_then(Value::as_f64);
+        let (Some(p50), "go_heap_leak" | "goroutine_leak") = (p50, text(verdict, "class")) else {
+            return Ok(());
+        };
+        let quantile = |name: &str| {
+            let value = verdict
+                .pointer(&format!("/time_to_limit_seconds/{name}"))
+                .and_then(Value::as_f64);
+            value.map_or("?".to_owned(), |seconds| format!("{seconds:.0}"))
+        };
+        let told = format!(
+            "out of memory in {p50:.0} s (between {} and {} s)",
+            quantile("p10"),
+            quantile("p90")
+        );
+        if !self.forecast_told {
+            self.forecast_told = true;
+            narrator.say(actor.role.name, &told);
+        }
+        if self.half_way.is_none() && charge - first >= (limit - first) / 2.0 {
+            self.half_way = Some(Forecast {
+                at: Instant::now(),
+                p50,
+            });
+            narrator.say(actor.role.name, &format!("half of the head-room is used: {told}"));
+        }
+        Ok(())
+    }
+
+    fn ask_for_post_mortem(&mut self, actor: &Actor, kill: &Value, daemon: &Daemon, narrator: &Narrator) -> Result<()> {
+        let id = kill
+            .pointer("/details/id")
+            .or_else(|| kill.get("id"))
+            .and_then(Value::as_str)
+            .unwrap_or("");
+        let post_mortem = daemon.client().json(&format!("/api/v1/oom_kills/{id}"))?;
+        if actor.role.leaks() {
+            narrator.post_mortem(actor.role.name, &post_mortem);
+        } else {
+            narrator.say(
+                actor.role.name,
+                "killed for lack of memory; its supervisor starts it again",
+            );
+        }
+        self.post_mortem = Some(post_mortem);
+        Ok(())
+    }
+}
