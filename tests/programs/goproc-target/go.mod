@@ -1,3 +1,3 @@
-module goproc-target
+module example.com/goproc-target
 
 go 1.19

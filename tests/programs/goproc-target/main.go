@@ -44,7 +44,7 @@ func main() {
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
 		fmt.Fprintln(answer, stats.NumGC, stats.NumForcedGC, stats.NextGC, stats.HeapInuse, stats.HeapReleased,
-			stats.StackInuse, stats.HeapAlloc, stats.PauseTotalNs, debug.SetGCPercent(100), debug.SetMemoryLimit(-1))
+			stats.StackInuse, stats.HeapAlloc, stats.PauseTotalNs, debug.SetMemoryLimit(-1))
 	})
 	go func() { log.Fatal(http.Serve(listener, nil)) }()
 

@@ -1,0 +1,158 @@
+//! The heap of Go processes, read from outside and through their own endpoint: the two must be equal, for each release of
+//! Go and each kind of executable.
+
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::ensure;
+use leakwatch_analysis::pprof;
+use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::heap::Snapshot;
+use leakwatch_goproc::heap::View;
+use leakwatch_test_support::http::Client;
+use leakwatch_test_support::process::Running;
+use leakwatch_test_support::toolchains;
+use leakwatch_test_support::toolchains::Form;
+use leakwatch_test_support::wait::wait_until;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Stack and size to the sum of: objects in use, their bytes, objects allocated, their bytes.
+type Buckets = BTreeMap<Vec<u64>, Vec<[i64; 4]>>;
+
+struct Target {
+    process: Running,
+    client: Client,
+}
+
+impl Target {
+    fn start(executable: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+        let mut command = Command::new(executable);
+        // It collects its garbage when it decides to, not in the middle of a comparison.
+        command.args(arguments).env("GOGC", "off").env_remove("GOMEMLIMIT");
+        let process = Running::start(command, log)?;
+        let address = wait_until("the program to be ready", DEADLINE, || {
+            let output = process.output();
+            let ready = output.lines().find_map(|line| line.strip_prefix("ready "));
+            Ok(ready.map(ToOwned::to_owned))
+        })?;
+        Ok(Self {
+            process,
+            client: Client::new(format!("http://{address}")),
+        })
+    }
+}
+
+/// The buckets as the program prints them, without those that have counted nothing yet.
+fn printed(text: &str) -> Result<Buckets> {
+    let mut buckets = Buckets::new();
+    for line in text.lines().skip(1) {
+        let Some((counts, stack)) = line.split_once(" @ ").or_else(|| line.split_once(" @")) else {
+            continue;
+        };
+        if line.starts_with('#') {
+            continue;
+        }
+        let numbers: Vec<i64> = counts
+            .split(|character: char| !character.is_ascii_digit() && character != '-')
+            .filter(|number| !number.is_empty())
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        let numbers: [i64; 4] = numbers.try_into().map_err(|_| anyhow::anyhow!("{line}"))?;
+        let stack = stack
+            .split_whitespace()
+            .map(|pc| u64::from_str_radix(pc.trim_start_matches("0x"), 16))
+            .collect::<Result<Vec<_>, _>>()?;
+        if numbers != [0; 4] {
+            buckets.entry(stack).or_default().push(numbers);
+        }
+    }
+    buckets.values_mut().for_each(|sizes| sizes.sort_unstable());
+    Ok(buckets)
+}
+
+fn read(process: &GoProcess, snapshot: &Snapshot, view: View) -> Result<Buckets> {
+    let index = process.heap_reader().context("read")?.index();
+    let mut buckets = Buckets::new();
+    for (id, counts) in snapshot.all(view) {
+        let size = i64::try_from(index.size(id).context("size")?)?;
+        let (allocs, frees) = (i64::try_from(counts.allocs)?, i64::try_from(counts.frees)?);
+        if counts.allocs != 0 || counts.frees != 0 {
+            buckets.entry(index.stack(id).to_vec()).or_default().push([
+                allocs - frees,
+                (allocs - frees) * size,
+                allocs,
+                allocs * size,
+            ]);
+        }
+    }
+    buckets.values_mut().for_each(|sizes| sizes.sort_unstable());
+    Ok(buckets)
+}
+
+/// Objects and bytes allocated, objects and bytes in use: the sums of all samples of the encoded profile.
+fn totals(profile: &[u8]) -> Result<[i64; 4]> {
+    let profile = pprof::decode(profile, &pprof::Bounds::default())?;
+    let mut sums = [0; 4];
+    for sample in &profile.sample {
+        for (sum, value) in sums.iter_mut().zip(&sample.value) {
+            *sum += value;
+        }
+    }
+    Ok(sums)
+}
+
+/// Compares bucket by bucket and total by total, in a moment without a garbage collection.
+fn compare(target: &Target, process: &mut GoProcess) -> Result<usize> {
+    wait_until("a reading without a garbage collection", DEADLINE, || {
+        let before = process.heap()?;
+        let text = String::from_utf8(target.client.bytes("/debug/pprof/heap?debug=1")?)?;
+        let encoded = target.client.bytes("/debug/pprof/heap")?;
+        let after = process.heap()?;
+        if before.cycle != after.cycle {
+            return Ok(None);
+        }
+        let outside = read(process, &before, View::Pprof)?;
+        let inside = printed(&text)?;
+        ensure!(
+            outside == inside,
+            "outside {} stacks, inside {}; first difference: {:x?}",
+            outside.len(),
+            inside.len(),
+            outside.iter().find(|(stack, sizes)| inside.get(*stack) != Some(sizes))
+        );
+        let index = process.heap_reader().context("read")?.index();
+        let allocated = before.allocated(View::Pprof, index);
+        let in_use = before.in_use(View::Pprof, index);
+        let scaled = [allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
+        ensure!(scaled == totals(&encoded)?, "scaled totals: outside {scaled:?}");
+        Ok(Some(outside.values().map(Vec::len).sum()))
+    })
+}
+
+/// Every release with every form of executable.
+#[test]
+fn outside_heap_equals_the_endpoint() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    for release in toolchains::releases() {
+        for form in [Form::Plain, Form::Stripped, Form::StrippedPie] {
+            let executable = toolchains::build("goproc-target", release, form, directory.path())?;
+            let log = directory.path().join("log");
+            for (arguments, least) in [
+                (&["-rate", "1", "-stacks", "20000"][..], 20_000),
+                (&["-objects", "200000"][..], 1),
+            ] {
+                let target = Target::start(&executable, arguments, &log)?;
+                let mut process = GoProcess::attach(target.process.pid())?;
+                let compared = compare(&target, &mut process)
+                    .with_context(|| format!("{release} {form:?} {arguments:?}: {:?}", process.heap_variables()))?;
+                ensure!(compared >= least, "{release} {form:?}: only {compared} buckets");
+                eprintln!("{release} {form:?} {arguments:?}: {compared} buckets equal");
+            }
+        }
+    }
+    Ok(())
+}
