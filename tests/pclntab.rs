@@ -166,8 +166,8 @@ fn functions_are_those_of_the_symbol_table() -> Result<()> {
             // The symbol table tells two entries of one function apart; the function table does not.
             let plain = name.strip_suffix(".abi0").unwrap_or(name);
             let name = ours.get(&address).with_context(|| format!("{release} {line}"))?;
-            // Before Go 1.21 the linker has shortened the names of the function table.
-            assert_eq!(printed_name(name), printed_name(plain), "{release}");
+            // Before Go 1.21 the linker has shortened the names of the function table; nm writes dots for middle dots.
+            assert_eq!(printed_name(name).replace('·', "."), printed_name(plain), "{release}");
             if names.get(plain) == Some(&1) {
                 assert_eq!(
                     table.function_named(plain).map(|function| function.entry),

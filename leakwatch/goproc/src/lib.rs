@@ -25,3 +25,4 @@ pub use binary::Binary;
 pub use binary::BinaryError;
 pub use elf::ElfError;
 pub use read_at::ReadAt;
+pub mod goroutines;
