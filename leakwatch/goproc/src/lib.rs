@@ -18,6 +18,7 @@ pub mod pclntab;
 pub mod image;
 pub mod locate;
 pub mod heap;
+pub mod goroutines;
 mod binary;
 pub mod attach;
 
@@ -25,4 +26,3 @@ pub use binary::Binary;
 pub use binary::BinaryError;
 pub use elf::ElfError;
 pub use read_at::ReadAt;
-pub mod goroutines;

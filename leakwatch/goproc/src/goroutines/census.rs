@@ -28,6 +28,9 @@ pub struct CensusGroup {
     pub blocked_since: Option<u64>,
 }
 
+/// What groups are told apart by, in the order of [`CensusGroup`]; addresses of the process.
+type Key = (u64, u64, Status, Option<u8>);
+
 /// All goroutines at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Census {
@@ -54,7 +57,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
         const CHUNK: usize = 8192;
         let listed = list::read(self.memory, self.list, self.bounds.goroutines)?;
         let mut owners = Owners::new(self.table, self.bias);
-        let mut groups: HashMap<(u64, u64, Status, Option<u8>), (u64, Option<u64>)> = HashMap::new();
+        let mut groups: HashMap<Key, (u64, Option<u64>)> = HashMap::new();
         let mut census = Census {
             listed: listed.length,
             stride: listed.stride,

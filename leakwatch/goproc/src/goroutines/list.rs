@@ -83,10 +83,10 @@ fn entries<M: ReadMemory + ?Sized>(
         let bytes = memory.read_vec(start, usize::try_from(count * 8).unwrap_or(usize::MAX))?;
         for (index, word) in (first..).zip(bytes.chunks_exact(8)) {
             let address = u64_at(word, 0).unwrap_or(0);
-            if address == 0 || address % 8 != 0 {
+            if address == 0 || !address.is_multiple_of(8) {
                 return Err(GoroutinesError::NotAList { array, length });
             }
-            if index % stride == 0 {
+            if index.is_multiple_of(stride) {
                 addresses.push(address);
             }
         }

@@ -101,7 +101,7 @@ mod tests {
     fn memory(texts: &[&str], before: usize) -> (FakeMemory, Range<u64>) {
         let mut memory = FakeMemory::new();
         let mut data = vec![0xee; before];
-        let mut address = 0x10_0000;
+        let mut address = 0x10_0000_u64;
         for text in texts {
             data.extend((if text.is_empty() { 0 } else { address }).to_le_bytes());
             data.extend((text.len() as u64).to_le_bytes());
