@@ -29,10 +29,10 @@ struct Target {
 }
 
 impl Target {
-    fn start(executable: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+    /// `collect` is GOGC: a program that compares itself with us had better not collect in the middle of it.
+    fn start(executable: &Path, arguments: &[&str], collect: &str, log: &Path) -> Result<Self> {
         let mut command = Command::new(executable);
-        // It collects its garbage when it decides to, not in the middle of a comparison.
-        command.args(arguments).env("GOGC", "off").env_remove("GOMEMLIMIT");
+        command.args(arguments).env("GOGC", collect).env_remove("GOMEMLIMIT");
         let process = Running::start(command, log)?;
         let address = wait_until("the program to be ready", DEADLINE, || {
             let output = process.output();
@@ -145,13 +145,71 @@ fn outside_heap_equals_the_endpoint() -> Result<()> {
                 (&["-rate", "1", "-stacks", "20000"][..], 20_000),
                 (&["-objects", "200000"][..], 1),
             ] {
-                let target = Target::start(&executable, arguments, &log)?;
+                let target = Target::start(&executable, arguments, "off", &log)?;
                 let mut process = GoProcess::attach(target.process.pid())?;
                 let compared = compare(&target, &mut process)
                     .with_context(|| format!("{release} {form:?} {arguments:?}: {:?}", process.heap_variables()))?;
                 ensure!(compared >= least, "{release} {form:?}: only {compared} buckets");
                 eprintln!("{release} {form:?} {arguments:?}: {compared} buckets equal");
             }
+        }
+    }
+    Ok(())
+}
+
+/// The numbers that the runtime tells the program itself.
+fn memstats(target: &Target) -> Result<Vec<u64>> {
+    let text = String::from_utf8(target.client.bytes("/memstats")?)?;
+    Ok(text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
+}
+
+#[test]
+fn numbers_of_the_collector_equal_memstats() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    for release in toolchains::releases() {
+        for form in [Form::Plain, Form::StrippedPie] {
+            let executable = toolchains::build("goproc-target", release, form, directory.path())?;
+            let arguments = ["-rate", "1", "-limit", "1073741824", "-goroutines", "3000"];
+            let target = Target::start(&executable, &arguments, "70", &directory.path().join("log"))?;
+            let mut process = GoProcess::attach(target.process.pid())?;
+            let what = format!("{release} {form:?}: {:?}", process.gc_variables());
+            let compared = wait_until("equal numbers", DEADLINE, || {
+                let inside = memstats(&target)?;
+                let numbers = process.gc()?;
+                let outside = [
+                    numbers.collections.into(),
+                    numbers.forced_collections.into(),
+                    numbers.heap_goal.context("goal")?,
+                    numbers.heap_in_use,
+                    numbers.heap_released,
+                    numbers.stacks_in_use,
+                ];
+                let equal = inside.get(..6) == Some(&outside) && inside.get(7) == Some(&numbers.pauses);
+                Ok(equal.then_some((numbers, inside)))
+            });
+            let (numbers, inside) =
+                compared.with_context(|| format!("{what}: {:?} {:?}", memstats(&target), process.gc()))?;
+            ensure!(
+                numbers.gc_percent == Some(70) && numbers.memory_limit == Some(1 << 30),
+                "{what}: {numbers:?}"
+            );
+            ensure!(
+                numbers.heap_alloc.abs_diff(*inside.get(6).context("HeapAlloc")?) < 1 << 20,
+                "{what}: {numbers:?}"
+            );
+            ensure!(
+                numbers.heap_marked >= 4 << 20 && numbers.heap_marked <= numbers.heap_live,
+                "{what}: {numbers:?}"
+            );
+            ensure!(numbers.mapped_ready > numbers.heap_in_use, "{what}: {numbers:?}");
+            ensure!(numbers.runtime_metadata > 1 << 20, "{what}: {numbers:?}");
+            let heap = process.heap()?;
+            let index = process.heap_reader().context("read")?.index();
+            let retained = u64::try_from(heap.in_use(View::LastGc, index).bytes)?;
+            ensure!(
+                retained.abs_diff(numbers.heap_marked) < 1 << 20,
+                "{what}: {retained} retained, {numbers:?}"
+            );
         }
     }
     Ok(())

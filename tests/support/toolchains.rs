@@ -28,6 +28,8 @@ const QUICK: [&str; 3] = ["go1.19.13", "go1.24.13", "go1.27.3"];
 pub enum Form {
     /// As `go build` does.
     Plain,
+    /// With debug information that is not compressed.
+    Debug,
     /// Without symbols and debug information.
     Stripped,
     /// Position-independent, with symbols.
@@ -49,6 +51,7 @@ pub fn build(name: &str, release: &str, form: Form, directory: &Path) -> Result<
     let executable = directory.join(format!("{name}-{release}-{form:?}"));
     let (mode, flags) = match form {
         Form::Plain => ("exe", ""),
+        Form::Debug => ("exe", "-compressdwarf=false"),
         Form::Stripped => ("exe", "-s -w"),
         Form::Pie => ("pie", ""),
         Form::StrippedPie => ("pie", "-s -w"),

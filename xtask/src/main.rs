@@ -16,6 +16,7 @@ mod demo;
 mod lint;
 mod tidy;
 mod test;
+mod goproc_layouts;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -44,6 +45,8 @@ enum Command {
     Tidy,
     /// All tests, the ones that need root and a real kernel included
     Test(test::Arguments),
+    /// Write the table of the Go runtime's layouts, from the debug information of each release
+    GoprocLayouts(goproc_layouts::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -55,5 +58,6 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
         Command::Test(arguments) => test::main(&arguments),
+        Command::GoprocLayouts(arguments) => goproc_layouts::main(&arguments),
     }
 }

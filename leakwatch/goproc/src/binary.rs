@@ -5,6 +5,8 @@
 use crate::buildinfo;
 use crate::image::Image;
 use crate::image::ImageError;
+use crate::layout::Layout;
+use crate::layout::minor_release;
 use crate::locate::LocateError;
 use crate::locate::Moduledata;
 use crate::locate::SYMBOLS;
@@ -55,6 +57,7 @@ pub struct Binary {
     file: FileBytes,
     image: Image,
     version: String,
+    layout: Option<&'static Layout>,
     symbols: BTreeMap<&'static str, u64>,
     pclntab: Pclntab<Arc<[u8]>>,
 }
@@ -79,20 +82,37 @@ impl Binary {
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
         let module = find_moduledata(memory, &image, symbols.get("runtime.firstmoduledata").copied(), bias)?;
-        let pclntab = table(memory, &image, &file, &module, bias)?;
+        let layout = minor_release(&info.version).and_then(Layout::of);
+        let pclntab = table(memory, &image, &file, &module, bias, layout)?;
         let binary = Self {
             file,
             image,
             version: info.version,
+            layout,
             symbols,
             pclntab,
         };
         Ok((binary, module))
     }
 
+    /// Finds the tables in the memory of another process of the same executable.
+    pub(crate) fn module<M: ReadMemory + ?Sized>(
+        &self,
+        memory: &M,
+        entry: Option<u64>,
+    ) -> Result<Moduledata, BinaryError> {
+        let symbol = self.symbols.get("runtime.firstmoduledata").copied();
+        Ok(find_moduledata(memory, &self.image, symbol, self.bias(entry))?)
+    }
+
     /// `go1.24.11`, `devel go1.28-...`, perhaps followed by experiments.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Where this release keeps its fields; `None` for a release that is not known.
+    pub fn layout(&self) -> Option<&'static Layout> {
+        self.layout
     }
 
     /// The function table. Its addresses are those of the file.
@@ -130,6 +150,7 @@ fn table<M: ReadMemory + ?Sized>(
     file: &FileBytes,
     module: &Moduledata,
     bias: u64,
+    layout: Option<&Layout>,
 ) -> Result<Pclntab<Arc<[u8]>>, BinaryError> {
     let size = module.pclntab.end - module.pclntab.start;
     let length = usize::try_from(size).ok().filter(|_| size <= MAX_TABLE);
@@ -142,5 +163,16 @@ fn table<M: ReadMemory + ?Sized>(
             .map_err(BinaryError::Table)?,
     };
     let table = Pclntab::parse(Arc::from(bytes), module.text.start.wrapping_sub(bias))?;
-    Ok(table)
+    // Without inline trees names are less exact, but right.
+    let trees = layout
+        .and_then(|layout| module.function_data(layout.gofunc))
+        .filter(|range| range.end - range.start <= MAX_TABLE)
+        .and_then(|range| {
+            let length = usize::try_from(range.end - range.start).ok()?;
+            image.initial(file, range.start.wrapping_sub(bias), length)
+        });
+    Ok(match trees {
+        Some(trees) => table.with_inline_trees(Arc::from(trees)),
+        None => table,
+    })
 }

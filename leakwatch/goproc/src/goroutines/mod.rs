@@ -18,7 +18,6 @@ pub use census::CensusGroup;
 pub use header::Header;
 pub use header::Status;
 pub use layout::GoroutineLayout;
-pub use layout::KNOWN_RELEASES;
 pub use list::ListAddress;
 pub use snapshot::Group;
 pub use snapshot::Snapshot;

@@ -3,8 +3,12 @@
 
 mod code;
 mod moduledata;
+mod gc;
+mod goroutines;
 mod heap;
 
+pub use gc::GcVariables;
+pub use goroutines::GoroutineVariables;
 pub use heap::HeapVariables;
 pub use moduledata::Moduledata;
 

@@ -46,9 +46,11 @@ impl Moduledata {
         self.variables.iter().any(|range| range.contains(&address))
     }
 
-    /// The word at an offset that depends on the version (`gofunc`).
-    pub fn word(&self, offset: usize) -> Option<u64> {
-        u64_at(&self.words, offset)
+    /// The inline trees and other data of functions, for the offset that `gofunc` has in this release. The linker puts the
+    /// table `findfunctab` behind them.
+    pub fn function_data(&self, gofunc: usize) -> Option<Range<u64>> {
+        let range = u64_at(&self.words, gofunc)?..u64_at(&self.words, 152)?;
+        (range.start < range.end).then_some(range)
     }
 
     /// Reads and checks the structure at an address.
