@@ -2,21 +2,29 @@
 
 use anyhow::Context as _;
 use anyhow::Result;
+use leakwatch_goproc::goroutines::Calibration;
+use leakwatch_goproc::goroutines::CalibrationError;
+use leakwatch_goproc::goroutines::CensusGroup;
 use leakwatch_goproc::goroutines::GoroutineBounds;
 use leakwatch_goproc::goroutines::GoroutineLayout;
 use leakwatch_goproc::goroutines::Goroutines;
+use leakwatch_goproc::goroutines::Group;
+use leakwatch_goproc::goroutines::KNOWN_RELEASES;
 use leakwatch_goproc::goroutines::ListAddress;
 use leakwatch_goproc::goroutines::Snapshot;
 use leakwatch_goproc::goroutines::StackState;
+use leakwatch_goproc::goroutines::Status;
 use leakwatch_goproc::goroutines::WaitReasons;
 use leakwatch_goproc::image::Image;
 use leakwatch_goproc::memory::ReadMemory as _;
 use leakwatch_goproc::os::FileBytes;
 use leakwatch_goproc::os::ProcessMemory;
 use leakwatch_goproc::os::entry_point;
+use leakwatch_goproc::pclntab::Frame;
 use leakwatch_goproc::pclntab::Pclntab;
 use leakwatch_test_support::http::Client;
 use leakwatch_test_support::process::Running;
+use leakwatch_test_support::programs;
 use leakwatch_test_support::toolchains;
 use leakwatch_test_support::toolchains::Form;
 use leakwatch_test_support::wait::wait_until;
@@ -26,9 +34,12 @@ use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
 
+const FORMS: [Form; 2] = [Form::Plain, Form::Pie];
+
 /// A running program and what reading it needs.
 struct Attached {
-    running: Running,
+    _running: Running,
+    minor: u32,
     client: Client,
     memory: ProcessMemory,
     table: Pclntab<Vec<u8>>,
@@ -80,7 +91,8 @@ impl Attached {
         let minor: u32 = release.split('.').nth(1).context("minor")?.parse()?;
         let reasons = WaitReasons::find(&memory, symbol(6)? + bias..symbol(7)? + bias)?;
         Ok(Self {
-            running,
+            _running: running,
+            minor,
             client: Client::new(format!("http://{address}")),
             memory,
             table,
@@ -108,86 +120,304 @@ impl Attached {
 
 type Stacks = BTreeMap<Vec<u64>, u64>;
 
-/// Stacks of `/debug/pprof/goroutine?debug=1`: `COUNT @ ADDRESS ...`.
-fn theirs(attached: &Attached) -> Result<Stacks> {
-    let text = String::from_utf8(attached.client.bytes("/debug/pprof/goroutine?debug=1")?)?;
-    let mut stacks = Stacks::new();
-    for line in text.lines() {
-        let Some((count, addresses)) = line.split_once(" @ ") else {
-            continue;
-        };
-        let stack = addresses
-            .split_whitespace()
-            .map(|address| Ok(u64::from_str_radix(address.trim_start_matches("0x"), 16)?))
-            .collect::<Result<Vec<u64>>>()?;
-        *stacks.entry(stack).or_default() += count.trim().parse::<u64>()?;
+impl Attached {
+    /// The call that an address of a stack stands for, as linked.
+    fn frame(&self, address: u64) -> Option<Frame> {
+        let pc = address.checked_sub(1)?;
+        let function = self.table.function_at(pc)?;
+        Some(self.table.frame(&function, &self.table.innermost(&function, pc)))
     }
-    Ok(stacks)
-}
 
-fn ours(attached: &Attached, snapshot: &Snapshot) -> Stacks {
-    let mut stacks = Stacks::new();
-    for group in &snapshot.groups {
-        let stack = group.stack.iter().map(|pc| pc + attached.bias).collect();
-        *stacks.entry(stack).or_default() += group.count;
+    fn name(&self, address: u64) -> String {
+        self.frame(address).map_or_else(String::new, |frame| frame.function)
     }
-    stacks
+
+    /// Stacks in `/debug/pprof/goroutine?debug=1`, and the calls it prints for their addresses.
+    fn theirs(&self) -> Result<(Stacks, BTreeMap<u64, Frame>)> {
+        let text = String::from_utf8(self.client.bytes("/debug/pprof/goroutine?debug=1")?)?;
+        let mut stacks = Stacks::new();
+        let mut frames = BTreeMap::new();
+        let number = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16);
+        for line in text.lines() {
+            // `COUNT @ ADDRESS ...`
+            if let Some((count, addresses)) = line.split_once(" @ ") {
+                let addresses = addresses
+                    .split_whitespace()
+                    .map(|address| Ok(number(address)? - self.bias));
+                *stacks.entry(addresses.collect::<Result<_>>()?).or_default() += count.trim().parse::<u64>()?;
+            }
+            // `# ADDRESS FUNCTION+OFFSET FILE:LINE`
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            if let ["#", address, function, place] = columns[..] {
+                let (file, line) = place.rsplit_once(':').context("place")?;
+                let (function, _) = function.rsplit_once("+0x").context("function")?;
+                let frame = Frame {
+                    function: function.to_owned(),
+                    file: file.to_owned(),
+                    line: line.parse()?,
+                };
+                frames.insert(number(address)? - self.bias + 1, frame);
+            }
+        }
+        Ok((stacks, frames))
+    }
+
+    fn ours(&self, snapshot: &Snapshot) -> Stacks {
+        // As many calls as the profiles of each release have.
+        let deepest = if self.minor < 23 { 32 } else { 128 };
+        let mut stacks = Stacks::new();
+        for group in &snapshot.groups {
+            let stack = group.stack.iter().copied().take(deepest).collect();
+            *stacks.entry(stack).or_default() += group.count;
+        }
+        stacks
+    }
+
+    /// Leaves out the goroutines that exist only because the profile was asked for.
+    fn without_endpoint(&self, mut stacks: Stacks) -> Stacks {
+        stacks.retain(|stack, _| {
+            let names: Vec<String> = stack.iter().map(|address| self.name(*address)).collect();
+            // A goroutine that has not begun has only the frame that all begin with.
+            names != ["runtime.goexit"]
+                && !names.iter().any(|name| {
+                    matches!(
+                        &name[..],
+                        "net/http.(*conn).serve" | "net/http.(*connReader).backgroundRead"
+                    )
+                })
+        });
+        stacks
+    }
+
+    fn describe(&self, stacks: &Stacks, other: &Stacks) -> String {
+        let different = stacks.iter().filter(|(stack, count)| other.get(*stack) != Some(count));
+        different.fold(String::new(), |mut text, (stack, count)| {
+            text.push_str(&format!("{count} @\n"));
+            for address in stack {
+                text.push_str(&format!("    {address:#x} {:?}\n", self.frame(*address)));
+            }
+            text
+        })
+    }
 }
 
 #[test]
 fn stacks_are_those_of_the_program_itself() -> Result<()> {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     for release in toolchains::releases() {
-        for form in [Form::Plain, Form::Pie] {
+        for form in FORMS {
             let attached = Attached::start(release, form, &[], directory.path())?;
-            let before = Instant::now();
-            let snapshot = attached.goroutines().snapshot()?;
-            let elapsed = before.elapsed();
-            println!("{elapsed:?} {}", attached.running.pid());
-            let ours = ours(&attached, &snapshot);
-            let theirs = theirs(&attached)?;
-            let show = |stack: &[u64]| {
-                for pc in stack {
-                    let pc = pc - attached.bias - 1;
-                    let function = attached.table.function_at(pc).map(|f| {
-                        let c = attached.table.innermost(&f, pc);
-                        attached.table.frame(&f, &c)
-                    });
-                    println!("      {pc:#x} {function:?}");
-                }
-            };
-            for (stack, count) in &ours {
-                if theirs.get(stack) != Some(count) {
-                    println!("  ours {count} {:?}", theirs.get(stack));
-                    show(stack);
-                }
-            }
-            for (stack, count) in &theirs {
-                if ours.get(stack) != Some(count) {
-                    println!("  theirs {count} {:?}", ours.get(stack));
-                    show(stack);
-                }
-            }
-            println!(
-                "{release} {form:?} count {} partial {} listed {} moving {}",
-                snapshot.count,
-                snapshot
-                    .groups
-                    .iter()
-                    .filter(|g| g.state == StackState::Partial)
-                    .count(),
-                snapshot.listed,
-                snapshot.moving
-            );
+            let mut difference = String::new();
+            // The loop that accepts connections may be caught between two of them.
+            let compared = wait_until("equal stacks", Duration::from_secs(20), || {
+                let snapshot = attached.goroutines().snapshot()?;
+                let (theirs, frames) = attached.theirs()?;
+                let theirs = attached.without_endpoint(theirs);
+                let ours = attached.without_endpoint(attached.ours(&snapshot));
+                difference = format!(
+                    "{release} {form:?}\nours\n{}theirs\n{}",
+                    attached.describe(&ours, &theirs),
+                    attached.describe(&theirs, &ours)
+                );
+                Ok((ours == theirs).then_some((snapshot, frames)))
+            });
+            let (snapshot, frames) = compared.with_context(|| difference)?;
+            assert!(snapshot.count >= 65, "{}", snapshot.count);
+            assert_eq!((snapshot.moving, snapshot.unreadable, snapshot.over_bound), (0, 0, 0));
             for group in &snapshot.groups {
-                print!(
-                    "{:?}:{} ",
-                    group.wait_reason.and_then(|r| attached.reasons.text(r)),
-                    group.count
+                assert_eq!(group.state, StackState::Complete, "{group:?}");
+            }
+            assert!(frames.len() > 30, "{}", frames.len());
+            for (address, theirs) in frames {
+                assert_eq!(
+                    attached.frame(address).as_ref(),
+                    Some(&theirs),
+                    "{release} {form:?} {address:#x}"
                 );
             }
-            println!();
+            println!(
+                "{release} {form:?}: {} goroutines, {} groups",
+                snapshot.count,
+                snapshot.groups.len()
+            );
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn reasons_and_lines_are_those_of_the_source() -> Result<()> {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    for release in toolchains::releases() {
+        let attached = Attached::start(release, Form::Plain, &["-collect"], directory.path())?;
+        let snapshot = attached.goroutines().snapshot()?;
+        let census = attached.goroutines().census()?;
+        assert_eq!(census.count, snapshot.count);
+        assert_eq!((census.stride, census.listed), (1, snapshot.listed));
+        let expected = [
+            ("chan receive", 20),
+            ("chan send", 3),
+            ("chan receive (nil chan)", 2),
+            ("chan send (nil chan)", 2),
+            ("select (no cases)", 2),
+            ("select", 7),
+            ("sleep", 4),
+            ("sync.Mutex.Lock", 5),
+            ("sync.WaitGroup.Wait", 6),
+            ("sync.Cond.Wait", 3),
+            ("IO wait", 1),
+        ];
+        for (mark, count) in expected {
+            // Locks had no reason of their own once.
+            let reason = match (mark, attached.minor) {
+                ("sync.Mutex.Lock", ..=19) | ("sync.WaitGroup.Wait", ..=23) => "semacquire",
+                _ => mark,
+            };
+            let line = programs::marked_line("blocked", "main.go", mark)?;
+            let group = snapshot
+                .groups
+                .iter()
+                .find(|group| {
+                    group.status == Status::Waiting && attached.waits_in_main_at(group, mark == "IO wait") == Some(line)
+                })
+                .with_context(|| format!("{release}: no group waits at {mark}, line {line}"))?;
+            let text = group.wait_reason.and_then(|reason| attached.reasons.text(reason));
+            assert_eq!((text, group.count), (Some(reason), count), "{release} {mark}");
+            let after = group.blocked_after.with_context(|| format!("{release} {mark}"))?;
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+            let now = u64::try_from(now.tv_sec)? * 1_000_000_000 + u64::try_from(now.tv_nsec)?;
+            assert!(after < now && now - after < 120_000_000_000, "{after} {now}");
+            let counted: u64 = census
+                .groups
+                .iter()
+                .filter(|other| other.start == group.start && other.created_at == group.created_at)
+                .map(|other| other.count)
+                .sum();
+            assert_eq!(counted, count, "{release} {mark}");
+        }
+        let syscalls = census.groups.iter().filter(|group| group.status == Status::Syscall);
+        assert_eq!(syscalls.map(|group| group.count).sum::<u64>(), 1, "{release}");
+    }
+    Ok(())
+}
+
+impl Attached {
+    fn waits_in_main_at(&self, group: &Group, below_libraries: bool) -> Option<u64> {
+        let frame = if below_libraries {
+            let mut frames = group.stack.iter().filter_map(|address| self.frame(*address));
+            frames.find(|frame| frame.function.starts_with("main."))?
+        } else {
+            group.waits_at(&self.table)?
+        };
+        frame.function.starts_with("main.").then_some(frame.line.into())
+    }
+}
+
+#[test]
+fn memory_alone_tells_the_layout() -> Result<()> {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    for release in toolchains::releases() {
+        for form in FORMS {
+            let attached = Attached::start(release, form, &[], directory.path())?;
+            let calibration = Calibration::read(&attached.memory, &attached.table, attached.bias, attached.list)?;
+            assert_eq!(calibration.settle(None), Ok(attached.layout), "{release} {form:?}");
+            assert_eq!(calibration.settle(Some(&attached.layout)), Ok(attached.layout));
+            // Every other layout is refused.
+            let others = KNOWN_RELEASES.filter_map(GoroutineLayout::of_release);
+            let mut refused = 0;
+            for other in others.filter(|other| *other != attached.layout) {
+                let result = calibration.settle(Some(&other));
+                assert!(
+                    matches!(result, Err(CalibrationError::Contradiction { .. })),
+                    "{release} {other:?} {result:?}"
+                );
+                refused += 1;
+            }
+            assert!(refused > 3);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_running_goroutine_is_known_by_its_start() -> Result<()> {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    for release in toolchains::releases() {
+        let attached = Attached::start(release, Form::Plain, &["-spin"], directory.path())?;
+        // It may be waiting for its turn at any single moment.
+        wait_until("a running goroutine", Duration::from_secs(20), || {
+            let snapshot = attached.goroutines().snapshot()?;
+            let running = snapshot.groups.iter().find(|group| group.status == Status::Running);
+            Ok(running.map(|group| {
+                assert_eq!(group.state, StackState::Unreadable);
+                assert_eq!(
+                    group
+                        .stack
+                        .iter()
+                        .map(|address| attached.name(*address))
+                        .collect::<Vec<_>>(),
+                    ["main.spin"]
+                );
+                assert_eq!(attached.name(group.created_at), "main.main");
+            }))
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_hundred_thousand_goroutines() -> Result<()> {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    for release in toolchains::releases() {
+        let attached = Attached::start(release, Form::Plain, &["-many", "100000"], directory.path())?;
+        let receive = |groups: &[CensusGroup]| {
+            let group = groups
+                .iter()
+                .find(|group| attached.name(group.start + 1) == "main.receive");
+            group.map(|group| group.count)
+        };
+        let all = attached.goroutines();
+        let before = Instant::now();
+        let census = all.census()?;
+        let census_time = before.elapsed();
+        let before = Instant::now();
+        let snapshot = all.snapshot()?;
+        let snapshot_time = before.elapsed();
+        println!(
+            "{release}: census {census_time:?}, stacks {snapshot_time:?}, {} groups",
+            snapshot.groups.len()
+        );
+        assert_eq!(receive(&census.groups), Some(100_000));
+        let group = snapshot.groups.first().context("group")?;
+        assert_eq!(
+            (attached.name(group.start + 1).as_str(), group.count),
+            ("main.receive", 100_000)
+        );
+        assert_eq!(snapshot.moving, 0);
+        // Beyond the bound, a part tells the whole.
+        let bounds = GoroutineBounds {
+            goroutines: 10_000,
+            ..GoroutineBounds::default()
+        };
+        let part = Goroutines::new(
+            &attached.memory,
+            &attached.table,
+            attached.bias,
+            attached.layout,
+            attached.list,
+            bounds,
+        );
+        let census = part.census()?;
+        let counted = receive(&census.groups).context("census")?;
+        assert!(
+            census.count <= 10_000 && census.stride == 11,
+            "{} {}",
+            census.count,
+            census.stride
+        );
+        assert!((counted * census.stride).abs_diff(100_000) < 200, "{counted}");
+        let snapshot = part.snapshot()?;
+        assert!((snapshot.groups[0].count * snapshot.stride).abs_diff(100_000) < 200);
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ func main() {
 	many := flag.Int("many", 20, "goroutines that receive from a channel")
 	deep := flag.Int("deep", 60, "depth of a recursive stack")
 	spinning := flag.Bool("spin", false, "keep one goroutine running")
-	collect := flag.Bool("collect", false, "collect garbage once all wait")
+	collect := flag.Bool("collect", false, "collect garbage twice once all wait")
 	flag.Parse()
 	locked.Lock()
 	group.Add(1)
@@ -141,6 +141,8 @@ func main() {
 	}
 	if *collect {
 		time.Sleep(100 * time.Millisecond)
+		// The second writes down when the first ended.
+		runtime.GC()
 		runtime.GC()
 	}
 	listener := listen(*address)

@@ -23,9 +23,9 @@ pub struct CensusGroup {
     pub wait_reason: Option<u8>,
     /// How many.
     pub count: u64,
-    /// The time since which one has been blocked longest, a lower bound: `CLOCK_MONOTONIC` in nanoseconds of the first
-    /// garbage collection that saw it. `None` when none has.
-    pub blocked_since: Option<u64>,
+    /// The one that has been blocked longest blocked after this moment, and before the end of the next garbage collection:
+    /// nanoseconds of `CLOCK_MONOTONIC`. `None` when no collection but the first has seen any of them blocked.
+    pub blocked_after: Option<u64>,
 }
 
 /// What groups are told apart by, in the order of [`CensusGroup`]; addresses of the process.
@@ -74,21 +74,21 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
                 }
                 census.count += 1;
                 let key = (header.start, header.created_at, header.status, header.reason());
-                let (count, since) = groups.entry(key).or_default();
+                let (count, after) = groups.entry(key).or_default();
                 *count += 1;
-                *since = earlier(*since, header.blocked_since);
+                *after = earlier(*after, header.blocked_after);
             }
         }
         census.groups = groups
             .into_iter()
             .map(
-                |((start, created_at, status, wait_reason), (count, blocked_since))| CensusGroup {
+                |((start, created_at, status, wait_reason), (count, blocked_after))| CensusGroup {
                     start: self.linked(start),
                     created_at: self.linked(created_at),
                     status,
                     wait_reason,
                     count,
-                    blocked_since,
+                    blocked_after,
                 },
             )
             .collect();

@@ -65,9 +65,10 @@ pub struct Header {
     pub created_at: u64,
     /// Number of the reason why it waits; what it means depends on the release ([`super::WaitReasons`]).
     pub wait_reason: u8,
-    /// When the garbage collector first saw it blocked, in nanoseconds of `CLOCK_MONOTONIC`: it has been blocked for
-    /// longer. `None` before any collection has.
-    pub blocked_since: Option<u64>,
+    /// It blocked after this moment, in nanoseconds of `CLOCK_MONOTONIC`, and before the end of the next garbage collection:
+    /// the first collection that sees it blocked writes down when the one before ended (`waitsince`, `work.tstart`). `None`
+    /// until then.
+    pub blocked_after: Option<u64>,
     /// Its stack.
     pub stack: Range<u64>,
     /// Where the innermost frame begins.
@@ -89,7 +90,7 @@ impl Header {
         } else {
             (u64_at(bytes, layout.sched + 8)?, u64_at(bytes, layout.sched)?)
         };
-        let blocked_since = u64_at(bytes, layout.wait_since)?;
+        let blocked_after = u64_at(bytes, layout.wait_since)?;
         Some(Self {
             address,
             id: u64_at(bytes, layout.id)?,
@@ -97,7 +98,7 @@ impl Header {
             start: u64_at(bytes, layout.start)?,
             created_at: u64_at(bytes, layout.created_at)?,
             wait_reason: *bytes.get(layout.wait_reason)?,
-            blocked_since: (status.is_blocked() && blocked_since != 0).then_some(blocked_since),
+            blocked_after: (status.is_blocked() && blocked_after != 0).then_some(blocked_after),
             stack: u64_at(bytes, STACK_LOW)?..u64_at(bytes, STACK_HIGH)?,
             sp,
             pc,

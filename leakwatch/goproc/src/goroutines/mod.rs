@@ -4,6 +4,8 @@
 //! what has changed while it was read is read again once, and counted when it changes again. Must not keep anything of a
 //! stack but return addresses.
 
+mod blocked;
+mod calibrate;
 mod census;
 mod header;
 mod layout;
@@ -13,6 +15,8 @@ mod system;
 mod unwind;
 mod wait_reason;
 
+pub use calibrate::Calibration;
+pub use calibrate::CalibrationError;
 pub use census::Census;
 pub use census::CensusGroup;
 pub use header::Header;

@@ -56,8 +56,8 @@ pub struct Group {
     pub created_at: u64,
     /// How many.
     pub count: u64,
-    /// See [`super::CensusGroup::blocked_since`].
-    pub blocked_since: Option<u64>,
+    /// See [`super::CensusGroup::blocked_after`].
+    pub blocked_after: Option<u64>,
 }
 
 /// All goroutines with their stacks.
@@ -273,9 +273,9 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
             header.start,
             header.created_at,
         );
-        let (count, since) = self.groups.entry(key).or_default();
+        let (count, after) = self.groups.entry(key).or_default();
         *count += 1;
-        *since = earlier(*since, header.blocked_since);
+        *after = earlier(*after, header.blocked_after);
     }
 
     fn finish(mut self) -> Snapshot {
@@ -286,7 +286,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
             }
         }
         let stacks: Vec<Vec<u64>> = stacks.iter().map(|frames| self.unwinder.logical(frames)).collect();
-        for ((index, state, status, wait_reason, start, created_at), (count, blocked_since)) in self.groups {
+        for ((index, state, status, wait_reason, start, created_at), (count, blocked_after)) in self.groups {
             let start_address = self.process.linked(start);
             let stack = match index.and_then(|index| stacks.get(index)) {
                 Some(stack) => stack.clone(),
@@ -305,7 +305,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
                 start: start_address,
                 created_at: self.process.linked(created_at),
                 count,
-                blocked_since,
+                blocked_after,
             });
         }
         self.snapshot.groups.sort_by(|one, other| {
