@@ -312,15 +312,10 @@ fn judge(mut container: Container) -> Result<()> {
     );
     assert_eq!(verdict["culprit"]["line"], line, "{verdict:#}");
 
-    let mut kill = Value::Null;
     let killed = wait_until("the kill to be reported", Duration::from_mins(2), || {
-        kill = daemon.oom_kills()?.pop().unwrap_or_default();
-        Ok((text(&kill, "target") == id).then_some(()))
+        daemon.post_mortem(id)
     });
-    killed.with_context(|| format!("newest kill: {kill:#}\n{}", daemon.log()))?;
-    let kill = daemon
-        .client()
-        .json(&format!("/api/v1/oom_kills/{}", text(&kill, "id")))?;
+    let kill = killed.with_context(|| daemon.log())?;
     assert_eq!(kill["scope"], "memcg", "{kill:#}");
     assert_eq!(kill["cgroup_path"], container.cgroup_path, "{kill:#}");
     assert_eq!(kill["limit_bytes"], LIMIT, "{kill:#}");

@@ -7,6 +7,8 @@
 
 pub mod quantity;
 pub mod config;
+pub mod state;
+pub mod own;
 pub mod clock;
 pub mod identity;
 pub mod probes;
@@ -16,3 +18,5 @@ pub mod engine;
 pub mod store;
 pub mod dto;
 pub mod api;
+pub mod agent;
+pub mod cli;

@@ -1,6 +1,5 @@
 //! Real Go programs, found by themselves, also in another network namespace.
 
-use crate::go;
 use crate::harness::Collecting;
 use crate::harness::process;
 use crate::harness::rule;
@@ -14,18 +13,29 @@ use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::SampleType;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::stack::StackTable;
+use leakwatch_test_support::programs::Go;
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| Go::on_path().build("profiled", &directory("plain")).unwrap());
+
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("endpoint").join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
 
 /// A program that serves its profiles; killed with the test.
 struct Service {
@@ -80,9 +90,9 @@ fn assert_profiled(heap: &BTreeMap<String, i64>, goroutines: &BTreeMap<String, i
 
 #[tokio::test]
 async fn a_program_is_found_by_its_ports() {
-    let Some(program) = go::build("profiled") else { return };
+    let program = PROGRAM.as_path();
     for listen in ["127.0.0.1:0", "[::1]:0", ":0"] {
-        let service = Service::listening_on(&program, listen);
+        let service = Service::listening_on(program, listen);
         let mut watched = process(service.child.id(), "found");
         watched.goroutine_leak = true;
         watched.go_version = "go1.26.8".to_owned();
@@ -103,10 +113,11 @@ async fn a_program_is_found_by_its_ports() {
 #[tokio::test]
 async fn goroutines_that_the_runtime_proves_leaked_are_taken() {
     // The experiment of Go 1.26 that Go 1.27 has for everyone.
-    let Some(program) = go::build_experiment("profiled", "goroutineleakprofile") else {
-        return;
-    };
-    let service = Service::listening_on(&program, "127.0.0.1:0");
+    let directory = directory("leak");
+    let program = &Go::on_path()
+        .build_experiment("profiled", "goroutineleakprofile", &directory)
+        .unwrap();
+    let service = Service::listening_on(program, "127.0.0.1:0");
     let mut watched = process(service.child.id(), "leaking");
     watched.goroutine_leak = true;
     watched.go_version = "go1.26.8 X:goroutineleakprofile".to_owned();
@@ -120,7 +131,7 @@ async fn goroutines_that_the_runtime_proves_leaked_are_taken() {
 /// The container case: the same loopback address means another server here than there.
 #[tokio::test]
 async fn a_program_in_another_network_namespace_is_asked_there() {
-    let Some(program) = go::build("profiled") else { return };
+    let program = PROGRAM.as_path();
     let visits = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&visits);
     let decoy = serve(move |_stream| {
@@ -133,7 +144,7 @@ async fn a_program_in_another_network_namespace_is_asked_there() {
     let mut command = Command::new("unshare");
     command
         .args(["-n", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""])
-        .arg(&program);
+        .arg(program);
     command.args(["-rate=4096", "-listen", &decoy.to_string()]);
     let service = Service::start(&mut command);
     assert_eq!(service.address, decoy);
@@ -164,8 +175,8 @@ async fn a_program_in_another_network_namespace_is_asked_there() {
 
 #[tokio::test]
 async fn another_process_is_never_asked() {
-    let Some(program) = go::build("profiled") else { return };
-    let service = Service::listening_on(&program, "127.0.0.1:0");
+    let program = PROGRAM.as_path();
+    let service = Service::listening_on(program, "127.0.0.1:0");
     let visits = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&visits);
     let foreign = serve(move |_stream| {
@@ -191,8 +202,8 @@ async fn another_process_is_never_asked() {
 
 #[tokio::test]
 async fn a_program_that_moves_is_found_again_and_one_that_exits_is_gone() {
-    let Some(program) = go::build("profiled") else { return };
-    let service = Service::listening_on(&program, "127.0.0.1:0");
+    let program = PROGRAM.as_path();
+    let service = Service::listening_on(program, "127.0.0.1:0");
     let pid = service.child.id();
     let mut watched = process(pid, "exits");
     watched.urgency = leakwatch::collect::endpoint::Urgency::NearLimit;
@@ -202,7 +213,7 @@ async fn a_program_that_moves_is_found_again_and_one_that_exits_is_gone() {
     let missing = collecting.next(ProfileType::Heap).await.unwrap_err();
     assert_eq!(missing.reason, MissingReason::Gone, "{missing:?}");
     // Now another process of the target is there instead.
-    let next = Service::listening_on(&program, "127.0.0.1:0");
+    let next = Service::listening_on(program, "127.0.0.1:0");
     collecting
         .watched
         .send(vec![process(next.child.id(), "exits")])
@@ -215,8 +226,8 @@ async fn a_program_that_moves_is_found_again_and_one_that_exits_is_gone() {
 
 #[tokio::test]
 async fn without_rules_and_discovery_nothing_is_asked_and_the_fix_is_told() {
-    let Some(program) = go::build("profiled") else { return };
-    let service = Service::listening_on(&program, "127.0.0.1:0");
+    let program = PROGRAM.as_path();
+    let service = Service::listening_on(program, "127.0.0.1:0");
     let config = EndpointConfig::new(vec![], false);
     let mut collecting = Collecting::start(config, vec![process(service.child.id(), "unknown")]);
     for profile_type in [ProfileType::Heap, ProfileType::Goroutine] {

@@ -130,14 +130,23 @@ impl Daemon {
         self.client.json(&format!("/api/v1/targets/{target}/investigation"))
     }
 
-    /// OOM kills so far, newest last.
-    pub fn oom_kills(&self) -> Result<Vec<Value>> {
-        let list = self.client.json("/api/v1/events?kinds=oom_kill&limit=500")?;
-        let items = list
+    /// The post-mortem of the first OOM kill of a target, once there was one.
+    pub fn post_mortem(&self, target: &str) -> Result<Option<Value>> {
+        let kills = self
+            .client
+            .json(&format!("/api/v1/events?kinds=oom_kill&target={target}&limit=1000"))?;
+        let newest_first = kills
             .get("items")
             .and_then(Value::as_array)
             .context("events without items")?;
-        Ok(items.clone())
+        let Some(first) = newest_first.last() else {
+            return Ok(None);
+        };
+        let link = first
+            .pointer("/detail/link")
+            .and_then(Value::as_str)
+            .context("kill without link")?;
+        self.client.json(link).map(Some)
     }
 }
 

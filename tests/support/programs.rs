@@ -30,10 +30,16 @@ impl Go {
 
     /// Builds `tests/programs/NAME` into a directory. Static, so that it runs in an empty container.
     pub fn build(&self, name: &str, directory: &Path) -> Result<PathBuf> {
+        self.build_experiment(name, "", directory)
+    }
+
+    /// The same with an experiment of the toolchain (`GOEXPERIMENT`) switched on.
+    pub fn build_experiment(&self, name: &str, experiment: &str, directory: &Path) -> Result<PathBuf> {
         let executable = directory.join(name);
         let mut command = Command::new(&self.0);
         command.args(["build", "-o"]).arg(&executable).arg(".");
         command.current_dir(folder().join(name)).env("CGO_ENABLED", "0");
+        command.env("GOEXPERIMENT", experiment);
         output(&mut command)?;
         Ok(executable)
     }

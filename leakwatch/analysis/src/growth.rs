@@ -36,6 +36,14 @@ const LOAD_FLUCTUATION: f64 = 0.15;
 const MAX_PARTS: usize = 4;
 /// Samples that a part must be expected to have: with 6, even growth stays above a third of its mean in 98 % of cases (Poisson).
 const SAMPLES_PER_PART: f64 = 6.0;
+/// Parts of the time after which growth that started late is looked for.
+const LATE_PARTS: [(usize, usize); 4] = [(1, 3), (1, 2), (2, 3), (3, 4)];
+/// A place that once fell by this part of its later growth holds what load demands.
+const WAVE_PART: f64 = 0.15;
+/// Fewer profiles do not show that it goes on.
+const LEAST_FOR_LATE: usize = 4;
+/// A place that grows at this false discovery rate makes the later parts not worth a look.
+const SUSPECT_RATE: f64 = 1e-3;
 /// Fewer profiles do not tell rising load from the grain of collections.
 const LEAST_FOR_LOAD: usize = 5;
 /// Goroutine counts fluctuate by single goroutines even when idle.
@@ -77,8 +85,6 @@ pub struct ProfileGrowth {
     pub rate: f64,
     /// Total now.
     pub now: f64,
-    /// As of [`Site::persistence`], for the total.
-    pub persistence: f64,
     /// Ratio of the allocation rate in the second half to that in the first; none when it cannot be told. Follows load.
     pub allocation_rate_change: Option<f64>,
     /// Places with the largest growth first.
@@ -99,10 +105,46 @@ impl ProfileGrowth {
     }
 }
 
-/// Measures the growth in the profiles of one type. None with fewer than two that differ.
+/// Measures the growth in the profiles of one type of the process that is looked at. None with fewer than two that differ.
+/// Looks at all of the time first; when nothing grows all along, at the later parts of it, for growth that started late and
+/// left everything behind that was seen before.
 pub fn measure(history: &TargetHistory, profile_type: ProfileType) -> Option<ProfileGrowth> {
-    let all = window::distinct_snapshots(history, profile_type);
+    let all = window::distinct_snapshots(window::snapshots(history, profile_type), profile_type);
     let snapshots = after_start_up(history, &all);
+    let whole = measure_between(history, profile_type, &[], &snapshots)?;
+    if whole.persistent(SUSPECT_RATE).next().is_some() || !at_new_height(profile_type, &snapshots) {
+        return Some(whole);
+    }
+    let late = LATE_PARTS.into_iter().find_map(|(numerator, denominator)| {
+        let (earlier, later) = snapshots.split_at(snapshots.len() * numerator / denominator);
+        let late = measure_between(history, profile_type, earlier, later)?;
+        let enough = later.len() >= LEAST_FOR_LATE && late.persistent(SUSPECT_RATE).next().is_some();
+        enough.then_some(late)
+    });
+    Some(late.unwrap_or(whole))
+}
+
+/// The same for the process before, as far as it is remembered.
+pub fn measure_previous(history: &TargetHistory, profile_type: ProfileType) -> Option<ProfileGrowth> {
+    let series = history.previous_snapshots.get(&profile_type)?;
+    let all = window::distinct_snapshots(series.as_slice().iter(), profile_type);
+    measure_between(history, profile_type, &[], &after_start_up(history, &all))
+}
+
+/// Whether the newest total is above all that was seen in the first half.
+fn at_new_height(profile_type: ProfileType, snapshots: &[&Snapshot]) -> bool {
+    let total = |snapshot: &&Snapshot| amount(profile_type, &snapshot.total);
+    let (earlier, later) = snapshots.split_at(snapshots.len() / 2);
+    let highest = earlier.iter().map(total).fold(0.0, f64::max);
+    later.last().map(total).is_some_and(|newest| newest > highest)
+}
+
+fn measure_between(
+    history: &TargetHistory,
+    profile_type: ProfileType,
+    earlier: &[&Snapshot],
+    snapshots: &[&Snapshot],
+) -> Option<ProfileGrowth> {
     let (&base, &compare) = (snapshots.first()?, snapshots.last()?);
     if base.at >= compare.at {
         return None;
@@ -120,9 +162,8 @@ pub fn measure(history: &TargetHistory, profile_type: ProfileType) -> Option<Pro
         total: estimate(profile_type, &totals, variance),
         rate: stats::theil_sen(&totals).unwrap_or(0.0),
         now: totals.last().map_or(0.0, |point| point.1),
-        persistence: persistence(&totals, f64::INFINITY),
-        allocation_rate_change: allocation_rate_change(&snapshots),
-        sites: sites(history, profile_type, &snapshots),
+        allocation_rate_change: allocation_rate_change(snapshots),
+        sites: sites(history, profile_type, earlier, snapshots),
     })
 }
 
@@ -244,6 +285,18 @@ pub fn persistence(points: &[(f64, f64)], z: f64) -> f64 {
         .clamp(0.0, 1.0)
 }
 
+/// Whether at least half of the growth lies above all that was seen before, and nothing worth mentioning went away before:
+/// else it is a wave that comes back from its trough.
+fn exceeds(points: &[(f64, f64)], before: &[(f64, f64)], growth: f64) -> bool {
+    let (mut highest, mut fell) = (0.0_f64, 0.0_f64);
+    for &(_, value) in before.iter().chain(points.first()) {
+        highest = highest.max(value);
+        fell = fell.max(highest - value);
+    }
+    let above = points.last().is_some_and(|last| last.1 - highest >= growth / 2.0);
+    before.is_empty() || (above && fell <= growth * WAVE_PART)
+}
+
 /// Growth in the second half of the time relative to that in the first.
 fn acceleration(points: &[(f64, f64)]) -> f64 {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
@@ -297,7 +350,12 @@ fn allocation_rate_change(snapshots: &[&Snapshot]) -> Option<f64> {
     (change.is_finite() && change.ln().abs() > 2.0 * deviation).then_some(change)
 }
 
-fn sites(history: &TargetHistory, profile_type: ProfileType, snapshots: &[&Snapshot]) -> Vec<Site> {
+fn sites(
+    history: &TargetHistory,
+    profile_type: ProfileType,
+    earlier: &[&Snapshot],
+    snapshots: &[&Snapshot],
+) -> Vec<Site> {
     let (Some(&base), Some(&compare)) = (snapshots.first(), snapshots.last()) else {
         return Vec::new();
     };
@@ -321,6 +379,7 @@ fn sites(history: &TargetHistory, profile_type: ProfileType, snapshots: &[&Snaps
         .into_iter()
         .map(|mut group| {
             let points = group.series(profile_type, snapshots, base.at);
+            let before = group.series(profile_type, earlier, base.at);
             let growth = estimate(profile_type, &points, group.variance);
             let deviation = (growth.high - growth.estimate) / 1.96;
             let z = growth.estimate / deviation.max(f64::MIN_POSITIVE);
@@ -330,7 +389,11 @@ fn sites(history: &TargetHistory, profile_type: ProfileType, snapshots: &[&Snaps
                 growth,
                 rate: growth.estimate / seconds,
                 now: points.last().map_or(0.0, |point| point.1),
-                persistence: persistence(&points, growth.estimate / group.variance.sqrt()),
+                persistence: if exceeds(&points, &before, growth.estimate) {
+                    persistence(&points, growth.estimate / group.variance.sqrt())
+                } else {
+                    0.0
+                },
                 acceleration: acceleration(&dated(&points)),
                 false_discovery_rate: 1.0,
             };

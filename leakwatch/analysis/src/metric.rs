@@ -3,6 +3,7 @@
 use crate::history::MemoryPoint;
 use crate::history::TargetHistory;
 use crate::profile::ProfileType;
+use crate::sample::Limit;
 use crate::units::Timestamp;
 
 /// A series of a target.
@@ -22,6 +23,8 @@ pub enum Metric {
     Kernel,
     /// Resident memory of all processes.
     Rss,
+    /// The limit in force.
+    Limit,
     /// Live Go heap by the heap profiles.
     LiveHeap,
     /// Goroutines by the goroutine profiles.
@@ -32,7 +35,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Charge,
         Self::Unreclaimable,
         Self::Anon,
@@ -40,6 +43,7 @@ impl Metric {
         Self::Shmem,
         Self::Kernel,
         Self::Rss,
+        Self::Limit,
         Self::LiveHeap,
         Self::Goroutines,
         Self::LeakedGoroutines,
@@ -55,7 +59,8 @@ impl Metric {
             Self::Shmem => "shmem_bytes",
             Self::Kernel => "kernel_bytes",
             Self::Rss => "rss_bytes",
-            Self::LiveHeap => "live_heap_bytes",
+            Self::Limit => "limit_bytes",
+            Self::LiveHeap => "go_heap_live_bytes",
             Self::Goroutines => "goroutines",
             Self::LeakedGoroutines => "leaked_goroutines",
         }
@@ -85,12 +90,12 @@ impl Metric {
                 .since(from)
                 .iter()
                 .take_while(|point| point.at <= to)
-                .map(|point| (point.at, self.of_point(point)))
+                .map(|point| (point.at, self.of_point(history, point)))
                 .collect(),
         }
     }
 
-    fn of_point(self, point: &MemoryPoint) -> Option<u64> {
+    fn of_point(self, history: &TargetHistory, point: &MemoryPoint) -> Option<u64> {
         let bytes = match self {
             Self::Charge => Some(point.charge),
             Self::Unreclaimable => point.unreclaimable,
@@ -99,10 +104,17 @@ impl Metric {
             Self::Shmem => point.shmem,
             Self::Kernel => point.kernel,
             Self::Rss => point.rss,
+            Self::Limit => limit_at(history, point.at).bytes(),
             Self::LiveHeap | Self::Goroutines | Self::LeakedGoroutines => None,
         };
         bytes.map(|bytes| bytes.0)
     }
+}
+
+/// A changed limit ends a window, so each window has one.
+fn limit_at(history: &TargetHistory, at: Timestamp) -> Limit {
+    let past = history.past_windows.iter().find(|window| at <= window.to);
+    past.map_or_else(|| history.limit(), |window| window.limit)
 }
 
 fn profile_totals(

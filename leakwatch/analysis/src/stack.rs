@@ -44,9 +44,9 @@ pub struct StackTableFull {
 
 impl StackTable {
     /// Distinct stacks.
-    pub const MAX_STACKS: usize = 65_536;
+    pub const MAX_STACKS: usize = 131_072;
     /// Frames of all stacks together, 4 bytes each.
-    pub const MAX_STACK_FRAMES: usize = 2 << 20;
+    pub const MAX_STACK_FRAMES: usize = 4 << 20;
     /// Distinct frames.
     pub const MAX_FRAMES: usize = 131_072;
     /// Bytes of distinct function and file names together.
@@ -57,14 +57,20 @@ impl StackTable {
         let frames = stack
             .iter()
             .map(|frame| self.intern_frame(frame))
-            .collect::<Result<Arc<[u32]>, _>>()?;
-        if let Some(&id) = self.stack_ids.get(&frames) {
+            .collect::<Result<Vec<u32>, _>>()?;
+        self.intern_indices(&frames)
+    }
+
+    /// Interns a stack given by indices that [`Self::intern_frame`] gave.
+    pub(crate) fn intern_indices(&mut self, frames: &[u32]) -> Result<StackId, StackTableFull> {
+        if let Some(&id) = self.stack_ids.get(frames) {
             return Ok(StackId(id));
         }
         let id = below(self.stacks.len(), "stacks", Self::MAX_STACKS)?;
         let stack_frames = self.stack_frames.saturating_add(frames.len());
         below(stack_frames, "frames of stacks", Self::MAX_STACK_FRAMES)?;
         self.stack_frames = stack_frames;
+        let frames: Arc<[u32]> = frames.into();
         self.stacks.push(Arc::clone(&frames));
         self.stack_ids.insert(frames, id);
         Ok(StackId(id))
@@ -95,7 +101,8 @@ impl StackTable {
         self.stacks.is_empty()
     }
 
-    fn intern_frame(&mut self, frame: &Frame) -> Result<u32, StackTableFull> {
+    /// Interns one frame and returns its index for [`Self::frame`].
+    pub(crate) fn intern_frame(&mut self, frame: &Frame) -> Result<u32, StackTableFull> {
         if let Some(&id) = self.frame_ids.get(frame) {
             return Ok(id);
         }
@@ -160,10 +167,12 @@ mod tests {
         let long = "x".repeat(StackTable::MAX_TEXT_BYTES);
         let full = table.intern(&[frame(&long, 1)]).unwrap_err();
         assert_eq!(full.what, "bytes of names");
-        let deep = vec![frame("main.main", 1); StackTable::MAX_STACK_FRAMES];
-        assert_eq!(table.intern(&deep).unwrap_err().what, "frames of stacks");
-        for line in 2.. {
-            match table.intern(&[frame("main.main", line)]) {
+        let deep = vec![0; StackTable::MAX_STACK_FRAMES];
+        assert_eq!(table.intern_indices(&deep).unwrap_err().what, "frames of stacks");
+        for number in 0.. {
+            // Few frames in many stacks.
+            let stack = [frame("main.leaf", number % 1_000), frame("main.main", number / 1_000)];
+            match table.intern(&stack) {
                 Ok(_) => assert!(table.len() <= StackTable::MAX_STACKS),
                 Err(full) => {
                     assert_eq!((full.what, table.len()), ("stacks", StackTable::MAX_STACKS));

@@ -61,9 +61,12 @@ pub fn series(
 
 /// Snapshots of the process that is looked at, oldest first, each of them showing something new: a Go heap profile only changes
 /// when a garbage collection ends, so equal totals are the same observation.
-pub fn distinct_snapshots(history: &TargetHistory, profile_type: ProfileType) -> Vec<&Snapshot> {
+pub fn distinct_snapshots<'a>(
+    snapshots: impl Iterator<Item = &'a Snapshot>,
+    profile_type: ProfileType,
+) -> Vec<&'a Snapshot> {
     let mut distinct: Vec<&Snapshot> = Vec::new();
-    for snapshot in snapshots(history, profile_type) {
+    for snapshot in snapshots {
         let repeated = profile_type == ProfileType::Heap
             && distinct
                 .last()

@@ -13,6 +13,9 @@ const MAX_SECTIONS: u64 = 4096;
 /// Bytes of section names considered.
 const MAX_NAMES: u64 = 256 * 1024;
 
+/// Bytes of one entry of a table. The format has 32 to 64 and lets later versions add fields.
+const MAX_ENTRY: u64 = 128;
+
 const PT_LOAD: u64 = 1;
 const PF_W: u64 = 2;
 const SHT_NOBITS: u64 = 8;
@@ -174,7 +177,7 @@ fn table<R: ReadAt + ?Sized>(
     count: u64,
     smallest: u64,
 ) -> Result<Vec<Vec<u8>>, ElfError> {
-    if entry < smallest {
+    if entry < smallest || entry > MAX_ENTRY {
         return Err(ElfError::Malformed { what: "entry size" });
     }
     let bytes = read_exact(file, offset, entry * count)?;

@@ -1,14 +1,24 @@
 //! What all handlers share.
 
+use crate::api::error::ApiError;
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::dto::capability::CapabilityBody;
+use crate::dto::status::LaneBody;
 use crate::engine::input::Input;
 use crate::store::Store;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::units::Bytes;
 use leakwatch_analysis::units::Timestamp;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
+
+/// Event streams served at once; each costs a task and a look at the store every second.
+pub(crate) const MAX_STREAMS: usize = 32;
 
 /// A handle on the daemon.
 #[derive(Clone, Debug)]
@@ -19,17 +29,73 @@ pub struct Context {
     pub clock: Clock,
     /// Into the engine, for answers of a person.
     pub inputs: mpsc::Sender<Input>,
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// What does not change while the daemon runs.
+    pub facts: Arc<Facts>,
+    streams: Arc<Semaphore>,
+}
+
+/// What is known since the start.
+#[derive(Debug)]
+pub struct Facts {
+    /// When the daemon started.
+    pub started_at: Timestamp,
+    /// What this host offers.
+    pub capabilities: Vec<CapabilityBody>,
+    /// Ways of looking.
+    pub lanes: Vec<LaneBody>,
+    /// Kernel memory of the eBPF maps.
+    pub bpf_map: Reading<Bytes>,
 }
 
 impl Context {
+    /// A handle.
+    pub fn new(
+        store: Arc<RwLock<Store>>,
+        clock: Clock,
+        inputs: mpsc::Sender<Input>,
+        config: Arc<Config>,
+        facts: Facts,
+    ) -> Self {
+        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        Self {
+            store,
+            clock,
+            inputs,
+            config,
+            facts: Arc::new(facts),
+            streams,
+        }
+    }
+
     /// What is known now. Never held across an `await`.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Store> {
         // The engine does not leave the store half-written, so a poisoned lock still guards a sound store.
         self.store.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Work on the store that takes longer than a lookup, off the threads that serve connections.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let context = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&context.read())).await;
+        done.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request could not be computed");
+            Err(ApiError::Unavailable {
+                reason: "the answer could not be computed, see the daemon's log".to_owned(),
+            })
+        })
+    }
+
     /// Now.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(crate) fn streams(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.streams)
     }
 }

@@ -1,9 +1,11 @@
 //! The guided workflow of a target, and a person's say in it.
 
+use crate::api::MAX_BODY_BYTES;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::lookup;
 use crate::api::parameter::Parameters;
+use crate::api::segment::Segments;
 use crate::dto::investigation::AnswerBody;
 use crate::dto::investigation::InvestigationBody;
 use crate::dto::investigation::OverrideBody;
@@ -13,8 +15,9 @@ use crate::engine::input::Input;
 use crate::store::Store;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::Path;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
 use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
 use leakwatch_analysis::target::TargetId;
@@ -39,7 +42,7 @@ const ANSWER_POLL: Duration = Duration::from_millis(10);
 )]
 pub(crate) async fn get(
     State(context): State<Context>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     parameters: Parameters,
 ) -> Result<Json<InvestigationBody>, ApiError> {
     parameters.allow(&[])?;
@@ -65,12 +68,12 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn answer(
     State(context): State<Context>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     parameters: Parameters,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<InvestigationBody>, ApiError> {
     parameters.allow(&[])?;
-    let (step, answer) = parse(&body)?;
+    let (step, answer) = parse(&whole(body)?)?;
     let target = {
         let store = context.read();
         let (id, stored) = lookup::target(&store, &id)?;
@@ -109,6 +112,15 @@ pub(crate) async fn answer(
     })
     .await
     .map_err(|_elapsed| unavailable("the answer was taken but is not in force yet, look again"))?
+}
+
+fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, ApiError> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { max: MAX_BODY_BYTES },
+        _ => ApiError::BadBody {
+            reason: rejection.body_text(),
+        },
+    })
 }
 
 fn parse(body: &Bytes) -> Result<(StepId, Option<Answer>), ApiError> {

@@ -2,28 +2,130 @@
 //! things up, converts them with `dto` and refuses what it cannot understand.
 
 pub mod context;
+pub mod listen;
+pub mod serve;
+mod guard;
+mod etag;
 mod error;
+mod segment;
 mod parameter;
 mod page;
 mod lookup;
+mod index;
+mod status;
+mod metrics;
+mod services;
 mod targets;
+mod series;
+mod render;
+mod profiles;
 mod investigation;
+mod events;
+mod stream;
+mod later;
+#[cfg(test)]
+mod tests;
 
 use crate::api::context::Context;
+use crate::api::error::ApiError;
+use crate::api::guard::Guard;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
+use axum::http::Uri;
+use axum::http::header;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// All routes, without the checks of [`serve`].
+/// The largest request body: an answer of a person is some dozens of bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "leakwatch",
+        description = "Memory leaks and OOM kills of the containers, services and processes of one host.",
+        license(name = "Apache-2.0 OR MIT")
+    ),
+    tags(
+        (name = "daemon", description = "The daemon about itself and its host"),
+        (name = "targets", description = "What is watched"),
+        (name = "services", description = "Replicas of one program"),
+        (name = "series", description = "Numbers over time"),
+        (name = "profiles", description = "Stacks with values"),
+        (name = "investigation", description = "The guided workflow"),
+        (name = "events", description = "What happened"),
+        (name = "captures", description = "Not possible with this daemon"),
+    )
+)]
+struct Document;
+
+/// All routes with their checks.
 pub fn router(context: Context) -> Router {
+    let guard = Guard::new(context.config.api.token.clone(), &context.config.api.hosts);
     let (router, _document) = routes().split_for_parts();
-    router.with_state(context)
+    router
+        .fallback(async |uri: Uri| ApiError::not_found("route", uri.path()))
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .with_state(context)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(etag::etag))
+        .layer(middleware::from_fn_with_state(guard, guard::guard))
+}
+
+/// The OpenAPI document of the routes, as it is served and committed.
+pub fn openapi() -> String {
+    let (_router, document) = routes().split_for_parts();
+    // The document is made of maps with text keys, which always become JSON.
+    document.to_pretty_json().unwrap_or_default() + "\n"
 }
 
 fn routes() -> OpenApiRouter<Context> {
-    OpenApiRouter::new()
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(index::index))
+        .routes(routes!(status::healthz))
+        .routes(routes!(status::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(openapi_json))
+        .routes(routes!(status::status))
+        .routes(routes!(status::capabilities))
+        .routes(routes!(services::list))
+        .routes(routes!(services::one))
         .routes(routes!(targets::list))
         .routes(routes!(targets::one))
+        .routes(routes!(series::ledger))
+        .routes(routes!(series::series))
+        .routes(routes!(profiles::list))
+        .routes(routes!(profiles::one))
+        .routes(routes!(profiles::diff))
+        .routes(routes!(profiles::pprof))
         .routes(routes!(investigation::get))
         .routes(routes!(investigation::answer))
+        .routes(routes!(events::list))
+        .routes(routes!(events::oom_kills))
+        .routes(routes!(events::oom_kill))
+        .routes(routes!(events::oom_kill_profile))
+        .routes(routes!(stream::stream))
+        .routes(routes!(later::start_capture))
+        .routes(routes!(later::capture, later::stop_capture))
+        .routes(routes!(later::bundle))
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/api/openapi.json",
+    tag = "daemon",
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
+)]
+async fn openapi_json() -> Response {
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        openapi(),
+    )
+        .into_response()
 }

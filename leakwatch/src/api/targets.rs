@@ -5,6 +5,7 @@ use crate::api::error::ApiError;
 use crate::api::lookup;
 use crate::api::page;
 use crate::api::parameter::Parameters;
+use crate::api::segment::Segments;
 use crate::dto::page::LossBody;
 use crate::dto::page::Page;
 use crate::dto::problem::Problem;
@@ -12,7 +13,6 @@ use crate::dto::target::TargetBody;
 use crate::dto::target::kind_name;
 use crate::store::StoredTarget;
 use axum::Json;
-use axum::extract::Path;
 use axum::extract::State;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::target::TargetKind;
@@ -117,7 +117,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn one(
     State(context): State<Context>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     parameters: Parameters,
 ) -> Result<Json<TargetBody>, ApiError> {
     parameters.allow(&[])?;

@@ -233,8 +233,16 @@ impl CgroupFiles {
                         "memory.oom_control counts no kills before Linux 4.13",
                     )
                 })?;
-                let max = self.number("memory.failcnt", reader)?.0;
-                Ok(MemoryEvents { oom_kill, max })
+                // Where both limits are the same, the one on memory and swap is hit first and the other never.
+                let memory = self.number("memory.failcnt", reader)?.0;
+                let swap = match self.number("memory.memsw.failcnt", reader) {
+                    Err(missing) if missing.reason == MissingReason::Gone => 0,
+                    swap => swap?.0,
+                };
+                Ok(MemoryEvents {
+                    oom_kill,
+                    max: memory.saturating_add(swap),
+                })
             }
             Version::V2 => {
                 let keys = ["oom_kill", "max"];

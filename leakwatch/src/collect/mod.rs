@@ -180,3 +180,6 @@ fn machine_memory(proc_root: &Path) -> Option<Bytes> {
     let info = procfs::Meminfo::from_file(proc_root.join("meminfo")).ok()?;
     Some(Bytes(info.mem_total))
 }
+
+#[cfg(test)]
+mod tests;

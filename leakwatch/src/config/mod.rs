@@ -224,7 +224,8 @@ impl Config {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
 
-    fn defaults(environment: &Environment) -> Self {
+    /// What holds when nothing is set.
+    pub fn defaults(environment: &Environment) -> Self {
         Self {
             interval: Duration::from_secs(5),
             only: None,

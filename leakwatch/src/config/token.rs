@@ -33,6 +33,11 @@ impl Token {
         Ok(Self(token.to_owned()))
     }
 
+    /// The value of the `Authorization` header of a client that knows it.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
     /// Whether a client knows it.
     pub fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(candidate).into()

@@ -17,6 +17,7 @@ import (
 func main() {
 	variant := flag.String("variant", "steady", "cache-leak, goroutine-leak, steady or undersized")
 	listen := flag.String("listen", "", "address for net/http/pprof; empty: none")
+	keepIn := flag.String("keep", "", "directory for a copy of every profile served; empty: none")
 	load := newLoad(flag.CommandLine)
 	baseline := flag.Int("baseline", 16<<20, "bytes of reference data loaded at the start and kept")
 	cacheEntries := flag.Int("cache-entries", 1000, "bound of the cache in the variants that do not leak")
@@ -32,7 +33,11 @@ func main() {
 			log.Fatal(err)
 		}
 		fmt.Println("listening", listener.Addr())
-		go func() { log.Fatal(http.Serve(listener, nil)) }()
+		var handler http.Handler = http.DefaultServeMux
+		if *keepIn != "" {
+			handler = keep(*keepIn, handler)
+		}
+		go func() { log.Fatal(http.Serve(listener, handler)) }()
 	}
 
 	reference := loadReferenceData(*baseline)

@@ -93,7 +93,6 @@ impl Story {
         for service in services {
             self.ask_for_outlier(service, stage, narrator)?;
         }
-        let kills = stage.daemon.oom_kills()?;
         for actor in &stage.actors {
             let Some(account) = self.accounts.get_mut(actor.role.name) else {
                 continue;
@@ -102,10 +101,8 @@ impl Story {
             if lives {
                 account.ask_for_investigation(actor, &stage.daemon, narrator)?;
             }
-            if account.post_mortem.is_none()
-                && let Some(kill) = kills.iter().find(|kill| text(kill, "target") == account.target)
-            {
-                account.ask_for_post_mortem(actor, kill, &stage.daemon, narrator)?;
+            if account.post_mortem.is_none() && actor.first_end.is_some() {
+                account.ask_for_post_mortem(actor, &stage.daemon, narrator)?;
             }
         }
         Ok(())
@@ -193,13 +190,10 @@ impl Account {
         Ok(())
     }
 
-    fn ask_for_post_mortem(&mut self, actor: &Actor, kill: &Value, daemon: &Daemon, narrator: &Narrator) -> Result<()> {
-        let id = kill
-            .pointer("/details/id")
-            .or_else(|| kill.get("id"))
-            .and_then(Value::as_str)
-            .unwrap_or("");
-        let post_mortem = daemon.client().json(&format!("/api/v1/oom_kills/{id}"))?;
+    fn ask_for_post_mortem(&mut self, actor: &Actor, daemon: &Daemon, narrator: &Narrator) -> Result<()> {
+        let Some(post_mortem) = daemon.post_mortem(&self.target)? else {
+            return Ok(());
+        };
         if actor.role.leaks() {
             narrator.post_mortem(actor.role.name, &post_mortem);
         } else {

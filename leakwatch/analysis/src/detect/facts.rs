@@ -1,12 +1,12 @@
 //! What all detectors look at, computed once per target and tick. Source: history; must not judge.
 
 use crate::detect::goroutine_leak;
+use crate::detect::lives::Lives;
 use crate::forecast;
 use crate::growth;
 use crate::growth::ProfileGrowth;
 use crate::growth::Site;
 use crate::history::TargetHistory;
-use crate::history::WindowEnd;
 use crate::profile::ProfileType;
 use crate::trend;
 use crate::trend::Trend;
@@ -26,13 +26,18 @@ pub const HIDDEN_PART: f64 = 0.2;
 /// False discovery rate for places in the code when memory as a whole grows.
 const CORROBORATED_RATE: f64 = 0.01;
 /// The same when only the profile says so.
-const ALONE_RATE: f64 = 1e-4;
+pub const ALONE_RATE: f64 = 1e-4;
 
 /// With the default GOGC=100 the heap may grow to twice what is live.
 pub const GC_HEADROOM: f64 = 2.0;
 /// What a Go process holds outside of its heap (runtime metadata, stacks, binary), at most: this or this part of the level.
 const OUTSIDE_BYTES: f64 = 12.0 * 1_048_576.0;
 const OUTSIDE_PART: f64 = 0.1;
+
+/// The last half, quarter and so on of the window, where growth that started late is looked for.
+const LATE_PARTS: [usize; 5] = [2, 4, 8, 16, 32];
+/// Fewer samples do not show that growth goes on.
+const LEAST_FOR_LATE: usize = 10;
 
 /// How memory moves, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +84,9 @@ pub struct Facts<'a> {
     /// Whether the main process is Go, if known.
     pub is_go: Option<bool>,
     /// Earlier lives that ended by an OOM kill.
-    pub oom_lives: usize,
+    pub lives: Lives,
+    /// Growth of the live heap in the life before, when this one is too young to say.
+    pub heap_before: Option<ProfileGrowth>,
     /// When the limit will be reached.
     pub time_to_limit: Option<TimeToLimit>,
 }
@@ -88,7 +95,7 @@ impl<'a> Facts<'a> {
     /// Looks at everything once.
     pub fn gather(history: &'a TargetHistory, replicas: &'a [&'a TargetHistory], now: Timestamp) -> Self {
         let series = window::memory(history);
-        let memory = trend::fit(window::after_start_up(history, &series));
+        let (memory, motion) = memory_trend(window::after_start_up(history, &series));
         let observed = match (series.first(), series.last()) {
             (Some(first), Some(last)) => last.0 - first.0,
             _ => 0.0,
@@ -97,18 +104,16 @@ impl<'a> Facts<'a> {
         let goroutines = growth::measure(history, ProfileType::Goroutine);
         let limit = history.limit().bytes();
         let level = series.last().map_or(0.0, |point| point.1);
-        let oom_lives = history
-            .past_windows
-            .iter()
-            .filter(|past| past.end == WindowEnd::OomKill)
-            .count();
+        let lives = Lives::of(history);
+        let age = now.since(window::process_start(history)).as_secs_f64();
+        let young = !lives.is_empty() && age <= lives.typical_seconds;
         let mut facts = Self {
             history,
             replicas,
             now,
             observed,
-            age: now.since(window::process_start(history)).as_secs_f64(),
-            motion: memory.as_ref().map_or(Motion::Unknown, motion),
+            age,
+            motion,
             memory,
             level,
             limit,
@@ -116,7 +121,10 @@ impl<'a> Facts<'a> {
             goroutines,
             proven_leaked: proven_leaked(history),
             is_go: window::is_go(history),
-            oom_lives,
+            lives,
+            heap_before: young
+                .then(|| growth::measure_previous(history, ProfileType::Heap))
+                .flatten(),
             time_to_limit: None,
         };
         facts.time_to_limit = facts.forecast();
@@ -152,10 +160,7 @@ impl<'a> Facts<'a> {
         let Some(heap) = self.heap.as_ref().filter(|heap| heap.observations >= 3) else {
             return false;
         };
-        let grows = heap
-            .sites
-            .iter()
-            .any(|site| site.false_discovery_rate <= CORROBORATED_RATE);
+        let grows = heap.persistent(CORROBORATED_RATE).next().is_some();
         let outside = OUTSIDE_BYTES.max(self.level * OUTSIDE_PART);
         !grows && self.level <= GC_HEADROOM * heap.now + outside
     }
@@ -200,6 +205,33 @@ impl<'a> Facts<'a> {
 fn proven_leaked(history: &TargetHistory) -> Option<f64> {
     let newest = window::snapshots(history, ProfileType::GoroutineLeak).last()?;
     u32::try_from(newest.total.inuse_objects).ok().map(f64::from)
+}
+
+/// The trend over all of the window; when that does not grow, over the later part of it whose growth left everything behind
+/// that was seen before.
+fn memory_trend(series: &[(f64, f64)]) -> (Option<Trend>, Motion) {
+    let Some(whole) = trend::fit(series) else {
+        return (None, Motion::Unknown);
+    };
+    let moves = motion(&whole);
+    if matches!(moves, Motion::Growing | Motion::Levelling) {
+        return (Some(whole), moves);
+    }
+    for part in LATE_PARTS {
+        let (earlier, later) = series.split_at(series.len() - series.len() / part);
+        let highest = earlier.iter().map(|point| point.1).fold(0.0, f64::max);
+        let newest = later.last().map_or(0.0, |point| point.1);
+        if later.len() < LEAST_FOR_LATE || newest <= highest {
+            break;
+        }
+        if let Some(late) = trend::fit(later)
+            && motion(&late) == Motion::Growing
+            && late.level - highest >= late.growth() / 2.0
+        {
+            return (Some(late), Motion::Growing);
+        }
+    }
+    (Some(whole), moves)
 }
 
 fn motion(trend: &Trend) -> Motion {

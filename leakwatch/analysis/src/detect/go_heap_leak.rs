@@ -5,6 +5,7 @@
 
 use crate::detect::Claim;
 use crate::detect::Opinion;
+use crate::detect::facts::ALONE_RATE;
 use crate::detect::facts::Facts;
 use crate::detect::facts::MATERIAL_BYTES;
 use crate::detect::facts::Motion;
@@ -30,11 +31,38 @@ pub const TIME_DOUBT_SECONDS: f64 = 18.0;
 const LEAST_ACCELERATION: f64 = 0.7;
 /// When the whole heap cannot have grown by this part of a place's growth, other places shrank: objects moved, they did not leak.
 const LEAST_PART_OF_TOTAL: f64 = 0.5;
+/// Doubt whether this life is like the one before.
+const BEFORE_DOUBT: f64 = 0.03;
 /// Allocation that rose by more than this follows rising load.
 const LOAD_RISE: f64 = 1.3;
 
-/// Looks for a heap leak.
+/// Looks for a heap leak, in this life of the process or, while it is too young to say, in the one before.
 pub fn examine(facts: &Facts<'_>) -> Opinion {
+    let now = examine_now(facts);
+    let before = facts.heap_before.as_ref().and_then(|heap| examine_before(facts, heap));
+    match (now, before) {
+        (Ok(now), Some(before)) if now.confidence >= before.confidence => Ok(now),
+        (_, Some(before)) => Ok(before),
+        (now, None) => now,
+    }
+}
+
+/// The life before ended by an OOM kill: what leaked then leaks again until this life shows otherwise.
+fn examine_before(facts: &Facts<'_>, heap: &ProfileGrowth) -> Option<Claim> {
+    let site = heap.persistent(ALONE_RATE).next()?;
+    let seconds = heap.span().as_secs_f64();
+    if heap.observations < LEAST_OBSERVATIONS || seconds < LEAST_SECONDS || facts.lives.growing_seconds <= 0.0 {
+        return None;
+    }
+    let watched = facts.lives.growing_seconds.max(seconds);
+    let doubt = (TIME_DOUBT_SECONDS / watched).powi(2)
+        + 0.5_f64.powf(count(heap.observations))
+        + 2.0 * (LEAST_ACCELERATION - site.acceleration).max(0.0)
+        + BEFORE_DOUBT;
+    Some(claim(facts, heap, site, 1.0 - doubt.min(1.0)))
+}
+
+fn examine_now(facts: &Facts<'_>) -> Opinion {
     let Some(heap) = &facts.heap else {
         return Err(match facts.is_go {
             Some(false) => "the main process is not a Go program".to_owned(),
@@ -87,7 +115,8 @@ fn doubts(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) ->
         Some(memory) if facts.motion == Motion::Growing => seconds.max(memory.span()),
         _ => seconds,
     };
-    let time = (TIME_DOUBT_SECONDS / seconds).powi(2);
+    // Lives that grew like this one until they were killed count as watched, too.
+    let time = (TIME_DOUBT_SECONDS / (seconds + facts.lives.growing_seconds)).powi(2);
     let chance = site.false_discovery_rate.powf(0.75);
     let acceleration = match &facts.memory {
         Some(memory) => site.acceleration.min(memory.acceleration()),
@@ -157,7 +186,11 @@ fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) 
             link: diff.clone(),
         },
     ];
-    for other in facts.leaking_sites().skip(1).take(4) {
+    for other in heap
+        .persistent(ALONE_RATE)
+        .filter(|other| other.stack != site.stack)
+        .take(4)
+    {
         evidence.push(Evidence {
             claim: format!(
                 "{} also retains {} more",

@@ -5,6 +5,7 @@
 
 use crate::detect::Claim;
 use crate::detect::Opinion;
+use crate::detect::facts::ALONE_RATE;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
 use crate::detect::go_heap_leak;
@@ -94,7 +95,7 @@ fn independent_heap_growth<'a>(facts: &'a Facts<'_>, goroutine_site: &Site) -> O
             .frames(site.stack)
             .any(|frame| own.contains(&&*frame.function))
     };
-    let site = facts.leaking_sites().next()?;
+    let site = heap.persistent(ALONE_RATE).next()?;
     let explained = GOROUTINE_BYTES * goroutine_site.growth.estimate
         + heap
             .sites

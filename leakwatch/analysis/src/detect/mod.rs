@@ -1,6 +1,7 @@
 //! Detectors: each looks at the same facts and either claims its class with a confidence, or says why it is not that.
 //! `judge` picks one. Every threshold is explained in docs/detectors.md.
 
+pub mod lives;
 pub mod facts;
 pub mod go_heap_leak;
 pub mod goroutine_leak;

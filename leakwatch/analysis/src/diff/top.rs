@@ -3,11 +3,10 @@
 use super::Diff;
 use super::Row;
 use crate::stack::Frame;
+use crate::stack::StackId;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
-use std::sync::Arc;
 
 /// Half the width of the 95 % interval of a normal distribution, in standard deviations.
 const Z_95: f64 = 1.959_964;
@@ -70,45 +69,75 @@ impl Sum {
     }
 }
 
-#[derive(Default)]
-struct Function {
+struct Function<'a> {
+    frame: &'a Frame,
     flat: Sum,
     cum: Sum,
     /// Difference of the stacks through each line.
     lines: BTreeMap<u32, i64>,
+    /// The last stack added: a recursive function holds a stack once.
+    last: Option<StackId>,
+}
+
+impl<'a> Function<'a> {
+    fn new(frame: &'a Frame) -> Self {
+        Self {
+            frame,
+            flat: Sum::default(),
+            cum: Sum::default(),
+            lines: BTreeMap::new(),
+            last: None,
+        }
+    }
+
+    fn add(&mut self, row: &Row, line: u32, is_leaf: bool) {
+        if is_leaf {
+            self.flat.add(row);
+        }
+        if self.last != Some(row.stack) {
+            self.last = Some(row.stack);
+            self.cum.add(row);
+            let line = self.lines.entry(line).or_default();
+            *line = line.saturating_add(row.delta());
+        }
+    }
+
+    fn delta(self) -> FunctionDelta {
+        FunctionDelta {
+            frame: Frame {
+                line: heaviest(&self.lines),
+                ..self.frame.clone()
+            },
+            flat: self.flat.estimate(),
+            cum: self.cum.estimate(),
+        }
+    }
 }
 
 pub(super) fn build(diff: &Diff<'_>, limit: usize) -> Vec<FunctionDelta> {
-    let mut functions: HashMap<(Arc<str>, Arc<str>), Function> = HashMap::new();
-    let mut seen = HashSet::new();
+    let mut functions: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut sums: Vec<Function<'_>> = Vec::new();
+    // Function of each frame: looked up by text only once.
+    let mut of_frame: HashMap<u32, usize> = HashMap::new();
     for row in diff.rows() {
-        seen.clear();
-        for (depth, frame) in diff.stacks().frames(row.stack).enumerate() {
-            let name = (Arc::clone(&frame.function), Arc::clone(&frame.file));
-            let function = functions.entry(name.clone()).or_default();
-            if depth == 0 {
-                function.flat.add(row);
+        let mut is_leaf = true;
+        for &index in diff.stacks().frame_indices(row.stack) {
+            let Some(frame) = diff.stacks().frame(index) else {
+                continue;
+            };
+            let function = *of_frame.entry(index).or_insert_with(|| {
+                *functions.entry((&frame.function, &frame.file)).or_insert_with(|| {
+                    sums.push(Function::new(frame));
+                    sums.len() - 1
+                })
+            });
+            if let Some(function) = sums.get_mut(function) {
+                function.add(row, frame.line, is_leaf);
             }
-            // A recursive function holds a stack once.
-            if seen.insert(name) {
-                function.cum.add(row);
-                let line = function.lines.entry(frame.line).or_default();
-                *line = line.saturating_add(row.delta());
-            }
+            is_leaf = false;
         }
     }
-    let mut top: Vec<FunctionDelta> = functions
-        .into_iter()
-        .map(|((function, file), sums)| FunctionDelta {
-            frame: Frame {
-                function,
-                file,
-                line: heaviest(&sums.lines),
-            },
-            flat: sums.flat.estimate(),
-            cum: sums.cum.estimate(),
-        })
-        .collect();
+    let mut top: Vec<FunctionDelta> = sums.into_iter().map(Function::delta).collect();
     top.sort_by(|a, b| rank(a).cmp(&rank(b)));
     top.truncate(limit);
     top

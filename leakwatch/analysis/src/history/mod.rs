@@ -91,6 +91,8 @@ pub struct TargetHistory {
     pub stacks: StackTable,
     /// Profiles by type.
     pub snapshots: BTreeMap<ProfileType, SnapshotSeries>,
+    /// Profiles of the process that was followed before, without their original bytes: what a restart must not make forgotten.
+    pub previous_snapshots: BTreeMap<ProfileType, SnapshotSeries>,
     /// Why a profile type has no newer snapshot.
     pub profile_missing: BTreeMap<ProfileType, Missing>,
     /// OOM kills in this cgroup, oldest first, bounded by [`TargetHistory::MAX_OOM_KILLS`].
@@ -127,6 +129,7 @@ impl TargetHistory {
             processes: BTreeMap::new(),
             stacks: StackTable::default(),
             snapshots: BTreeMap::new(),
+            previous_snapshots: BTreeMap::new(),
             profile_missing: BTreeMap::new(),
             oom_kills: Vec::new(),
             oom_kill_count: 0,
@@ -271,7 +274,10 @@ impl TargetHistory {
         }
         self.profile_missing.remove(&snapshot.profile_type);
         let series = self.snapshots.entry(snapshot.profile_type).or_default();
-        series.forget_process(snapshot.process);
+        if followed.is_some_and(|followed| followed != snapshot.process) {
+            let previous = std::mem::take(series).without_originals();
+            self.previous_snapshots.insert(snapshot.profile_type, previous);
+        }
         series.push(snapshot);
         true
     }

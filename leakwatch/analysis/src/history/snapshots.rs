@@ -1,8 +1,8 @@
 //! Profiles of one type over time, bounded.
 
 use crate::profile::Snapshot;
-use crate::target::ProcessKey;
 use crate::units::Timestamp;
+use std::sync::Arc;
 
 /// Profiles of one type, thinned so that the baseline, the newest and some in between stay.
 #[derive(Clone, Debug, Default)]
@@ -69,8 +69,12 @@ impl SnapshotSeries {
         });
     }
 
-    pub(super) fn forget_process(&mut self, keep: ProcessKey) {
-        self.0.retain(|snapshot| snapshot.process == keep);
+    /// The same with values only.
+    pub(super) fn without_originals(mut self) -> Self {
+        for snapshot in &mut self.0 {
+            snapshot.pprof = Arc::from([]);
+        }
+        self
     }
 }
 
@@ -80,6 +84,7 @@ mod tests {
     use crate::profile::ProfileSource;
     use crate::profile::ProfileType;
     use crate::profile::StackValue;
+    use crate::target::ProcessKey;
     use crate::target::TargetId;
 
     fn snapshot(second: u64) -> Snapshot {

@@ -3,7 +3,9 @@
 
 pub(crate) mod process;
 pub(crate) mod random;
-mod scenarios;
+mod programs;
+mod heap;
+mod classes;
 
 use crate::event::OomKill;
 use crate::event::OomTrigger;

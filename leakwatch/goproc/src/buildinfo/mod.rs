@@ -1,8 +1,8 @@
 //! Go version and module of an executable, from the record that Go's linker leaves in every binary since Go 1.13.
 //!
 //! The record (`src/debug/buildinfo/buildinfo.go` of Go, "The build info blob left by the linker") is 16-aligned in the
-//! section `.go.buildinfo`, or anywhere in the first writable segment of a file without section headers. It survives
-//! `strip` and `-s -w`.
+//! section `.go.buildinfo`, or anywhere in a writable segment of a file without section headers (the second one of a
+//! position-independent executable: the first is read-only after relocation). It survives `strip` and `-s -w`.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -26,8 +26,8 @@ const HEADER: u64 = 32;
 const MAX_VERSION: u64 = 512;
 /// Longest module information accepted. A program with a thousand dependencies has 100 KiB.
 const MAX_MODULES: u64 = 4 * 1024 * 1024;
-/// Bytes of a writable segment searched when there are no section headers. The record is near its beginning, behind the
-/// read-only-after-relocation data of a position-independent executable.
+/// Bytes of writable segments searched when there are no section headers. The record begins a segment, or follows the
+/// data that is read-only after relocation.
 const MAX_SEARCH: u64 = 16 * 1024 * 1024;
 const CHUNK: u64 = 256 * 1024;
 
@@ -77,12 +77,17 @@ pub fn read<R: ReadAt + ?Sized>(file: &R) -> Result<Option<BuildInfo>, BuildInfo
     let Some(elf) = Elf::parse(file)? else {
         return Ok(None);
     };
-    let place = match elf.section(b".go.buildinfo") {
-        Some(section) => Some(section),
-        None if elf.has_sections() => None,
-        None => elf.segments.iter().find(|segment| segment.writable).copied(),
+    let places = match elf.section(b".go.buildinfo") {
+        Some(section) => vec![section],
+        None if elf.has_sections() => Vec::new(),
+        None => elf
+            .segments
+            .iter()
+            .filter(|segment| segment.writable)
+            .copied()
+            .collect(),
     };
-    let Some(offset) = place.map(|place| find(file, place)).transpose()?.flatten() else {
+    let Some(offset) = find(file, &places)? else {
         return Ok(None);
     };
     let header = read_exact(file, offset, HEADER)?;
@@ -107,26 +112,30 @@ pub fn read<R: ReadAt + ?Sized>(file: &R) -> Result<Option<BuildInfo>, BuildInfo
 }
 
 /// Offset of the record in the file.
-fn find<R: ReadAt + ?Sized>(file: &R, place: Range) -> Result<Option<u64>, BuildInfoError> {
-    let end = place.length.min(MAX_SEARCH);
-    let mut at = 0;
-    while at < end {
-        let start = place.offset.saturating_add(at);
-        let mut chunk = vec![0; usize::try_from(CHUNK.min(end - at)).unwrap_or(0)];
-        let read = file.read_most_at(&mut chunk, start).map_err(|source| ElfError::Read {
-            offset: start,
-            length: CHUNK,
-            source,
-        })?;
-        let filled = chunk.get(..read).unwrap_or_default();
-        let hit = filled.chunks(ALIGNMENT).position(|aligned| aligned.starts_with(MAGIC));
-        if let Some(hit) = hit.and_then(|hit| u64::try_from(hit * ALIGNMENT).ok()) {
-            return Ok(start.checked_add(hit));
+fn find<R: ReadAt + ?Sized>(file: &R, places: &[Range]) -> Result<Option<u64>, BuildInfoError> {
+    let mut left = MAX_SEARCH;
+    for place in places {
+        let length = place.length.min(left);
+        left -= length;
+        let mut at = 0;
+        while at < length {
+            let start = place.offset.saturating_add(at);
+            let mut chunk = vec![0; usize::try_from(CHUNK.min(length - at)).unwrap_or(0)];
+            let read = file.read_most_at(&mut chunk, start).map_err(|source| ElfError::Read {
+                offset: start,
+                length: CHUNK,
+                source,
+            })?;
+            let mut lines = chunk.get(..read).unwrap_or_default().chunks(ALIGNMENT);
+            let hit = lines.position(|line| line.starts_with(MAGIC));
+            if let Some(hit) = hit.and_then(|hit| u64::try_from(hit * ALIGNMENT).ok()) {
+                return Ok(start.checked_add(hit));
+            }
+            if read < chunk.len() {
+                break;
+            }
+            at += CHUNK;
         }
-        if read < chunk.len() {
-            break;
-        }
-        at += CHUNK;
     }
     Ok(None)
 }

@@ -90,7 +90,7 @@ fn closeness(listener: SocketAddr, destination: SocketAddr) -> Option<u8> {
     }
 }
 
-/// The header and the listening rows, which come first (`tcp_seq_next` of net/ipv4/tcp_ipv4.c): a host with 100,000
+/// The header and the listening rows, which come first (`tcp_seq_next` of `net/ipv4/tcp_ipv4.c`): a host with 100,000
 /// connections has them all in this file.
 fn listening_rows(mut file: impl std::io::BufRead) -> std::io::Result<String> {
     let mut rows = String::new();

@@ -155,10 +155,10 @@ fn refused(place: &Place, profile_type: ProfileType, error: &pprof::PprofError) 
 
 /// One reason for all places that were tried.
 fn summary(count: usize, mut failures: Vec<Missing>) -> Missing {
-    if count == 1 {
-        if let Some(only) = failures.pop() {
-            return only;
-        }
+    if count == 1
+        && let Some(only) = failures.pop()
+    {
+        return only;
     }
     let details: Vec<String> = failures.into_iter().map(|missing| missing.detail).collect();
     Missing::new(

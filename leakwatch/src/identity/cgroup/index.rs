@@ -66,7 +66,8 @@ impl CgroupIndex {
         known.retain(|_, entry| now.since(entry.last_seen) <= Self::MEMORY);
     }
 
-    fn known(&self, inode: u64) -> Option<CgroupKey> {
+    /// The cgroup with this inode as the walks found it, without walking again.
+    pub fn known(&self, inode: u64) -> Option<CgroupKey> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&inode).map(|entry| CgroupKey {
             inode,

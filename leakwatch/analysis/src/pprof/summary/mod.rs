@@ -10,6 +10,7 @@ use crate::profile::StackValue;
 use crate::stack::Frame;
 use crate::stack::StackId;
 use crate::stack::StackTable;
+use crate::stack::StackTableFull;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,8 +42,8 @@ pub fn summarize(profile: &Profile, profile_type: ProfileType, stacks: &mut Stac
         let value = columns.value(profile, sample);
         summary.total.add(&value);
         match frames
-            .expand(&sample.location_id)
-            .and_then(|stack| stacks.intern(stack).ok())
+            .expand(&sample.location_id, stacks)
+            .and_then(|stack| stacks.intern_indices(stack).ok())
         {
             Some(stack) => by_stack.entry(stack).or_default().add(&value),
             None => summary.dropped += 1,
@@ -156,66 +157,96 @@ fn sample_types(profile: &Profile) -> String {
     }
 }
 
-/// Expands stacks into frames, sharing the text.
+/// Expands stacks into frames. Each location is interned once: stacks share most of theirs.
 struct Frames<'a> {
-    locations: HashMap<u64, &'a Location>,
-    functions: HashMap<u64, (Arc<str>, Arc<str>)>,
-    /// File of each mapping.
-    objects: HashMap<u64, Arc<str>>,
-    stack: Vec<Frame>,
+    names: Names<'a>,
+    /// Frames of each location met so far; `None` where the table is full.
+    locations: HashMap<u64, Option<Box<[u32]>>>,
+    stack: Vec<u32>,
     /// What is left of [`MAX_FRAMES_OF_PROFILE`].
     budget: usize,
 }
 
 impl<'a> Frames<'a> {
     fn new(profile: &'a Profile) -> Self {
-        let mut texts: HashMap<i64, Arc<str>> = HashMap::new();
-        let mut shared = |index: i64| Arc::clone(texts.entry(index).or_insert_with(|| text(profile, index).into()));
-        let functions = profile
-            .function
-            .iter()
-            .map(|function| (function.id, (shared(function.name), shared(function.filename))))
-            .collect();
-        let objects = profile
-            .mapping
-            .iter()
-            .map(|mapping| (mapping.id, shared(mapping.filename)))
-            .collect();
         Self {
-            locations: profile
-                .location
-                .iter()
-                .map(|location| (location.id, location))
-                .collect(),
-            functions,
-            objects,
+            names: Names::new(profile),
+            locations: HashMap::new(),
             stack: Vec::new(),
             budget: MAX_FRAMES_OF_PROFILE,
         }
     }
 
     /// The frames of a stack, innermost first; `None` when there are more than the bounds allow.
-    fn expand(&mut self, location_ids: &[u64]) -> Option<&[Frame]> {
+    fn expand(&mut self, location_ids: &[u64], stacks: &mut StackTable) -> Option<&[u32]> {
         self.stack.clear();
-        for location in location_ids.iter().filter_map(|id| self.locations.get(id)) {
-            if self.stack.len() + location.line.len().max(1) > MAX_FRAMES {
+        for &id in location_ids {
+            let location = self
+                .locations
+                .entry(id)
+                .or_insert_with(|| self.names.intern(id, stacks).ok());
+            let frames = location.as_deref()?;
+            if self.stack.len() + frames.len() > MAX_FRAMES {
                 return None;
             }
-            if location.line.is_empty() {
-                self.stack.push(self.unresolved(location));
-            }
-            for line in &location.line {
-                if let Some((function, file)) = self.functions.get(&line.function_id) {
-                    self.stack.push(Frame {
-                        function: Arc::clone(function),
-                        file: Arc::clone(file),
-                        line: u32::try_from(line.line).unwrap_or(0),
-                    });
-                }
-            }
+            self.stack.extend_from_slice(frames);
         }
         self.budget = self.budget.checked_sub(self.stack.len())?;
         Some(&self.stack)
+    }
+}
+
+/// What the ids of a profile stand for.
+struct Names<'a> {
+    locations: HashMap<u64, &'a Location>,
+    /// Name and file of each function.
+    functions: HashMap<u64, (Arc<str>, Arc<str>)>,
+    /// File of each mapping.
+    objects: HashMap<u64, Arc<str>>,
+}
+
+impl<'a> Names<'a> {
+    fn new(profile: &'a Profile) -> Self {
+        let mut texts: HashMap<i64, Arc<str>> = HashMap::new();
+        let mut shared = |index: i64| Arc::clone(texts.entry(index).or_insert_with(|| text(profile, index).into()));
+        Self {
+            locations: profile
+                .location
+                .iter()
+                .map(|location| (location.id, location))
+                .collect(),
+            functions: profile
+                .function
+                .iter()
+                .map(|function| (function.id, (shared(function.name), shared(function.filename))))
+                .collect(),
+            objects: profile
+                .mapping
+                .iter()
+                .map(|mapping| (mapping.id, shared(mapping.filename)))
+                .collect(),
+        }
+    }
+
+    /// Interns the frames of a location; more than [`MAX_FRAMES`] are not, as no stack with them is.
+    fn intern(&self, id: u64, stacks: &mut StackTable) -> Result<Box<[u32]>, StackTableFull> {
+        let Some(location) = self.locations.get(&id) else {
+            return Ok(Box::default());
+        };
+        if location.line.is_empty() {
+            return Ok([stacks.intern_frame(&self.unresolved(location))?].into());
+        }
+        let lines = location.line.iter().take(MAX_FRAMES + 1);
+        lines
+            .filter_map(|line| {
+                let (function, file) = self.functions.get(&line.function_id)?;
+                Some(stacks.intern_frame(&Frame {
+                    function: Arc::clone(function),
+                    file: Arc::clone(file),
+                    line: u32::try_from(line.line).unwrap_or(0),
+                }))
+            })
+            .collect()
     }
 
     /// A location without source lines, such as C code: its address, and the object it lies in as the file.

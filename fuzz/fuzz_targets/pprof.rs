@@ -1,0 +1,38 @@
+//! Any bytes as a profile: decoded, encoded again, summed up, compared and drawn, without a panic and with sums kept.
+#![no_main]
+
+use leakwatch_analysis::diff::Diff;
+use leakwatch_analysis::formats;
+use leakwatch_analysis::pprof;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::profile::SampleType;
+use leakwatch_analysis::stack::StackTable;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let bounds = pprof::Bounds {
+        max_decompressed_bytes: 4 << 20,
+        ..pprof::Bounds::default()
+    };
+    let Ok(profile) = pprof::decode(bytes, &bounds) else { return };
+    assert_eq!(pprof::decode(&pprof::encode(&profile), &pprof::Bounds::default()).unwrap(), profile);
+    for profile_type in ProfileType::ALL {
+        let mut stacks = StackTable::default();
+        let Ok(summary) = pprof::summarize(&profile, profile_type, &mut stacks) else { continue };
+        assert!(summary.total.inuse_variance.is_finite());
+        for &sample_type in SampleType::of(profile_type) {
+            let diff = Diff::new(&stacks, sample_type, &[], &summary.values);
+            if summary.dropped == 0 {
+                assert_eq!(diff.compare_total(), sample_type.value(&summary.total));
+            }
+            let tree = diff.tree(20);
+            assert!(tree.nodes.len() <= 20);
+            assert_eq!(tree.nodes[0].compare, diff.compare_total());
+            assert!(diff.top(10).len() <= 10);
+            for line in formats::folded(&diff).lines() {
+                assert!(line.rsplit_once(' ').unwrap().1.parse::<i64>().is_ok());
+            }
+            assert_eq!(formats::speedscope(&diff).samples.len(), formats::speedscope(&diff).weights.len());
+        }
+    }
+});

@@ -1,0 +1,250 @@
+//! The other classes: goroutine leaks, limits that are too small, kills in a row, several suspects, late leaks, missing profiles.
+
+use super::MIB;
+use super::Outcome;
+use super::Setup;
+use super::process::GoroutineSite;
+use super::programs::Tally;
+use super::programs::blocked;
+use super::programs::program;
+use super::programs::site;
+use super::programs::steady;
+use super::programs::tell;
+use super::programs::with;
+use super::run;
+use crate::verdict::VerdictClass;
+
+fn ends_as(tally: &mut Tally, outcome: &Outcome, class: VerdictClass, label: &str) {
+    tally.add(outcome.last().class == class, || format!("{label}:{}", tell(outcome)));
+}
+
+fn culprit_of(outcome: &Outcome) -> String {
+    let culprit = outcome.last().culprit.as_ref();
+    culprit.map_or_else(|| "none".to_owned(), |culprit| culprit.frame.function.to_string())
+}
+
+#[test]
+fn goroutines_that_pile_up() {
+    let mut class = Tally::new("goroutine leak");
+    let mut place = Tally::new("goroutine culprit");
+    for seed in 0..3 {
+        for per_second in [0.5, 5.0, 100.0] {
+            for bytes_each in [0.0, 8192.0, 65_536.0] {
+                for size in [12.0 * MIB, 200.0 * MIB] {
+                    let leaked = move |t: f64| per_second * (t - 5.0).max(0.0);
+                    let sites = if bytes_each > 0.0 {
+                        let mut held = site("main.startWorker.func1", bytes_each, 0.0, move |t| {
+                            leaked(t).floor() * bytes_each
+                        });
+                        held.stack.truncate(2);
+                        held.stack.push(super::frame("runtime.goexit", 1));
+                        with(steady(size), held)
+                    } else {
+                        steady(size)
+                    };
+                    let mut program = program(sites, size / 20.0);
+                    program.goroutines.push(GoroutineSite {
+                        stack: blocked("main.startWorker.func1"),
+                        count: Box::new(move |t| leaked(t).floor()),
+                    });
+                    let outcome = run(&program, &Setup::new(Some(8192.0 * MIB), 240.0, seed));
+                    let label = format!("{per_second}/s {bytes_each} B each {} MiB", size / MIB);
+                    ends_as(&mut class, &outcome, VerdictClass::GoroutineLeak, &label);
+                    place.add(culprit_of(&outcome) == "main.startWorker.func1", || {
+                        culprit_of(&outcome)
+                    });
+                }
+            }
+        }
+    }
+    class.report(0.96);
+    place.report(0.96);
+}
+
+#[test]
+fn limits_that_are_too_small() {
+    let mut class = Tally::new("undersized limit, looping");
+    let mut plateau = Tally::new("undersized limit, plateau");
+    let mut never = Tally::new("undersized: never a leak");
+    let mut enough = Tally::new("recommended limit suffices");
+    for seed in 0..3 {
+        for size in [12.0 * MIB, 60.0 * MIB, 700.0 * MIB] {
+            for ramp in [8.0, 30.0] {
+                // Twice the live heap does not fit, so every life ends at the same level.
+                let build = || {
+                    program(
+                        with(
+                            steady(size * 0.3),
+                            site("main.loadIndex", 4096.0, 0.0, move |t| size * 0.7 * (t / ramp).min(1.0)),
+                        ),
+                        size / 5.0,
+                    )
+                };
+                let mut setup = Setup::new(Some(size * 1.6 + 6.0 * MIB), 400.0, seed);
+                setup.restart_after_kill = true;
+                let outcome = run(&build(), &setup);
+                let label = format!("{} MiB ramp {ramp}", size / MIB);
+                ends_as(&mut class, &outcome, VerdictClass::UndersizedLimit, &label);
+                let alarm = outcome.first(|verdict| verdict.class.is_leak());
+                never.add(alarm.is_none(), || format!("{label}:{}", tell(&outcome)));
+                if let Some(limit) = outcome.last().recommended_limit {
+                    enough.add(
+                        limit.as_f64() >= size * 2.0 + 6.0 * MIB && limit.as_f64() < size * 3.5 + 40.0 * MIB,
+                        || format!("{label} {limit}"),
+                    );
+                }
+                // GOMEMLIMIT keeps it alive just below the limit.
+                let mut tight = build();
+                tight.memory_limit = Some(size * 1.5);
+                let outcome = run(&tight, &Setup::new(Some(size * 1.6 + 6.5 * MIB), 240.0, seed));
+                ends_as(&mut plateau, &outcome, VerdictClass::UndersizedLimit, &label);
+                let alarm = outcome.first(|verdict| verdict.class.is_leak());
+                never.add(alarm.is_none(), || format!("{label} plateau:{}", tell(&outcome)));
+            }
+        }
+    }
+    class.report(0.94);
+    plateau.report(0.94);
+    never.report(1.0);
+    enough.report(0.94);
+}
+
+/// A leak that is killed again and again stays a leak, whatever the last life looks like.
+#[test]
+fn leaks_that_are_killed_in_a_row() {
+    let mut class = Tally::new("looping leak at death");
+    let mut never = Tally::new("looping leak not undersized");
+    for seed in 0..3 {
+        for (rate, limit) in [
+            (2.0 * MIB, 256.0 * MIB),
+            (15.0 * MIB, 1024.0 * MIB),
+            (0.3 * MIB, 64.0 * MIB),
+            (30.0 * MIB, 512.0 * MIB),
+        ] {
+            let sites = with(steady(limit * 0.1), site("main.leak", 2000.0, 0.0, move |t| rate * t));
+            let mut setup = Setup::new(Some(limit), 700.0, seed);
+            setup.restart_after_kill = true;
+            let outcome = run(&program(sites, rate * 3.0), &setup);
+            let label = format!("{} MiB/s in {} MiB", rate / MIB, limit / MIB);
+            ends_as(&mut class, &outcome, VerdictClass::GoHeapLeak, &label);
+            let wrong = outcome.first(|verdict| verdict.class == VerdictClass::UndersizedLimit);
+            never.add(wrong.is_none(), || format!("{label}:{}", tell(&outcome)));
+        }
+    }
+    class.report(0.5);
+    never.report(0.75);
+}
+
+#[test]
+fn suspects_and_late_leaks() {
+    let mut several = Tally::new("largest suspect first");
+    let mut late = Tally::new("late leak found");
+    let mut small = Tally::new("small objects, big buffer");
+    let mut bursty = Tally::new("bursty leak found");
+    for seed in 0..4 {
+        let sites = with(
+            with(
+                with(steady(80.0 * MIB), site("main.first", 300.0, 0.0, |t| 1.2 * MIB * t)),
+                site("main.second", 5000.0, 0.0, |t| 0.5 * MIB * t),
+            ),
+            site("main.third", 64.0, 0.0, |t| 0.2 * MIB * t),
+        );
+        let outcome = run(&program(sites, 4.0 * MIB), &Setup::new(Some(1024.0 * MIB), 180.0, seed));
+        several.add(
+            culprit_of(&outcome) == "main.first" && outcome.last().evidence.len() >= 4,
+            || tell(&outcome),
+        );
+        for since in [150.0, 600.0, 1500.0] {
+            let sites = with(
+                steady(80.0 * MIB),
+                site("main.late", 700.0, 0.0, move |t| MIB * (t - since).max(0.0)),
+            );
+            let outcome = run(
+                &program(sites, 8.0 * MIB),
+                &Setup::new(Some(2048.0 * MIB), since + 240.0, seed),
+            );
+            late.add(
+                outcome.last().class == VerdictClass::GoHeapLeak
+                    && outcome
+                        .first(|verdict| verdict.class.is_leak())
+                        .is_some_and(|at| at > since),
+                || format!("since {since}:{}", tell(&outcome)),
+            );
+        }
+        let sites = vec![
+            site(
+                "main.bigBuffer",
+                4.0 * MIB,
+                0.0,
+                |t| if t > 0.5 { 64.0 * MIB } else { 0.0 },
+            ),
+            site("main.tiny", 64.0, 0.0, |t| 100.0 * 1024.0 * t),
+        ];
+        let outcome = run(&program(sites, 10.0 * MIB), &Setup::new(Some(512.0 * MIB), 420.0, seed));
+        small.add(
+            outcome.last().class == VerdictClass::GoHeapLeak && culprit_of(&outcome) == "main.tiny",
+            || tell(&outcome),
+        );
+        // Leaks only in the first 10 of every 30 seconds.
+        let sites = with(
+            steady(60.0 * MIB),
+            site("main.burst", 3000.0, 0.0, |t| {
+                2.0 * MIB * ((t / 30.0).floor() * 10.0 + (t % 30.0).min(10.0))
+            }),
+        );
+        let outcome = run(&program(sites, 5.0 * MIB), &Setup::new(Some(1024.0 * MIB), 300.0, seed));
+        ends_as(&mut bursty, &outcome, VerdictClass::GoHeapLeak, "bursty");
+    }
+    several.report(1.0);
+    late.report(0.9);
+    small.report(1.0);
+    bursty.report(1.0);
+}
+
+#[test]
+fn growth_that_is_not_in_the_heap_is_not_called_a_heap_leak() {
+    let mut outside = Tally::new("growth outside the heap");
+    let mut blind = Tally::new("growth without profiles");
+    for seed in 0..3 {
+        for rate in [0.3 * MIB, 3.0 * MIB] {
+            let mut native = program(steady(60.0 * MIB), 10.0 * MIB);
+            native.outside = Box::new(move |t| 6.0 * MIB + rate * t);
+            let outcome = run(&native, &Setup::new(Some(4096.0 * MIB), 300.0, seed));
+            ends_as(&mut outside, &outcome, VerdictClass::NotEnoughData, "outside");
+            let mut setup = Setup::new(Some(4096.0 * MIB), 300.0, seed);
+            setup.profile_interval = None;
+            let sites = with(steady(60.0 * MIB), site("main.leak", 700.0, 0.0, move |t| rate * t));
+            let outcome = run(&program(sites, 10.0 * MIB), &setup);
+            let last = outcome.last();
+            blind.add(
+                last.class == VerdictClass::NotEnoughData
+                    && last
+                        .missing
+                        .iter()
+                        .any(|(name, missing)| *name == "heap_profile" && missing.fix.is_some())
+                    && last.growth_bytes_per_second.is_some_and(|growth| growth > rate / 2.0)
+                    && last.time_to_limit.is_some(),
+                || tell(&outcome),
+            );
+        }
+    }
+    outside.report(1.0);
+    blind.report(1.0);
+}
+
+#[test]
+fn a_bounded_program_by_steady_traffic_never_needs_a_limit() {
+    let mut fine = Tally::new("roomy limit not undersized");
+    for seed in 0..3 {
+        for part in [2.6, 4.0, 10.0] {
+            let size = 60.0 * MIB;
+            let outcome = run(
+                &program(steady(size), size / 5.0),
+                &Setup::new(Some(size * part), 300.0, seed),
+            );
+            let wrong = outcome.first(|verdict| verdict.class == VerdictClass::UndersizedLimit);
+            fine.add(wrong.is_none(), || format!("x{part}:{}", tell(&outcome)));
+        }
+    }
+    fine.report(1.0);
+}

@@ -1,0 +1,23 @@
+//! The engine on a thread of its own: inputs come through one bounded channel, from every source, in the order they are taken.
+
+use crate::engine::Engine;
+use crate::engine::input::Input;
+use std::io;
+use std::thread;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+
+/// Inputs under way. A round of 500 targets is about 500 inputs; senders wait when the engine is busy.
+const CAPACITY: usize = 1_024;
+
+/// Starts the engine. It ends, and finishes its recording, when all senders are gone.
+pub(super) fn start(mut engine: Engine) -> io::Result<(mpsc::Sender<Input>, JoinHandle<()>)> {
+    let (sender, mut receiver) = mpsc::channel(CAPACITY);
+    let thread = thread::Builder::new().name("engine".into()).spawn(move || {
+        while let Some(input) = receiver.blocking_recv() {
+            engine.apply(input);
+        }
+        engine.finish();
+    })?;
+    Ok((sender, thread))
+}

@@ -1,0 +1,45 @@
+//! The ways of looking that this daemon has, as `/api/v1/status` names them.
+
+use crate::config::Config;
+use crate::dto::missing::MissingMap;
+use crate::dto::status::LaneBody;
+
+/// Every lane and whether it is on.
+pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
+    let seconds = config.interval.as_secs_f64();
+    let rules = config.go.endpoints.len();
+    let endpoints = match (rules, config.go.discover_endpoints) {
+        (0, false) => None,
+        (rules, true) => Some(format!("{rules} rules, and the listening ports of every Go process")),
+        (rules, false) => Some(format!("{rules} rules")),
+    };
+    let endpoint_fix = "add [[go.endpoint]] rules or set go.discover_endpoints = true";
+    let probe_fix = "see leakwatch doctor; --no-bpf must not be set";
+    vec![
+        lane(
+            "samples",
+            Some(format!(
+                "cgroups and processes every {seconds} s, every second near a limit"
+            )),
+            "",
+        ),
+        lane(
+            "oom_and_exit_events",
+            kernel.then(|| "tracepoints oom:mark_victim, sched:sched_process_exit".into()),
+            probe_fix,
+        ),
+        lane("go_heap", endpoints.clone(), endpoint_fix),
+        lane("goroutines", endpoints, endpoint_fix),
+    ]
+}
+
+fn lane(name: &str, on: Option<String>, fix: &str) -> LaneBody {
+    LaneBody {
+        name: name.to_owned(),
+        state: if on.is_some() { "on" } else { "off" }.to_owned(),
+        fix: on.is_none().then(|| fix.to_owned()),
+        detail: on.unwrap_or_else(|| "nothing is set up for it".to_owned()),
+        overhead_cpu_percent: None,
+        missing: MissingMap::default(),
+    }
+}

@@ -1,0 +1,182 @@
+//! The daemon: starts every part, connects them, and ends them in order.
+//!
+//! A part that cannot run on this host is left out with a reason; what is left goes on.
+
+mod engine_thread;
+mod kernel;
+mod lanes;
+mod sampler;
+mod urgency;
+
+use crate::agent::kernel::Kernel;
+use crate::agent::sampler::Sampler;
+use crate::api;
+use crate::api::context::Context;
+use crate::api::context::Facts;
+use crate::api::listen::ListenError;
+use crate::api::listen::Listeners;
+use crate::api::serve::serve;
+use crate::clock::Clock;
+use crate::collect::CollectConfig;
+use crate::collect::Collector;
+use crate::collect::endpoint::EndpointCollector;
+use crate::collect::endpoint::EndpointConfig;
+use crate::config::Config;
+use crate::dto::capability::CapabilityBody;
+use crate::engine::Engine;
+use crate::engine::record::RecordError;
+use crate::engine::record::Recorder;
+use crate::identity::cgroup::CgroupError;
+use crate::identity::cgroup::Hierarchy;
+use crate::state::StateDirectory;
+use crate::state::StateError;
+use crate::store::Bounds;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+/// A recording takes at most this much disk; about two days of 100 targets.
+const RECORDING_BYTES: u64 = 1 << 30;
+
+/// Why the daemon cannot start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Another daemon is there, or the directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The API cannot be served.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Without cgroups there is nothing to watch.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// The recording cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The operating system refused a thread or a signal handler.
+    #[error("cannot start {what}")]
+    Start {
+        /// What was to be started.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A part of the daemon ended unexpectedly.
+    #[error("{0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// Runs the daemon until it is told to end (SIGTERM, SIGINT) or cannot go on.
+pub async fn run(config: Config) -> Result<(), AgentError> {
+    let clock = Clock::start();
+    let config = Arc::new(config);
+    let _state = StateDirectory::open(&config.state_dir)?;
+    let listeners = Listeners::bind(&config.api).await?;
+    let recorder = config
+        .record
+        .as_deref()
+        .map(|path| Recorder::create(path, RECORDING_BYTES))
+        .transpose()?;
+    let hierarchy = config
+        .cgroup_root
+        .as_deref()
+        .map_or_else(Hierarchy::detect, Hierarchy::at)?;
+    let collector = Collector::new(CollectConfig {
+        hierarchy: hierarchy.clone(),
+        only: config.only.as_ref().map(PathBuf::from),
+        proc_root: "/proc".into(),
+        clock,
+    })?;
+    let engine = Engine::new(Bounds::default(), recorder);
+    let store = engine.store();
+    let (inputs, engine) = engine_thread::start(engine).map_err(|source| AgentError::Start {
+        what: "the engine",
+        source,
+    })?;
+
+    let kernel = Kernel::start(&config, clock, collector.index(), &inputs);
+    let (go_processes, watched) = watch::channel(Vec::new());
+    let endpoint_config = EndpointConfig::new(config.go.endpoints.clone(), config.go.discover_endpoints);
+    let endpoints = EndpointCollector::new(endpoint_config, clock).run(watched, inputs.clone());
+    let sampler = Sampler {
+        collector,
+        clock,
+        interval: config.interval,
+        store: Arc::clone(&store),
+        inputs: inputs.clone(),
+        go_processes,
+    };
+    let facts = Facts {
+        started_at: clock.now(),
+        capabilities: kernel
+            .capabilities(&hierarchy)
+            .iter()
+            .map(CapabilityBody::from)
+            .collect(),
+        lanes: lanes::lanes(&config, kernel.is_attached()),
+        bpf_map: kernel.map_bytes(),
+    };
+    say_where(&listeners);
+    let router = api::router(Context::new(store, clock, inputs.clone(), Arc::clone(&config), facts));
+    let (stop_serving, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listeners, router, async {
+        // Whether told to stop or left alone: serving ends.
+        drop(stopped.await);
+    }));
+
+    let ended = tokio::select! {
+        () = told_to_end()? => Ok(()),
+        () = endpoints => Err(AgentError::Ended("the endpoint collector")),
+        result = sampler.run() => {
+            if let Err(error) = result {
+                tracing::error!(%error, "a round of samples failed");
+            }
+            Err(AgentError::Ended("the sampler"))
+        }
+    };
+    drop(stop_serving);
+    let served = server.await;
+    // The engine ends, and completes its recording, once nobody can send to it any more.
+    drop((kernel, inputs));
+    if engine.join().is_err() {
+        return Err(AgentError::Ended("the engine"));
+    }
+    served.map_err(|_panic| AgentError::Ended("the API"))?;
+    ended
+}
+
+/// Tells a person at the terminal, and the journal, where to look.
+fn say_where(listeners: &Listeners) {
+    for note in &listeners.notes {
+        tracing::warn!("{note}");
+    }
+    if let Some(url) = listeners.url() {
+        tracing::info!("leakwatch {} is watching: {url}", env!("CARGO_PKG_VERSION"));
+    }
+    if let Some(socket) = listeners.socket() {
+        tracing::info!("command line and tools: {}", socket.display());
+    }
+}
+
+/// Completes at SIGTERM or SIGINT.
+fn told_to_end() -> Result<impl Future<Output = ()>, AgentError> {
+    let handler = |kind| {
+        signal(kind).map_err(|source| AgentError::Start {
+            what: "a signal handler",
+            source,
+        })
+    };
+    let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+    })
+}

@@ -1,0 +1,130 @@
+//! When rounds of samples are taken - all targets every interval, the urgent ones every second in between - and of which
+//! Go processes profiles are wanted.
+
+use crate::agent::urgency;
+use crate::clock::Clock;
+use crate::collect::Collector;
+use crate::collect::endpoint::Urgency;
+use crate::collect::endpoint::Watched;
+use crate::engine::input::Input;
+use crate::store::Store;
+use crate::store::StoredTarget;
+use leakwatch_analysis::target::Runtime;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::verdict::VerdictClass;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tokio::time::sleep_until;
+
+/// Time between two samples of a target that grows fast or is near its limit.
+const URGENT: Duration = Duration::from_secs(1);
+
+/// What the sampler works with.
+pub(super) struct Sampler {
+    pub(super) collector: Collector,
+    pub(super) clock: Clock,
+    pub(super) interval: Duration,
+    pub(super) store: Arc<RwLock<Store>>,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) go_processes: watch::Sender<Vec<Watched>>,
+}
+
+impl Sampler {
+    /// Takes rounds for ever; returns when the engine is gone or a round panicked.
+    pub(super) async fn run(mut self) -> Result<(), JoinError> {
+        let mut next_full = Instant::now();
+        loop {
+            let urgent = self.look_around();
+            let wake = if urgent.is_empty() {
+                next_full
+            } else {
+                next_full.min(Instant::now() + URGENT)
+            };
+            sleep_until(wake).await;
+            let full = Instant::now() >= next_full;
+            if full {
+                // A round that took longer than the interval delays the next one instead of piling up.
+                next_full = (next_full + self.interval).max(Instant::now());
+            }
+            let now = self.clock.now();
+            let mut collector = self.collector;
+            let (returned, mut round) = spawn_blocking(move || {
+                let round = if full {
+                    collector.round(now)
+                } else {
+                    collector.round_of(&urgent, now)
+                };
+                (collector, round)
+            })
+            .await?;
+            self.collector = returned;
+            round.push(Input::Tick { at: now });
+            for input in round {
+                if self.inputs.send(input).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Says of which Go processes profiles are wanted, and returns the targets that cannot wait for the next full round.
+    fn look_around(&self) -> BTreeSet<TargetId> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut urgent = BTreeSet::new();
+        let mut go_processes = Vec::new();
+        for (id, stored) in store.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
+            let urgency = urgency::of(stored, now);
+            if urgency == Urgency::NearLimit {
+                urgent.insert(id.clone());
+            }
+            go_processes.extend(go_process(id, stored, urgency));
+        }
+        drop(store);
+        self.go_processes.send_if_modified(|before| {
+            let changed = *before != go_processes;
+            *before = go_processes;
+            changed
+        });
+        urgent
+    }
+}
+
+/// The Go process of a target that profiles are taken of: the one with most resident memory.
+fn go_process(id: &TargetId, stored: &StoredTarget, urgency: Urgency) -> Option<Watched> {
+    let is_go = |runtime: &Runtime| matches!(runtime, Runtime::Go { .. });
+    let record = stored
+        .history
+        .living()
+        .filter(|record| record.process.runtime.as_ref().is_ok_and(is_go))
+        .max_by_key(|record| {
+            (
+                record.memory.as_ref().map_or(0, |memory| memory.rss.0),
+                record.process.key,
+            )
+        })?;
+    let Ok(Runtime::Go { version }) = &record.process.runtime else {
+        return None;
+    };
+    let verdict = stored
+        .investigation
+        .as_ref()
+        .map(|investigation| investigation.verdict.class);
+    Some(Watched {
+        target: id.clone(),
+        service: stored.history.target.service.clone(),
+        process: record.process.key,
+        exe: record.process.exe.as_ref().ok().cloned(),
+        go_version: version.clone(),
+        urgency,
+        goroutine_leak: verdict == Some(VerdictClass::GoroutineLeak),
+    })
+}

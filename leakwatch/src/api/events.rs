@@ -1,0 +1,222 @@
+//! Events and post-mortems.
+
+use crate::api::context::Context;
+use crate::api::error::ApiError;
+use crate::api::lookup;
+use crate::api::page;
+use crate::api::parameter::Parameters;
+use crate::api::profiles;
+use crate::api::render;
+use crate::api::render::View;
+use crate::api::segment::Segments;
+use crate::dto::event::EventBody;
+use crate::dto::event::KINDS;
+use crate::dto::oom_kill::OomKillBody;
+use crate::dto::page::LossBody;
+use crate::dto::page::Page;
+use crate::dto::problem::Problem;
+use crate::dto::profile::FlamegraphBody;
+use crate::store::Store;
+use crate::store::event::Event;
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use leakwatch_analysis::pprof;
+use leakwatch_analysis::profile::Snapshot;
+use leakwatch_analysis::stack::StackTable;
+use leakwatch_analysis::target::TargetId;
+
+/// Events, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    tag = "events",
+    params(
+        ("kinds" = Option<String>, Query, description = "kinds, separated by commas: `oom_kill`, `process_exit`, \
+            `restart`, `limit_change`, `verdict_change`, `capture`, `loss`"),
+        ("target" = Option<String>, Query, description = "id, container id prefix, unit name, cgroup path or pid"),
+        ("from" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative (`-30m`)"),
+        ("to" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative (`now`)"),
+        ("limit" = Option<u32>, Query, description = "items per page, 1 to 1000 (default 100)"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, body = Page<EventBody>),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(
+    State(context): State<Context>,
+    parameters: Parameters,
+) -> Result<Json<Page<EventBody>>, ApiError> {
+    parameters.allow(&["kinds", "target", "from", "to", "limit", "cursor"])?;
+    let kinds = kinds(&parameters)?;
+    let now = context.now();
+    let from = parameters.instant("from", now)?.unwrap_or_default();
+    let to = parameters.instant("to", now)?;
+    let store = context.read();
+    let target = parameters.text("target").map(|text| target(&store, text)).transpose()?;
+    let found: Vec<&Event> = store
+        .events()
+        .rev()
+        .filter(|event| kinds.is_empty() || kinds.contains(&event.kind.name()))
+        .filter(|event| target.is_none() || event.target == target)
+        .filter(|event| event.at >= from && to.is_none_or(|to| event.at <= to))
+        .collect();
+    let page = page::of(&parameters, found, |event| event.id.to_string())?;
+    Ok(Json(Page {
+        items: page.items.into_iter().map(EventBody::from).collect(),
+        next_cursor: page.next_cursor,
+        losses: LossBody::list(store.losses()),
+    }))
+}
+
+/// Post-mortems, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/oom_kills",
+    tag = "events",
+    params(
+        ("limit" = Option<u32>, Query, description = "items per page, 1 to 1000 (default 100)"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, body = Page<OomKillBody>),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn oom_kills(
+    State(context): State<Context>,
+    parameters: Parameters,
+) -> Result<Json<Page<OomKillBody>>, ApiError> {
+    parameters.allow(&["limit", "cursor"])?;
+    let store = context.read();
+    let page = page::of(&parameters, store.post_mortems().rev().collect(), |post_mortem| {
+        post_mortem.id.clone()
+    })?;
+    Ok(Json(Page {
+        items: page
+            .items
+            .into_iter()
+            .map(|post_mortem| OomKillBody::new(post_mortem, Vec::new()))
+            .collect(),
+        next_cursor: page.next_cursor,
+        losses: LossBody::list(store.losses()),
+    }))
+}
+
+/// The post-mortem of an OOM kill.
+#[utoipa::path(
+    get,
+    path = "/api/v1/oom_kills/{id}",
+    tag = "events",
+    params(("id" = String, Path, description = "id of the OOM kill, as events name it")),
+    responses(
+        (status = 200, body = OomKillBody),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn oom_kill(
+    State(context): State<Context>,
+    Segments(id): Segments<String>,
+    parameters: Parameters,
+) -> Result<Json<OomKillBody>, ApiError> {
+    parameters.allow(&[])?;
+    let store = context.read();
+    let post_mortem = store
+        .post_mortem(&id)
+        .ok_or_else(|| ApiError::not_found("OOM kill", &id))?;
+    Ok(Json(OomKillBody::new(post_mortem, LossBody::list(store.losses()))))
+}
+
+/// The last profile of a victim. Stays when the target is forgotten.
+#[utoipa::path(
+    get,
+    path = "/api/v1/oom_kills/{id}/profiles/{type}",
+    tag = "events",
+    params(
+        ("id" = String, Path, description = "id of the OOM kill"),
+        ("type" = String, Path, description = "`heap`, `goroutine` or `goroutineleak`"),
+        ("format" = Option<String>, Query, description = "`pprof` (default), `flamegraph`, `folded`, `speedscope` or \
+            `top`"),
+        ("value" = Option<String>, Query, description = "sample type, for example `inuse_space`"),
+        ("max_nodes" = Option<u32>, Query, description = "nodes of the flame graph, 2 to 50000 (default 2000)"),
+    ),
+    responses(
+        (status = 200, description = "the profile in the format asked for", content(
+            (Vec<u8> = "application/octet-stream"),
+            (FlamegraphBody = "application/json"),
+            (String = "text/plain"),
+        )),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
+    )
+)]
+pub(crate) async fn oom_kill_profile(
+    State(context): State<Context>,
+    Segments((id, profile_type)): Segments<(String, String)>,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    parameters.allow(&["format", "value", "max_nodes"])?;
+    let profile_type = profiles::type_of(&profile_type)?;
+    let format = profiles::format(&parameters)?;
+    let view = View::new(&parameters, profile_type)?;
+    context
+        .compute(move |store| {
+            let post_mortem = store
+                .post_mortem(&id)
+                .ok_or_else(|| ApiError::not_found("OOM kill", &id))?;
+            let snapshot = post_mortem
+                .profiles
+                .iter()
+                .find(|snapshot| snapshot.profile_type == profile_type)
+                .ok_or_else(|| ApiError::Conflict {
+                    reason: format!(
+                        "no {} profile of the victim was taken before it was killed",
+                        profile_type.name()
+                    ),
+                })?;
+            let (snapshot, stacks) = standalone(snapshot)?;
+            Ok(render::profile(&snapshot, &stacks, format, view))
+        })
+        .await
+}
+
+/// The snapshot with stacks of its own: those of its target may be forgotten.
+fn standalone(snapshot: &Snapshot) -> Result<(Snapshot, StackTable), ApiError> {
+    let mut stacks = StackTable::default();
+    let summary = pprof::decode(&snapshot.pprof, &pprof::Bounds::default())
+        .and_then(|decoded| pprof::summarize(&decoded, snapshot.profile_type, &mut stacks))
+        .map_err(|error| ApiError::Conflict {
+            reason: format!("the profile cannot be read any more: {error}"),
+        })?;
+    Ok((
+        Snapshot {
+            values: summary.values,
+            total: summary.total,
+            ..snapshot.clone()
+        },
+        stacks,
+    ))
+}
+
+/// Events outlive targets, so an id nobody has any more is looked for among the events.
+fn target(store: &Store, text: &str) -> Result<TargetId, ApiError> {
+    let forgotten = TargetId::from_text(text);
+    if store.events().any(|event| event.target.as_ref() == Some(&forgotten)) {
+        return Ok(forgotten);
+    }
+    lookup::target(store, text).map(|(id, _)| id.clone())
+}
+
+fn kinds(parameters: &Parameters) -> Result<Vec<&'static str>, ApiError> {
+    let names = parameters
+        .text("kinds")
+        .map(|text| text.split(','))
+        .into_iter()
+        .flatten();
+    names
+        .map(|name| crate::api::parameter::choose("kinds", name.trim(), KINDS.map(|kind| (kind, kind))))
+        .collect()
+}

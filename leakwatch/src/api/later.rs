@@ -1,0 +1,79 @@
+//! Routes of the contract whose lanes this daemon does not have: refused with the reason, as the contract wants it.
+
+use crate::api::context::Context;
+use crate::api::error::ApiError;
+use crate::api::lookup;
+use crate::api::segment::Segments;
+use crate::dto::problem::Problem;
+use axum::extract::State;
+use std::convert::Infallible;
+
+/// Captures on request need the native or the growth lane.
+#[utoipa::path(
+    post,
+    path = "/api/v1/targets/{id}/captures",
+    tag = "captures",
+    params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
+    responses(
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "not possible"),
+    )
+)]
+pub(crate) async fn start_capture(
+    State(context): State<Context>,
+    Segments(id): Segments<String>,
+) -> Result<Infallible, ApiError> {
+    lookup::target(&context.read(), &id)?;
+    Err(not_here("captures need the native or the growth lane"))
+}
+
+/// No capture was ever started.
+#[utoipa::path(
+    get,
+    path = "/api/v1/captures/{id}",
+    tag = "captures",
+    params(("id" = String, Path, description = "id of the capture")),
+    responses((status = 404, body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn capture(Segments(id): Segments<String>) -> Result<Infallible, ApiError> {
+    Err(ApiError::not_found("capture", &id))
+}
+
+/// No capture was ever started.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/captures/{id}",
+    tag = "captures",
+    params(("id" = String, Path, description = "id of the capture")),
+    responses((status = 404, body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn stop_capture(Segments(id): Segments<String>) -> Result<Infallible, ApiError> {
+    Err(ApiError::not_found("capture", &id))
+}
+
+/// Bundles need inputs kept on disk.
+#[utoipa::path(
+    get,
+    path = "/api/v1/targets/{id}/bundle",
+    tag = "captures",
+    params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
+    responses(
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "not possible"),
+    )
+)]
+pub(crate) async fn bundle(
+    State(context): State<Context>,
+    Segments(id): Segments<String>,
+) -> Result<Infallible, ApiError> {
+    lookup::target(&context.read(), &id)?;
+    Err(not_here(
+        "bundles need inputs kept on disk; `leakwatch agent --record FILE` writes what `leakwatch replay` opens",
+    ))
+}
+
+fn not_here(why: &str) -> ApiError {
+    ApiError::Conflict {
+        reason: format!("this daemon cannot do that: {why}"),
+    }
+}

@@ -1,0 +1,278 @@
+//! Profiles of a target: the list, one of them, two of them compared, and the URLs for `go tool pprof`.
+
+use crate::api::context::Context;
+use crate::api::error::ApiError;
+use crate::api::lookup;
+use crate::api::page;
+use crate::api::parameter::Parameters;
+use crate::api::render;
+use crate::api::render::DiffFormat;
+use crate::api::render::ProfileFormat;
+use crate::api::render::View;
+use crate::api::segment::Segments;
+use crate::dto::diff::DiffBody;
+use crate::dto::missing::MissingMap;
+use crate::dto::page::LossBody;
+use crate::dto::problem::Problem;
+use crate::dto::profile::FlamegraphBody;
+use crate::dto::profile::SnapshotBody;
+use crate::dto::profile::SnapshotListBody;
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use leakwatch_analysis::history::SnapshotSeries;
+use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::profile::Snapshot;
+use leakwatch_analysis::units::Timestamp;
+
+/// Profile types of the contract that need lanes this daemon does not have.
+const OTHER_TYPES: [&str; 2] = ["native", "growth"];
+
+/// Snapshots of a target, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/targets/{id}/profiles",
+    tag = "profiles",
+    params(
+        ("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid"),
+        ("type" = Option<String>, Query, description = "`heap`, `goroutine` or `goroutineleak`"),
+        ("from" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative (`-30m`)"),
+        ("to" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative (`now`)"),
+        ("limit" = Option<u32>, Query, description = "items per page, 1 to 1000 (default 100)"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, body = SnapshotListBody),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(
+    State(context): State<Context>,
+    Segments(id): Segments<String>,
+    parameters: Parameters,
+) -> Result<Json<SnapshotListBody>, ApiError> {
+    parameters.allow(&["type", "from", "to", "limit", "cursor"])?;
+    let wanted = parameters.one_of("type", ProfileType::ALL.map(|kind| (kind.name(), kind)))?;
+    let now = context.now();
+    let from = parameters.instant("from", now)?.unwrap_or_default();
+    let to = parameters.instant("to", now)?.unwrap_or(now);
+    let store = context.read();
+    let (_, stored) = lookup::target(&store, &id)?;
+    let history = &stored.history;
+    let mut found: Vec<&Snapshot> = history
+        .snapshots
+        .iter()
+        .filter(|(profile_type, _)| wanted.is_none_or(|wanted| wanted == **profile_type))
+        .flat_map(|(_, series)| series.as_slice())
+        .filter(|snapshot| (from..=to).contains(&snapshot.at))
+        .collect();
+    found.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.at, snapshot.profile_type)));
+    let bodies: Vec<SnapshotBody> = found.into_iter().map(SnapshotBody::from).collect();
+    let page = page::of(&parameters, bodies, |body| body.id.clone())?;
+    let missing: MissingMap = history
+        .profile_missing
+        .iter()
+        .map(|(profile_type, missing)| (profile_type.name(), missing))
+        .collect();
+    let losses = LossBody::list(store.losses());
+    Ok(Json(SnapshotListBody {
+        items: page.items,
+        next_cursor: page.next_cursor,
+        missing,
+        losses,
+    }))
+}
+
+/// One profile: the one nearest to `at`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/targets/{id}/profiles/{type}",
+    tag = "profiles",
+    params(
+        ("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid"),
+        ("type" = String, Path, description = "`heap`, `goroutine` or `goroutineleak`"),
+        ("at" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative; the newest without it"),
+        ("format" = Option<String>, Query, description = "`pprof` (default), `flamegraph`, `folded`, `speedscope` or \
+            `top`"),
+        ("value" = Option<String>, Query, description = "sample type, for example `inuse_space`"),
+        ("max_nodes" = Option<u32>, Query, description = "nodes of the flame graph, 2 to 50000 (default 2000)"),
+    ),
+    responses(
+        (status = 200, description = "the profile in the format asked for", content(
+            (Vec<u8> = "application/octet-stream"),
+            (FlamegraphBody = "application/json"),
+            (String = "text/plain"),
+        )),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
+    )
+)]
+pub(crate) async fn one(
+    State(context): State<Context>,
+    Segments((id, profile_type)): Segments<(String, String)>,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    parameters.allow(&["at", "format", "value", "max_nodes"])?;
+    let profile_type = type_of(&profile_type)?;
+    let format = format(&parameters)?;
+    let view = View::new(&parameters, profile_type)?;
+    let at = parameters.instant("at", context.now())?;
+    context
+        .compute(move |store| {
+            let (_, stored) = lookup::target(store, &id)?;
+            let snapshot = nearest(&stored.history, profile_type, at)?;
+            Ok(render::profile(snapshot, &stored.history.stacks, format, view))
+        })
+        .await
+}
+
+/// Two profiles compared. Without `base` and `compare` the first and the newest.
+#[utoipa::path(
+    get,
+    path = "/api/v1/targets/{id}/diff",
+    tag = "profiles",
+    params(
+        ("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid"),
+        ("type" = Option<String>, Query, description = "`heap` (default), `goroutine` or `goroutineleak`"),
+        ("base" = Option<String>, Query, description = "instant of the earlier profile; the first without it"),
+        ("compare" = Option<String>, Query, description = "instant of the later profile; the newest without it"),
+        ("value" = Option<String>, Query, description = "sample type, for example `inuse_space`"),
+        ("format" = Option<String>, Query, description = "`json` (default), `pprof` or `folded`"),
+        ("max_nodes" = Option<u32>, Query, description = "nodes of the tree, 2 to 50000 (default 2000)"),
+    ),
+    responses(
+        (status = 200, description = "the difference in the format asked for", content(
+            (DiffBody = "application/json"),
+            (Vec<u8> = "application/octet-stream"),
+            (String = "text/plain"),
+        )),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "there are not two"),
+    )
+)]
+pub(crate) async fn diff(
+    State(context): State<Context>,
+    Segments(id): Segments<String>,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    parameters.allow(&["type", "base", "compare", "value", "format", "max_nodes"])?;
+    let profile_type = parameters
+        .one_of("type", ProfileType::ALL.map(|kind| (kind.name(), kind)))?
+        .unwrap_or(ProfileType::Heap);
+    let formats = [
+        ("json", DiffFormat::Json),
+        ("pprof", DiffFormat::Pprof),
+        ("folded", DiffFormat::Folded),
+    ];
+    let format = parameters.one_of("format", formats)?.unwrap_or(DiffFormat::Json);
+    let view = View::new(&parameters, profile_type)?;
+    let now = context.now();
+    let (base, compare) = (parameters.instant("base", now)?, parameters.instant("compare", now)?);
+    context
+        .compute(move |store| {
+            let (_, stored) = lookup::target(store, &id)?;
+            let history = &stored.history;
+            let newest = nearest(history, profile_type, compare)?;
+            let first = match base {
+                Some(_) => nearest(history, profile_type, base)?,
+                None => first(history, profile_type)?,
+            };
+            if first.at == newest.at && (base.is_none() || compare.is_none()) {
+                let reason = format!(
+                    "only one {} profile so far, there is nothing to compare",
+                    profile_type.name()
+                );
+                return Err(ApiError::Conflict { reason });
+            }
+            Ok(render::diff(first, newest, &history.stacks, format, view))
+        })
+        .await
+}
+
+/// For `go tool pprof URL` and `go tool pprof -diff_base URL URL`.
+#[utoipa::path(
+    get,
+    path = "/pprof/{target}/{type}",
+    tag = "profiles",
+    params(
+        ("target" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid"),
+        ("type" = String, Path, description = "`heap`, `goroutine` or `goroutineleak`"),
+        ("at" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative; the newest without it"),
+        ("seconds" = Option<String>, Query, description = "ignored: what `go tool pprof -seconds` adds"),
+    ),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "application/octet-stream", description = "gzipped profile.proto"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
+    )
+)]
+pub(crate) async fn pprof(
+    State(context): State<Context>,
+    Segments((id, profile_type)): Segments<(String, String)>,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    parameters.allow(&["at", "seconds"])?;
+    let profile_type = type_of(&profile_type)?;
+    let view = View::new(&parameters, profile_type)?;
+    let at = parameters.instant("at", context.now())?;
+    let store = context.read();
+    let (_, stored) = lookup::target(&store, &id)?;
+    let snapshot = nearest(&stored.history, profile_type, at)?;
+    Ok(render::profile(
+        snapshot,
+        &stored.history.stacks,
+        ProfileFormat::Pprof,
+        view,
+    ))
+}
+
+/// The type a path names.
+pub(crate) fn type_of(name: &str) -> Result<ProfileType, ApiError> {
+    if OTHER_TYPES.contains(&name) {
+        let reason = format!("this daemon takes no {name} profiles: heap, goroutine and goroutineleak are there");
+        return Err(ApiError::Conflict { reason });
+    }
+    ProfileType::from_name(name).ok_or_else(|| ApiError::not_found("profile type", name))
+}
+
+/// The form a client asks for.
+pub(crate) fn format(parameters: &Parameters) -> Result<ProfileFormat, ApiError> {
+    let formats = [
+        ("pprof", ProfileFormat::Pprof),
+        ("flamegraph", ProfileFormat::Flamegraph),
+        ("folded", ProfileFormat::Folded),
+        ("speedscope", ProfileFormat::Speedscope),
+        ("top", ProfileFormat::Top),
+    ];
+    Ok(parameters.one_of("format", formats)?.unwrap_or(ProfileFormat::Pprof))
+}
+
+fn nearest(history: &TargetHistory, profile_type: ProfileType, at: Option<Timestamp>) -> Result<&Snapshot, ApiError> {
+    let series = history.snapshots.get(&profile_type);
+    let found = series.and_then(|series| at.map_or_else(|| series.newest(), |at| series.nearest(at)));
+    found.ok_or_else(|| none_yet(history, profile_type))
+}
+
+fn first(history: &TargetHistory, profile_type: ProfileType) -> Result<&Snapshot, ApiError> {
+    let series = history.snapshots.get(&profile_type).map(SnapshotSeries::as_slice);
+    series
+        .and_then(|series| series.first())
+        .ok_or_else(|| none_yet(history, profile_type))
+}
+
+fn none_yet(history: &TargetHistory, profile_type: ProfileType) -> ApiError {
+    let why = history.profile_missing.get(&profile_type).map_or_else(
+        || "none was taken yet".to_owned(),
+        |missing| match &missing.fix {
+            Some(fix) => format!("{}; {fix}", missing.detail),
+            None => missing.detail.clone(),
+        },
+    );
+    ApiError::Conflict {
+        reason: format!("no {} profile of this target: {why}", profile_type.name()),
+    }
+}

@@ -1,0 +1,190 @@
+//! A profile, or two of them compared, in the form a client asks for.
+
+use crate::api::error::ApiError;
+use crate::api::parameter::Parameters;
+use crate::dto::diff::DiffBody;
+use crate::dto::diff::DiffSideBody;
+use crate::dto::diff::FunctionDeltaBody;
+use crate::dto::diff::NodeBody;
+use crate::dto::instant::Instant;
+use crate::dto::profile::FlamegraphBody;
+use crate::dto::profile::SpeedscopeBody;
+use crate::dto::profile::TopBody;
+use crate::dto::profile::TopRowBody;
+use axum::Json;
+use axum::http::HeaderValue;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use leakwatch_analysis::diff::Diff;
+use leakwatch_analysis::formats;
+use leakwatch_analysis::pprof;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::profile::SampleType;
+use leakwatch_analysis::profile::Snapshot;
+use leakwatch_analysis::stack::StackTable;
+
+/// What a client can draw, and the most that is sent.
+const DEFAULT_NODES: usize = 2_000;
+const MAX_NODES: usize = 50_000;
+/// Rows of a table.
+const TOP_ROWS: usize = 100;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Forms of one profile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ProfileFormat {
+    Pprof,
+    Flamegraph,
+    Folded,
+    Speedscope,
+    Top,
+}
+
+/// Forms of a diff.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DiffFormat {
+    Json,
+    Pprof,
+    Folded,
+}
+
+/// What is looked at, and how much of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// Which numbers.
+    sample_type: SampleType,
+    /// Nodes of a tree.
+    max_nodes: usize,
+}
+
+impl View {
+    /// From `value` and `max_nodes`.
+    pub(crate) fn new(parameters: &Parameters, profile_type: ProfileType) -> Result<Self, ApiError> {
+        let sample_types = SampleType::of(profile_type).iter().map(|kind| (kind.name(), *kind));
+        Ok(Self {
+            sample_type: parameters
+                .one_of("value", sample_types)?
+                .unwrap_or_else(|| SampleType::default_of(profile_type)),
+            max_nodes: parameters.integer("max_nodes", 2..=MAX_NODES)?.unwrap_or(DEFAULT_NODES),
+        })
+    }
+}
+
+/// One profile.
+pub(crate) fn profile(snapshot: &Snapshot, stacks: &StackTable, format: ProfileFormat, view: View) -> Response {
+    let diff = || Diff::new(stacks, view.sample_type, [], &snapshot.values);
+    let (r#type, at) = (snapshot.profile_type.name().to_owned(), Instant(snapshot.at));
+    let (value, unit) = (view.sample_type.name().to_owned(), view.sample_type.unit().to_owned());
+    match format {
+        ProfileFormat::Pprof => pprof_bytes(gzipped(&snapshot.pprof)),
+        ProfileFormat::Folded => text(formats::folded(&diff())),
+        ProfileFormat::Speedscope => {
+            let name = format!("{type} {value} {at}", r#type = r#type);
+            Json(SpeedscopeBody::new(name, formats::speedscope(&diff()))).into_response()
+        }
+        ProfileFormat::Flamegraph => {
+            let diff = diff();
+            let tree = NodeBody::from(&diff.tree(view.max_nodes));
+            Json(FlamegraphBody {
+                r#type,
+                value,
+                unit,
+                at,
+                total: diff.compare_total(),
+                tree,
+            })
+            .into_response()
+        }
+        ProfileFormat::Top => {
+            let diff = diff();
+            let top = diff.top(TOP_ROWS).iter().map(TopRowBody::from).collect();
+            Json(TopBody {
+                r#type,
+                value,
+                unit,
+                at,
+                total: diff.compare_total(),
+                top,
+            })
+            .into_response()
+        }
+    }
+}
+
+/// Two profiles compared.
+pub(crate) fn diff(
+    base: &Snapshot,
+    compare: &Snapshot,
+    stacks: &StackTable,
+    format: DiffFormat,
+    view: View,
+) -> Response {
+    let diff = || Diff::new(stacks, view.sample_type, &base.values, &compare.values);
+    match format {
+        DiffFormat::Folded => text(formats::folded(&diff())),
+        DiffFormat::Pprof => {
+            let profile_type = compare.profile_type;
+            let profile = formats::pprof(
+                stacks,
+                profile_type,
+                (base.at, &base.values),
+                (compare.at, &compare.values),
+            );
+            pprof_bytes(pprof::encode(&profile))
+        }
+        DiffFormat::Json => {
+            let diff = diff();
+            Json(DiffBody {
+                r#type: compare.profile_type.name().to_owned(),
+                value: view.sample_type.name().to_owned(),
+                unit: view.sample_type.unit().to_owned(),
+                base: DiffSideBody {
+                    at: base.at.into(),
+                    total: diff.base_total(),
+                },
+                compare: DiffSideBody {
+                    at: compare.at.into(),
+                    total: diff.compare_total(),
+                },
+                tree: NodeBody::from(&diff.tree(view.max_nodes)),
+                top: diff.top(TOP_ROWS).iter().map(FunctionDeltaBody::from).collect(),
+            })
+            .into_response()
+        }
+    }
+}
+
+/// `go tool pprof` reads both, but other tools and the contract want gzip.
+fn gzipped(profile: &[u8]) -> Vec<u8> {
+    if profile.starts_with(&GZIP_MAGIC) {
+        return profile.to_vec();
+    }
+    match pprof::decode(profile, &pprof::Bounds::default()) {
+        Ok(decoded) => pprof::encode(&decoded),
+        // It was decoded when it was taken, so this is never reached; sent as it is, a client can still look at it.
+        Err(_error) => profile.to_vec(),
+    }
+}
+
+fn pprof_bytes(profile: Vec<u8>) -> Response {
+    (
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        )],
+        profile,
+    )
+        .into_response()
+}
+
+fn text(text: String) -> Response {
+    (
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        )],
+        text,
+    )
+        .into_response()
+}

@@ -1,0 +1,119 @@
+//! The daemon about itself and its host.
+
+use crate::api::context::Context;
+use crate::api::error::ApiError;
+use crate::dto::capability::CapabilitiesBody;
+use crate::dto::missing::MissingMap;
+use crate::dto::number::finite;
+use crate::dto::page::LossBody;
+use crate::dto::problem::Problem;
+use crate::dto::status::BoundsBody;
+use crate::dto::status::OwnBody;
+use crate::dto::status::StatusBody;
+use crate::dto::status::StoreBody;
+use crate::own;
+use crate::store::Store;
+use axum::Json;
+use axum::extract::State;
+use leakwatch_analysis::history::Points;
+use leakwatch_analysis::history::SnapshotSeries;
+use leakwatch_analysis::units::Timestamp;
+
+/// Whether the process answers at all.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "daemon",
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the first round of samples is in.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "daemon",
+    responses(
+        (status = 200, body = String, content_type = "text/plain"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn readyz(State(context): State<Context>) -> Result<&'static str, ApiError> {
+    if context.read().now() == Timestamp::default() {
+        return Err(ApiError::Unavailable {
+            reason: "starting: the first round of samples is not in".to_owned(),
+        });
+    }
+    Ok("ready\n")
+}
+
+/// What the daemon is doing and what it costs.
+#[utoipa::path(get, path = "/api/v1/status", tag = "daemon", responses((status = 200, body = StatusBody)))]
+pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
+    let now = context.now();
+    let facts = &context.facts;
+    let uptime = now.since(facts.started_at).as_secs_f64();
+    let cpu_seconds = own::cpu_time().as_secs_f64();
+    let mut missing = MissingMap::default();
+    let own = OwnBody {
+        cpu_seconds,
+        cpu_percent: missing.applicable(
+            "cpu_percent",
+            finite(100.0 * cpu_seconds / uptime),
+            "it has just started",
+        ),
+        rss_bytes: missing.take_owned("rss_bytes", own::resident(), |rss| rss.0),
+        bpf_map_bytes: missing.take("bpf_map_bytes", facts.bpf_map.as_ref(), |bytes| bytes.0),
+        missing,
+    };
+    let store = context.read();
+    let bounds = store.bounds();
+    Json(StatusBody {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: facts.started_at.into(),
+        uptime_seconds: uptime,
+        own,
+        bounds: BoundsBody {
+            targets: bounds.targets,
+            gone_targets: bounds.gone_targets,
+            gone_for_seconds: bounds.gone_for.as_secs_f64(),
+            events: bounds.events,
+            post_mortems: bounds.post_mortems,
+            profile_bytes: bounds.profile_bytes,
+            points_per_target: Points::CAPACITY,
+            profiles_per_target_and_type: SnapshotSeries::CAPACITY,
+            interval_seconds: context.config.interval.as_secs_f64(),
+        },
+        lanes: facts.lanes.clone(),
+        losses: LossBody::list(store.losses()),
+        store: size(&store),
+        warnings: context.config.warnings.clone(),
+    })
+}
+
+/// What this host offers, with a fix for what it does not.
+#[utoipa::path(get, path = "/api/v1/capabilities", tag = "daemon", responses((status = 200, body = CapabilitiesBody)))]
+pub(crate) async fn capabilities(State(context): State<Context>) -> Json<CapabilitiesBody> {
+    Json(CapabilitiesBody {
+        items: context.facts.capabilities.clone(),
+        next_cursor: None,
+    })
+}
+
+/// What is kept now.
+pub(crate) fn size(store: &Store) -> StoreBody {
+    let targets = store.targets().count();
+    let living = store
+        .targets()
+        .filter(|(_, stored)| stored.history.gone_at.is_none())
+        .count();
+    StoreBody {
+        targets: living,
+        gone_targets: targets - living,
+        events: store.events().count(),
+        post_mortems: store.post_mortems().count(),
+        profile_bytes: store.profile_bytes(),
+    }
+}

@@ -1,0 +1,24 @@
+//! `agent`: the daemon in the foreground, logging to standard error.
+
+use crate::agent;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::config::Config;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+pub(crate) async fn run(config: Config) -> Result<Exit, CliError> {
+    let filter = EnvFilter::builder()
+        .with_env_var("LEAKWATCH_LOG")
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    agent::run(config).await?;
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,225 @@
+//! What can be typed.
+
+use crate::config::args::AgentArgs;
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// Finds memory leaks and explains OOM kills without touching the programs it watches
+#[derive(Debug, Parser)]
+#[command(
+    name = "leakwatch",
+    version,
+    propagate_version = true,
+    after_help = "TARGET is an id, the start of a container id, a unit name, a cgroup path or a pid.\n\
+        Exit codes: 0 fine, 1 error, 2 usage, 3 a leak was found (investigate, replay)."
+)]
+pub struct Cli {
+    /// The daemon: unix:///PATH or http://HOST:PORT [default: its unix socket, else http://127.0.0.1:7411]
+    #[arg(long, global = true, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// Form of the output [default: table]
+    #[arg(long, global = true, value_name = "FORM")]
+    pub output: Option<Form>,
+    /// Configuration file [default: /etc/leakwatch/leakwatch.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people
+    Table,
+    /// The body of the API, for programs
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Agent(AgentArgs),
+    /// Show what works on this host, what does not, and how to fix it
+    Doctor(DoctorArgs),
+    /// List what is watched, with verdicts
+    Targets(TargetsArgs),
+    /// Watch what grows
+    Top(TopArgs),
+    /// Go through the guided workflow of a target
+    Investigate(InvestigateArgs),
+    /// Show or save a profile of a target
+    Profile(ProfileArgs),
+    /// Compare two profiles of a target
+    Diff(DiffArgs),
+    /// List what happened, newest first
+    Events(EventsArgs),
+    /// List OOM kills, or explain one
+    Oom(OomArgs),
+    /// Play a recording and show what it leads to
+    Replay(ReplayArgs),
+    /// Check or print the configuration
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Refuse what the daemon would refuse
+    Check(AgentArgs),
+    /// Print every setting in force with its origin
+    Print(AgentArgs),
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Do not try to load eBPF programs
+    #[arg(long)]
+    pub no_bpf: bool,
+}
+
+/// Options of `targets`.
+#[derive(Debug, Args)]
+pub struct TargetsArgs {
+    /// Only `container`, `service` or `cgroup`
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only replicas of this service
+    #[arg(long)]
+    pub service: Option<String>,
+    /// Only targets with a verdict of this class
+    #[arg(long)]
+    pub verdict: Option<String>,
+    /// `charge`, `name`, `growth`, `confidence` or `time_to_limit`; `-` in front reverses
+    #[arg(long, allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// At most so many [default: all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// Options of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Seconds between two refreshes
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    pub interval: f64,
+    /// Stop after so many refreshes [default: one if the output is no terminal]
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+}
+
+/// Options of `investigate`.
+#[derive(Debug, Args)]
+pub struct InvestigateArgs {
+    /// Which target
+    pub target: String,
+    /// Wait until there is enough data for a verdict
+    #[arg(long)]
+    pub until_verdict: bool,
+    /// Give up waiting after this time
+    #[arg(long, value_name = "DURATION", default_value = "15m", requires = "until_verdict")]
+    pub timeout: String,
+}
+
+/// Options of `profile`.
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    /// `heap`, `goroutine` or `goroutineleak`
+    #[arg(value_name = "TYPE")]
+    pub profile_type: String,
+    /// Which target
+    pub target: String,
+    /// Instant: RFC 3339, unix seconds, or relative (`-30m`) [default: newest]
+    #[arg(long, allow_hyphen_values = true)]
+    pub at: Option<String>,
+    /// `top`, `pprof`, `flamegraph`, `folded` or `speedscope` [default: top, pprof with --out]
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Sample type, for example `inuse_space`
+    #[arg(long)]
+    pub value: Option<String>,
+    /// Write to this file
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// `heap`, `goroutine` or `goroutineleak`
+    #[arg(value_name = "TYPE")]
+    pub profile_type: String,
+    /// Which target
+    pub target: String,
+    /// Instant of the earlier profile [default: first]
+    #[arg(long, allow_hyphen_values = true)]
+    pub base: Option<String>,
+    /// Instant of the later profile [default: newest]
+    #[arg(long, allow_hyphen_values = true)]
+    pub compare: Option<String>,
+    /// `json`, `pprof` or `folded` instead of a table
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Sample type, for example `inuse_space`
+    #[arg(long)]
+    pub value: Option<String>,
+    /// Write to this file
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `events`.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Only these kinds, separated by commas: oom_kill, process_exit, restart, limit_change, verdict_change, loss
+    #[arg(long)]
+    pub kinds: Option<String>,
+    /// Only of this target
+    #[arg(long)]
+    pub target: Option<String>,
+    /// Not before: RFC 3339, unix seconds, or relative (`-30m`)
+    #[arg(long, allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Not after
+    #[arg(long, allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+}
+
+/// Options of `oom`.
+#[derive(Debug, Args)]
+pub struct OomArgs {
+    /// Which OOM kill; lists them without it
+    pub id: Option<String>,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Written by `leakwatch agent --record FILE`
+    pub file: PathBuf,
+    /// Stop at this instant: RFC 3339 or unix seconds [default: the end]
+    #[arg(long, value_name = "INSTANT")]
+    pub until: Option<String>,
+}

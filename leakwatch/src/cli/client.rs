@@ -1,0 +1,248 @@
+//! A client of the API over the unix socket or TCP: one request, one connection.
+
+use crate::cli::error::CliError;
+use crate::config::Config;
+use crate::config::Environment;
+use crate::config::error::ConfigError;
+use crate::config::token::Token;
+use crate::dto::problem::Problem;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Request;
+use http::Uri;
+use http::header;
+use http_body_util::BodyExt as _;
+use http_body_util::Empty;
+use http_body_util::Limited;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// More than any answer of a daemon within its bounds.
+const MAX_ANSWER: usize = 256 << 20;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+enum Endpoint {
+    Unix(PathBuf),
+    Tcp { authority: String, port: u16, host: String },
+}
+
+/// A client of one daemon.
+pub(crate) struct Client {
+    endpoint: Endpoint,
+    authorization: Option<String>,
+}
+
+impl Client {
+    /// By flag, by `LEAKWATCH_ENDPOINT`, else where the daemon of this host listens by its configuration.
+    pub(crate) fn new(
+        flag: Option<&str>,
+        config: Result<Config, ConfigError>,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        let named = flag.or_else(|| environment.variables.get("LEAKWATCH_ENDPOINT").map(String::as_str));
+        // Who names the endpoint needs no configuration, and may be unable to read the daemon's.
+        let api = config.as_ref().ok().map(|config| &config.api);
+        let token = api.and_then(|api| api.token.as_ref()).map(Token::bearer);
+        if let Some(url) = named {
+            let (endpoint, authorization) = parse(url)?;
+            return Ok(Self {
+                endpoint,
+                authorization: authorization.or(token),
+            });
+        }
+        let socket = api.map_or_else(|| Some(environment.default_socket()), |api| api.socket.clone());
+        let address = api.map_or(Some(Config::DEFAULT_LISTEN), |api| api.listen);
+        let endpoint = match (socket.filter(|path| path.exists()), address) {
+            (Some(path), _) => Endpoint::Unix(path),
+            (None, Some(mut address)) => {
+                if address.ip().is_unspecified() {
+                    address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+                }
+                Endpoint::Tcp {
+                    authority: address.to_string(),
+                    port: address.port(),
+                    host: address.ip().to_string(),
+                }
+            }
+            (None, None) => Endpoint::Unix(environment.default_socket()),
+        };
+        Ok(Self {
+            endpoint,
+            authorization: token,
+        })
+    }
+
+    /// Where the daemon is.
+    pub(crate) fn name(&self) -> String {
+        match &self.endpoint {
+            Endpoint::Unix(path) => format!("unix://{}", path.display()),
+            Endpoint::Tcp { authority, .. } => format!("http://{authority}"),
+        }
+    }
+
+    /// The body of a route, understood.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        let body = self.bytes(path).await?;
+        serde_json::from_slice(&body).map_err(|error| self.not_understood(path, error.into()))
+    }
+
+    /// The body of a route as it is.
+    pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, CliError> {
+        let asked = timeout(TIMEOUT, self.ask(path)).await;
+        let (status, body) = asked
+            .map_err(|elapsed| elapsed.into())
+            .and_then(|answer| answer)
+            .map_err(|source: Cause| CliError::Unreachable {
+                endpoint: self.name(),
+                source,
+            })?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let problem: Problem =
+            serde_json::from_slice(&body).map_err(|error| self.not_understood(path, error.into()))?;
+        Err(CliError::Refused {
+            status: status.as_u16(),
+            detail: problem.detail,
+        })
+    }
+
+    fn not_understood(&self, path: &str, source: Cause) -> CliError {
+        CliError::Answer {
+            endpoint: self.name(),
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    async fn ask(&self, path: &str) -> Result<(http::StatusCode, Bytes), Cause> {
+        match &self.endpoint {
+            Endpoint::Unix(socket) => self.over(UnixStream::connect(socket).await?, "localhost", path).await,
+            Endpoint::Tcp { authority, host, port } => {
+                self.over(TcpStream::connect((host.as_str(), *port)).await?, authority, path)
+                    .await
+            }
+        }
+    }
+
+    async fn over<S>(&self, stream: S, host: &str, path: &str) -> Result<(http::StatusCode, Bytes), Cause>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut request = Request::get(path).header(header::HOST, host);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request.body(Empty::<Bytes>::new())?;
+        let answer = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await?;
+            Ok::<_, Cause>((status, body.to_bytes()))
+        };
+        // The connection has to be driven until the answer is complete, and is of no use afterwards.
+        tokio::select! {
+            answer = answer => answer,
+            ended = async { connection.await?; std::future::pending::<Result<_, Cause>>().await } => ended,
+        }
+    }
+}
+
+fn parse(url: &str) -> Result<(Endpoint, Option<String>), CliError> {
+    let wrong = || {
+        CliError::Usage(format!(
+            "--endpoint {url:?} is not an address, write unix:///run/leakwatch/api.sock or http://HOST:PORT"
+        ))
+    };
+    if let Some(path) = url.strip_prefix("unix://") {
+        return if path.starts_with('/') {
+            Ok((Endpoint::Unix(path.into()), None))
+        } else {
+            Err(wrong())
+        };
+    }
+    let uri: Uri = url.parse().map_err(|_error| wrong())?;
+    let authority = uri
+        .authority()
+        .filter(|_| uri.scheme_str() == Some("http"))
+        .ok_or_else(wrong)?;
+    if !matches!(uri.path(), "" | "/") {
+        return Err(wrong());
+    }
+    let credentials = authority.as_str().rsplit_once('@').map(|(credentials, _)| credentials);
+    let host = authority.host();
+    let port = authority.port_u16().unwrap_or(Config::DEFAULT_LISTEN.port());
+    let endpoint = Endpoint::Tcp {
+        authority: format!("{host}:{port}"),
+        port,
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+    };
+    Ok((
+        endpoint,
+        credentials.map(|credentials| format!("Basic {}", STANDARD.encode(credentials))),
+    ))
+}
+
+/// A query from parameters that are given.
+pub(crate) fn query<'a>(parameters: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> String {
+    let given = parameters
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", encoded(value?))));
+    let given: Vec<String> = given.collect();
+    if given.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", given.join("&"))
+    }
+}
+
+/// A text as one part of a path, or as a value in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b',' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_taken_apart() {
+        let (endpoint, authorization) = parse("http://user:secret@[::1]:80/").unwrap();
+        assert!(matches!(endpoint, Endpoint::Tcp { port: 80, host, .. } if host == "::1"));
+        assert_eq!(authorization.as_deref(), Some("Basic dXNlcjpzZWNyZXQ="));
+        assert!(
+            matches!(parse("unix:///run/a.sock").unwrap().0, Endpoint::Unix(path) if path == PathBuf::from("/run/a.sock"))
+        );
+        assert!(matches!(
+            parse("http://localhost").unwrap().0,
+            Endpoint::Tcp { port: 7411, .. }
+        ));
+        for url in ["localhost:7411", "https://h/", "unix://relative", "http://h/api", ""] {
+            assert_eq!(parse(url).err().map(|error| error.exit_code()), Some(2), "{url}");
+        }
+    }
+
+    #[test]
+    fn cgroup_paths_fit_into_one_segment() {
+        assert_eq!(encoded("/a b/c.service"), "%2Fa%20b%2Fc.service");
+        assert_eq!(query([("a", Some("1&2")), ("b", None)]), "?a=1%262");
+        assert_eq!(query([("a", None)]), "");
+    }
+}

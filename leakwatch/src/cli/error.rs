@@ -1,0 +1,95 @@
+//! Why a command failed.
+
+use crate::agent::AgentError;
+use crate::config::error::ConfigError;
+use crate::config::origin::Origin;
+use crate::engine::record::RecordError;
+use std::io;
+use std::path::PathBuf;
+
+/// A command that did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration is refused.
+    #[error("the configuration is refused")]
+    Config(#[from] ConfigError),
+    /// The daemon ended.
+    #[error("the daemon ended")]
+    Agent(#[from] AgentError),
+    /// A recording cannot be replayed.
+    #[error("cannot replay {path}", path = path.display())]
+    Replay {
+        /// The recording.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+    /// An option cannot be understood.
+    #[error("{0}")]
+    Usage(String),
+    /// The daemon cannot be reached.
+    #[error(
+        "cannot reach the daemon at {endpoint}: is `leakwatch agent` running? Otherwise give its address with --endpoint"
+    )]
+    Unreachable {
+        /// Where it was looked for.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The daemon refused the request.
+    #[error("{detail}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What the daemon said.
+        detail: String,
+    },
+    /// The daemon's answer makes no sense.
+    #[error("cannot understand the answer of {endpoint} to {path}: is it a leakwatch of another version?")]
+    Answer {
+        /// Who answered.
+        endpoint: String,
+        /// What was asked.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Nobody reads the output any more, or the disk is full.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// The condition waited for did not come.
+    #[error("{0}")]
+    Deadline(String),
+}
+
+impl CliError {
+    /// 2 for wrong usage, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Config(ConfigError::WrongValue {
+                origin: Origin::Flag(_),
+                ..
+            }) => 2,
+            _ => 1,
+        }
+    }
+
+    /// A closed pipe (`leakwatch targets | head`) is no error.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

@@ -1,0 +1,280 @@
+//! `investigate`: the guided workflow in the terminal.
+
+use crate::cli::args::InvestigateArgs;
+use crate::cli::client::Client;
+use crate::cli::client::encoded;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::exit::is_leak;
+use crate::cli::output::Output;
+use crate::cli::output::Style;
+use crate::cli::text;
+use crate::cli::text::one_line;
+use crate::cli::text::paragraph;
+use crate::dto::investigation::AnswerBody;
+use crate::dto::investigation::InvestigationBody;
+use crate::dto::investigation::StepBody;
+use crate::dto::missing::MissingMap;
+use crate::dto::missing::Reason;
+use crate::dto::target::TargetBody;
+use crate::dto::verdict::CulpritBody;
+use crate::dto::verdict::EstimateBody;
+use crate::dto::verdict::VerdictBody;
+use crate::quantity::parse_duration;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const POLL: Duration = Duration::from_secs(1);
+/// Frames of the culprit's stack that are shown.
+const FRAMES: usize = 12;
+
+pub(crate) async fn run(client: &Client, args: &InvestigateArgs, output: &Output) -> Result<Exit, CliError> {
+    let target: TargetBody = client
+        .get(&format!("/api/v1/targets/{}", encoded(&args.target)))
+        .await?;
+    let path = format!("/api/v1/targets/{}/investigation", encoded(&target.id));
+    let investigation: InvestigationBody = if args.until_verdict {
+        wait(client, &path, args).await?
+    } else {
+        client.get(&path).await?
+    };
+    if output.is_json() {
+        output.json(&investigation)?;
+    } else {
+        // The numbers of the head belong to the answer, so they are asked for again after waiting.
+        let target: TargetBody = client.get(&format!("/api/v1/targets/{}", encoded(&target.id))).await?;
+        output.text(&(head(&target) + &body(&investigation, output)))?;
+    }
+    Ok(if is_leak(&investigation.verdict.class) {
+        Exit::LeakFound
+    } else {
+        Exit::Fine
+    })
+}
+
+/// Asks until there is a verdict. A target that was just found has none yet, which is no error while waiting.
+async fn wait(client: &Client, path: &str, args: &InvestigateArgs) -> Result<InvestigationBody, CliError> {
+    let timeout = parse_duration(&args.timeout).map_err(|error| CliError::Usage(format!("--timeout: {error}")))?;
+    let deadline = Instant::now() + timeout;
+    let mut polls = tokio::time::interval(POLL);
+    let mut waiting_for = String::from("it was not judged yet");
+    while Instant::now() < deadline {
+        polls.tick().await;
+        match client.get::<InvestigationBody>(path).await {
+            Ok(investigation) if investigation.verdict.class != "not_enough_data" => return Ok(investigation),
+            Ok(investigation) => waiting_for = investigation.verdict.summary,
+            Err(CliError::Refused { status: 409, detail }) => waiting_for = detail,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(CliError::Deadline(format!(
+        "no verdict within {}: {waiting_for}",
+        args.timeout
+    )))
+}
+
+fn head(target: &TargetBody) -> String {
+    let memory = &target.memory;
+    let of = memory.limit_bytes.map_or_else(
+        || "no limit".to_owned(),
+        |limit| format!("limit {}", text::size(Some(limit))),
+    );
+    let processes: Vec<String> = target
+        .processes
+        .iter()
+        .take(3)
+        .map(|process| {
+            let runtime = process
+                .runtime_version
+                .as_deref()
+                .or(process.runtime.as_deref())
+                .unwrap_or("unknown runtime");
+            format!(
+                "{} (pid {}, {runtime}, {})",
+                process.comm,
+                process.pid,
+                text::size(process.rss_bytes)
+            )
+        })
+        .collect();
+    let more = target.processes.len().saturating_sub(processes.len());
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let mut lines = format!(
+        "{} {}   {}\n{}\ncharge {}, not reclaimable {}, {of}",
+        target.kind,
+        one_line(&target.name),
+        target.id,
+        one_line(&target.cgroup_path),
+        text::size(memory.charge_bytes),
+        text::size(memory.unreclaimable_bytes),
+    );
+    if target.oom_kills > 0 {
+        lines.push_str(&format!(", {} OOM kills", target.oom_kills));
+    }
+    if let Some(gone) = target.gone_at {
+        lines.push_str(&format!("\ngone since {gone}"));
+    }
+    if !processes.is_empty() {
+        lines.push_str(&format!("\n{}{more}", one_line(&processes.join(", "))));
+    }
+    lines + "\n"
+}
+
+/// The verdict and the way to it.
+pub(crate) fn body(investigation: &InvestigationBody, output: &Output) -> String {
+    let mut page = verdict(&investigation.verdict, output);
+    page.push_str(&format!("\n{}\n", output.styled(Style::Strong, "How this was found")));
+    for (index, step) in investigation.steps.iter().enumerate() {
+        page.push_str(&self::step(index + 1, step, output));
+    }
+    page.push_str(&not_seen(investigation, output));
+    for loss in &investigation.losses {
+        page.push_str(&format!("lost: {} {}\n", loss.count, loss.reason));
+    }
+    page
+}
+
+/// The verdict with culprit, forecast, advice and what was rejected.
+pub(crate) fn verdict(verdict: &VerdictBody, output: &Output) -> String {
+    let class = output.styled(text::class_style(&verdict.class), &verdict.class);
+    let heading = |text: &str| format!("\n{}\n", output.styled(Style::Strong, text));
+    let mut page = format!(
+        "\n{} ({} sure, since {})\n",
+        class,
+        text::percent(verdict.confidence),
+        verdict.since
+    );
+    page.push_str(&paragraph("", "", &verdict.summary));
+    if let Some(rate) = verdict.growth_bytes_per_second {
+        page.push_str(&format!("growth: {}\n", text::rate(Some(rate))));
+    }
+    if let Some(time) = &verdict.time_to_limit_seconds {
+        page.push_str(&format!("limit reached: {}\n", text::forecast(time)));
+    }
+    if let Some(limit) = verdict.recommended_limit_bytes {
+        page.push_str(&format!("recommended limit: {}\n", text::size(Some(limit))));
+    }
+    if let Some(culprit) = &verdict.culprit {
+        page.push_str(&heading("Culprit"));
+        page.push_str(&self::culprit(culprit));
+    }
+    if !verdict.evidence.is_empty() {
+        page.push_str(&heading("Evidence"));
+        for evidence in &verdict.evidence {
+            page.push_str(&paragraph("- ", "  ", &evidence.claim));
+        }
+    }
+    if !verdict.advice.is_empty() {
+        page.push_str(&heading("What to do"));
+        for (index, advice) in verdict.advice.iter().enumerate() {
+            page.push_str(&paragraph(&format!("{}. ", index + 1), "   ", advice));
+        }
+    }
+    if !verdict.rejected.is_empty() {
+        page.push_str(&heading("What it is not"));
+        for rejected in &verdict.rejected {
+            page.push_str(&paragraph(&format!("- {}: ", rejected.class), "  ", &rejected.because));
+        }
+    }
+    if !verdict.would_change_our_mind.is_empty() {
+        page.push_str(&heading("What would change this verdict"));
+        for observation in &verdict.would_change_our_mind {
+            page.push_str(&paragraph("- ", "  ", observation));
+        }
+    }
+    page
+}
+
+fn culprit(culprit: &CulpritBody) -> String {
+    let place = match (&culprit.file, culprit.line) {
+        (Some(file), Some(line)) => format!("  {file}:{line}"),
+        (Some(file), None) => format!("  {file}"),
+        _ => String::new(),
+    };
+    let mut page = format!("{}{}\n", one_line(&culprit.function), one_line(&place));
+    let growth = match (&culprit.growth_bytes, &culprit.growth_goroutines) {
+        (Some(bytes), _) => interval(bytes, "bytes", ""),
+        (None, Some(goroutines)) => interval(goroutines, "count", " goroutines"),
+        (None, None) => text::NONE.to_owned(),
+    };
+    page.push_str(&format!(
+        "{} of the growth: {growth}\n",
+        text::percent(culprit.share_of_growth)
+    ));
+    for frame in culprit.stack.iter().take(FRAMES) {
+        page.push_str(&format!("    {}\n", one_line(frame)));
+    }
+    if let Some(more) = culprit.stack.len().checked_sub(FRAMES).filter(|more| *more > 0) {
+        page.push_str(&format!("    and {more} callers\n"));
+    }
+    page
+}
+
+fn interval(estimate: &EstimateBody, unit: &str, suffix: &str) -> String {
+    let amount = |value| text::amount(value, unit);
+    let middle = amount(estimate.estimate);
+    format!(
+        "{middle}{suffix} (between {} and {})",
+        amount(estimate.low),
+        amount(estimate.high)
+    )
+}
+
+fn step(number: usize, step: &StepBody, output: &Output) -> String {
+    let mut page = format!("\n{number}. {}", step.question);
+    if let Some(why) = &step.skipped_because {
+        page.push('\n');
+        return page + &paragraph("   skipped: ", "   ", why);
+    }
+    let answer = match step.answer {
+        AnswerBody::Yes => output.styled(Style::Warn, "yes"),
+        AnswerBody::No => output.styled(Style::Good, "no"),
+        AnswerBody::Unknown => output.styled(Style::Faint, "unknown"),
+    };
+    let by = if step.answered_by == "user" {
+        ", answered by a person"
+    } else {
+        ""
+    };
+    page.push_str(&format!("  {answer} ({} sure{by})\n", text::percent(step.confidence)));
+    page.push_str(&paragraph("   ", "   ", &step.why));
+    for evidence in &step.evidence {
+        page.push_str(&paragraph("   - ", "     ", &evidence.claim));
+    }
+    if let Some(diff) = &step.diff {
+        page.push_str(&format!("   compare: {diff}\n"));
+    }
+    page + &output.styled(Style::Faint, paragraph("   ", "   ", &step.teaches).trim_end()) + "\n"
+}
+
+/// What could not be looked at and how to get it, once each.
+fn not_seen(investigation: &InvestigationBody, output: &Output) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let maps =
+        std::iter::once(&investigation.verdict.missing).chain(investigation.steps.iter().map(|step| &step.missing));
+    for (field, missing) in maps.flat_map(|MissingMap(map)| map) {
+        if missing.reason == Reason::NotApplicable {
+            continue;
+        }
+        let fix = missing
+            .fix
+            .as_ref()
+            .map_or_else(String::new, |fix| format!("; to fix: {fix}"));
+        let line = paragraph(&format!("- {field}: "), "  ", &format!("{}{fix}", missing.detail));
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\n{}\n{}",
+        output.styled(Style::Strong, "What could not be looked at"),
+        lines.concat()
+    )
+}

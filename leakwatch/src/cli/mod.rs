@@ -1,0 +1,84 @@
+//! The command line: runs the daemon, asks it over its API, or works offline. It shows only what the API serves; nothing
+//! is computed here that the API could know.
+
+pub mod args;
+mod agent;
+mod client;
+mod doctor;
+mod error;
+mod exit;
+mod investigate;
+mod list;
+mod oom;
+mod output;
+mod profile;
+mod replay;
+mod text;
+mod top;
+
+pub use error::CliError;
+pub use exit::Exit;
+
+use crate::cli::args::Cli;
+use crate::cli::args::Command;
+use crate::cli::args::ConfigCommand;
+use crate::cli::client::Client;
+use crate::cli::output::Output;
+use crate::config::Config;
+use crate::config::Environment;
+use crate::config::args::AgentArgs;
+use clap::CommandFactory as _;
+use std::path::PathBuf;
+
+/// Runs a command to its end.
+pub async fn run(cli: Cli) -> Result<Exit, CliError> {
+    let environment = Environment::of_this_process();
+    let output = Output::new(cli.output, &environment)?;
+    let file = cli
+        .config
+        .or_else(|| environment.variables.get("LEAKWATCH_CONFIG").map(PathBuf::from));
+    let load = |args: &AgentArgs| Config::load(args, file.as_deref(), &environment);
+    let connect = || Client::new(cli.endpoint.as_deref(), load(&AgentArgs::default()), &environment);
+    match cli.command {
+        Command::Agent(args) => agent::run(load(&args)?).await,
+        Command::Doctor(args) => doctor::run(
+            &load(&AgentArgs {
+                no_bpf: args.no_bpf,
+                ..AgentArgs::default()
+            })?,
+            &output,
+        ),
+        Command::Targets(args) => list::targets(&connect()?, &args, &output).await,
+        Command::Top(args) => top::run(&connect()?, &args, &output).await,
+        Command::Investigate(args) => investigate::run(&connect()?, &args, &output).await,
+        Command::Profile(args) => profile::one(&connect()?, &args, &output).await,
+        Command::Diff(args) => profile::diff(&connect()?, &args, &output).await,
+        Command::Events(args) => list::events(&connect()?, &args, &output).await,
+        Command::Oom(args) => oom::run(&connect()?, &args, &output).await,
+        Command::Replay(args) => replay::run(&args, &output),
+        Command::Config {
+            command: ConfigCommand::Check(args),
+        } => {
+            let config = load(&args)?;
+            for warning in &config.warnings {
+                output.note(warning);
+            }
+            output.line("the configuration is valid")
+        }
+        Command::Config {
+            command: ConfigCommand::Print(args),
+        } => output.text(&load(&args)?.to_toml()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "leakwatch", &mut script);
+            output.bytes(&script)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .map_err(CliError::Output)?;
+            output.bytes(&page)
+        }
+    }
+}

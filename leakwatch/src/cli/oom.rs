@@ -1,0 +1,141 @@
+//! `oom`: the list of OOM kills, and the post-mortem of one.
+
+use crate::cli::args::OomArgs;
+use crate::cli::client::Client;
+use crate::cli::client::encoded;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::investigate;
+use crate::cli::list;
+use crate::cli::output::Output;
+use crate::cli::output::Style;
+use crate::cli::text;
+use crate::cli::text::one_line;
+use crate::dto::missing::Reason;
+use crate::dto::oom_kill::OomKillBody;
+use crate::dto::page::Page;
+
+pub(crate) async fn run(client: &Client, args: &OomArgs, output: &Output) -> Result<Exit, CliError> {
+    if let Some(id) = &args.id {
+        let kill: OomKillBody = client.get(&format!("/api/v1/oom_kills/{}", encoded(id))).await?;
+        return if output.is_json() {
+            output.json(&kill)
+        } else {
+            output.text(&post_mortem(&kill, output))
+        };
+    }
+    let page: Page<OomKillBody> = list::all(client, "/api/v1/oom_kills", &[], usize::MAX).await?;
+    if output.is_json() {
+        return output.json(&page);
+    }
+    list::note_losses(output, &page.losses);
+    let rows = page.items.iter().map(|kill| {
+        vec![
+            kill.id.clone(),
+            kill.at.to_string(),
+            kill.scope.clone().unwrap_or_else(|| text::NONE.to_owned()),
+            format!("{} ({})", kill.victim.comm, kill.victim.pid),
+            text::size(kill.victim.rss_anon_bytes),
+            text::size(kill.limit_bytes),
+            kill.verdict
+                .as_ref()
+                .map_or_else(|| text::NONE.to_owned(), |verdict| verdict.class.clone()),
+            kill.cgroup_path.clone().unwrap_or_else(|| text::NONE.to_owned()),
+        ]
+    });
+    let header = ["ID", "AT", "SCOPE", "VICTIM", "ANON", "LIMIT", "VERDICT", "CGROUP"];
+    output.text(&text::table(&header, &["ANON", "LIMIT"], rows))
+}
+
+fn post_mortem(kill: &OomKillBody, output: &Output) -> String {
+    let heading = |text: &str| format!("\n{}\n", output.styled(Style::Strong, text));
+    let or_none = |text: &Option<String>| one_line(text.as_deref().unwrap_or("unknown"));
+    let victim = &kill.victim;
+    let what = match kill.scope.as_deref() {
+        Some("memcg") => format!(
+            "the memory cgroup {} reached its limit of {}",
+            or_none(&kill.memcg_path),
+            text::size(kill.limit_bytes)
+        ),
+        Some(_) => "the machine ran out of memory".to_owned(),
+        None => "memory ran out".to_owned(),
+    };
+    let mut page = format!(
+        "{}: {} (pid {}) was killed because {what}\n",
+        kill.at,
+        one_line(&victim.comm),
+        victim.pid
+    );
+    page.push_str(&format!("cgroup of the victim: {}\n", or_none(&kill.cgroup_path)));
+    page.push_str(&format!(
+        "memory was asked for by {} (pid {})\n",
+        one_line(&kill.trigger.comm),
+        kill.trigger.pid
+    ));
+    page.push_str(&heading("The victim's memory"));
+    for (name, bytes) in [
+        ("anonymous", victim.rss_anon_bytes),
+        ("file", victim.rss_file_bytes),
+        ("shared", victim.rss_shmem_bytes),
+        ("page tables", victim.page_table_bytes),
+    ] {
+        page.push_str(&format!("{name:>12}  {}\n", text::size(bytes)));
+    }
+    page.push_str(&ledger(kill, output));
+    if !kill.other_processes.is_empty() {
+        page.push_str(&heading("Others in the cgroup"));
+        for process in &kill.other_processes {
+            let line = format!("{} (pid {})", one_line(&process.comm), process.pid);
+            page.push_str(&format!("{:>12}  {line}\n", text::size(process.rss_bytes)));
+        }
+    }
+    if !kill.profiles.is_empty() {
+        page.push_str(&heading("Last profiles"));
+        for profile in &kill.profiles {
+            let complete = if profile.complete { "" } else { ", incomplete" };
+            let age = text::time(profile.age_seconds);
+            page.push_str(&format!(
+                "{} by {}, {age} before the kill{complete}: {}\n",
+                profile.r#type, profile.source, profile.link
+            ));
+        }
+    }
+    match &kill.verdict {
+        Some(verdict) => page.push_str(&investigate::verdict(verdict, output)),
+        None => page.push_str("\nit was killed before it could be judged\n"),
+    }
+    let missing: Vec<String> = kill
+        .missing
+        .0
+        .iter()
+        .chain(&victim.missing.0)
+        .filter(|(_, missing)| missing.reason != Reason::NotApplicable)
+        .map(|(field, missing)| text::paragraph(&format!("- {field}: "), "  ", &missing.detail))
+        .collect();
+    if !missing.is_empty() {
+        page.push_str(&heading("What is not known"));
+        page.push_str(&missing.concat());
+    }
+    page
+}
+
+fn ledger(kill: &OomKillBody, output: &Output) -> String {
+    let known: Vec<_> = kill.ledger.lines.iter().filter(|line| line.bytes.is_some()).collect();
+    if known.is_empty() {
+        return String::new();
+    }
+    let age = kill
+        .last_sample_age_seconds
+        .map_or_else(String::new, |age| format!(", {} before the kill", text::time(age)));
+    let mut page = format!(
+        "\n{}\n",
+        output.styled(Style::Strong, &format!("The cgroup in its last sample{age}"))
+    );
+    for line in known {
+        page.push_str(&format!("{:>12}  {}\n", line.name, text::size(line.bytes)));
+    }
+    if let Some(residual) = kill.ledger.residual_bytes {
+        page.push_str(&format!("{:>12}  {}\n", "residual", text::amount(residual, "bytes")));
+    }
+    page + &format!("{:>12}  {}\n", "charge", text::size(kill.ledger.charge_bytes))
+}

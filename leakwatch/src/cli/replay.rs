@@ -1,0 +1,98 @@
+//! `replay`: what a recording leads to, offline.
+
+use crate::cli::args::ReplayArgs;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::exit::is_leak;
+use crate::cli::investigate;
+use crate::cli::output::Output;
+use crate::cli::output::Style;
+use crate::cli::text::one_line;
+use crate::dto::instant::Instant;
+use crate::dto::investigation::InvestigationBody;
+use crate::dto::oom_kill::OomKillBody;
+use crate::dto::page::LossBody;
+use crate::engine::replay::replay;
+use crate::store::Store;
+use leakwatch_analysis::units::Timestamp;
+use serde::Serialize;
+use std::sync::PoisonError;
+
+/// What a recording leads to.
+#[derive(Debug, Serialize)]
+struct ReplayBody {
+    /// Inputs played.
+    inputs: u64,
+    /// Why the rest could not be played; `null` when all was.
+    cut_off: Option<String>,
+    /// One per target, in order of their ids: each as the API would have served it.
+    investigations: Vec<InvestigationBody>,
+    /// Post-mortems, oldest first.
+    oom_kills: Vec<OomKillBody>,
+}
+
+pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<Exit, CliError> {
+    let until = args.until.as_deref().map(instant).transpose()?;
+    let replayed = replay(&args.file, until).map_err(|source| CliError::Replay {
+        path: args.file.clone(),
+        source,
+    })?;
+    let store = replayed.store.read().unwrap_or_else(PoisonError::into_inner);
+    let body = ReplayBody {
+        inputs: replayed.inputs,
+        cut_off: replayed
+            .cut_off
+            .map(|error| format!("{:#}", anyhow::Error::from(error))),
+        investigations: store
+            .targets()
+            .filter_map(|(id, stored)| {
+                let losses = LossBody::list(store.losses());
+                Some(InvestigationBody::new(id, stored.investigation.as_ref()?, losses))
+            })
+            .collect(),
+        oom_kills: store
+            .post_mortems()
+            .map(|post_mortem| OomKillBody::new(post_mortem, LossBody::list(store.losses())))
+            .collect(),
+    };
+    if output.is_json() {
+        output.json(&body)?;
+    } else {
+        output.text(&page(&body, &store, output))?;
+    }
+    let leaks = body.investigations.iter().any(|made| is_leak(&made.verdict.class));
+    Ok(if leaks { Exit::LeakFound } else { Exit::Fine })
+}
+
+fn page(body: &ReplayBody, store: &Store, output: &Output) -> String {
+    let mut page = format!("{} inputs, {} targets judged\n", body.inputs, body.investigations.len());
+    if let Some(why) = &body.cut_off {
+        page.push_str(&format!("the rest could not be played: {why}\n"));
+    }
+    let paths = store.targets().filter(|(_, stored)| stored.investigation.is_some());
+    for ((id, stored), made) in paths.zip(&body.investigations) {
+        let path = one_line(&stored.history.target.cgroup.path);
+        page.push_str(&format!("\n{} {path}\n", output.styled(Style::Strong, id.as_str())));
+        page.push_str(&investigate::body(made, output));
+    }
+    for kill in &body.oom_kills {
+        let victim = one_line(&kill.victim.comm);
+        page.push_str(&format!(
+            "\n{}: OOM kill of {victim} (pid {})\n",
+            kill.at, kill.victim.pid
+        ));
+    }
+    page
+}
+
+/// Offline there is no now to be relative to.
+fn instant(text: &str) -> Result<Timestamp, CliError> {
+    let seconds = text.parse().ok().map(Timestamp::from_unix_seconds);
+    seconds
+        .or_else(|| text.parse::<Instant>().ok().map(|instant| instant.0))
+        .ok_or_else(|| {
+            CliError::Usage(format!(
+                "--until {text:?} is not an instant, write RFC 3339 or unix seconds"
+            ))
+        })
+}

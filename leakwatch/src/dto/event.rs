@@ -1,0 +1,216 @@
+//! Events.
+
+use crate::dto::instant::Instant;
+use crate::dto::link;
+use crate::dto::missing::MissingMap;
+use crate::store::event::Event;
+use crate::store::event::EventKind;
+use leakwatch_analysis::history::WindowEnd;
+use leakwatch_analysis::sample::Limit;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Names of all kinds of events; `capture` is for captures on request.
+pub const KINDS: [&str; 7] = [
+    "oom_kill",
+    "process_exit",
+    "restart",
+    "limit_change",
+    "verdict_change",
+    "capture",
+    "loss",
+];
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventBody {
+    /// Opaque; later events have other ids.
+    pub id: String,
+    /// When.
+    pub at: Instant,
+    /// What kind.
+    pub kind: String,
+    /// Id of the target.
+    pub target: Option<String>,
+    /// A sentence.
+    pub summary: String,
+    /// What belongs to the kind.
+    pub detail: EventDetail,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+/// What belongs to a kind of event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum EventDetail {
+    /// `oom_kill`
+    OomKill {
+        /// Id of the post-mortem.
+        oom_kill: String,
+        /// Where it is.
+        link: String,
+        /// Process id of the victim.
+        pid: u32,
+        /// Command name of the victim.
+        comm: String,
+    },
+    /// `process_exit`
+    ProcessExit {
+        /// Id of the process.
+        process: String,
+        /// Process id.
+        pid: u32,
+        /// Command name.
+        comm: String,
+        /// Exit code; `null` when a signal ended it.
+        exit_code: Option<u32>,
+        /// Signal that ended it; `null` when it exited.
+        signal: Option<u32>,
+        /// Why fields are `null`.
+        missing: MissingMap,
+    },
+    /// `restart`
+    Restart {
+        /// `oom_kill`, `restart` or `limit_change`.
+        ended_by: String,
+    },
+    /// `limit_change`
+    LimitChange {
+        /// Before; `null` for none.
+        from_bytes: Option<u64>,
+        /// Now; `null` for none.
+        to_bytes: Option<u64>,
+        /// Why fields are `null`.
+        missing: MissingMap,
+    },
+    /// `verdict_change`
+    VerdictChange {
+        /// Class before; `null` for the first verdict.
+        from: Option<String>,
+        /// Class now.
+        to: String,
+        /// Why fields are `null`.
+        missing: MissingMap,
+    },
+    /// `loss`
+    Loss {
+        /// Why.
+        reason: String,
+        /// How many.
+        count: u64,
+    },
+}
+
+impl From<&Event> for EventBody {
+    fn from(event: &Event) -> Self {
+        let mut missing = MissingMap::default();
+        let target = event.target.as_ref().map(ToString::to_string);
+        let (summary, detail) = describe(&event.kind);
+        Self {
+            id: event.id.to_string(),
+            at: event.at.into(),
+            kind: event.kind.name().to_owned(),
+            target: missing.applicable("target", target, "it belongs to no known target"),
+            summary,
+            detail,
+            missing,
+        }
+    }
+}
+
+fn describe(kind: &EventKind) -> (String, EventDetail) {
+    let mut missing = MissingMap::default();
+    match kind {
+        EventKind::OomKill {
+            post_mortem,
+            victim_pid,
+            victim_comm,
+        } => (
+            format!("the OOM killer killed {victim_comm} (pid {victim_pid})"),
+            EventDetail::OomKill {
+                oom_kill: post_mortem.clone(),
+                link: link::oom_kill(post_mortem),
+                pid: *victim_pid,
+                comm: victim_comm.clone(),
+            },
+        ),
+        EventKind::ProcessExit(exit) => {
+            let status = missing.take("exit_code", exit.exit_code.as_ref(), |code| *code);
+            // The low 7 bits are the signal, bits 8 to 15 the exit code.
+            let signal = status.map(|status| status & 0x7f).filter(|signal| *signal != 0);
+            let exit_code = status.filter(|_| signal.is_none()).map(|status| (status >> 8) & 0xff);
+            let how = match (signal, exit_code) {
+                (Some(signal), _) => format!("was ended by signal {signal}"),
+                (None, Some(code)) => format!("exited with code {code}"),
+                (None, None) => "ended".to_owned(),
+            };
+            (
+                format!("{} (pid {}) {how}", exit.comm, exit.key.pid),
+                EventDetail::ProcessExit {
+                    process: exit.key.to_string(),
+                    pid: exit.key.pid,
+                    comm: exit.comm.clone(),
+                    exit_code: missing.applicable("exit_code", exit_code, "a signal ended it"),
+                    signal: missing.applicable("signal", signal, "no signal is known to have ended it"),
+                    missing,
+                },
+            )
+        }
+        EventKind::Restart { end } => {
+            let (name, how) = match end {
+                WindowEnd::OomKill => ("oom_kill", "after an OOM kill"),
+                WindowEnd::Restart => ("restart", "or was replaced"),
+                WindowEnd::LimitChange => ("limit_change", "with a new limit"),
+            };
+            (
+                format!("the main process restarted {how}"),
+                EventDetail::Restart {
+                    ended_by: name.to_owned(),
+                },
+            )
+        }
+        EventKind::LimitChange { from, to } => {
+            let text = |limit: Limit| {
+                limit
+                    .bytes()
+                    .map_or_else(|| "no limit".to_owned(), |bytes| bytes.to_string())
+            };
+            let mut bytes =
+                |field, limit: Limit| missing.applicable(field, limit.bytes().map(|bytes| bytes.0), "no limit is set");
+            (
+                format!("the limit changed from {} to {}", text(*from), text(*to)),
+                EventDetail::LimitChange {
+                    from_bytes: bytes("from_bytes", *from),
+                    to_bytes: bytes("to_bytes", *to),
+                    missing,
+                },
+            )
+        }
+        EventKind::VerdictChange { from, to } => {
+            let before = from.map(|class| class.name().to_owned());
+            let summary = match &before {
+                Some(before) => format!("the verdict changed from {before} to {}", to.name()),
+                None => format!("the first verdict is {}", to.name()),
+            };
+            let from = missing.applicable("from", before, "it is the first verdict");
+            (
+                summary,
+                EventDetail::VerdictChange {
+                    from,
+                    to: to.name().to_owned(),
+                    missing,
+                },
+            )
+        }
+        EventKind::Loss { reason, count } => (
+            format!("{count} lost: {reason}"),
+            EventDetail::Loss {
+                reason: reason.to_string(),
+                count: *count,
+            },
+        ),
+    }
+}

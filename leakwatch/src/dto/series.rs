@@ -1,0 +1,39 @@
+//! Series of a target, aligned to common instants.
+
+use crate::dto::instant::Instant;
+use crate::dto::page::LossBody;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Aligned series: every `values` has one entry per instant of `at`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SeriesSet)]
+pub struct SeriesSetBody {
+    /// Id of the target.
+    pub target: String,
+    /// Start of the first step.
+    pub from: Instant,
+    /// End of the last step.
+    pub to: Instant,
+    /// Length of a step.
+    pub step_seconds: f64,
+    /// Ends of the steps.
+    pub at: Vec<Instant>,
+    /// One per metric asked for, in that order.
+    pub series: Vec<SeriesBody>,
+    /// What was dropped since the daemon started and may affect this.
+    pub losses: Vec<LossBody>,
+}
+
+/// One series.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Series)]
+pub struct SeriesBody {
+    /// Name of the metric.
+    pub metric: String,
+    /// `bytes` or `goroutines`.
+    pub unit: String,
+    /// The newest value in each step; `null` where none was taken.
+    pub values: Vec<Option<u64>>,
+}

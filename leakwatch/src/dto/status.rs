@@ -1,0 +1,135 @@
+//! The daemon about itself.
+
+use crate::dto::instant::Instant;
+use crate::dto::missing::MissingMap;
+use crate::dto::page::LossBody;
+use leakwatch_analysis::sample::Missing;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What the daemon is doing and what it costs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Status)]
+pub struct StatusBody {
+    /// Version of the daemon.
+    pub version: String,
+    /// When it started.
+    pub started_at: Instant,
+    /// Time since then.
+    pub uptime_seconds: f64,
+    /// Its own use of resources.
+    pub own: OwnBody,
+    /// What it keeps at most.
+    pub bounds: BoundsBody,
+    /// Ways of looking, with their state.
+    pub lanes: Vec<LaneBody>,
+    /// What was dropped, by reason.
+    pub losses: Vec<LossBody>,
+    /// What it keeps now.
+    pub store: StoreBody,
+    /// Settings that were overridden or look like a mistake.
+    pub warnings: Vec<String>,
+}
+
+/// The daemon's own use of resources.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Own)]
+pub struct OwnBody {
+    /// Processor time since it started.
+    pub cpu_seconds: f64,
+    /// The same per second of uptime, in percent of one core.
+    pub cpu_percent: Option<f64>,
+    /// Resident memory.
+    pub rss_bytes: Option<u64>,
+    /// Kernel memory of its eBPF maps.
+    pub bpf_map_bytes: Option<u64>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+/// What is kept at most.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Bounds)]
+pub struct BoundsBody {
+    /// Targets with a living cgroup.
+    pub targets: usize,
+    /// Targets whose cgroup is gone.
+    pub gone_targets: usize,
+    /// How long a gone target is remembered.
+    pub gone_for_seconds: f64,
+    /// Events.
+    pub events: usize,
+    /// Post-mortems.
+    pub post_mortems: usize,
+    /// Original profiles over all targets.
+    pub profile_bytes: usize,
+    /// Memory points per target.
+    pub points_per_target: usize,
+    /// Profiles per target and type.
+    pub profiles_per_target_and_type: usize,
+    /// Time between two samples.
+    pub interval_seconds: f64,
+}
+
+/// A way of looking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Lane)]
+pub struct LaneBody {
+    /// Its name.
+    pub name: String,
+    /// `on`, or `off`.
+    pub state: String,
+    /// What it does, or why it is off.
+    pub detail: String,
+    /// How to switch it on.
+    pub fix: Option<String>,
+    /// Its price in percent of one core.
+    pub overhead_cpu_percent: Option<f64>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+/// What is kept now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreSize)]
+pub struct StoreBody {
+    /// Targets with a living cgroup.
+    pub targets: usize,
+    /// Targets whose cgroup is gone.
+    pub gone_targets: usize,
+    /// Events.
+    pub events: usize,
+    /// Post-mortems.
+    pub post_mortems: usize,
+    /// Original profiles over all targets.
+    pub profile_bytes: usize,
+}
+
+impl LaneBody {
+    /// A lane that works.
+    pub fn on(name: &str, detail: &str) -> Self {
+        Self::new(name, "on", detail.to_owned(), None)
+    }
+
+    /// A lane that does not, and why.
+    pub fn off(name: &str, why: &Missing) -> Self {
+        Self::new(name, "off", why.detail.clone(), why.fix.clone())
+    }
+
+    fn new(name: &str, state: &str, detail: String, fix: Option<String>) -> Self {
+        let mut missing = MissingMap::default();
+        Self {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            detail,
+            fix: missing.applicable("fix", fix, "there is nothing to fix"),
+            overhead_cpu_percent: missing.applicable(
+                "overhead_cpu_percent",
+                None,
+                "lanes are not told apart, own.cpu_percent is the price of all",
+            ),
+            missing,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The daemon's executable on this kernel, with real processes, through its HTTP API and command line.
+
+mod verdicts;
+mod tool_pprof;
+mod second_daemon;
+
+const LEAKWATCH: &str = env!("CARGO_BIN_EXE_leakwatch");

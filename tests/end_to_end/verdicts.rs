@@ -1,0 +1,264 @@
+//! All programs with a known truth at once, each in a cgroup of its own: verdicts, culprits, the post-mortem, and the same findings
+//! from a recording.
+
+use crate::LEAKWATCH;
+use anyhow::Context as _;
+use anyhow::Result;
+use leakwatch_test_support::cgroup::Cgroup;
+use leakwatch_test_support::daemon::Daemon;
+use leakwatch_test_support::daemon::Options;
+use leakwatch_test_support::daemon::text;
+use leakwatch_test_support::process::Running;
+use leakwatch_test_support::programs::Go;
+use leakwatch_test_support::programs::marked_line;
+use leakwatch_test_support::wait::wait_until;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use std::time::Instant;
+use tempfile::TempDir;
+
+const MIB: u64 = 1 << 20;
+const LEAKS: [&str; 2] = ["go_heap_leak", "goroutine_leak"];
+/// Long enough for two periods of the batch job.
+const WATCHED: Duration = Duration::from_secs(150);
+
+/// A program and what is true of it.
+struct Case {
+    program: &'static str,
+    arguments: &'static [&'static str],
+    limit: u64,
+    truth: Truth,
+}
+
+enum Truth {
+    /// This class, in this function, at the line marked in this file.
+    Leak(&'static str, &'static str, &'static str, &'static str),
+    /// Never a leak; at the end one of these.
+    Healthy(&'static [&'static str]),
+}
+
+const CASES: [Case; 9] = [
+    Case {
+        program: "transfers",
+        arguments: &[],
+        limit: 512 * MIB,
+        truth: Truth::Leak("go_heap_leak", "main.(*journal).record", "main.go", "leak"),
+    },
+    Case {
+        program: "checkout",
+        arguments: &["-rate=600000"],
+        limit: 512 * MIB,
+        truth: Truth::Leak(
+            "go_heap_leak",
+            "example.com/shop/checkout/session.(*Store).Put",
+            "session/store.go",
+            "leak",
+        ),
+    },
+    Case {
+        program: "orders",
+        arguments: &["-rate=800000"],
+        limit: 512 * MIB,
+        truth: Truth::Leak("go_heap_leak", "main.archiveReceipt", "main.go", "leak"),
+    },
+    Case {
+        program: "search",
+        arguments: &["-rate=500000"],
+        limit: 512 * MIB,
+        truth: Truth::Leak("go_heap_leak", "main.(*Index[...]).Insert", "main.go", "leak"),
+    },
+    Case {
+        program: "poller",
+        arguments: &["-rate=100"],
+        limit: 512 * MIB,
+        truth: Truth::Leak("goroutine_leak", "main.waitForUpdate", "main.go", "leak"),
+    },
+    Case {
+        program: "thumbnails",
+        arguments: &[],
+        limit: 256 * MIB,
+        truth: Truth::Healthy(&["warm_up", "stable"]),
+    },
+    Case {
+        program: "reports",
+        arguments: &[],
+        limit: 256 * MIB,
+        truth: Truth::Healthy(&["stable", "not_enough_data"]),
+    },
+    Case {
+        program: "uploads",
+        arguments: &[],
+        limit: 256 * MIB,
+        truth: Truth::Healthy(&["stable", "not_enough_data"]),
+    },
+    Case {
+        // The only one that is killed: half a minute after the first possible verdict.
+        program: "markets",
+        arguments: &[
+            "-variant=cache-leak",
+            "-rate=700000",
+            "-noise=0.5",
+            "-burst-every=17s",
+            "-burst-bytes=6000000",
+        ],
+        limit: 160 * MIB,
+        truth: Truth::Leak(
+            "go_heap_leak",
+            "main.getOrQueryMarketsValues",
+            "markets.go",
+            "cache-leak",
+        ),
+    },
+];
+
+/// A running case and what was said of it.
+struct Watched {
+    case: &'static Case,
+    cgroup: Cgroup,
+    process: Running,
+    target: String,
+    classes: BTreeSet<String>,
+    verdict: Value,
+}
+
+#[test]
+fn programs_with_a_known_truth_get_the_right_verdict() -> Result<()> {
+    let directory = TempDir::new()?;
+    let parent = Cgroup::create("end-to-end")?;
+    let recording = directory.path().join("recording");
+    let daemon = Daemon::start(&Options {
+        executable: Path::new(LEAKWATCH),
+        only: parent.path(),
+        interval_seconds: 1,
+        config: "[go]\ndiscover_endpoints = true\n",
+        arguments: &["--record", &recording.display().to_string()],
+    })?;
+    let mut all = Vec::new();
+    for case in &CASES {
+        let executable = Go::on_path().build(case.program, directory.path())?;
+        let cgroup = parent.child(case.program, Some(case.limit))?;
+        let arguments = case.arguments.iter().copied().chain(["-listen=127.0.0.1:0"]);
+        let log = directory.path().join(case.program).with_extension("log");
+        let process = Running::start_in(&cgroup, &executable, arguments, &log)?;
+        all.push(Watched {
+            case,
+            target: daemon.wait_target(cgroup.path())?,
+            cgroup,
+            process,
+            classes: BTreeSet::new(),
+            verdict: Value::Null,
+        });
+    }
+    let start = Instant::now();
+    wait_until("the time of the experiment to pass", WATCHED * 2, || {
+        for watched in &mut all {
+            if watched.process.ended()?.is_none() {
+                watched.verdict = daemon.investigation(&watched.target)?["verdict"].take();
+                watched.classes.insert(text(&watched.verdict, "class").to_owned());
+            }
+        }
+        Ok((start.elapsed() > WATCHED).then_some(()))
+    })?;
+
+    let mut wrong = String::new();
+    for watched in &mut all {
+        if let Err(error) = watched.judge() {
+            writeln!(wrong, "{}: {error:#}\n{:#}\n", watched.case.program, watched.verdict)?;
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    for watched in &mut all {
+        let kills = watched.cgroup.oom_kills()?;
+        let expected = u64::from(watched.case.program == "markets");
+        assert_eq!(
+            kills, expected,
+            "kills of {} by the kernel's count",
+            watched.case.program
+        );
+        if expected == 1 {
+            watched.check_post_mortem(&daemon)?;
+        }
+    }
+    replay_agrees(&daemon, &all, &recording)
+}
+
+impl Watched {
+    fn judge(&self) -> Result<()> {
+        let class = text(&self.verdict, "class");
+        match self.case.truth {
+            Truth::Leak(expected, function, file, mark) => {
+                let line = marked_line(self.case.program, file, mark)?;
+                let culprit = &self.verdict["culprit"];
+                anyhow::ensure!(class == expected, "{class} instead of {expected}");
+                anyhow::ensure!(text(culprit, "function") == function, "function is not {function}");
+                anyhow::ensure!(text(culprit, "file").ends_with(file), "file is not {file}");
+                anyhow::ensure!(culprit["line"] == line, "line is not {line}");
+                let confidence = self.verdict["confidence"].as_f64();
+                anyhow::ensure!(
+                    confidence.is_some_and(|confidence| confidence >= 0.9),
+                    "not confident enough"
+                );
+            }
+            Truth::Healthy(expected) => {
+                let accused = LEAKS.iter().find(|leak| self.classes.contains(**leak));
+                anyhow::ensure!(accused.is_none(), "called a leak: {:?}", self.classes);
+                anyhow::ensure!(expected.contains(&class), "{class} is none of {expected:?}");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_post_mortem(&mut self, daemon: &Daemon) -> Result<()> {
+        let kill = daemon.post_mortem(&self.target)?.context("no kill is reported")?;
+        assert_eq!(text(&kill, "target"), self.target, "{kill:#}");
+        assert_eq!(text(&kill, "cgroup_path"), self.cgroup.path(), "{kill:#}");
+        assert_eq!(text(&kill, "scope"), "memcg", "{kill:#}");
+        assert_eq!(kill["limit_bytes"], self.case.limit, "{kill:#}");
+        assert_eq!(kill["victim"]["pid"], self.process.pid(), "{kill:#}");
+        assert_eq!(kill["victim"]["comm"], self.case.program, "{kill:#}");
+        // The kernel kills when the charge cannot grow: what the victim held is nearly the limit.
+        let held = kill["victim"]["rss_anon_bytes"].as_u64().context("rss_anon_bytes")?;
+        assert!(held > self.case.limit / 10 * 9 && held <= self.case.limit, "{kill:#}");
+        for part in ["/class", "/culprit/function", "/culprit/file", "/culprit/line"] {
+            assert_eq!(kill["verdict"].pointer(part), self.verdict.pointer(part), "{kill:#}");
+        }
+        let profiles = kill["profiles"].as_array().context("profiles")?;
+        let heap = profiles
+            .iter()
+            .find(|profile| profile["type"] == "heap")
+            .context("no heap profile")?;
+        let profile = daemon.client().bytes(text(heap, "link"))?;
+        assert_eq!(
+            profile.get(..2),
+            Some(&[0x1f, 0x8b][..]),
+            "the heap profile is not gzipped"
+        );
+        Ok(())
+    }
+}
+
+/// The recording, played up to the round of an answer that the daemon gave, leads to that answer byte for byte.
+fn replay_agrees(daemon: &Daemon, all: &[Watched], recording: &Path) -> Result<()> {
+    for watched in all {
+        let path = format!("/api/v1/targets/{}/investigation", watched.target);
+        let live = daemon.client().json(&path)?;
+        let at = text(&live, "at").to_owned();
+        // The recorder writes behind the engine: the round is in the file a moment later.
+        wait_until("the round to be recorded", Duration::from_secs(20), || {
+            let arguments = ["replay", "--output", "json", "--until", &at];
+            let replay = Command::new(LEAKWATCH).args(arguments).arg(recording).output()?;
+            let offline: Value = serde_json::from_slice(&replay.stdout)
+                .with_context(|| format!("replay: {}: {}", replay.status, String::from_utf8_lossy(&replay.stderr)))?;
+            let items = offline["investigations"].as_array().context("no investigations")?;
+            let same = items.iter().find(|item| item["target"] == live["target"]);
+            Ok(same
+                .filter(|same| same["at"] == live["at"])
+                .map(|same| assert_eq!(*same, live)))
+        })?;
+    }
+    Ok(())
+}
