@@ -9,13 +9,13 @@ use leakwatch_goproc::goroutines::GoroutineBounds;
 use leakwatch_goproc::goroutines::GoroutineLayout;
 use leakwatch_goproc::goroutines::Goroutines;
 use leakwatch_goproc::goroutines::Group;
-use leakwatch_goproc::goroutines::KNOWN_RELEASES;
 use leakwatch_goproc::goroutines::ListAddress;
 use leakwatch_goproc::goroutines::Snapshot;
 use leakwatch_goproc::goroutines::StackState;
 use leakwatch_goproc::goroutines::Status;
 use leakwatch_goproc::goroutines::WaitReasons;
 use leakwatch_goproc::image::Image;
+use leakwatch_goproc::layout::Layout;
 use leakwatch_goproc::memory::ReadMemory as _;
 use leakwatch_goproc::os::FileBytes;
 use leakwatch_goproc::os::ProcessMemory;
@@ -323,7 +323,7 @@ fn memory_alone_tells_the_layout() -> Result<()> {
             assert_eq!(calibration.settle(None), Ok(attached.layout), "{release} {form:?}");
             assert_eq!(calibration.settle(Some(&attached.layout)), Ok(attached.layout));
             // Every other layout is refused.
-            let others = KNOWN_RELEASES.filter_map(GoroutineLayout::of_release);
+            let others = Layout::all().iter().map(|layout| layout.goroutine);
             let mut refused = 0;
             for other in others.filter(|other| *other != attached.layout) {
                 let result = calibration.settle(Some(&other));
