@@ -8,6 +8,7 @@ use leakwatch_analysis::pprof;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::heap::Snapshot;
 use leakwatch_goproc::heap::View;
+use leakwatch_goproc::heap::scale;
 use leakwatch_test_support::http::Client;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::toolchains;
@@ -105,6 +106,70 @@ fn totals(profile: &[u8]) -> Result<[i64; 4]> {
     Ok(sums)
 }
 
+/// One line of a profile: function, file and line of each call, size of the objects.
+type Site = (Vec<(String, String, i64)>, i64);
+
+/// Samples by what `go tool pprof` would show of them.
+fn sites(profile: &[u8]) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
+    let profile = pprof::decode(profile, &pprof::Bounds::default())?;
+    let text = |index: i64| -> Result<String> {
+        let text = profile.string_table.get(usize::try_from(index)?).context("string")?;
+        Ok(text.clone())
+    };
+    let functions: BTreeMap<_, _> = profile
+        .function
+        .iter()
+        .map(|function| (function.id, function))
+        .collect();
+    let locations: BTreeMap<_, _> = profile
+        .location
+        .iter()
+        .map(|location| (location.id, location))
+        .collect();
+    let mut sites: BTreeMap<Site, Vec<Vec<i64>>> = BTreeMap::new();
+    for sample in &profile.sample {
+        let mut stack = Vec::new();
+        for id in &sample.location_id {
+            for line in &locations.get(id).context("location")?.line {
+                let function = functions.get(&line.function_id).context("function")?;
+                stack.push((text(function.name)?, text(function.filename)?, line.line));
+            }
+        }
+        if sample.value.iter().any(|value| *value != 0) {
+            let size = sample.label.first().context("label")?.num;
+            sites.entry((stack, size)).or_default().push(sample.value.clone());
+        }
+    }
+    sites.values_mut().for_each(|values| values.sort_unstable());
+    Ok(sites)
+}
+
+/// The same from outside.
+fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
+    let index = process.heap_reader().context("read")?.index();
+    let mut frames = process.heap_frames();
+    let mut sites: BTreeMap<Site, Vec<Vec<i64>>> = BTreeMap::new();
+    for (id, counts) in snapshot.all(View::Pprof) {
+        let size = index.size(id).context("size")?;
+        let allocs = i64::try_from(counts.allocs)?;
+        let allocated = scale(allocs, size, snapshot.rate);
+        let in_use = scale(allocs - i64::try_from(counts.frees)?, size, snapshot.rate);
+        let values = vec![allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
+        if values.iter().any(|value| *value != 0) {
+            let stack = frames.of_stack(index.stack(id));
+            let stack = stack
+                .iter()
+                .map(|frame| (frame.function.clone(), frame.file.clone(), frame.line.into()));
+            sites
+                .entry((stack.collect(), i64::try_from(size)?))
+                .or_default()
+                .push(values);
+        }
+    }
+    sites.values_mut().for_each(|values| values.sort_unstable());
+    Ok(sites)
+}
+
 /// Compares bucket by bucket and total by total, in a moment without a garbage collection.
 fn compare(target: &Target, process: &mut GoProcess) -> Result<usize> {
     wait_until("a reading without a garbage collection", DEADLINE, || {
@@ -129,6 +194,13 @@ fn compare(target: &Target, process: &mut GoProcess) -> Result<usize> {
         let in_use = before.in_use(View::Pprof, index);
         let scaled = [allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
         ensure!(scaled == totals(&encoded)?, "scaled totals: outside {scaled:?}");
+        let (named, shown) = (read_sites(process, &before)?, sites(&encoded)?);
+        ensure!(
+            named == shown,
+            "names differ: outside {:#?}, inside {:#?}",
+            named.iter().find(|(site, values)| shown.get(*site) != Some(values)),
+            shown.iter().find(|(site, values)| named.get(*site) != Some(values))
+        );
         Ok(Some(outside.values().map(Vec::len).sum()))
     })
 }

@@ -10,6 +10,7 @@ use crate::gc::GcError;
 use crate::gc::GcNumbers;
 use crate::goroutines::ListAddress;
 use crate::heap::CycleSource;
+use crate::heap::Frames;
 use crate::heap::HeapError;
 use crate::heap::HeapReader;
 use crate::heap::HeapSource;
@@ -237,6 +238,11 @@ impl<M: ReadMemory> GoProcess<M> {
         let snapshot = reader.read(&self.memory);
         self.heap = Some(reader);
         Ok(snapshot?)
+    }
+
+    /// Names the calls in the stacks of its buckets.
+    pub fn heap_frames(&self) -> Frames<'_, Arc<[u8]>> {
+        Frames::new(self.binary.pclntab(), self.bias)
     }
 
     /// The buckets, once the heap has been read.

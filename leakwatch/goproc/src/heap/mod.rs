@@ -7,11 +7,13 @@ mod index;
 mod view;
 mod scale;
 mod snapshot;
+mod frames;
 
 pub use bucket::BucketError;
 pub use bucket::Counts;
 pub use bucket::Record;
 pub use bucket::RecordFormat;
+pub use frames::Frames;
 pub use index::BucketId;
 pub use index::BucketIndex;
 pub use index::MAX_BUCKETS;
@@ -193,3 +195,6 @@ impl HeapReader {
         Ok(format)
     }
 }
+
+#[cfg(test)]
+mod tests;

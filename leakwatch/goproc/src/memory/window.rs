@@ -52,41 +52,33 @@ impl<'m, M: ReadMemory + ?Sized> Window<'m, M> {
     }
 
     fn fill(&mut self, address: u64, length: usize) -> Result<(), MemoryError> {
-        let start = address.saturating_sub(BEHIND);
-        let end = address.checked_add(length as u64).ok_or(MemoryError::OutOfBounds {
+        let out_of_bounds = MemoryError::OutOfBounds {
             address,
             length: length as u64,
-        })?;
-        let span = usize::try_from(end - start)
-            .ok()
-            .filter(|span| *span <= super::MAX_READ)
-            .ok_or(MemoryError::OutOfBounds {
-                address,
-                length: length as u64,
-            })?;
-        self.bytes.resize(span, 0);
-        self.start = start;
-        self.reads += 1;
-        match self.memory.read(start, &mut self.bytes) {
-            Ok(()) => Ok(()),
-            Err(MemoryError::Gone) => self.fail(MemoryError::Gone),
-            // What lies before is not all mapped, but whole pages are.
-            Err(_) => {
-                self.start = address & !(PAGE - 1);
-                let behind = usize::try_from(address - self.start).unwrap_or(0);
-                self.bytes.resize(behind + length, 0);
-                self.reads += 1;
-                match self.memory.read(self.start, &mut self.bytes) {
-                    Ok(()) => Ok(()),
-                    Err(error) => self.fail(error),
-                }
+        };
+        let Some(end) = address.checked_add(length as u64) else {
+            return Err(out_of_bounds);
+        };
+        // What lies far before may not be mapped; most often whole pages are.
+        let mut failure = out_of_bounds;
+        for start in [address.saturating_sub(BEHIND), address & !(PAGE - 1), address] {
+            let span = usize::try_from(end - start).unwrap_or(usize::MAX);
+            if span > super::MAX_READ {
+                break;
+            }
+            self.bytes.resize(span, 0);
+            self.start = start;
+            self.reads += 1;
+            match self.memory.read(start, &mut self.bytes) {
+                Ok(()) => return Ok(()),
+                Err(error) => failure = error,
+            }
+            if failure == MemoryError::Gone {
+                break;
             }
         }
-    }
-
-    fn fail(&mut self, error: MemoryError) -> Result<(), MemoryError> {
         self.bytes.clear();
-        Err(error)
+        Err(failure)
     }
 }
 

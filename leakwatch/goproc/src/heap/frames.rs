@@ -1,0 +1,69 @@
+//! The stacks of buckets in words: function, file and line of each call, as `go tool pprof` shows them.
+
+use crate::pclntab::Frame;
+use crate::pclntab::Pclntab;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Calls remembered. A program has some thousand places that allocate; only a hostile one has more.
+const MAX_REMEMBERED: usize = 1 << 18;
+
+/// Names the calls of one process; each address is looked up once.
+#[derive(Debug)]
+pub struct Frames<'t, B> {
+    table: &'t Pclntab<B>,
+    bias: u64,
+    known: HashMap<u64, Option<Arc<Frame>>>,
+}
+
+impl<'t, B: AsRef<[u8]>> Frames<'t, B> {
+    /// `bias` is what an address of the process has more than the same address in the file of `table`.
+    pub fn new(table: &'t Pclntab<B>, bias: u64) -> Self {
+        Self {
+            table,
+            bias,
+            known: HashMap::new(),
+        }
+    }
+
+    /// The calls of a bucket's stack, innermost first. Calls of the runtime that lead to the allocation are left out, unless
+    /// there are no others; an address without a function is left out.
+    pub fn of_stack(&mut self, stack: &[u64]) -> Vec<Arc<Frame>> {
+        let first = stack.iter().position(|pc| !self.is_runtime(*pc)).unwrap_or(0);
+        let shown = stack.get(first..).unwrap_or_default();
+        let shown: Vec<_> = shown.iter().filter_map(|pc| self.call(*pc)).collect();
+        if shown.is_empty() {
+            return stack.iter().filter_map(|pc| self.call(*pc)).collect();
+        }
+        shown
+    }
+
+    /// The call that returns to `pc`.
+    fn call(&mut self, pc: u64) -> Option<Arc<Frame>> {
+        if let Some(known) = self.known.get(&pc) {
+            return known.clone();
+        }
+        let frame = self.look_up(pc);
+        if self.known.len() < MAX_REMEMBERED {
+            self.known.insert(pc, frame.clone());
+        }
+        frame
+    }
+
+    fn look_up(&self, pc: u64) -> Option<Arc<Frame>> {
+        let inside = pc.wrapping_sub(self.bias).checked_sub(1)?;
+        let function = self.table.function_at(inside)?;
+        let call = self.table.innermost(&function, inside);
+        Some(Arc::new(self.table.frame(&function, &call)))
+    }
+
+    /// Whether runtime/pprof takes an address for one of the runtime's: by the function at the address itself.
+    fn is_runtime(&self, pc: u64) -> bool {
+        let linked = pc.wrapping_sub(self.bias);
+        self.table.function_at(linked).is_some_and(|function| {
+            let call = self.table.innermost(&function, linked);
+            let name = self.table.frame(&function, &call).function;
+            name.starts_with("runtime.") || name.starts_with("internal/runtime/")
+        })
+    }
+}
