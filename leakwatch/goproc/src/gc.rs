@@ -131,6 +131,18 @@ pub(crate) fn is_memstats(bytes: &[u8], layout: &MemstatsLayout) -> bool {
     holds() == Some(true)
 }
 
+/// `mstats`, before the first collection: like much else, so that it is no use for finding it.
+fn is_fresh(bytes: &[u8], layout: &MemstatsLayout) -> bool {
+    let words = [
+        layout.last_gc_unix,
+        layout.pause_total_ns,
+        layout.pause_end,
+        layout.numgc,
+    ];
+    // The last one holds `numgc` and `numforcedgc`.
+    words.iter().all(|offset| u64_at(bytes, *offset) == Some(0))
+}
+
 /// Reads all numbers at once.
 pub(crate) fn read<M: ReadMemory + ?Sized>(
     memory: &M,
@@ -159,8 +171,7 @@ pub(crate) fn read<M: ReadMemory + ?Sized>(
             continue;
         }
         contradiction = "runtime.memstats";
-        let collected = u32_at(&memstats, layout.memstats.numgc) != Some(0);
-        if collected && !is_memstats(&memstats, &layout.memstats) {
+        if !is_memstats(&memstats, &layout.memstats) && !is_fresh(&memstats, &layout.memstats) {
             continue;
         }
         if let Some(numbers) = decode(&controller, &memstats, layout) {
