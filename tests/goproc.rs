@@ -9,6 +9,7 @@ use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::heap::Snapshot;
 use leakwatch_goproc::heap::View;
 use leakwatch_goproc::heap::scale;
+use leakwatch_goproc::pclntab::printed_name;
 use leakwatch_test_support::http::Client;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::toolchains;
@@ -132,7 +133,12 @@ fn sites(profile: &[u8]) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
         for id in &sample.location_id {
             for line in &locations.get(id).context("location")?.line {
                 let function = functions.get(&line.function_id).context("function")?;
-                stack.push((text(function.name)?, text(function.filename)?, line.line));
+                // Some releases write type arguments out, which `go tool pprof` then leaves away.
+                stack.push((
+                    printed_name(&text(function.name)?).into_owned(),
+                    text(function.filename)?,
+                    line.line,
+                ));
             }
         }
         if sample.value.iter().any(|value| *value != 0) {

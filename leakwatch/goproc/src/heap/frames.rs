@@ -27,7 +27,7 @@ impl<'t, B: AsRef<[u8]>> Frames<'t, B> {
     }
 
     /// The calls of a bucket's stack, innermost first. Calls of the runtime that lead to the allocation are left out, unless
-    /// there are no others; an address without a function is left out.
+    /// there are no others; so are `runtime.goexit`, to which every goroutine returns, and addresses without a function.
     pub fn of_stack(&mut self, stack: &[u64]) -> Vec<Arc<Frame>> {
         let first = stack.iter().position(|pc| !self.is_runtime(*pc)).unwrap_or(0);
         let shown = stack.get(first..).unwrap_or_default();
@@ -43,7 +43,7 @@ impl<'t, B: AsRef<[u8]>> Frames<'t, B> {
         if let Some(known) = self.known.get(&pc) {
             return known.clone();
         }
-        let frame = self.look_up(pc);
+        let frame = self.look_up(pc).filter(|frame| frame.function != "runtime.goexit");
         if self.known.len() < MAX_REMEMBERED {
             self.known.insert(pc, frame.clone());
         }
