@@ -2,24 +2,20 @@
 
 use anyhow::Context as _;
 use anyhow::Result;
+use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::goroutines::Calibration;
 use leakwatch_goproc::goroutines::CalibrationError;
 use leakwatch_goproc::goroutines::CensusGroup;
 use leakwatch_goproc::goroutines::GoroutineBounds;
-use leakwatch_goproc::goroutines::GoroutineLayout;
+use leakwatch_goproc::goroutines::GoroutineSource;
 use leakwatch_goproc::goroutines::Goroutines;
 use leakwatch_goproc::goroutines::Group;
-use leakwatch_goproc::goroutines::ListAddress;
+use leakwatch_goproc::goroutines::LayoutOrigin;
 use leakwatch_goproc::goroutines::Snapshot;
 use leakwatch_goproc::goroutines::StackState;
 use leakwatch_goproc::goroutines::Status;
-use leakwatch_goproc::goroutines::WaitReasons;
-use leakwatch_goproc::image::Image;
 use leakwatch_goproc::layout::Layout;
-use leakwatch_goproc::memory::ReadMemory as _;
-use leakwatch_goproc::os::FileBytes;
 use leakwatch_goproc::os::ProcessMemory;
-use leakwatch_goproc::os::entry_point;
 use leakwatch_goproc::pclntab::Frame;
 use leakwatch_goproc::pclntab::Pclntab;
 use leakwatch_test_support::http::Client;
@@ -29,24 +25,22 @@ use leakwatch_test_support::toolchains;
 use leakwatch_test_support::toolchains::Form;
 use leakwatch_test_support::wait::wait_until;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-const FORMS: [Form; 2] = [Form::Plain, Form::Pie];
+const FORMS: [Form; 3] = [Form::Plain, Form::Stripped, Form::StrippedPie];
 
 /// A running program and what reading it needs.
 struct Attached {
     _running: Running,
     minor: u32,
     client: Client,
-    memory: ProcessMemory,
-    table: Pclntab<Vec<u8>>,
-    bias: u64,
-    layout: GoroutineLayout,
-    list: ListAddress,
-    reasons: WaitReasons,
+    process: GoProcess,
+    source: GoroutineSource,
 }
 
 impl Attached {
@@ -55,66 +49,30 @@ impl Attached {
         let mut command = Command::new(executable);
         command.args(arguments);
         let running = Running::start(command, &directory.join(format!("{release}-{form:?}.log")))?;
-        let address = wait_until("the program to listen", Duration::from_secs(60), || {
-            Ok(running
-                .output()
-                .lines()
-                .find_map(|line| line.strip_prefix("listening ").map(str::to_owned)))
+        let address = wait_until("the program to listen", Duration::from_mins(1), || {
+            let output = running.output();
+            let listening = output.lines().find_map(|line| line.strip_prefix("listening "));
+            Ok(listening.map(str::to_owned))
         })?;
-        let pid = running.pid();
-        let memory = ProcessMemory::open(pid)?;
-        let file = FileBytes::executable(pid)?;
-        let image = Image::parse(&file)?;
-        let bias = entry_point(pid)?.context("entry")?.wrapping_sub(image.entry());
-        let names = [
-            "runtime.pclntab",
-            "runtime.text",
-            "go.func.*",
-            "go:func.*",
-            "runtime.allgptr",
-            "runtime.allglen",
-            "runtime.data",
-            "runtime.edata",
-        ];
-        let symbols = image.symbols(&file, &names)?;
-        let from = |address: u64| -> Result<Vec<u8>> {
-            let segment = image
-                .segments()
-                .iter()
-                .find(|segment| segment.file_backed().contains(&address))
-                .context("segment")?;
-            let length = usize::try_from(segment.file_backed().end - address)?;
-            Ok(file.read_vec(segment.file_offset + (address - segment.address), length)?)
-        };
-        let symbol = |index: usize| symbols[index].context(names[index]);
-        let table = Pclntab::parse(from(symbol(0)?)?, symbol(1)?)?.with_inline_trees(from(symbol(2).or(symbol(3))?)?);
-        let minor: u32 = release.split('.').nth(1).context("minor")?.parse()?;
-        let reasons = WaitReasons::find(&memory, symbol(6)? + bias..symbol(7)? + bias)?;
+        let mut process = GoProcess::attach(running.pid())?;
+        let source = process.goroutines(GoroutineBounds::default())?.source().clone();
+        assert_eq!(source.origin, LayoutOrigin::Confirmed);
         Ok(Self {
             _running: running,
-            minor,
+            minor: release.split('.').nth(1).context("minor")?.parse()?,
             client: Client::new(format!("http://{address}")),
-            memory,
-            table,
-            bias,
-            layout: GoroutineLayout::of_release(minor).context("layout")?,
-            list: ListAddress {
-                array: symbol(4)? + bias,
-                length: symbol(5)? + bias,
-            },
-            reasons: reasons.context("wait reasons")?,
+            process,
+            source,
         })
     }
 
-    fn goroutines(&self) -> Goroutines<'_, ProcessMemory, Vec<u8>> {
-        Goroutines::new(
-            &self.memory,
-            &self.table,
-            self.bias,
-            self.layout,
-            self.list,
-            GoroutineBounds::default(),
-        )
+    fn table(&self) -> &Pclntab<Arc<[u8]>> {
+        self.process.binary().pclntab()
+    }
+
+    fn goroutines(&self, bounds: GoroutineBounds) -> Goroutines<'_, ProcessMemory, Arc<[u8]>> {
+        let process = &self.process;
+        Goroutines::new(process.memory(), self.table(), process.bias(), &self.source, bounds)
     }
 }
 
@@ -124,8 +82,8 @@ impl Attached {
     /// The call that an address of a stack stands for, as linked.
     fn frame(&self, address: u64) -> Option<Frame> {
         let pc = address.checked_sub(1)?;
-        let function = self.table.function_at(pc)?;
-        Some(self.table.frame(&function, &self.table.innermost(&function, pc)))
+        let function = self.table().function_at(pc)?;
+        Some(self.table().frame(&function, &self.table().innermost(&function, pc)))
     }
 
     fn name(&self, address: u64) -> String {
@@ -143,7 +101,7 @@ impl Attached {
             if let Some((count, addresses)) = line.split_once(" @ ") {
                 let addresses = addresses
                     .split_whitespace()
-                    .map(|address| Ok(number(address)? - self.bias));
+                    .map(|address| Ok(number(address)? - self.process.bias()));
                 *stacks.entry(addresses.collect::<Result<_>>()?).or_default() += count.trim().parse::<u64>()?;
             }
             // `# ADDRESS FUNCTION+OFFSET FILE:LINE`
@@ -156,7 +114,7 @@ impl Attached {
                     file: file.to_owned(),
                     line: line.parse()?,
                 };
-                frames.insert(number(address)? - self.bias + 1, frame);
+                frames.insert(number(address)? - self.process.bias() + 1, frame);
             }
         }
         Ok((stacks, frames))
@@ -181,7 +139,7 @@ impl Attached {
             names != ["runtime.goexit"]
                 && !names.iter().any(|name| {
                     matches!(
-                        &name[..],
+                        name.as_str(),
                         "net/http.(*conn).serve" | "net/http.(*connReader).backgroundRead"
                     )
                 })
@@ -192,9 +150,9 @@ impl Attached {
     fn describe(&self, stacks: &Stacks, other: &Stacks) -> String {
         let different = stacks.iter().filter(|(stack, count)| other.get(*stack) != Some(count));
         different.fold(String::new(), |mut text, (stack, count)| {
-            text.push_str(&format!("{count} @\n"));
+            writeln!(text, "{count} @").unwrap();
             for address in stack {
-                text.push_str(&format!("    {address:#x} {:?}\n", self.frame(*address)));
+                writeln!(text, "    {address:#x} {:?}", self.frame(*address)).unwrap();
             }
             text
         })
@@ -210,7 +168,7 @@ fn stacks_are_those_of_the_program_itself() -> Result<()> {
             let mut difference = String::new();
             // The loop that accepts connections may be caught between two of them.
             let compared = wait_until("equal stacks", Duration::from_secs(20), || {
-                let snapshot = attached.goroutines().snapshot()?;
+                let snapshot = attached.goroutines(GoroutineBounds::default()).snapshot()?;
                 let (theirs, frames) = attached.theirs()?;
                 let theirs = attached.without_endpoint(theirs);
                 let ours = attached.without_endpoint(attached.ours(&snapshot));
@@ -250,8 +208,8 @@ fn reasons_and_lines_are_those_of_the_source() -> Result<()> {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     for release in toolchains::releases() {
         let attached = Attached::start(release, Form::Plain, &["-collect"], directory.path())?;
-        let snapshot = attached.goroutines().snapshot()?;
-        let census = attached.goroutines().census()?;
+        let snapshot = attached.goroutines(GoroutineBounds::default()).snapshot()?;
+        let census = attached.goroutines(GoroutineBounds::default()).census()?;
         assert_eq!(census.count, snapshot.count);
         assert_eq!((census.stride, census.listed), (1, snapshot.listed));
         let expected = [
@@ -281,7 +239,9 @@ fn reasons_and_lines_are_those_of_the_source() -> Result<()> {
                     group.status == Status::Waiting && attached.waits_in_main_at(group, mark == "IO wait") == Some(line)
                 })
                 .with_context(|| format!("{release}: no group waits at {mark}, line {line}"))?;
-            let text = group.wait_reason.and_then(|reason| attached.reasons.text(reason));
+            let text = group
+                .wait_reason
+                .and_then(|reason| attached.source.reasons.text(reason));
             assert_eq!((text, group.count), (Some(reason), count), "{release} {mark}");
             let after = group.blocked_after.with_context(|| format!("{release} {mark}"))?;
             let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -307,7 +267,7 @@ impl Attached {
             let mut frames = group.stack.iter().filter_map(|address| self.frame(*address));
             frames.find(|frame| frame.function.starts_with("main."))?
         } else {
-            group.waits_at(&self.table)?
+            group.waits_at(self.table())?
         };
         frame.function.starts_with("main.").then_some(frame.line.into())
     }
@@ -319,13 +279,25 @@ fn memory_alone_tells_the_layout() -> Result<()> {
     for release in toolchains::releases() {
         for form in FORMS {
             let attached = Attached::start(release, form, &[], directory.path())?;
-            let calibration = Calibration::read(&attached.memory, &attached.table, attached.bias, attached.list)?;
-            assert_eq!(calibration.settle(None), Ok(attached.layout), "{release} {form:?}");
-            assert_eq!(calibration.settle(Some(&attached.layout)), Ok(attached.layout));
+            let calibration = Calibration::read(
+                attached.process.memory(),
+                attached.table(),
+                attached.process.bias(),
+                attached.source.list,
+            )?;
+            assert_eq!(
+                calibration.settle(None),
+                Ok(attached.source.layout),
+                "{release} {form:?}"
+            );
+            assert_eq!(
+                calibration.settle(Some(&attached.source.layout)),
+                Ok(attached.source.layout)
+            );
             // Every other layout is refused.
             let others = Layout::all().iter().map(|layout| layout.goroutine);
             let mut refused = 0;
-            for other in others.filter(|other| *other != attached.layout) {
+            for other in others.filter(|other| *other != attached.source.layout) {
                 let result = calibration.settle(Some(&other));
                 assert!(
                     matches!(result, Err(CalibrationError::Contradiction { .. })),
@@ -346,7 +318,7 @@ fn a_running_goroutine_is_known_by_its_start() -> Result<()> {
         let attached = Attached::start(release, Form::Plain, &["-spin"], directory.path())?;
         // It may be waiting for its turn at any single moment.
         wait_until("a running goroutine", Duration::from_secs(20), || {
-            let snapshot = attached.goroutines().snapshot()?;
+            let snapshot = attached.goroutines(GoroutineBounds::default()).snapshot()?;
             let running = snapshot.groups.iter().find(|group| group.status == Status::Running);
             Ok(running.map(|group| {
                 assert_eq!(group.state, StackState::Unreadable);
@@ -376,7 +348,7 @@ fn a_hundred_thousand_goroutines() -> Result<()> {
                 .find(|group| attached.name(group.start + 1) == "main.receive");
             group.map(|group| group.count)
         };
-        let all = attached.goroutines();
+        let all = attached.goroutines(GoroutineBounds::default());
         let before = Instant::now();
         let census = all.census()?;
         let census_time = before.elapsed();
@@ -399,14 +371,7 @@ fn a_hundred_thousand_goroutines() -> Result<()> {
             goroutines: 10_000,
             ..GoroutineBounds::default()
         };
-        let part = Goroutines::new(
-            &attached.memory,
-            &attached.table,
-            attached.bias,
-            attached.layout,
-            attached.list,
-            bounds,
-        );
+        let part = attached.goroutines(bounds);
         let census = part.census()?;
         let counted = receive(&census.groups).context("census")?;
         assert!(

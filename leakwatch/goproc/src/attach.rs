@@ -8,6 +8,9 @@ use crate::binary::BinaryError;
 use crate::gc;
 use crate::gc::GcError;
 use crate::gc::GcNumbers;
+use crate::goroutines::GoroutineBounds;
+use crate::goroutines::GoroutineSource;
+use crate::goroutines::Goroutines;
 use crate::goroutines::ListAddress;
 use crate::heap::CycleSource;
 use crate::heap::Frames;
@@ -99,6 +102,7 @@ pub struct GoProcess<M = ProcessMemory> {
     gc: Option<GcVariables>,
     variables: HeapVariables,
     heap: Option<HeapReader>,
+    goroutines: Option<GoroutineSource>,
 }
 
 impl GoProcess {
@@ -144,6 +148,7 @@ impl<M: ReadMemory> GoProcess<M> {
             gc,
             variables,
             heap: None,
+            goroutines: None,
         }
     }
 
@@ -190,6 +195,21 @@ impl<M: ReadMemory> GoProcess<M> {
             array: variables.array.address,
             length: variables.length.address,
         })
+    }
+
+    /// What is known of its goroutines, to be given back by [`Self::with_goroutine_source`].
+    pub(crate) fn take_goroutine_source(&mut self) -> Option<GoroutineSource> {
+        self.goroutines.take()
+    }
+
+    /// Keeps what is known of its goroutines, and reads them by it.
+    pub(crate) fn with_goroutine_source(
+        &mut self,
+        source: GoroutineSource,
+        bounds: GoroutineBounds,
+    ) -> Goroutines<'_, M, Arc<[u8]>> {
+        let source = self.goroutines.insert(source);
+        Goroutines::new(&self.memory, self.binary.pclntab(), self.bias, source, bounds)
     }
 
     /// Reads the numbers of its garbage collector.

@@ -55,7 +55,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
     pub fn census(&self) -> Result<Census, GoroutinesError> {
         /// Headers decoded at a time.
         const CHUNK: usize = 8192;
-        let listed = list::read(self.memory, self.list, self.bounds.goroutines)?;
+        let listed = list::read(self.memory, self.source.list, self.bounds.goroutines)?;
         let mut owners = Owners::new(self.table, self.bias);
         let mut groups: HashMap<Key, (u64, Option<u64>)> = HashMap::new();
         let mut census = Census {
@@ -64,7 +64,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
             ..Census::default()
         };
         for addresses in listed.addresses.chunks(CHUNK) {
-            let headers = list::headers(self.memory, &self.layout, addresses)?;
+            let headers = list::headers(self.memory, &self.source.layout, addresses)?;
             census.ended += headers.ended;
             census.unreadable += headers.unreadable;
             for header in &headers.alive {

@@ -11,6 +11,7 @@ mod header;
 mod layout;
 mod list;
 mod snapshot;
+mod source;
 mod system;
 mod unwind;
 mod wait_reason;
@@ -26,6 +27,9 @@ pub use list::ListAddress;
 pub use snapshot::Group;
 pub use snapshot::Snapshot;
 pub use snapshot::StackState;
+pub use source::GoroutineSource;
+pub use source::LayoutOrigin;
+pub use source::NoGoroutines;
 pub use wait_reason::WaitReasons;
 
 use crate::memory::MemoryError;
@@ -81,8 +85,7 @@ pub struct Goroutines<'p, M: ?Sized, B> {
     memory: &'p M,
     table: &'p Pclntab<B>,
     bias: u64,
-    layout: GoroutineLayout,
-    list: ListAddress,
+    source: &'p GoroutineSource,
     bounds: GoroutineBounds,
 }
 
@@ -92,17 +95,25 @@ impl<'p, M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'p, M, B> {
         memory: &'p M,
         table: &'p Pclntab<B>,
         bias: u64,
-        layout: GoroutineLayout,
-        list: ListAddress,
+        source: &'p GoroutineSource,
         bounds: GoroutineBounds,
     ) -> Self {
         Self {
             memory,
             table,
             bias,
-            layout,
-            list,
+            source,
             bounds,
         }
+    }
+
+    /// Where they are, and how that is known.
+    pub fn source(&self) -> &'p GoroutineSource {
+        self.source
+    }
+
+    /// The text for a wait reason, in Go's own words.
+    pub fn reason(&self, reason: u8) -> Option<&'p str> {
+        self.source.reasons.text(reason)
     }
 }

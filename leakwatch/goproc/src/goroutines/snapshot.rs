@@ -134,7 +134,7 @@ struct Reader<'r, 'p, M: ?Sized, B> {
 impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
     /// Reads all stacks.
     pub fn snapshot(&self) -> Result<Snapshot, GoroutinesError> {
-        let listed = list::read(self.memory, self.list, self.bounds.goroutines)?;
+        let listed = list::read(self.memory, self.source.list, self.bounds.goroutines)?;
         let mut reader = Reader {
             process: self,
             unwinder: Unwinder::new(self.table, self.bias),
@@ -157,7 +157,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
 
 impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
     fn chunk(&mut self, addresses: &[u64]) -> Result<(), MemoryError> {
-        let (memory, layout) = (self.process.memory, &self.process.layout);
+        let (memory, layout) = (self.process.memory, &self.process.source.layout);
         let headers = list::headers(memory, layout, addresses)?;
         self.snapshot.ended += headers.ended;
         self.snapshot.unreadable += headers.unreadable;
@@ -192,7 +192,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
 
     /// Reads one goroutine by itself: header, stack and header within microseconds.
     fn again(&mut self, address: u64) -> Result<(), MemoryError> {
-        let (memory, layout) = (self.process.memory, &self.process.layout);
+        let (memory, layout) = (self.process.memory, &self.process.source.layout);
         let read_header = || Ok::<_, MemoryError>(list::headers(memory, layout, &[address])?.alive.pop());
         let Some(header) = read_header()? else {
             self.snapshot.unreadable += 1;

@@ -36,6 +36,11 @@ pub struct Moduledata {
 }
 
 impl Moduledata {
+    /// `data .. edata`: variables with pointers and an initial value.
+    pub fn data(&self) -> &Range<u64> {
+        &self.variables[1]
+    }
+
     /// `noptrbss .. enoptrbss`: variables without pointers and without an initial value.
     pub fn noptrbss(&self) -> &Range<u64> {
         &self.variables[3]
