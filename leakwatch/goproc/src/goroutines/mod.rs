@@ -15,6 +15,8 @@ mod source;
 mod system;
 mod unwind;
 mod wait_reason;
+#[cfg(test)]
+mod tests;
 
 pub use calibrate::Calibration;
 pub use calibrate::CalibrationError;

@@ -240,6 +240,8 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
                         *result = Read::Known(StackState::Complete, stacks.intern(frames, bound));
                     }
                     End::Top { .. } => {}
+                    // An address outside the text: nothing to keep.
+                    _ if frames.is_empty() => {}
                     End::Short(end) if end <= header.stack.end && length < LONGEST => short.push(index),
                     End::Short(end) if end > header.stack.end => {}
                     End::Partial | End::Short(_) => {
@@ -288,7 +290,10 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
         let stacks: Vec<Vec<u64>> = stacks.iter().map(|frames| self.unwinder.logical(frames)).collect();
         for ((index, state, status, wait_reason, start, created_at), (count, blocked_after)) in self.groups {
             let start_address = self.process.linked(start);
-            let stack = match index.and_then(|index| stacks.get(index)) {
+            let stack = match index
+                .and_then(|index| stacks.get(index))
+                .filter(|stack| !stack.is_empty())
+            {
                 Some(stack) => stack.clone(),
                 None => vec![start_address.saturating_add(1)],
             };

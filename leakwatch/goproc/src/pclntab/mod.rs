@@ -12,6 +12,10 @@ mod ids;
 mod inline;
 mod name;
 mod value;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 
 pub use function::Function;
 pub use header::Format;
