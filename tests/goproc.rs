@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Stack and size to the sum of: objects in use, their bytes, objects allocated, their bytes.
 type Buckets = BTreeMap<Vec<u64>, Vec<[i64; 4]>>;
@@ -63,7 +63,7 @@ fn printed(text: &str) -> Result<Buckets> {
             .filter(|number| !number.is_empty())
             .map(str::parse)
             .collect::<Result<_, _>>()?;
-        let numbers: [i64; 4] = numbers.try_into().map_err(|_| anyhow::anyhow!("{line}"))?;
+        let numbers: [i64; 4] = numbers.try_into().ok().with_context(|| line.to_owned())?;
         let stack = stack
             .split_whitespace()
             .map(|pc| u64::from_str_radix(pc.trim_start_matches("0x"), 16))
@@ -72,7 +72,9 @@ fn printed(text: &str) -> Result<Buckets> {
             buckets.entry(stack).or_default().push(numbers);
         }
     }
-    buckets.values_mut().for_each(|sizes| sizes.sort_unstable());
+    for sizes in buckets.values_mut() {
+        sizes.sort_unstable();
+    }
     Ok(buckets)
 }
 
@@ -91,7 +93,9 @@ fn read(process: &GoProcess, snapshot: &Snapshot, view: View) -> Result<Buckets>
             ]);
         }
     }
-    buckets.values_mut().for_each(|sizes| sizes.sort_unstable());
+    for sizes in buckets.values_mut() {
+        sizes.sort_unstable();
+    }
     Ok(buckets)
 }
 
@@ -146,7 +150,9 @@ fn sites(profile: &[u8]) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
             sites.entry((stack, size)).or_default().push(sample.value.clone());
         }
     }
-    sites.values_mut().for_each(|values| values.sort_unstable());
+    for values in sites.values_mut() {
+        values.sort_unstable();
+    }
     Ok(sites)
 }
 
@@ -172,7 +178,9 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<BTreeMap<Site,
                 .push(values);
         }
     }
-    sites.values_mut().for_each(|values| values.sort_unstable());
+    for values in sites.values_mut() {
+        values.sort_unstable();
+    }
     Ok(sites)
 }
 
@@ -290,5 +298,20 @@ fn numbers_of_the_collector_equal_memstats() -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// The checked-in table of layouts against the debug information of each release. Slow: builds nine programs.
+#[test]
+fn the_table_of_layouts_is_what_the_releases_say() -> Result<()> {
+    if std::env::var_os("LEAKWATCH_SLOW_TESTS").is_none_or(|value| value != "1") {
+        return Ok(());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["run", "-q", "-p", "xtask", "--", "goproc-layouts", "--check"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .status()?;
+    ensure!(status.success(), "the table has drifted");
     Ok(())
 }

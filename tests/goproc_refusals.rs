@@ -28,7 +28,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 fn start(executable: &Path, arguments: &[&str], directory: &TempDir) -> Result<Running> {
     let mut command = Command::new(executable);
@@ -191,7 +191,7 @@ fn without_the_right_the_missing_capability_is_named() -> Result<()> {
         };
         rustix::thread::set_capabilities(None, sets).map(|()| GoProcess::attach(pid))
     });
-    let refusal = refusal.join().map_err(|_| anyhow::anyhow!("thread"))??;
+    let refusal = refusal.join().ok().context("the thread panicked")??;
     let refusal = refusal.err().context("attached without the right")?;
     ensure!(
         matches!(refusal, AttachError::Open(OpenError::Denied { .. })),

@@ -72,7 +72,10 @@ const CONSTANT: [(&str, &str, u64); 33] = [
 ];
 
 /// Field of the table, structure, its member.
-const FIELDS: [(&str, &[(&str, &str, &str)]); 3] = [
+type Field = (&'static str, &'static str, &'static str);
+
+/// The parts of a table's entry, each with its type.
+const FIELDS: [(&str, &[Field]); 3] = [
     (
         "goroutine: GoroutineLayout",
         &[

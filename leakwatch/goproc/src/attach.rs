@@ -220,12 +220,11 @@ impl<M: ReadMemory> GoProcess<M> {
             });
         };
         let known = self.gc.take().filter(|gc| gc.controller.is_ok() && gc.memstats.is_ok());
-        let variables = match known {
-            Some(known) => known,
-            None => {
-                let program = program(&self.memory, &self.binary, self.bias, &self.module, &self.symbols);
-                GcVariables::find(&program, layout)
-            }
+        let variables = if let Some(known) = known {
+            known
+        } else {
+            let program = program(&self.memory, &self.binary, self.bias, &self.module, &self.symbols);
+            GcVariables::find(&program, layout)
         };
         let variables = self.gc.insert(variables);
         let controller = variables.controller.clone()?.address;

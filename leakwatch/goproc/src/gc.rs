@@ -184,6 +184,11 @@ pub(crate) fn read<M: ReadMemory + ?Sized>(
     })
 }
 
+/// `heapStatsDelta.inHeap`.
+const IN_HEAP: usize = 16;
+/// `heapStatsDelta.inStacks`.
+const IN_STACKS: usize = 24;
+
 /// `None` where the fields contradict each other.
 fn decode(controller: &[u8], memstats: &[u8], layout: &Layout) -> Option<GcNumbers> {
     let (fields, stats) = (&layout.gc_controller, &layout.memstats);
@@ -196,8 +201,6 @@ fn decode(controller: &[u8], memstats: &[u8], layout: &Layout) -> Option<GcNumbe
         let sum = first?.wrapping_add(second?).wrapping_add(third?);
         (sum <= MAX_BYTES).then_some(sum)
     };
-    const IN_HEAP: usize = 16;
-    const IN_STACKS: usize = 24;
     let heap_in_use = field(fields.heap_in_use)?;
     // Both count the spans in use; they are not changed at the same instant.
     if summed(IN_HEAP)?.abs_diff(heap_in_use) > heap_in_use / 4 + SLACK {

@@ -85,7 +85,7 @@ impl Bucket {
         Ok(Self {
             next: word(8)?,
             size: word(32)?,
-            depth: usize::try_from(depth).map_err(|_| too_deep)?,
+            depth: usize::try_from(depth).ok().ok_or(too_deep)?,
         })
     }
 

@@ -172,7 +172,13 @@ impl HeapReader {
                 evidence.look(size, bytes);
             }
         })
-        .map_err(|_| HeapError::Gone)?;
+        .map_err(|source| match source {
+            MemoryError::Gone => HeapError::Gone,
+            source => HeapError::Variable {
+                what: "the counters",
+                source,
+            },
+        })?;
         let format = match (evidence.format(), self.source.format) {
             (Verdict::Contradiction { holds, fails }, _) => return Err(HeapError::Contradiction { holds, fails }),
             (Verdict::Clear(found), Some(expected)) if found != expected => {

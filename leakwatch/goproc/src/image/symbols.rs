@@ -60,7 +60,7 @@ fn read<F: ReadMemory + ?Sized>(file: &F, what: &'static str, offset: u64, size:
     if size > MAX_TABLE {
         return Err(too_large);
     }
-    let length = usize::try_from(size).map_err(|_| too_large)?;
+    let length = usize::try_from(size).ok().ok_or(too_large)?;
     file.read_vec(offset, length)
         .map_err(|source| ImageError::Read { what, source })
 }

@@ -4,7 +4,7 @@
 /// One possible RIP-relative operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
-    /// The byte before the ModRM byte: the opcode of most instructions.
+    /// The byte before the `ModRM` byte: the opcode of most instructions.
     pub(super) opcode: u8,
     /// The address it leads to, when no immediate follows the operand.
     pub(super) target: u64,
