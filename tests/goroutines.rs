@@ -25,7 +25,6 @@ use leakwatch_test_support::toolchains;
 use leakwatch_test_support::toolchains::Form;
 use leakwatch_test_support::wait::wait_until;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -146,15 +145,16 @@ impl Attached {
         stacks
     }
 
+    /// Stacks whose count is another one in `other`.
     fn describe(&self, stacks: &Stacks, other: &Stacks) -> String {
         let different = stacks.iter().filter(|(stack, count)| other.get(*stack) != Some(count));
-        different.fold(String::new(), |mut text, (stack, count)| {
-            writeln!(text, "{count} @").unwrap();
-            for address in stack {
-                writeln!(text, "    {address:#x} {:?}", self.frame(*address)).unwrap();
-            }
-            text
-        })
+        let lines = different.flat_map(|(stack, count)| {
+            let frames = stack
+                .iter()
+                .map(|address| format!("    {address:#x} {:?}\n", self.frame(*address)));
+            std::iter::once(format!("{count} @\n")).chain(frames)
+        });
+        lines.collect()
     }
 }
 
@@ -356,10 +356,10 @@ fn a_hundred_thousand_goroutines() -> Result<()> {
         let all = attached.goroutines(GoroutineBounds::default());
         let before = processor_time()?;
         let census = all.census()?;
-        let census_time = processor_time()? - before;
+        let census_time = processor_time()?.saturating_sub(before);
         let before = processor_time()?;
         let snapshot = all.snapshot()?;
-        let snapshot_time = processor_time()? - before;
+        let snapshot_time = processor_time()?.saturating_sub(before);
         println!(
             "{release}: census {census_time:?}, stacks {snapshot_time:?}, {} groups",
             snapshot.groups.len()

@@ -106,6 +106,13 @@ fn the_table_is_found_among_other_bytes() {
     assert_eq!(find(&[0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]), None);
 }
 
+/// The fuzzers start from this table.
+#[test]
+fn the_seed_of_the_fuzzers_is_this_table() {
+    let seed = include_bytes!("../../../../fuzz/corpus/pclntab/four-functions");
+    assert_eq!(seed[..], [sample::bytes(), sample::inline_trees()].concat());
+}
+
 /// Asks everything there is to ask.
 fn ask(table: &Pclntab<Vec<u8>>) {
     let ids = FunctionIds::of(table);
