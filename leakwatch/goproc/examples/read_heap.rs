@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..times {
         let before = cpu()?;
         snapshot = process.heap()?;
-        costs.push(cpu()? - before);
+        costs.push(cpu()?.saturating_sub(before));
     }
     costs.sort_unstable();
     let index = process.heap_reader().ok_or("no heap")?.index();
@@ -42,8 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     println!(
         "attach {:.2?}, first reading {:.2?}",
-        attached - start,
-        walked - attached
+        attached.saturating_sub(start),
+        walked.saturating_sub(attached)
     );
     if let Some(median) = costs.get(costs.len() / 2) {
         println!("later readings, median of {times}: {median:.2?}");
