@@ -447,8 +447,10 @@ fn cgroups_that_vanish_under_the_reader_do_no_harm() -> Result<()> {
             }
         };
         stop.store(true, Ordering::Relaxed);
-        let made = churn.join().map_err(|_| anyhow::anyhow!("the churn panicked"))?;
-        result.and(made.map(|made| (made, rounds)))
+        match churn.join() {
+            Ok(made) => result.and(made.map(|made| (made, rounds))),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     })?;
     let samples = watcher.round()?;
     ensure!(samples.len() == 1, "only the steady one is left: {samples:?}");

@@ -23,13 +23,13 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const LIMIT: u64 = 64 << 20;
+const LIMIT: u64 = 96 << 20;
 const ENTRYPOINT: &str = "ENTRYPOINT [\"/markets\"]";
-/// About a minute and a half from start to kill.
+/// About two minutes from start to kill.
 const SERVICE: [&str; 5] = [
     "-variant=cache-leak",
     "-listen=127.0.0.1:6060",
-    "-rate=250000",
+    "-rate=400000",
     "-baseline=4000000",
     "-noise=0.2",
 ];

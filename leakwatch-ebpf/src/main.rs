@@ -3,6 +3,13 @@
 //!
 //! Built for the host this is an empty program, so that workspace commands need no bpf toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(
+        clippy::inline_always,
+        reason = "the verifier knows pointers better within one function"
+    )
+)]
 
 #[cfg(target_arch = "bpf")]
 mod maps;

@@ -23,6 +23,7 @@ use leakwatch_common::event::present;
 use leakwatch_common::loss::LossReason;
 
 /// The victim's task is the argument: Linux 6.9 and the long-term kernels it was backported to.
+#[expect(clippy::needless_pass_by_value, reason = "what the macro calls it with")]
 #[raw_tracepoint(tracepoint = "mark_victim")]
 fn oom_mark_victim(ctx: RawTracePointContext) -> i32 {
     let Some(victim) = Object::at(ctx.arg::<u64>(0)) else {
@@ -37,6 +38,7 @@ fn oom_mark_victim(ctx: RawTracePointContext) -> i32 {
 }
 
 /// The fields of the tracepoint; what only a task tells is there when the victim is the current process.
+#[expect(clippy::needless_pass_by_value, reason = "what the macro calls it with")]
 #[tracepoint(category = "oom", name = "mark_victim")]
 fn oom_mark_victim_format(ctx: TracePointContext) -> u32 {
     emit(&ctx, |record| {
@@ -66,17 +68,18 @@ fn emit<C: EbpfContext>(ctx: &C, fill: impl FnOnce(&mut OomMarkVictim)) {
         record.trigger_comm = comm;
     }
     fill(record);
-    let size = size_of_val(&record.kernel_frames);
+    let size = u32::try_from(size_of_val(&record.kernel_frames)).unwrap_or_default();
     // SAFETY: writes at most `size` bytes into the reservation.
     let written = unsafe {
         bpf_get_stack(
             ctx.as_ptr(),
             record.kernel_frames.as_mut_ptr().cast::<c_void>(),
-            size as u32,
+            size,
             0,
         )
     };
-    record.kernel_frame_count = written.max(0) as u32 / 8;
+    // An error is negative.
+    record.kernel_frame_count = u32::try_from(written).unwrap_or_default() / 8;
     entry.submit(0);
 }
 
@@ -86,7 +89,7 @@ fn zeroed<'a>(record: *mut OomMarkVictim) -> &'a mut OomMarkVictim {
     let words = record.cast::<u64>();
     for index in 0..size_of::<OomMarkVictim>() / 8 {
         // SAFETY: within the reservation, which is aligned to eight.
-        unsafe { words.add(index).write_volatile(0) };
+        unsafe { words.wrapping_add(index).write_volatile(0) };
     }
     // SAFETY: every byte is initialised and any bits are a valid record.
     unsafe { &mut *record }
@@ -129,7 +132,7 @@ fn fill_from_mm(record: &mut OomMarkVictim, victim: Object) {
         return;
     };
     // A counter that is split over CPUs may be below zero by what the others hold.
-    let pages = |offset| mm.read::<i64>(offset).map(|pages| pages.max(0) as u64);
+    let pages = |offset| mm.read::<i64>(offset).map(|pages| pages.max(0).cast_unsigned());
     if let (Some(file), Some(anon), Some(shmem)) = (
         pages(offset!(mm_rss_file)),
         pages(offset!(mm_rss_anon)),

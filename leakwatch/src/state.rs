@@ -5,7 +5,6 @@ use rustix::fs::flock;
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::io::Read;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -66,11 +65,9 @@ impl StateDirectory {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                let holder = lock
-                    .read_to_string(&mut text)
+                let holder = std::fs::read_to_string(path.join("lock"))
                     .ok()
-                    .and_then(|_| text.trim().parse().ok());
+                    .and_then(|text| text.trim().parse().ok());
                 return Err(StateError::Busy {
                     path: path.to_owned(),
                     holder,

@@ -13,6 +13,7 @@ use leakwatch::probes::ProbeEvent;
 use leakwatch::probes::Probes;
 use leakwatch::probes::host::HostFacts;
 use leakwatch::probes::plan::Plan;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
@@ -27,7 +28,9 @@ fn start() -> Result<(Probes, Receiver<ProbeEvent>)> {
 
 /// The same with a plan that differs.
 fn start_with(change: impl FnOnce(&mut Plan)) -> Result<(Probes, Receiver<ProbeEvent>)> {
-    let mut plan = Plan::for_host(&HostFacts::look());
+    // The host does not change from test to test, and looking takes a second.
+    static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::for_host(&HostFacts::look()));
+    let mut plan = PLAN.clone();
     change(&mut plan);
     let (probes, events) = Probes::start(&plan, Clock::start())?;
     for hook in probes.hooks() {

@@ -12,6 +12,9 @@ use std::process::Stdio;
 /// Limit of the cgroups that victims are killed in.
 pub(crate) const LIMIT: u64 = 16 << 20;
 
+/// What a victim allocates at once.
+const PIECE: usize = 1 << 20;
+
 const PROCS: &str = "LEAKWATCH_TEST_VICTIM_PROCS";
 const BYTES: &str = "LEAKWATCH_TEST_VICTIM_BYTES";
 
@@ -24,11 +27,10 @@ fn victim() {
     fs::write(procs, "0").expect("enter the cgroup");
     // The first to go where the machine's memory runs out.
     fs::write("/proc/self/oom_score_adj", "1000").expect("volunteer");
-    let mut hoard = vec![0_u8; bytes.parse().unwrap()];
-    for page in hoard.chunks_mut(4096) {
-        page[0] = 1;
-    }
-    panic!("survived with {} bytes", std::hint::black_box(&hoard).len());
+    // In pieces: the kernel refuses one that is larger than the machine.
+    let pieces = bytes.parse::<usize>().unwrap() / PIECE;
+    let hoard: Vec<Vec<u8>> = (0..pieces).map(|_| vec![1; PIECE]).collect();
+    panic!("survived with {} pieces", std::hint::black_box(&hoard).len());
 }
 
 /// Starts a process that enters the cgroup and touches that much memory.

@@ -1,10 +1,9 @@
 //! Builds the eBPF object with the pinned stable compiler and leaves it, without DWARF, at `target/bpf/ARCH/leakwatch-ebpf.o`,
 //! from where the build script of `leakwatch` takes it.
 
+use crate::elf;
 use crate::tools;
 use anyhow::Context as _;
-use object::build::elf::Builder;
-use object::build::elf::SectionData;
 use std::env::consts::ARCH;
 use std::ffi::OsString;
 use std::fs;
@@ -24,7 +23,7 @@ pub(crate) fn main() -> anyhow::Result<PathBuf> {
         tools::run(cargo("build")?.arg("--release"))?;
         let linked = target_dir().join(TARGET).join("release/leakwatch-ebpf");
         let bytes = fs::read(&linked).with_context(|| format!("read {}", linked.display()))?;
-        let stripped = without_dwarf(&bytes).with_context(|| format!("strip {}", linked.display()))?;
+        let stripped = elf::without_dwarf(&bytes).with_context(|| format!("strip {}", linked.display()))?;
         write_if_changed(&object, &stripped)
     })?;
     Ok(object)
@@ -75,28 +74,6 @@ fn rustflags(sysroot: &Path) -> OsString {
     ];
     flags.extend(cargo_home.map(|home| remap(home.join("registry/src"), "/registry")));
     flags.join("\x1f").into()
-}
-
-/// The ELF file without its DWARF sections: a sixth of the size; .BTF and .BTF.ext stay.
-fn without_dwarf(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut builder = Builder::read(elf)?;
-    for section in &mut builder.sections {
-        let name = section.name.as_slice();
-        section.delete = [b".debug_".as_slice(), b".rel.debug_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix));
-    }
-    // LLVM keeps the names of sections and of symbols in one table; the writer wants two.
-    let section_names = builder.sections.add();
-    section_names.name = b".shstrtab".as_slice().into();
-    section_names.sh_type = object::elf::SHT_STRTAB;
-    section_names.sh_addralign = 1;
-    section_names.data = SectionData::SectionString;
-    builder.delete_orphans();
-    builder.delete_unused_versions();
-    let mut stripped = Vec::new();
-    builder.write(&mut stripped)?;
-    Ok(stripped)
 }
 
 fn write_if_changed(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

@@ -7,14 +7,17 @@
 )]
 
 mod tools;
+mod elf;
 mod build_ebpf;
 mod build;
 mod run;
 mod go;
 mod engines;
 mod demo;
+mod bench_idle;
 mod lint;
 mod tidy;
+mod vm_test;
 mod test;
 mod goproc_layouts;
 
@@ -39,14 +42,25 @@ enum Command {
     Run(run::Arguments),
     /// Show a leak, its verdict and its OOM kill on real processes
     Demo(demo::Arguments),
+    /// Measure what the daemon costs
+    #[command(subcommand)]
+    Bench(Bench),
     /// Formatting, clippy (host and bpf target) and documentation, warnings being errors
     Lint,
     /// Rules no compiler checks: module edges, file sizes, module documentation
     Tidy,
+    /// The probes on other kernels, in virtual machines: cgroup v2, real kills for a cgroup's and for the machine's memory
+    VmTest,
     /// All tests, the ones that need root and a real kernel included
     Test(test::Arguments),
     /// Write the table of the Go runtime's layouts, from the debug information of each release
     GoprocLayouts(goproc_layouts::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Processor time and memory of the daemon beside many sleeping processes
+    Idle(bench_idle::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -55,8 +69,10 @@ fn main() -> anyhow::Result<()> {
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),
+        Command::Bench(Bench::Idle(arguments)) => bench_idle::main(&arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
+        Command::VmTest => vm_test::main(),
         Command::Test(arguments) => test::main(&arguments),
         Command::GoprocLayouts(arguments) => goproc_layouts::main(&arguments),
     }

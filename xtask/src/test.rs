@@ -3,7 +3,9 @@
 use crate::build_ebpf;
 use crate::engines;
 use crate::go;
+use crate::tidy;
 use crate::tools;
+use crate::vm_test;
 use anyhow::Context as _;
 use anyhow::bail;
 use std::io::BufRead as _;
@@ -22,6 +24,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
+    tidy::main()?;
     build_ebpf::main()?;
     engines::ensure_engines();
     let mut tests = tools::cargo();
@@ -34,7 +37,11 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         "--",
         "--show-output",
     ]);
-    let skips = tools::step("testing the workspace", || run_and_collect_skips(&mut tests))?;
+    let mut skips = tools::step("testing the workspace", || run_and_collect_skips(&mut tests))?;
+    match vm_test::prepare() {
+        Ok(kernels) => vm_test::run(&kernels)?,
+        Err(error) => skips.push(format!("SKIP the probes on other kernels: {error:#}")),
+    }
     for skip in &skips {
         tools::say(skip);
     }

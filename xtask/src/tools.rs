@@ -151,3 +151,32 @@ fn bpf_linker_version(linker: &Path, sysroot: &Path) -> Option<String> {
 pub(crate) fn library_path(sysroot: &Path) -> PathBuf {
     sysroot.join("lib")
 }
+
+/// Installs the Debian packages of the programs that are not on `PATH`: pairs of program and package.
+pub(crate) fn ensure_debian_packages(programs: &[(&str, &str)]) -> anyhow::Result<()> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let absent = |program: &str| !env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    let mut packages: Vec<&str> = programs
+        .iter()
+        .filter(|(program, _)| absent(program))
+        .map(|(_, package)| *package)
+        .collect();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    step(&format!("installing {}", packages.join(" ")), || {
+        let apt = || {
+            let mut command = Command::new("apt-get");
+            // No service is started by installing it.
+            command
+                .arg("-q")
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .env("RUNLEVEL", "1");
+            command.stdout(Stdio::null());
+            command
+        };
+        run(apt().arg("update"))?;
+        run(apt().args(["install", "-y", "--no-install-recommends"]).args(&packages))
+    })
+}

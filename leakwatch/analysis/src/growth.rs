@@ -24,8 +24,8 @@ use std::time::Duration;
 const MAX_STACKS: usize = 512;
 /// Most places that get a series over all profiles.
 const MAX_SITES: usize = 24;
-/// Growth in the weakest part of the time relative to even growth. A saturating exponential with a time constant of half
-/// the observation has 0.45 in its last third and 0.31 in its last quarter.
+/// Growth in the weakest part of the time relative to even growth. A saturating exponential has 0.36 in its last
+/// quarter when its time constant is 0.45 of the observation.
 const LEAST_PERSISTENCE: f64 = 0.35;
 /// Default `runtime.MemProfileRate`: one sample stands for about this many bytes.
 const SAMPLE_BYTES: f64 = 524_288.0;
@@ -34,7 +34,7 @@ const SAMPLE_BYTES: f64 = 524_288.0;
 const LOAD_FLUCTUATION: f64 = 0.15;
 /// Most parts of the time that are compared.
 const MAX_PARTS: usize = 4;
-/// Samples that a part must be expected to have: with 6, even growth stays above a third of its mean in 98 % of cases (Poisson).
+/// Samples that a part must be expected to have: with 6, even growth stays above 0.35 of its mean in 94 % of cases (Poisson).
 const SAMPLES_PER_PART: f64 = 6.0;
 /// Parts of the time after which growth that started late is looked for.
 const LATE_PARTS: [(usize, usize); 4] = [(1, 3), (1, 2), (2, 3), (3, 4)];

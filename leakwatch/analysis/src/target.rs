@@ -167,6 +167,6 @@ mod tests {
         };
         assert_ne!(TargetId::from(&first), TargetId::from(&again));
         assert_ne!(TargetId::from(&first), TargetId::from(&moved));
-        assert_eq!(TargetId::from(&first), TargetId::from(&first.clone()));
+        assert_eq!(TargetId::from(&first), TargetId::from(&first));
     }
 }

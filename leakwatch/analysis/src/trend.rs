@@ -15,6 +15,8 @@ pub const MAX_FIT_POINTS: usize = 64;
 const BIC_STRONG: f64 = 6.0;
 /// Any trend must beat a constant by this much: "positive" evidence on the same scale.
 const BIC_POSITIVE: f64 = 2.0;
+/// A series that stays within this part of its level is flat; the search for a shape, which costs most, is spared.
+const QUIET_PART: f64 = 0.01;
 /// Fractions of the span that are tried as corner or time constant.
 const CORNERS: [f64; 13] = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9];
 /// Time constants of the saturating exponential as fractions of the span. Above 1 it cannot be told from a line.
@@ -130,7 +132,16 @@ pub fn fit(series: &[(f64, f64)]) -> Option<Trend> {
     let (recent, _) = slope_with_interval(late)?;
     let noise = stats::robust_deviation(&residuals);
     let level = level_at(points, 0.75, to, recent.estimate)?;
-    let choice = choose_shape(points);
+    let (least, most) = points
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), point| {
+            (least.min(point.1), most.max(point.1))
+        });
+    let choice = if most - least <= level.abs() * QUIET_PART {
+        QUIET
+    } else {
+        choose_shape(points)
+    };
     let first_level = first_level(points, &slope)?;
     let end_slope = match choice.shape {
         Shape::Linear => slope.estimate,
@@ -149,6 +160,19 @@ pub fn fit(series: &[(f64, f64)]) -> Option<Trend> {
         end_slope,
         bic_stopping: choice.bic_stopping,
     })
+}
+
+/// Change from the first to the last quarter of a series and the level at its end, by medians: cheap, for parts of a whole whose
+/// trend is known. None when empty.
+pub fn change(series: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let quarter = (series.len() / 4).max(1);
+    let median = |part: &mut dyn Iterator<Item = &(f64, f64)>| {
+        let mut values: Vec<f64> = part.map(|point| point.1).collect();
+        stats::median(&mut values)
+    };
+    let before = median(&mut series.iter().take(quarter))?;
+    let after = median(&mut series.iter().rev().take(quarter))?;
+    Some((after - before, after))
 }
 
 /// Lower envelope: the series cut into `n` blocks of equal duration, each reduced to its lowest point.
@@ -226,6 +250,12 @@ fn first_level(points: &[(f64, f64)], slope: &Estimate) -> Option<f64> {
     stats::median(&mut early)
 }
 
+const QUIET: Choice = Choice {
+    shape: Shape::Flat,
+    end_slope: 0.0,
+    bic_stopping: 0.0,
+};
+
 struct Choice {
     shape: Shape,
     end_slope: f64,
@@ -289,11 +319,7 @@ fn regress(points: &[(f64, f64)], from: f64, shape: Shape) -> Option<Candidate> 
 }
 
 fn choose_shape(points: &[(f64, f64)]) -> Choice {
-    let flat = Choice {
-        shape: Shape::Flat,
-        end_slope: 0.0,
-        bic_stopping: 0.0,
-    };
+    let flat = QUIET;
     let (Some(&(from, _)), Some(&(to, _))) = (points.first(), points.last()) else {
         return flat;
     };

@@ -25,7 +25,7 @@ pub fn memory(history: &TargetHistory) -> Vec<(f64, f64)> {
 }
 
 /// A process younger than this is starting up, at least and at most; in between it is a part of its age.
-const START_UP: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+const START_UP: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(5));
 /// The first part of a process's age counts as start-up: what follows is four times as long and decides.
 const START_UP_PART: f64 = 0.2;
 

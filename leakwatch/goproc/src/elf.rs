@@ -159,7 +159,9 @@ impl Elf {
 
 /// Exactly `length` bytes.
 pub(crate) fn read_exact<R: ReadAt + ?Sized>(file: &R, offset: u64, length: u64) -> Result<Vec<u8>, ElfError> {
-    let size = usize::try_from(length).map_err(|_| ElfError::Truncated { offset, length })?;
+    let Ok(size) = usize::try_from(length) else {
+        return Err(ElfError::Truncated { offset, length });
+    };
     let mut bytes = vec![0; size];
     let read = file
         .read_most_at(&mut bytes, offset)

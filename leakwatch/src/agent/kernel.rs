@@ -149,7 +149,7 @@ fn within(event: ProbeEvent, cgroups: &CgroupIndex, only: Option<&str>, clock: C
             };
             inside.then_some(Input::OomKill(kill))
         }
-        ProbeEvent::ProcessExit(exit) => is_known(&exit, cgroups).then_some(Input::ProcessExit(exit)),
+        ProbeEvent::ProcessExit(exit) => is_watched(&exit, cgroups, only).then_some(Input::ProcessExit(exit)),
         ProbeEvent::Loss(loss) => Some(Input::Loss(loss)),
     }
 }
@@ -168,8 +168,10 @@ fn place(kill: &mut OomKill, cgroups: &CgroupIndex, clock: Clock) {
     }
 }
 
-fn is_known(exit: &ProcessExit, cgroups: &CgroupIndex) -> bool {
-    exit.cgroup_inode.is_some_and(|inode| cgroups.known(inode).is_some())
+fn is_watched(exit: &ProcessExit, cgroups: &CgroupIndex, only: Option<&str>) -> bool {
+    exit.cgroup_inode
+        .and_then(|inode| cgroups.known(inode))
+        .is_some_and(|cgroup| only.is_none_or(|only| is_below(&cgroup.path, only)))
 }
 
 fn is_below(path: &str, only: &str) -> bool {

@@ -24,6 +24,9 @@ const JUMP: f64 = 0.02;
 /// The urgency of a target now.
 pub(super) fn of(stored: &StoredTarget, now: Timestamp) -> Urgency {
     let history = &stored.history;
+    if history.living().next().is_none() {
+        return Urgency::Calm;
+    }
     let verdict = stored
         .investigation
         .as_ref()

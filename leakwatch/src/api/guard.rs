@@ -60,7 +60,7 @@ impl Guard {
             return Ok(());
         }
         let host = self.check_host(request.headers())?;
-        self.check_origin(request.headers(), &host)?;
+        check_origin(request.headers(), &host)?;
         if OPEN_ROUTES.contains(&request.uri().path()) {
             return Ok(());
         }
@@ -84,26 +84,6 @@ impl Guard {
             Ok(authority)
         } else {
             Err(forbidden())
-        }
-    }
-
-    /// A page may ask only if it came from here.
-    fn check_origin(&self, headers: &HeaderMap, host: &Authority) -> Result<(), ApiError> {
-        let Some(origin) = headers.get(header::ORIGIN) else {
-            return Ok(());
-        };
-        let text = origin.to_str().unwrap_or("(unprintable)");
-        let authority = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        let same = authority
-            .and_then(|text| text.parse::<Authority>().ok())
-            .is_some_and(|origin| origin == *host);
-        if same {
-            Ok(())
-        } else {
-            Err(ApiError::Forbidden {
-                header: "Origin",
-                value: text.to_owned(),
-            })
         }
     }
 
@@ -133,6 +113,26 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
             reason: format!("no answer within {} s", DEADLINE.as_secs()),
         }
         .into_response(),
+    }
+}
+
+/// A page may ask only if it came from here.
+fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), ApiError> {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let text = origin.to_str().unwrap_or("(unprintable)");
+    let authority = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let same = authority
+        .and_then(|text| text.parse::<Authority>().ok())
+        .is_some_and(|origin| origin == *host);
+    if same {
+        Ok(())
+    } else {
+        Err(ApiError::Forbidden {
+            header: "Origin",
+            value: text.to_owned(),
+        })
     }
 }
 

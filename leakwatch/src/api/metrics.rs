@@ -55,6 +55,9 @@ struct Page {
     open: bool,
 }
 
+/// A number of the newest sample.
+type Read = fn(&CgroupMemory) -> Option<Bytes>;
+
 type Labels<'a> = [(&'static str, &'a str)];
 
 impl Page {
@@ -122,7 +125,6 @@ impl Page {
             ];
             self.sample("leakwatch_target_info", &labels, 1.0);
         }
-        type Read = fn(&CgroupMemory) -> Option<Bytes>;
         let memory: [(&str, &str, Read); 5] = [
             (
                 "leakwatch_target_charge_bytes",

@@ -24,7 +24,7 @@ mod events;
 mod stream;
 mod later;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::api::context::Context;
 use crate::api::error::ApiError;

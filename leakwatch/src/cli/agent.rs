@@ -7,7 +7,7 @@ use crate::config::Config;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-pub(crate) async fn run(config: Config) -> Result<Exit, CliError> {
+pub(crate) async fn run(config: Config, colours: bool) -> Result<Exit, CliError> {
     let filter = EnvFilter::builder()
         .with_env_var("LEAKWATCH_LOG")
         .with_default_directive(LevelFilter::INFO.into())
@@ -15,6 +15,7 @@ pub(crate) async fn run(config: Config) -> Result<Exit, CliError> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(colours)
         .init();
     for warning in &config.warnings {
         tracing::warn!("{warning}");

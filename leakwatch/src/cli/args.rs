@@ -18,8 +18,13 @@ use std::path::PathBuf;
         Exit codes: 0 fine, 1 error, 2 usage, 3 a leak was found (investigate, replay)."
 )]
 pub struct Cli {
-    /// The daemon: unix:///PATH or http://HOST:PORT [default: its unix socket, else http://127.0.0.1:7411]
-    #[arg(long, global = true, value_name = "URL")]
+    /// The daemon's address.
+    #[arg(
+        help = "The daemon: unix:///PATH or http://HOST:PORT [default: its unix socket, else http://127.0.0.1:7411]",
+        long,
+        global = true,
+        value_name = "URL"
+    )]
     pub endpoint: Option<String>,
     /// Form of the output [default: table]
     #[arg(long, global = true, value_name = "FORM")]
@@ -190,7 +195,8 @@ pub struct DiffArgs {
 /// Options of `events`.
 #[derive(Debug, Args)]
 pub struct EventsArgs {
-    /// Only these kinds, separated by commas: oom_kill, process_exit, restart, limit_change, verdict_change, loss
+    /// Only these kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`,
+    /// `verdict_change`, `loss`
     #[arg(long)]
     pub kinds: Option<String>,
     /// Only of this target

@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// More than any answer of a daemon within its bounds.
 const MAX_ANSWER: usize = 256 << 20;
 
@@ -47,12 +47,12 @@ impl Client {
     /// By flag, by `LEAKWATCH_ENDPOINT`, else where the daemon of this host listens by its configuration.
     pub(crate) fn new(
         flag: Option<&str>,
-        config: Result<Config, ConfigError>,
+        config: Result<&Config, &ConfigError>,
         environment: &Environment,
     ) -> Result<Self, CliError> {
         let named = flag.or_else(|| environment.variables.get("LEAKWATCH_ENDPOINT").map(String::as_str));
         // Who names the endpoint needs no configuration, and may be unable to read the daemon's.
-        let api = config.as_ref().ok().map(|config| &config.api);
+        let api = config.ok().map(|config| &config.api);
         let token = api.and_then(|api| api.token.as_ref()).map(Token::bearer);
         if let Some(url) = named {
             let (endpoint, authorization) = parse(url)?;
@@ -101,7 +101,7 @@ impl Client {
     pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, CliError> {
         let asked = timeout(TIMEOUT, self.ask(path)).await;
         let (status, body) = asked
-            .map_err(|elapsed| elapsed.into())
+            .map_err(Cause::from)
             .and_then(|answer| answer)
             .map_err(|source: Cause| CliError::Unreachable {
                 endpoint: self.name(),
@@ -221,6 +221,7 @@ pub(crate) fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn endpoints_are_taken_apart() {
@@ -228,7 +229,7 @@ mod tests {
         assert!(matches!(endpoint, Endpoint::Tcp { port: 80, host, .. } if host == "::1"));
         assert_eq!(authorization.as_deref(), Some("Basic dXNlcjpzZWNyZXQ="));
         assert!(
-            matches!(parse("unix:///run/a.sock").unwrap().0, Endpoint::Unix(path) if path == PathBuf::from("/run/a.sock"))
+            matches!(parse("unix:///run/a.sock").unwrap().0, Endpoint::Unix(path) if path == Path::new("/run/a.sock"))
         );
         assert!(matches!(
             parse("http://localhost").unwrap().0,

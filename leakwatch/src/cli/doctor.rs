@@ -19,7 +19,7 @@ use crate::probes::plan::Plan;
 /// Without this the daemon has nothing to watch.
 const NEEDED: &str = "cgroup_memory";
 
-pub(crate) fn run(config: &Config, output: &Output) -> Result<Exit, CliError> {
+pub(crate) fn run(config: &Config, output: Output) -> Result<Exit, CliError> {
     let hierarchy = config
         .cgroup_root
         .as_deref()
@@ -46,7 +46,7 @@ pub(crate) fn run(config: &Config, output: &Output) -> Result<Exit, CliError> {
     Ok(if can_watch { Exit::Fine } else { Exit::Failed })
 }
 
-fn page(capabilities: &[Capability], output: &Output) -> String {
+fn page(capabilities: &[Capability], output: Output) -> String {
     let mut page = String::new();
     for Capability { name, state } in capabilities {
         match state {

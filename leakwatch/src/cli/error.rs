@@ -14,7 +14,7 @@ pub enum CliError {
     #[error("the configuration is refused")]
     Config(#[from] ConfigError),
     /// The daemon ended.
-    #[error("the daemon ended")]
+    #[error(transparent)]
     Agent(#[from] AgentError),
     /// A recording cannot be replayed.
     #[error("cannot replay {path}", path = path.display())]
@@ -79,8 +79,8 @@ impl CliError {
     /// 2 for wrong usage, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
-            Self::Config(ConfigError::WrongValue {
+            Self::Usage(_)
+            | Self::Config(ConfigError::WrongValue {
                 origin: Origin::Flag(_),
                 ..
             }) => 2,

@@ -1,4 +1,8 @@
 //! `investigate`: the guided workflow in the terminal.
+#![expect(
+    clippy::format_push_string,
+    reason = "a page is made once per command, and writing into a string has no error to handle"
+)]
 
 use crate::cli::args::InvestigateArgs;
 use crate::cli::client::Client;
@@ -28,7 +32,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// Frames of the culprit's stack that are shown.
 const FRAMES: usize = 12;
 
-pub(crate) async fn run(client: &Client, args: &InvestigateArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) async fn run(client: &Client, args: &InvestigateArgs, output: Output) -> Result<Exit, CliError> {
     let target: TargetBody = client
         .get(&format!("/api/v1/targets/{}", encoded(&args.target)))
         .await?;
@@ -125,7 +129,7 @@ fn head(target: &TargetBody) -> String {
 }
 
 /// The verdict and the way to it.
-pub(crate) fn body(investigation: &InvestigationBody, output: &Output) -> String {
+pub(crate) fn body(investigation: &InvestigationBody, output: Output) -> String {
     let mut page = verdict(&investigation.verdict, output);
     page.push_str(&format!("\n{}\n", output.styled(Style::Strong, "How this was found")));
     for (index, step) in investigation.steps.iter().enumerate() {
@@ -139,7 +143,7 @@ pub(crate) fn body(investigation: &InvestigationBody, output: &Output) -> String
 }
 
 /// The verdict with culprit, forecast, advice and what was rejected.
-pub(crate) fn verdict(verdict: &VerdictBody, output: &Output) -> String {
+pub(crate) fn verdict(verdict: &VerdictBody, output: Output) -> String {
     let class = output.styled(text::class_style(&verdict.class), &verdict.class);
     let heading = |text: &str| format!("\n{}\n", output.styled(Style::Strong, text));
     let mut page = format!(
@@ -224,7 +228,7 @@ fn interval(estimate: &EstimateBody, unit: &str, suffix: &str) -> String {
     )
 }
 
-fn step(number: usize, step: &StepBody, output: &Output) -> String {
+fn step(number: usize, step: &StepBody, output: Output) -> String {
     let mut page = format!("\n{number}. {}", step.question);
     if let Some(why) = &step.skipped_because {
         page.push('\n');
@@ -252,7 +256,7 @@ fn step(number: usize, step: &StepBody, output: &Output) -> String {
 }
 
 /// What could not be looked at and how to get it, once each.
-fn not_seen(investigation: &InvestigationBody, output: &Output) -> String {
+fn not_seen(investigation: &InvestigationBody, output: Output) -> String {
     let mut lines: Vec<String> = Vec::new();
     let maps =
         std::iter::once(&investigation.verdict.missing).chain(investigation.steps.iter().map(|step| &step.missing));

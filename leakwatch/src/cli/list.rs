@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 /// The largest page the API gives.
 const PAGE: usize = 1_000;
 
-pub(crate) async fn targets(client: &Client, args: &TargetsArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) async fn targets(client: &Client, args: &TargetsArgs, output: Output) -> Result<Exit, CliError> {
     let filters = [
         ("kind", args.kind.as_deref()),
         ("service", args.service.as_deref()),
@@ -60,7 +60,7 @@ pub(crate) fn targets_table(targets: &[TargetBody]) -> String {
     text::table(&header, &right, rows)
 }
 
-pub(crate) async fn events(client: &Client, args: &EventsArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) async fn events(client: &Client, args: &EventsArgs, output: Output) -> Result<Exit, CliError> {
     let filters = [
         ("kinds", args.kinds.as_deref()),
         ("target", args.target.as_deref()),
@@ -114,7 +114,7 @@ pub(crate) async fn all<T: DeserializeOwned>(
 }
 
 /// What was dropped concerns every answer.
-pub(crate) fn note_losses(output: &Output, losses: &[LossBody]) {
+pub(crate) fn note_losses(output: Output, losses: &[LossBody]) {
     for loss in losses {
         output.note(&format!("{} lost: {}", loss.count, loss.reason));
     }

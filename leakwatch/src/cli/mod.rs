@@ -13,6 +13,8 @@ mod oom;
 mod output;
 mod profile;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod text;
 mod top;
 
@@ -38,24 +40,30 @@ pub async fn run(cli: Cli) -> Result<Exit, CliError> {
         .config
         .or_else(|| environment.variables.get("LEAKWATCH_CONFIG").map(PathBuf::from));
     let load = |args: &AgentArgs| Config::load(args, file.as_deref(), &environment);
-    let connect = || Client::new(cli.endpoint.as_deref(), load(&AgentArgs::default()), &environment);
+    let connect = || {
+        Client::new(
+            cli.endpoint.as_deref(),
+            load(&AgentArgs::default()).as_ref(),
+            &environment,
+        )
+    };
     match cli.command {
-        Command::Agent(args) => agent::run(load(&args)?).await,
+        Command::Agent(args) => agent::run(load(&args)?, output.log_colours()).await,
         Command::Doctor(args) => doctor::run(
             &load(&AgentArgs {
                 no_bpf: args.no_bpf,
                 ..AgentArgs::default()
             })?,
-            &output,
+            output,
         ),
-        Command::Targets(args) => list::targets(&connect()?, &args, &output).await,
-        Command::Top(args) => top::run(&connect()?, &args, &output).await,
-        Command::Investigate(args) => investigate::run(&connect()?, &args, &output).await,
-        Command::Profile(args) => profile::one(&connect()?, &args, &output).await,
-        Command::Diff(args) => profile::diff(&connect()?, &args, &output).await,
-        Command::Events(args) => list::events(&connect()?, &args, &output).await,
-        Command::Oom(args) => oom::run(&connect()?, &args, &output).await,
-        Command::Replay(args) => replay::run(&args, &output),
+        Command::Targets(args) => list::targets(&connect()?, &args, output).await,
+        Command::Top(args) => top::run(&connect()?, &args, output).await,
+        Command::Investigate(args) => investigate::run(&connect()?, &args, output).await,
+        Command::Profile(args) => profile::one(&connect()?, &args, output).await,
+        Command::Diff(args) => profile::diff(&connect()?, &args, output).await,
+        Command::Events(args) => list::events(&connect()?, &args, output).await,
+        Command::Oom(args) => oom::run(&connect()?, &args, output).await,
+        Command::Replay(args) => replay::run(&args, output),
         Command::Config {
             command: ConfigCommand::Check(args),
         } => {

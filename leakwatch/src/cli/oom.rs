@@ -1,4 +1,8 @@
 //! `oom`: the list of OOM kills, and the post-mortem of one.
+#![expect(
+    clippy::format_push_string,
+    reason = "a page is made once per command, and writing into a string has no error to handle"
+)]
 
 use crate::cli::args::OomArgs;
 use crate::cli::client::Client;
@@ -15,7 +19,7 @@ use crate::dto::missing::Reason;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::Page;
 
-pub(crate) async fn run(client: &Client, args: &OomArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) async fn run(client: &Client, args: &OomArgs, output: Output) -> Result<Exit, CliError> {
     if let Some(id) = &args.id {
         let kill: OomKillBody = client.get(&format!("/api/v1/oom_kills/{}", encoded(id))).await?;
         return if output.is_json() {
@@ -47,7 +51,7 @@ pub(crate) async fn run(client: &Client, args: &OomArgs, output: &Output) -> Res
     output.text(&text::table(&header, &["ANON", "LIMIT"], rows))
 }
 
-fn post_mortem(kill: &OomKillBody, output: &Output) -> String {
+pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
     let heading = |text: &str| format!("\n{}\n", output.styled(Style::Strong, text));
     let or_none = |text: &Option<String>| one_line(text.as_deref().unwrap_or("unknown"));
     let victim = &kill.victim;
@@ -119,7 +123,7 @@ fn post_mortem(kill: &OomKillBody, output: &Output) -> String {
     page
 }
 
-fn ledger(kill: &OomKillBody, output: &Output) -> String {
+fn ledger(kill: &OomKillBody, output: Output) -> String {
     let known: Vec<_> = kill.ledger.lines.iter().filter(|line| line.bytes.is_some()).collect();
     if known.is_empty() {
         return String::new();

@@ -14,6 +14,7 @@ use std::io::Write;
 pub(crate) struct Output {
     form: Form,
     colours: bool,
+    log_colours: bool,
     terminal: bool,
 }
 
@@ -54,22 +55,28 @@ impl Output {
         Ok(Self {
             form,
             colours: terminal && !no_color,
+            log_colours: io::stderr().is_terminal() && !no_color,
             terminal,
         })
     }
 
     /// Whether a program reads it.
-    pub(crate) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(self) -> bool {
         self.form == Form::Json
     }
 
     /// Whether a person looks at it right now.
-    pub(crate) fn is_terminal(&self) -> bool {
+    pub(crate) fn is_terminal(self) -> bool {
         self.terminal
     }
 
+    /// Whether the log may have colours.
+    pub(crate) fn log_colours(self) -> bool {
+        self.log_colours
+    }
+
     /// Text in a style.
-    pub(crate) fn styled(&self, style: Style, text: &str) -> String {
+    pub(crate) fn styled(self, style: Style, text: &str) -> String {
         if !self.colours {
             return text.to_owned();
         }
@@ -84,18 +91,18 @@ impl Output {
     }
 
     /// A line of text.
-    pub(crate) fn line(&self, text: &str) -> Result<Exit, CliError> {
+    pub(crate) fn line(self, text: &str) -> Result<Exit, CliError> {
         self.bytes(format!("{text}\n").as_bytes())
     }
 
     /// Text as it is.
-    pub(crate) fn text(&self, text: &str) -> Result<Exit, CliError> {
+    pub(crate) fn text(self, text: &str) -> Result<Exit, CliError> {
         self.bytes(text.as_bytes())
     }
 
     /// Bytes as they are.
     #[expect(clippy::unused_self, reason = "there is one way out")]
-    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<Exit, CliError> {
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Result<Exit, CliError> {
         let mut stdout = io::stdout().lock();
         stdout
             .write_all(bytes)
@@ -105,7 +112,7 @@ impl Output {
     }
 
     /// A body as JSON.
-    pub(crate) fn json(&self, body: &impl Serialize) -> Result<Exit, CliError> {
+    pub(crate) fn json(self, body: &impl Serialize) -> Result<Exit, CliError> {
         let text = serde_json::to_string_pretty(body).map_err(|error| CliError::Output(error.into()))?;
         self.line(&text)
     }
@@ -113,7 +120,7 @@ impl Output {
     /// Something beside the output.
     #[expect(clippy::print_stderr, reason = "notes must not get into piped output")]
     #[expect(clippy::unused_self, reason = "there is one way out")]
-    pub(crate) fn note(&self, text: &str) {
+    pub(crate) fn note(self, text: &str) {
         eprintln!("leakwatch: {text}");
     }
 }

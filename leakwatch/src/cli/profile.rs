@@ -16,7 +16,7 @@ use std::path::Path;
 /// Rows shown of a table.
 const ROWS: usize = 30;
 
-pub(crate) async fn one(client: &Client, args: &ProfileArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) async fn one(client: &Client, args: &ProfileArgs, output: Output) -> Result<Exit, CliError> {
     let format = args
         .format
         .as_deref()
@@ -38,7 +38,7 @@ pub(crate) async fn one(client: &Client, args: &ProfileArgs, output: &Output) ->
     save(&client.bytes(&path).await?, format, args.out.as_deref(), output)
 }
 
-pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: Output) -> Result<Exit, CliError> {
     let format = args.format.as_deref().unwrap_or("json");
     let table = args.format.is_none() && args.out.is_none() && !output.is_json();
     let query = query([
@@ -58,7 +58,7 @@ pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: &Output) -> R
     save(&client.bytes(&path).await?, format, args.out.as_deref(), output)
 }
 
-fn save(bytes: &[u8], format: &str, file: Option<&Path>, output: &Output) -> Result<Exit, CliError> {
+fn save(bytes: &[u8], format: &str, file: Option<&Path>, output: Output) -> Result<Exit, CliError> {
     match file {
         Some(path) => {
             std::fs::write(path, bytes).map_err(|source| CliError::File {

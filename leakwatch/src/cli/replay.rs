@@ -1,4 +1,8 @@
 //! `replay`: what a recording leads to, offline.
+#![expect(
+    clippy::format_push_string,
+    reason = "a page is made once per command, and writing into a string has no error to handle"
+)]
 
 use crate::cli::args::ReplayArgs;
 use crate::cli::error::CliError;
@@ -20,18 +24,35 @@ use std::sync::PoisonError;
 
 /// What a recording leads to.
 #[derive(Debug, Serialize)]
-struct ReplayBody {
+pub(super) struct ReplayBody {
     /// Inputs played.
-    inputs: u64,
+    pub(super) inputs: u64,
     /// Why the rest could not be played; `null` when all was.
-    cut_off: Option<String>,
+    pub(super) cut_off: Option<String>,
     /// One per target, in order of their ids: each as the API would have served it.
-    investigations: Vec<InvestigationBody>,
+    pub(super) investigations: Vec<InvestigationBody>,
     /// Post-mortems, oldest first.
-    oom_kills: Vec<OomKillBody>,
+    pub(super) oom_kills: Vec<OomKillBody>,
 }
 
-pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ReplayArgs, output: Output) -> Result<Exit, CliError> {
+    let (body, text) = play(args, output)?;
+    if output.is_json() {
+        output.json(&body)?;
+    } else {
+        output.text(&text)?;
+    }
+    Ok(exit(&body))
+}
+
+/// 3 when anything leaks.
+pub(super) fn exit(body: &ReplayBody) -> Exit {
+    let leaks = body.investigations.iter().any(|made| is_leak(&made.verdict.class));
+    if leaks { Exit::LeakFound } else { Exit::Fine }
+}
+
+/// What the recording leads to, for programs and for people.
+pub(super) fn play(args: &ReplayArgs, output: Output) -> Result<(ReplayBody, String), CliError> {
     let until = args.until.as_deref().map(instant).transpose()?;
     let replayed = replay(&args.file, until).map_err(|source| CliError::Replay {
         path: args.file.clone(),
@@ -55,16 +76,11 @@ pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<Exit, CliError> 
             .map(|post_mortem| OomKillBody::new(post_mortem, LossBody::list(store.losses())))
             .collect(),
     };
-    if output.is_json() {
-        output.json(&body)?;
-    } else {
-        output.text(&page(&body, &store, output))?;
-    }
-    let leaks = body.investigations.iter().any(|made| is_leak(&made.verdict.class));
-    Ok(if leaks { Exit::LeakFound } else { Exit::Fine })
+    let text = page(&body, &store, output);
+    Ok((body, text))
 }
 
-fn page(body: &ReplayBody, store: &Store, output: &Output) -> String {
+fn page(body: &ReplayBody, store: &Store, output: Output) -> String {
     let mut page = format!("{} inputs, {} targets judged\n", body.inputs, body.investigations.len());
     if let Some(why) = &body.cut_off {
         page.push_str(&format!("the rest could not be played: {why}\n"));

@@ -15,7 +15,7 @@ const ROWS: usize = 30;
 /// Cursor home, and clear what is below.
 const HOME: &str = "\u{1b}[H\u{1b}[J";
 
-pub(crate) async fn run(client: &Client, args: &TopArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) async fn run(client: &Client, args: &TopArgs, output: Output) -> Result<Exit, CliError> {
     let interval = Duration::try_from_secs_f64(args.interval)
         .ok()
         .filter(|interval| *interval >= Duration::from_millis(100))

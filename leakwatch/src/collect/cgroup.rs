@@ -33,7 +33,7 @@ pub(super) struct CgroupFiles {
 /// `memory.stat` and what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
-    pub(super) stat: MemoryStat,
+    pub(super) memory: MemoryStat,
     pub(super) swap: Reading<Bytes>,
     /// v1 `hierarchical_memory_limit`: counts ancestors that are not visible from a container.
     pub(super) hierarchical_limit: Limit,
@@ -143,7 +143,7 @@ impl CgroupFiles {
         };
         let kernel = self.number("memory.kmem.usage_in_bytes", reader).unwrap_or_default();
         Ok(Stat {
-            stat: MemoryStat {
+            memory: MemoryStat {
                 anon: Bytes(anon),
                 file: Bytes(file),
                 shmem: Bytes(shmem.unwrap_or(0)),
@@ -195,7 +195,7 @@ impl CgroupFiles {
         // Before Linux 5.18 the total has to be made of its parts.
         let kernel = kernel.unwrap_or_else(|| parts.iter().flatten().fold(0, |sum, part| sum.saturating_add(*part)));
         Ok(Stat {
-            stat: MemoryStat {
+            memory: MemoryStat {
                 anon: Bytes(anon),
                 file: Bytes(file),
                 shmem: Bytes(shmem.unwrap_or(0)),

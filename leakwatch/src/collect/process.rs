@@ -26,7 +26,6 @@ use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::units::Bytes;
 use procfs::FromRead as _;
 use procfs::process::Stat;
-use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -182,13 +181,17 @@ impl Entry {
     fn new(pid: u32, processes: &ProcessReader, reader: &mut Reader) -> Result<Option<Self>, FileError> {
         let path = processes.path(pid);
         let opened = open_directory(&path).and_then(|directory| {
-            let text = reader.read(&directory, "stat")?;
-            // A text without the known fields is no process: `Errno::INVAL` below tells it from a vanished one.
-            let stat = Stat::from_read(text).map_err(|_| Errno::INVAL)?;
+            let stat = Stat::from_read(reader.read(&directory, "stat")?);
             Ok((directory, stat))
         });
         let (directory, stat) = match opened {
-            Ok(opened) => opened,
+            Ok((directory, Ok(stat))) => (directory, stat),
+            Ok((_, Err(_))) => {
+                return Err(FileError::Malformed {
+                    path: path.join("stat"),
+                    expected: "the fields of proc_pid_stat(5)",
+                });
+            }
             Err(source) => {
                 let error = FileError::Read { path, source };
                 return if error.is_gone() { Ok(None) } else { Err(error) };

@@ -226,7 +226,7 @@ impl Watched {
             charge,
             limit: tighter(self.limit.clone()?, hidden),
             swap: last.stat.clone().and_then(|stat| stat.swap),
-            stat: last.stat.clone().map(|stat| stat.stat),
+            stat: last.stat.clone().map(|stat| stat.memory),
             events: last.events.clone(),
         })
     }

@@ -159,7 +159,7 @@ fn endpoint(source: &Source<'_>, table: &DeTable<'_>, origin: Origin) -> Result<
                     "exe",
                     "a glob over the executable's path, like \"*/checkout\"",
                     &at,
-                )?)
+                )?);
             }
             "service" => rule.service = Some(text(value, "service", "the name of a service, like \"checkout\"", &at)?),
             "port" => rule.port = Some(port(value, &at)?),

@@ -186,6 +186,10 @@ impl Config {
     }
 
     /// The configuration as a file that, loaded, gives the same, each value with its origin.
+    #[expect(
+        clippy::format_push_string,
+        reason = "made once, and writing into a string has no error to handle"
+    )]
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut table = "";

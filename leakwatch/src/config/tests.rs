@@ -73,7 +73,7 @@ fn every_documented_key_is_taken_in() {
     assert_eq!(config.interval, Duration::from_secs(5));
     assert_eq!(config.only.as_deref(), Some("/kubepods"));
     assert_eq!(config.store.max_bytes, Bytes::from_mib(1024));
-    assert_eq!(config.store.max_age, Duration::from_secs(14 * 86_400));
+    assert_eq!(config.store.max_age, Duration::from_hours(14 * 24));
     let [rule] = config.go.endpoints.as_slice() else {
         panic!("{:?}", config.go.endpoints)
     };
@@ -99,7 +99,7 @@ fn flags_win_over_the_environment_over_the_file_over_defaults() {
     .unwrap();
     assert_eq!(config.interval, Duration::from_secs(2));
     assert_eq!(config.origin("interval"), Origin::Flag("--interval"));
-    assert_eq!(config.store.max_age, Duration::from_secs(2 * 86_400));
+    assert_eq!(config.store.max_age, Duration::from_hours(2 * 24));
     assert_eq!(
         config.origin("store.max_age"),
         Origin::Environment("LEAKWATCH_STORE_MAX_AGE".to_owned())

@@ -1,7 +1,6 @@
 //! What this host offers.
 
 use crate::capabilities::Capability;
-use crate::dto::missing::MissingMap;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,9 +17,6 @@ pub struct CapabilityBody {
     pub reason: String,
     /// How to get it; `null` when it is there or cannot be had.
     pub fix: Option<String>,
-    /// Why fields are `null`.
-    #[serde(skip_serializing_if = "MissingMap::is_empty", default)]
-    pub missing: MissingMap,
 }
 
 /// All of them.
@@ -35,17 +31,15 @@ pub struct CapabilitiesBody {
 
 impl From<&Capability> for CapabilityBody {
     fn from(capability: &Capability) -> Self {
-        let mut missing = MissingMap::default();
-        let fix = capability.state.as_ref().err().and_then(|why| why.fix.clone());
+        let (available, reason, fix) = match &capability.state {
+            Ok(found) => (true, found.clone(), None),
+            Err(missing) => (false, missing.detail.clone(), missing.fix.clone()),
+        };
         Self {
             name: capability.name.to_owned(),
-            available: capability.state.is_ok(),
-            reason: match &capability.state {
-                Ok(found) => found.clone(),
-                Err(why) => why.detail.clone(),
-            },
-            fix: missing.applicable("fix", fix, "there is nothing to fix, or nothing that can be done"),
-            missing,
+            available,
+            reason,
+            fix,
         }
     }
 }

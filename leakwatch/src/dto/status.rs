@@ -82,7 +82,7 @@ pub struct LaneBody {
     pub state: String,
     /// What it does, or why it is off.
     pub detail: String,
-    /// How to switch it on.
+    /// How to switch it on; `null` when there is nothing to do.
     pub fix: Option<String>,
     /// Its price in percent of one core.
     pub overhead_cpu_percent: Option<f64>,
@@ -123,7 +123,7 @@ impl LaneBody {
             name: name.to_owned(),
             state: state.to_owned(),
             detail,
-            fix: missing.applicable("fix", fix, "there is nothing to fix"),
+            fix,
             overhead_cpu_percent: missing.applicable(
                 "overhead_cpu_percent",
                 None,

@@ -61,7 +61,11 @@ pub(super) fn investigate(store: &Store, id: &TargetId, at: Timestamp) -> Option
     ))
 }
 
+/// A cgroup without processes keeps its last verdict: it says what ended there.
 fn is_due(stored: &StoredTarget, at: Timestamp) -> bool {
+    if stored.investigation.is_some() && stored.history.living().next().is_none() {
+        return false;
+    }
     stored
         .investigation
         .as_ref()

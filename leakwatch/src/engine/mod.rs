@@ -191,24 +191,28 @@ fn profile_missing(store: &mut Store, target: &TargetId, profile_type: ProfileTy
     }
 }
 
+/// Exits of processes that were sampled, and of any that a signal ended, are events. The many that come and go between
+/// two samples and end in peace are not: they would push everything else out.
 fn exited(store: &mut Store, exit: ProcessExit) {
-    let by_inode = exit
-        .cgroup_inode
-        .and_then(|inode| store.target_by_inode(inode))
-        .cloned();
     let knows = |history: &TargetHistory| history.processes.contains_key(&exit.key);
-    let target = by_inode.or_else(|| {
-        store
+    let target = match exit.cgroup_inode {
+        Some(inode) => store.target_by_inode(inode).cloned(),
+        None => store
             .targets()
             .find(|(_, stored)| knows(&stored.history))
-            .map(|(id, _)| id.clone())
-    });
-    let Some(target) = target else { return };
-    if let Some(stored) = store.target_mut(&target) {
+            .map(|(id, _)| id.clone()),
+    };
+    let Some(stored) = target.as_ref().and_then(|target| store.target_mut(target)) else {
+        return;
+    };
+    let signalled = exit.exit_code.as_ref().is_ok_and(|code| code & 0x7f != 0);
+    if knows(&stored.history) {
         stored.history.apply_exit(&exit);
         stored.changed = true;
+    } else if !signalled {
+        return;
     }
-    store.push_event(exit.at, Some(target), EventKind::ProcessExit(exit));
+    store.push_event(exit.at, target, EventKind::ProcessExit(exit));
 }
 
 fn lost(store: &mut Store, loss: &Loss) {

@@ -57,29 +57,46 @@ fn process() -> Process {
 
 fn sample(target: &Target, second: u64, mib: u64, oom_kill: u64) -> Input {
     let anon = Bytes::from_mib(mib);
-    Input::Sample(Sample {
-        target: target.id(),
-        at: Timestamp::from_unix_seconds(second),
-        cgroup: Ok(CgroupMemory {
-            charge: anon,
-            limit: Limit::Bytes(Bytes::from_mib(256)),
-            swap: Err(missing()),
-            stat: Ok(MemoryStat {
-                anon,
-                ..MemoryStat::default()
-            }),
-            events: Ok(MemoryEvents { oom_kill, max: 0 }),
+    let sample = sampled_at(target, second, oom_kill);
+    let memory = CgroupMemory {
+        charge: anon,
+        stat: Ok(MemoryStat {
+            anon,
+            ..MemoryStat::default()
         }),
+        ..sample.cgroup.unwrap()
+    };
+    let of_process = ProcessMemory {
+        rss: anon,
+        anon,
+        ..ProcessMemory::default()
+    };
+    Input::Sample(Sample {
+        cgroup: Ok(memory),
         new_processes: vec![process()],
         processes: vec![ProcessSample {
             key: KEY,
-            memory: Ok(ProcessMemory {
-                rss: anon,
-                anon,
-                ..ProcessMemory::default()
-            }),
+            memory: Ok(of_process),
         }],
+        ..sample
     })
+}
+
+/// A sample without processes and with no memory in use.
+fn sampled_at(target: &Target, second: u64, oom_kill: u64) -> Sample {
+    Sample {
+        target: target.id(),
+        at: Timestamp::from_unix_seconds(second),
+        cgroup: Ok(CgroupMemory {
+            charge: Bytes(0),
+            limit: Limit::Bytes(Bytes::from_mib(256)),
+            swap: Err(missing()),
+            stat: Ok(MemoryStat::default()),
+            events: Ok(MemoryEvents { oom_kill, max: 0 }),
+        }),
+        new_processes: Vec::new(),
+        processes: Vec::new(),
+    }
 }
 
 fn kill(target: &Target, second: u64) -> Input {
@@ -178,6 +195,49 @@ fn kills_that_only_the_counter_saw_get_a_post_mortem_that_says_so() {
     let ids: std::collections::BTreeSet<_> = store.post_mortems().map(|post_mortem| &post_mortem.id).collect();
     assert_eq!(ids.len(), 2);
     assert!(store.post_mortems().all(|post_mortem| post_mortem.kill.scope.is_err()));
+}
+
+#[test]
+fn a_target_whose_processes_are_gone_keeps_the_verdict_it_died_with() {
+    let target = target(1);
+    let mut inputs = life(&target);
+    let at = Timestamp::from_unix_seconds;
+    inputs.push(Input::Sample(sampled_at(&target, 1_120, 1)));
+    inputs.push(Input::Tick { at: at(1_120) });
+    let store = run(&mut Engine::new(Bounds::default(), None), inputs);
+    let investigation = store.target(&target.id()).unwrap().investigation.as_ref().unwrap();
+    assert_eq!(investigation.at, at(1_118), "judged last at the kill");
+}
+
+#[test]
+fn only_exits_worth_telling_become_events() {
+    let target = target(1);
+    let exit = |pid, exit_code, cgroup_inode| {
+        Input::ProcessExit(ProcessExit {
+            at: Timestamp::from_unix_seconds(1_119),
+            key: ProcessKey { pid, ..KEY },
+            comm: "p".into(),
+            exit_code: Ok(exit_code),
+            cgroup_inode,
+        })
+    };
+    for (input, told) in [
+        (exit(KEY.pid, 0, Some(1)), true),
+        (exit(KEY.pid, 0, None), true),
+        (exit(50, 0, Some(1)), false),
+        (exit(50, 1 << 8, Some(1)), false),
+        (exit(50, 9, Some(1)), true),
+        (exit(KEY.pid, 9, Some(77)), false),
+    ] {
+        let mut inputs = life(&target);
+        inputs.push(input.clone());
+        let store = run(&mut Engine::new(Bounds::default(), None), inputs);
+        let exits = store
+            .events()
+            .filter(|event| event.kind.name() == "process_exit")
+            .count();
+        assert_eq!(exits == 1, told, "{input:?}");
+    }
 }
 
 #[test]

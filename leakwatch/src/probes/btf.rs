@@ -9,7 +9,7 @@ use thiserror::Error;
 const MAGIC: u16 = 0xeb9f;
 /// Twenty times what a distribution's kernel has.
 const MAX_BYTES: usize = 128 << 20;
-/// Typedefs and qualifiers followed before giving up on a cycle.
+/// Typedefs, qualifiers and anonymous structures followed before giving up on a cycle.
 const MAX_DEPTH: u32 = 16;
 /// Members looked at in one search, anonymous ones included: `task_struct` has about 300.
 const MAX_MEMBERS: u32 = 1 << 16;
@@ -163,7 +163,7 @@ impl Btf {
     fn walk(&self, type_id: u32, path: &[&str]) -> Option<Member> {
         let mut here = Member { offset: 0, type_id };
         for name in path {
-            let next = self.member(here.type_id, name, &mut MAX_MEMBERS.clone())?;
+            let next = self.member(here.type_id, name, MAX_DEPTH, &mut MAX_MEMBERS.clone())?;
             here = Member {
                 offset: here.offset.checked_add(next.offset)?,
                 type_id: next.type_id,
@@ -172,8 +172,9 @@ impl Btf {
         Some(here)
     }
 
-    /// Searches a structure and the anonymous ones in it. `budget` bounds the search where types contain each other.
-    fn member(&self, type_id: u32, name: &str, budget: &mut u32) -> Option<Member> {
+    /// Searches a structure and the anonymous ones in it. `depth` and `budget` bound the search where types contain each other.
+    fn member(&self, type_id: u32, name: &str, depth: u32, budget: &mut u32) -> Option<Member> {
+        let depth = depth.checked_sub(1)?;
         let mut record = self.record(self.resolve(type_id)?)?;
         if record.kind == KIND_ARRAY {
             record = self.record(self.resolve(read_u32(&self.bytes, record.extra)?)?)?;
@@ -197,7 +198,7 @@ impl Btf {
             if !self.text_is(text, "") {
                 return None;
             }
-            let nested = self.member(inner, name, budget)?;
+            let nested = self.member(inner, name, depth, budget)?;
             Some(Member {
                 offset: offset.checked_add(nested.offset)?,
                 type_id: nested.type_id,
@@ -309,4 +310,101 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
 /// Widening: the daemon runs on 64-bit machines only.
 const fn to_usize(value: u32) -> usize {
     value as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    /// Writes a BTF file: records of words, and strings.
+    fn file(types: &[u32], strings: &[u8]) -> Vec<u8> {
+        let type_bytes: Vec<u8> = types.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap();
+        let header = [
+            u32::from(MAGIC) | 1 << 16,
+            24,
+            0,
+            length(&type_bytes),
+            length(&type_bytes),
+            length(strings),
+        ];
+        let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend(type_bytes);
+        bytes.extend(strings);
+        bytes
+    }
+
+    /// `struct outer { int a; struct { int b; }; int c[4]; }` and `enum { ZERO, SEVEN = 7 }`.
+    fn example() -> Vec<u8> {
+        let strings = b"\0outer\0a\0b\0c\0SEVEN\0int\0ZERO\0";
+        let (outer, a, b, c, seven, int, zero) = (1, 7, 9, 11, 13, 19, 23);
+        let kind = |kind: u32, count: u32| kind << 24 | count;
+        let types = [
+            vec![int, kind(1, 0), 4, 32],
+            vec![0, kind(KIND_STRUCT, 1), 4, b, 1, 0],
+            vec![0, kind(KIND_ARRAY, 0), 0, 1, 1, 4],
+            vec![outer, kind(KIND_STRUCT, 3), 24, a, 1, 0, 0, 2, 32, c, 3, 64],
+            vec![0, kind(KIND_ENUM, 2), 4, zero, 0, seven, 7],
+        ];
+        file(&types.concat(), strings)
+    }
+
+    #[test]
+    fn members_are_found_also_in_anonymous_structures_and_arrays() {
+        let btf = Btf::parse(example()).unwrap();
+        assert_eq!(btf.len(), 5);
+        for (path, expected) in [
+            (["a"], Some(0)),
+            (["b"], Some(4)),
+            (["c"], Some(8)),
+            (["d"], None),
+            (["out"], None),
+        ] {
+            assert_eq!(btf.offset("outer", &path), expected, "{path:?}");
+        }
+        assert_eq!(btf.element_offset("outer", &["c"], 3, &[]), Some(20));
+        assert_eq!(btf.element_offset("outer", &["c"], 4, &[]), None);
+        assert_eq!(btf.element_offset("outer", &["a"], 0, &[]), None);
+        assert_eq!(btf.offset("oute", &["a"]), None);
+        assert_eq!((btf.enumerator("SEVEN"), btf.enumerator("ZERO")), (Some(7), Some(0)));
+        assert_eq!(btf.enumerator("EIGHT"), None);
+    }
+
+    #[test]
+    fn types_that_contain_each_other_end_the_search() {
+        // Two anonymous structures, each with two members of the type of the other.
+        let kind = KIND_STRUCT << 24 | 2;
+        let types = [[0, kind, 8, 0, 2, 0, 0, 2, 0], [0, kind, 8, 0, 1, 0, 0, 1, 0]].concat();
+        let btf = Btf::parse(file(&types, b"\0x\0")).unwrap();
+        assert_eq!(btf.walk(1, &["x"]), None);
+    }
+
+    #[test]
+    fn a_truncated_file_is_refused() {
+        let whole = example();
+        for length in 0..whole.len() {
+            assert!(Btf::parse(whole[..length].to_vec()).is_err(), "{length} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(position in 0_usize..200, value in any::<u8>(), junk in any::<Vec<u8>>()) {
+            let mut bytes = example();
+            if let Some(byte) = bytes.get_mut(position) {
+                *byte = value;
+            }
+            for bytes in [bytes, junk] {
+                if let Ok(btf) = Btf::parse(bytes) {
+                    for path in [["a"], ["b"], ["c"]] {
+                        let _offset = btf.offset("outer", &path);
+                    }
+                    let _element = btf.element_offset("outer", &["c"], 3, &["a"]);
+                    let _argument = btf.tracepoint_argument("outer", 0);
+                }
+            }
+        }
+    }
 }

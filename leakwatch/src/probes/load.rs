@@ -15,9 +15,13 @@ use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_common::config::PROBE_CONFIG;
+use std::io;
 use zerocopy::IntoBytes as _;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leakwatch-ebpf.o"));
+
+/// Lines of the verifier's log that people get to see: the complaint and the statistics.
+const VERIFIER_LINES: usize = 8;
 
 /// True if the object was missing when the daemon was built.
 pub const PLACEHOLDER: bool = cfg!(leakwatch_ebpf_placeholder);
@@ -52,7 +56,7 @@ pub(super) fn attach_oom(ebpf: &mut Ebpf, hook: OomHook) -> Reading<()> {
         OomHook::Task => attach_raw(ebpf, "oom_mark_victim", "mark_victim"),
         OomHook::Format => {
             let program: &mut TracePoint = program(ebpf, "oom_mark_victim_format")?;
-            program.load().map_err(|error| refused(&error))?;
+            retrying(|| program.load())?;
             program
                 .attach("oom", "mark_victim")
                 .map(drop)
@@ -68,7 +72,7 @@ pub(super) fn attach_exit(ebpf: &mut Ebpf) -> Reading<()> {
 
 fn attach_raw(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Reading<()> {
     let program: &mut RawTracePoint = program(ebpf, name)?;
-    program.load().map_err(|error| refused(&error))?;
+    retrying(|| program.load())?;
     program.attach(tracepoint).map(drop).map_err(|error| refused(&error))
 }
 
@@ -85,10 +89,40 @@ where
     program.try_into().map_err(|error: ProgramError| refused(&error))
 }
 
-/// The kernel's own words, the causes included.
+/// The kernel gives up verifying a program when a signal arrives, whatever it is for, and expects to be asked again.
+fn retrying(mut load: impl FnMut() -> Result<(), ProgramError>) -> Reading<()> {
+    const ATTEMPTS: u32 = 10;
+    let mut result = load();
+    for _ in 1..ATTEMPTS {
+        match &result {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock => {
+                result = load();
+            }
+            _ => break,
+        }
+    }
+    result.map_err(|error| refused(&error))
+}
+
+/// The kernel's own words, the causes included; of the verifier's log, which may be megabytes, the end.
 fn refused(error: &ProgramError) -> Missing {
+    if let ProgramError::LoadError { io_error, verifier_log } = error {
+        let log = verifier_log.to_string();
+        let end: Vec<&str> = log.lines().rev().take(VERIFIER_LINES).collect();
+        let end: Vec<&str> = end.into_iter().rev().collect();
+        let detail = format!("the kernel refuses the program: {io_error}: {}", end.join("; "));
+        return if io_error.kind() == io::ErrorKind::PermissionDenied {
+            not_permitted(detail)
+        } else {
+            Missing::new(MissingReason::Failed, detail)
+        };
+    }
     let causes = std::iter::successors(std::error::Error::source(error), |&cause| cause.source());
     let detail = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    not_permitted(detail)
+}
+
+fn not_permitted(detail: String) -> Missing {
     Missing::new(MissingReason::NotPermitted, detail)
         .with_fix("needs root or the capabilities BPF and PERFMON (SYS_ADMIN before Linux 5.8), and lockdown must not be confidentiality")
 }

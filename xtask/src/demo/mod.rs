@@ -19,6 +19,7 @@ use cast::Variant;
 use leakwatch_test_support::programs::Go;
 use narrator::Narrator;
 use stage::Stage;
+use std::path::PathBuf;
 use story::Story;
 
 #[derive(Debug, clap::Args)]
@@ -26,12 +27,15 @@ pub(crate) struct Arguments {
     /// What to show
     #[arg(long, value_enum, default_value_t = Variant::All)]
     variant: Variant,
+    /// Show this daemon instead of building one
+    #[arg(long)]
+    daemon: Option<PathBuf>,
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(leakwatch_test_support::wait::interrupt).context("handle Ctrl-C")?;
     let go = Go::at(go::ensure_go()?);
-    let daemon = build::main()?;
+    let daemon = arguments.daemon.clone().map_or_else(build::main, Ok)?;
     let builds = tempfile::tempdir()?;
     let service = tools::step("building the Go service", || go.build("markets", builds.path()))?;
 

@@ -44,10 +44,15 @@ impl Narrator {
         println!("{what}");
     }
 
-    /// A question of the guided workflow, answered.
-    pub(crate) fn answer(&self, who: &str, question: &str, answer: &str, why: &str) {
-        self.say(who, &format!("{question} {}", self.bold(answer)));
-        println!("{INDENT}{why}");
+    /// The guided workflow: every question with its answer, and why.
+    pub(crate) fn walk(&self, who: &str, steps: &[Value]) {
+        for step in steps {
+            self.say(
+                who,
+                &format!("{} {}", text(step, "question"), self.bold(text(step, "answer"))),
+            );
+            println!("{INDENT}{}", text(step, "why"));
+        }
     }
 
     /// A verdict that changed.

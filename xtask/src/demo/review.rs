@@ -35,7 +35,7 @@ pub(crate) fn complete(story: &Story, actors: &[Actor]) -> bool {
         };
         match actor.role.truth {
             Truth::Leak { .. } => actor.process.is_none() && account.post_mortem.is_some(),
-            Truth::Healthy { class } => text(&account.verdict, "class") == class,
+            Truth::Healthy { class } => text(&account.verdict, "class") == class && account.is_settled(),
         }
     })
 }
@@ -157,10 +157,8 @@ fn outlier(story: &Story, account: &Account, actor: &Actor, actors: &[Actor]) ->
     if siblings < 2 {
         return None;
     }
-    let named = story
-        .outliers
-        .get(actor.role.service)
-        .is_some_and(|(target, _)| *target == account.target);
+    let named = story.outliers.get(actor.role.service);
+    let named = named.is_some_and(|named| named.word == account.target);
     let what = if named {
         "named as the odd replica"
     } else {

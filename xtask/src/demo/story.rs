@@ -19,7 +19,9 @@ const DEADLINE: Duration = Duration::from_secs(270);
 /// How often the API is asked.
 const ROUND: Duration = Duration::from_secs(1);
 /// How often the numbers of all services are printed.
-const TABLE: Duration = Duration::from_secs(15);
+const TABLE: Duration = Duration::from_secs(20);
+/// A verdict or an odd replica counts once it has been the same for this many rounds.
+const SETTLED_ROUNDS: u32 = 5;
 
 /// A forecast, to be compared with what happened.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,32 @@ pub(crate) struct Forecast {
     pub(crate) at: Instant,
     /// Seconds until the limit, median.
     pub(crate) p50: f64,
+}
+
+/// What was said last, and for how many rounds.
+#[derive(Debug, Default)]
+pub(crate) struct Word {
+    pub(crate) word: String,
+    rounds: u32,
+}
+
+impl Word {
+    /// Takes in what is said in this round; true in the round in which it has settled.
+    fn hear(&mut self, word: &str) -> bool {
+        if self.word == word {
+            self.rounds += 1;
+        } else {
+            *self = Self {
+                word: word.to_owned(),
+                rounds: 1,
+            };
+        }
+        self.rounds == SETTLED_ROUNDS
+    }
+
+    fn is_settled(&self) -> bool {
+        self.rounds >= SETTLED_ROUNDS
+    }
 }
 
 /// What leakwatch has said about one service.
@@ -43,7 +71,8 @@ pub(crate) struct Account {
     pub(crate) half_way: Option<Forecast>,
     /// Post-mortem of the first OOM kill.
     pub(crate) post_mortem: Option<Value>,
-    answers: BTreeMap<String, String>,
+    class: Word,
+    walked: bool,
     first_charge: Option<f64>,
     forecast_told: bool,
 }
@@ -53,8 +82,8 @@ pub(crate) struct Account {
 pub(crate) struct Story {
     /// By name of the role.
     pub(crate) accounts: BTreeMap<&'static str, Account>,
-    /// Target id and reason of the odd replica, the last one named while all replicas ran.
-    pub(crate) outliers: BTreeMap<&'static str, (String, String)>,
+    /// Target id of the odd replica by service, the last one named.
+    pub(crate) outliers: BTreeMap<&'static str, Word>,
 }
 
 impl Story {
@@ -117,38 +146,41 @@ impl Story {
         let Some(outlier) = body.get("outlier").filter(|outlier| outlier.is_object()) else {
             return Ok(());
         };
-        let (target, because) = (text(outlier, "target").to_owned(), text(outlier, "because").to_owned());
-        let known = self.outliers.get(service).map(|(target, _)| target);
-        if known != Some(&target) {
-            let name = stage.actors.iter().map(|actor| actor.role.name);
-            let name = name
-                .into_iter()
-                .find(|name| self.accounts.get(name).is_some_and(|account| account.target == target));
+        let (target, because) = (text(outlier, "target"), text(outlier, "because"));
+        let named = self.outliers.entry(service).or_default();
+        if named.hear(target) {
+            let mut accounts = self.accounts.iter();
+            let name = accounts.find_map(|(name, account)| (account.target == target).then_some(*name));
             narrator.say(
                 service,
-                &format!("odd replica: {}, it {because}", name.unwrap_or(&target)),
+                &format!("the odd replica is {}: it {because}", name.unwrap_or(target)),
             );
         }
-        self.outliers.insert(service, (target, because));
         Ok(())
     }
 }
 
 impl Account {
+    /// Whether its newest verdict has stood for a while.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.class.is_settled()
+    }
+
     fn ask_for_investigation(&mut self, actor: &Actor, daemon: &Daemon, narrator: &Narrator) -> Result<()> {
         let investigation = daemon.investigation(&self.target)?;
         let name = actor.role.name;
-        let steps = investigation.get("steps").and_then(Value::as_array);
-        for step in steps.into_iter().flatten() {
-            let (id, answer) = (text(step, "id"), text(step, "answer"));
-            let before = self.answers.insert(id.to_owned(), answer.to_owned());
-            // What is not known yet is not worth a line until it has been known.
-            if before.as_deref() != Some(answer) && (answer != "unknown" || before.is_some()) {
-                narrator.answer(name, text(step, "question"), answer, text(step, "why"));
-            }
-        }
+        let steps = investigation
+            .get("steps")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
         let verdict = investigation.get("verdict").cloned().unwrap_or_default();
-        if text(&verdict, "class") != text(&self.verdict, "class") {
+        let class = text(&verdict, "class");
+        if self.class.hear(class) && class != "not_enough_data" {
+            // Of a leak the way to the verdict is shown, question by question; of the others the verdict says it all.
+            if verdict.get("culprit").is_some_and(Value::is_object) && !self.walked {
+                self.walked = true;
+                narrator.walk(name, steps);
+            }
             narrator.verdict(name, &verdict);
         }
         self.classes.insert(text(&verdict, "class").to_owned());

@@ -137,7 +137,7 @@ impl<'a> Facts<'a> {
             .memory
             .as_ref()
             .filter(|_| self.motion == Motion::Growing)
-            .and_then(|trend| forecast::from_memory(trend, limit));
+            .and_then(|trend| forecast::from_memory(trend, self.level, limit));
         by_memory.or_else(|| {
             self.leaking_sites().next()?;
             forecast::from_live_heap(self.heap.as_ref()?, self.level, limit)

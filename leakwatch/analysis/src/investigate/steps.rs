@@ -128,8 +128,11 @@ fn memory(facts: &Facts<'_>) -> Reply {
     reply
 }
 
+/// Reads one line of the ledger.
+type Part = fn(&MemoryPoint) -> Option<Bytes>;
+
 fn ledger(facts: &Facts<'_>) -> Reply {
-    let parts: [(&'static str, fn(&MemoryPoint) -> Option<Bytes>); 4] = [
+    let parts: [(&'static str, Part); 4] = [
         ("anon", |point| point.anon),
         ("file", |point| point.file),
         ("shmem", |point| point.shmem),
@@ -139,8 +142,8 @@ fn ledger(facts: &Facts<'_>) -> Reply {
     let mut changes: Vec<(&'static str, f64, f64)> = Vec::new();
     for (name, part) in parts {
         let points = window::series(facts.history, part);
-        if let Some(trend) = trend::fit(&points) {
-            changes.push((name, trend.growth(), trend.level));
+        if let Some((change, level)) = trend::change(&points) {
+            changes.push((name, change, level));
         }
     }
     if changes.is_empty() {
@@ -291,10 +294,11 @@ fn live_heap(facts: &Facts<'_>) -> Reply {
 
 fn native(facts: &Facts<'_>) -> Reply {
     let series = ["anon_bytes", "go_heap_live_bytes"];
-    let Some(anon) = trend::fit(&window::series(facts.history, |point| point.anon)) else {
+    let points = window::series(facts.history, |point| point.anon);
+    let Some((grew, _)) = trend::change(&points) else {
         return Reply::new(Answer::Unknown, 0.0, "Anonymous memory was not measured.").series(&series);
     };
-    let grew = anon.growth();
+    let span = facts.observed;
     if grew < crate::detect::facts::MATERIAL_BYTES {
         let mut reply = Reply::new(
             Answer::No,
@@ -316,7 +320,7 @@ fn native(facts: &Facts<'_>) -> Reply {
         .series(&series);
     };
     // Only the rates can be compared: the profile lags and starts at another instant.
-    let by_heap = heap.total.high.max(0.0) * GC_HEADROOM * (anon.span() / heap.span().as_secs_f64().max(1.0));
+    let by_heap = heap.total.high.max(0.0) * GC_HEADROOM * (span / heap.span().as_secs_f64().max(1.0));
     let outside = grew - by_heap;
     let told = format!(
         "anonymous memory grew by {} and live heap with garbage headroom explains up to {}",
@@ -325,7 +329,7 @@ fn native(facts: &Facts<'_>) -> Reply {
     );
     if outside <= crate::detect::facts::MATERIAL_BYTES {
         Reply::new(Answer::No, 0.8, format!("No: {told}.")).series(&series)
-    } else if facts.motion == Motion::Growing && outside > grew / 2.0 && heap.span().as_secs_f64() > anon.span() / 2.0 {
+    } else if facts.motion == Motion::Growing && outside > grew / 2.0 && heap.span().as_secs_f64() > span / 2.0 {
         Reply::new(Answer::Yes, 0.6, format!("Probably: {told}.")).series(&series)
     } else {
         Reply::new(

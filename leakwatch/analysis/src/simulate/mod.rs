@@ -6,6 +6,8 @@ pub(crate) mod random;
 mod programs;
 mod heap;
 mod classes;
+mod properties;
+mod speed;
 
 use crate::event::OomKill;
 use crate::event::OomTrigger;

@@ -104,13 +104,10 @@ pub(super) fn tell(outcome: &Outcome) -> String {
         if last != Some(verdict.class) {
             let why = verdict.rejected.iter().find(|rejected| Some(rejected.class) == last);
             if let Some(why) = why {
-                text.push_str(&format!(" [{}]", why.because));
+                text.extend([" [", &why.because, "]"]);
             }
-            text.push_str(&format!(
-                " {at:.0}s:{}({:.2})",
-                verdict.class.name(),
-                verdict.confidence
-            ));
+            let (class, sure) = (verdict.class.name(), verdict.confidence);
+            text.extend([format!(" {at:.0}s:{class}({sure:.2})")]);
             last = Some(verdict.class);
         }
     }

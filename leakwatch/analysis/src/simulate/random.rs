@@ -1,6 +1,6 @@
 //! Deterministic random numbers for the simulator.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
+/// The generator `SplitMix64` (Steele, Lea and Flood, 2014).
 pub(crate) struct Random(u64);
 
 impl Random {

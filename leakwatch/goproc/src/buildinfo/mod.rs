@@ -99,10 +99,10 @@ pub fn read<R: ReadAt + ?Sized>(file: &R) -> Result<Option<BuildInfo>, BuildInfo
     } else {
         pointed(file, &elf, &header, pointer_size, flags & 1 != 0)?
     };
-    let version = String::from_utf8(version).map_err(|_| BuildInfoError::Malformed { what: "version" })?;
-    if version.is_empty() {
-        return Err(BuildInfoError::Malformed { what: "version" });
-    }
+    let version = match String::from_utf8(version) {
+        Ok(version) if !version.is_empty() => version,
+        _ => return Err(BuildInfoError::Malformed { what: "version" }),
+    };
     let modules = module_text(&modules);
     Ok(Some(BuildInfo {
         version,

@@ -143,7 +143,7 @@ impl Form {
         let variables = base + 32;
         let strings = variables + 4 * word as u64;
         let mut data = MAGIC.to_vec();
-        data.extend([word as u8, u8::from(self.big_endian)]);
+        data.extend([if self.wide { 8 } else { 4 }, u8::from(self.big_endian)]);
         self.put(&mut data, variables, word);
         self.put(&mut data, variables + 2 * word as u64, word);
         data.resize(32, 0);
@@ -168,10 +168,10 @@ fn inline_record(version: &str, modules: &[u8]) -> Vec<u8> {
     for string in [version.as_bytes(), modules] {
         let mut length = string.len();
         while length >= 0x80 {
-            data.push((length & 0x7f) as u8 | 0x80);
+            data.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
             length >>= 7;
         }
-        data.push(length as u8);
+        data.push(u8::try_from(length).unwrap());
         data.extend(string);
     }
     data
@@ -215,7 +215,8 @@ fn both_formats_in_every_form_of_file() {
 #[test]
 fn the_record_is_found_behind_other_data() {
     let form = form(true, false, false);
-    for before in [16, CHUNK as usize - 16, CHUNK as usize, 3 * CHUNK as usize + 32] {
+    let chunk = usize::try_from(CHUNK).unwrap();
+    for before in [16, chunk - 16, chunk, 3 * chunk + 32] {
         let mut data = vec![0xff; before];
         data.extend(inline_record("go1.20", b""));
         assert_eq!(read_bytes(&form.file(&data)).unwrap().unwrap().version, "go1.20");

@@ -67,8 +67,8 @@ impl Machine {
             "VmallocUsed",
             "VmallocChunk",
         ];
-        let zero: String = zero.iter().map(|key| format!("{key}: 0 kB\n")).collect();
-        machine.write("proc/meminfo", &format!("MemTotal: 1048576 kB\n{zero}"));
+        let zero = zero.map(|key| format!("{key}: 0 kB")).join("\n");
+        machine.write("proc/meminfo", &format!("MemTotal: 1048576 kB\n{zero}\n"));
         fs::create_dir(machine.path("cgroup")).expect("a writable directory");
         machine
     }

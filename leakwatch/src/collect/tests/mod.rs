@@ -271,8 +271,11 @@ fn a_target_stays_one_when_its_last_process_has_left() {
     assert_eq!(seen.sample().processes, []);
 }
 
-/// What one round says about processes: (keys sampled, keys and programs announced).
-fn processes(seen: &Seen) -> (Vec<(u32, u64)>, Vec<(u32, u64, String)>) {
+/// Pid and start time of processes, and the program of those announced.
+type Sampled = Vec<(u32, u64)>;
+type Announced = Vec<(u32, u64, String)>;
+
+fn processes(seen: &Seen) -> (Sampled, Announced) {
     let sample = seen.sample();
     let pair = |key: ProcessKey| (key.pid, key.start_ticks);
     (

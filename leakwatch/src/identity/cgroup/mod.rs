@@ -14,7 +14,6 @@ use leakwatch_analysis::units::Timestamp;
 use procfs::FromRead as _;
 use procfs::process::MountInfo;
 use procfs::process::MountInfos;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -162,10 +161,7 @@ pub fn path_text(relative: &Path) -> String {
     let mut text = String::from("/");
     for chunk in relative.as_os_str().as_bytes().utf8_chunks() {
         text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            // Writing to a String cannot fail.
-            let _: Result<(), std::fmt::Error> = write!(text, "\\x{byte:02x}");
-        }
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
     text
 }

@@ -189,7 +189,7 @@ fn an_inode_is_resolved_and_remembered_for_a_while() {
     assert_eq!(index.resolve(inode, now()).expect("a cgroup").path, "/a/b");
     assert_eq!(index.resolve(u64::MAX, now()), None);
     fs::remove_dir(directory.path().join("a/b")).expect("an empty directory");
-    let soon = now().plus(Duration::from_secs(60));
+    let soon = now().plus(Duration::from_mins(1));
     index.update(&Walk::run(&unified(directory.path()), Path::new(""), soon), soon);
     assert_eq!(index.resolve(inode, soon).expect("remembered").path, "/a/b");
     let late = now().plus(CgroupIndex::MEMORY).plus(Duration::from_secs(1));

@@ -168,12 +168,7 @@ fn unit_of(components: &[&str]) -> Option<(String, String)> {
     let unit = *components.get(index)?;
     let rest = match components.get(index + 1..)? {
         ["init.scope"] => &[],
-        rest if rest
-            .iter()
-            .any(|inner| inner.ends_with(".scope") || inner.ends_with(".slice")) =>
-        {
-            return None;
-        }
+        rest if rest.iter().any(|inner| is_inner_unit(inner)) => return None,
         rest => rest,
     };
     let stem = unit.strip_suffix(".service")?;
@@ -182,6 +177,10 @@ fn unit_of(components: &[&str]) -> Option<(String, String)> {
         _ => stem,
     };
     Some((with_rest(unit, rest), with_rest(template, rest)))
+}
+
+fn is_inner_unit(component: &str) -> bool {
+    [".scope", ".slice"].iter().any(|suffix| component.ends_with(suffix))
 }
 
 fn is_service(component: &str) -> bool {

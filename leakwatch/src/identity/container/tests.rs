@@ -20,155 +20,19 @@ fn expand(path: &str) -> String {
         .replace("STATIC", STATIC_POD)
 }
 
-#[test]
-fn containers_of_every_engine() {
-    let short = &ID[..12];
-    let with_inner = |inner: &str| format!("{short}/{inner}");
-    for (path, runtime, pod, name) in [
-        // containerd under the kubelet
-        (
-            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podESC.slice/cri-containerd-ID.scope",
-            Some(Containerd),
-            Some(UID),
-            short.to_owned(),
-        ),
-        (
-            "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podESC.slice/cri-containerd-ID.scope",
-            Some(Containerd),
-            Some(UID),
-            short.to_owned(),
-        ),
-        (
-            "/kubepods.slice/kubepods-podESC.slice/cri-containerd-ID.scope",
-            Some(Containerd),
-            Some(UID),
-            short.to_owned(),
-        ),
-        (
-            "/kubepods/burstable/podUID/ID",
-            Some(Containerd),
-            Some(UID),
-            short.to_owned(),
-        ),
-        (
-            "/kubepods/besteffort/podUID/ID",
-            Some(Containerd),
-            Some(UID),
-            short.to_owned(),
-        ),
-        ("/kubepods/podUID/ID", Some(Containerd), Some(UID), short.to_owned()),
-        (
-            "/kubepods/besteffort/podSTATIC/ID",
-            Some(Containerd),
-            Some(STATIC_POD),
-            short.to_owned(),
-        ),
-        (
-            "/kubepods/besteffort/podUID/my-container",
-            Some(Containerd),
-            Some(UID),
-            "my-container".to_owned(),
-        ),
-        (
-            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podSTATIC.slice/cri-containerd-ID.scope",
-            Some(Containerd),
-            Some(STATIC_POD),
-            short.to_owned(),
-        ),
-        (
-            "/system.slice/containerd.service/kubepods-burstable-podESC.slice:cri-containerd:ID",
-            Some(Containerd),
-            Some(UID),
-            short.to_owned(),
-        ),
-        // the same with a kubelet that has a cgroup root of its own, and kind: a node that is a container itself
-        (
-            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-podESC.slice/cri-containerd-ID.scope",
-            Some(Containerd),
-            Some(UID),
-            short.to_owned(),
-        ),
-        (
-            "/docker/OUTER/kubelet/kubepods/burstable/podUID/ID",
-            Some(Containerd),
-            Some(UID),
-            short.to_owned(),
-        ),
-        // CRI-O
-        (
-            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podESC.slice/crio-ID.scope",
-            Some(CriO),
-            Some(UID),
-            short.to_owned(),
-        ),
-        (
-            "/kubepods.slice/kubepods-podESC.slice/crio-ID.scope/container",
-            Some(CriO),
-            Some(UID),
-            short.to_owned(),
-        ),
-        (
-            "/kubepods/burstable/podUID/crio-ID",
-            Some(CriO),
-            Some(UID),
-            short.to_owned(),
-        ),
-        // Docker
-        ("/docker/ID", Some(Docker), None, short.to_owned()),
-        ("/system.slice/docker-ID.scope", Some(Docker), None, short.to_owned()),
-        (
-            "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-ID.scope",
-            Some(Docker),
-            None,
-            short.to_owned(),
-        ),
-        ("/docker/OUTER/docker/ID", Some(Docker), None, short.to_owned()),
-        ("/docker/ID/init.scope", Some(Docker), None, with_inner("init.scope")),
-        (
-            "/system.slice/docker-ID.scope/system.slice/nginx.service",
-            Some(Docker),
-            None,
-            with_inner("system.slice/nginx.service"),
-        ),
-        (
-            "/kubepods/besteffort/podUID/docker-ID.scope",
-            Some(Docker),
-            Some(UID),
-            short.to_owned(),
-        ),
-        // Podman
-        ("/libpod_parent/libpod-ID", Some(Podman), None, short.to_owned()),
-        ("/machine.slice/libpod-ID.scope", Some(Podman), None, short.to_owned()),
-        (
-            "/machine.slice/libpod-ID.scope/container",
-            Some(Podman),
-            None,
-            short.to_owned(),
-        ),
-        (
-            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope/container",
-            Some(Podman),
-            None,
-            short.to_owned(),
-        ),
-        (
-            "/machine.slice/machine-libpod_pod_OUTER.slice/libpod-ID.scope",
-            Some(Podman),
-            None,
-            short.to_owned(),
-        ),
-        ("/libpod_parent/OUTER/libpod-ID", Some(Podman), None, short.to_owned()),
-        // nerdctl and engines that leave no name
-        (
-            "/system.slice/nerdctl-ID.scope",
-            Some(Containerd),
-            None,
-            short.to_owned(),
-        ),
-        ("/default/ID", None, None, short.to_owned()),
-        ("/ecs/9a1b2c3d/ID", None, None, short.to_owned()),
-        ("/my-parent/ID", None, None, short.to_owned()),
-    ] {
+/// Path, engine, pod uid, name.
+type Row = (&'static str, Option<ContainerRuntime>, Option<&'static str>, String);
+
+fn short() -> String {
+    ID.chars().take(SHORT_ID).collect()
+}
+
+fn with_inner(inner: &str) -> String {
+    format!("{}/{inner}", short())
+}
+
+fn check(rows: Vec<Row>) {
+    for (path, runtime, pod, name) in rows {
         let recognised = recognise(&expand(path));
         assert_eq!(recognised.kind, TargetKind::Container, "{path}");
         let container = recognised.container.expect("a container");
@@ -182,6 +46,136 @@ fn containers_of_every_engine() {
         assert_eq!(container.pod_uid.as_deref(), pod, "{path}");
         assert_eq!(recognised.name, name, "{path}");
     }
+}
+
+#[test]
+fn containers_of_pods() {
+    check(vec![
+        // containerd under the kubelet
+        (
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podESC.slice/cri-containerd-ID.scope",
+            Some(Containerd),
+            Some(UID),
+            short(),
+        ),
+        (
+            "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podESC.slice/cri-containerd-ID.scope",
+            Some(Containerd),
+            Some(UID),
+            short(),
+        ),
+        (
+            "/kubepods.slice/kubepods-podESC.slice/cri-containerd-ID.scope",
+            Some(Containerd),
+            Some(UID),
+            short(),
+        ),
+        ("/kubepods/burstable/podUID/ID", Some(Containerd), Some(UID), short()),
+        ("/kubepods/besteffort/podUID/ID", Some(Containerd), Some(UID), short()),
+        ("/kubepods/podUID/ID", Some(Containerd), Some(UID), short()),
+        (
+            "/kubepods/besteffort/podSTATIC/ID",
+            Some(Containerd),
+            Some(STATIC_POD),
+            short(),
+        ),
+        (
+            "/kubepods/besteffort/podUID/my-container",
+            Some(Containerd),
+            Some(UID),
+            "my-container".to_owned(),
+        ),
+        (
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podSTATIC.slice/cri-containerd-ID.scope",
+            Some(Containerd),
+            Some(STATIC_POD),
+            short(),
+        ),
+        (
+            "/system.slice/containerd.service/kubepods-burstable-podESC.slice:cri-containerd:ID",
+            Some(Containerd),
+            Some(UID),
+            short(),
+        ),
+        // the same with a kubelet that has a cgroup root of its own, and kind: a node that is a container itself
+        (
+            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-podESC.slice/cri-containerd-ID.scope",
+            Some(Containerd),
+            Some(UID),
+            short(),
+        ),
+        (
+            "/docker/OUTER/kubelet/kubepods/burstable/podUID/ID",
+            Some(Containerd),
+            Some(UID),
+            short(),
+        ),
+        // CRI-O
+        (
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podESC.slice/crio-ID.scope",
+            Some(CriO),
+            Some(UID),
+            short(),
+        ),
+        (
+            "/kubepods.slice/kubepods-podESC.slice/crio-ID.scope/container",
+            Some(CriO),
+            Some(UID),
+            short(),
+        ),
+        ("/kubepods/burstable/podUID/crio-ID", Some(CriO), Some(UID), short()),
+    ]);
+}
+
+#[test]
+fn containers_without_pods() {
+    check(vec![
+        // Docker
+        ("/docker/ID", Some(Docker), None, short()),
+        ("/system.slice/docker-ID.scope", Some(Docker), None, short()),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-ID.scope",
+            Some(Docker),
+            None,
+            short(),
+        ),
+        ("/docker/OUTER/docker/ID", Some(Docker), None, short()),
+        ("/docker/ID/init.scope", Some(Docker), None, with_inner("init.scope")),
+        (
+            "/system.slice/docker-ID.scope/system.slice/nginx.service",
+            Some(Docker),
+            None,
+            with_inner("system.slice/nginx.service"),
+        ),
+        (
+            "/kubepods/besteffort/podUID/docker-ID.scope",
+            Some(Docker),
+            Some(UID),
+            short(),
+        ),
+        // Podman
+        ("/libpod_parent/libpod-ID", Some(Podman), None, short()),
+        ("/machine.slice/libpod-ID.scope", Some(Podman), None, short()),
+        ("/machine.slice/libpod-ID.scope/container", Some(Podman), None, short()),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope/container",
+            Some(Podman),
+            None,
+            short(),
+        ),
+        (
+            "/machine.slice/machine-libpod_pod_OUTER.slice/libpod-ID.scope",
+            Some(Podman),
+            None,
+            short(),
+        ),
+        ("/libpod_parent/OUTER/libpod-ID", Some(Podman), None, short()),
+        // nerdctl and engines that leave no name
+        ("/system.slice/nerdctl-ID.scope", Some(Containerd), None, short()),
+        ("/default/ID", None, None, short()),
+        ("/ecs/9a1b2c3d/ID", None, None, short()),
+        ("/my-parent/ID", None, None, short()),
+    ]);
 }
 
 #[test]

@@ -1,0 +1,10 @@
+//! The router, asked as a client asks, over a store that the engine filled.
+
+mod access;
+mod check;
+mod contract;
+mod document;
+pub(crate) mod fixture;
+mod overview;
+mod profiles;
+mod refusals;

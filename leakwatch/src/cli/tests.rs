@@ -1,0 +1,184 @@
+//! What a person reads, made from what the API answers; and the client against a served API.
+
+use crate::api::listen::Listeners;
+use crate::api::serve::serve;
+use crate::api::tests::fixture::Daemon;
+use crate::api::tests::fixture::LEAKING;
+use crate::api::tests::fixture::story;
+use crate::cli::CliError;
+use crate::cli::Exit;
+use crate::cli::args::Form;
+use crate::cli::args::ReplayArgs;
+use crate::cli::client::Client;
+use crate::cli::investigate;
+use crate::cli::list;
+use crate::cli::oom;
+use crate::cli::output::Output;
+use crate::cli::replay;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::Environment;
+use crate::config::origin::Origin;
+use crate::config::token::Token;
+use crate::dto::investigation::InvestigationBody;
+use crate::dto::oom_kill::OomKillBody;
+use crate::dto::page::Page;
+use crate::dto::target::TargetBody;
+use crate::engine::record::Recorder;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+fn plain() -> Output {
+    Output::new(Some(Form::Table), &Environment::default()).unwrap()
+}
+
+async fn body<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> T {
+    serde_json::from_slice(&daemon.get(path).await.body).unwrap()
+}
+
+#[tokio::test]
+async fn investigate_tells_the_whole_story() {
+    let daemon = Daemon::new();
+    let made: InvestigationBody = body(&daemon, &format!("/api/v1/targets/{LEAKING}/investigation")).await;
+    let text = investigate::body(&made, plain());
+    for part in [
+        "go_heap_leak",
+        "Culprit\nmain.getOrQueryMarketsValues  /src/markets.go:42",
+        "of the growth: ",
+        "What to do\n1. ",
+        "What it is not\n- ",
+        "How this was found",
+        "5. ",
+        "lost: 3 ring_buffer_full",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    for step in &made.steps {
+        assert!(text.contains(&step.question), "{}", step.question);
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 160), "{text}");
+    assert!(!text.contains('\u{1b}'), "no colours without a terminal");
+}
+
+#[tokio::test]
+async fn the_post_mortem_names_victim_limit_and_last_profile() {
+    let daemon = Daemon::new();
+    let kills: Page<OomKillBody> = body(&daemon, "/api/v1/oom_kills").await;
+    let text = oom::post_mortem(kills.items.first().unwrap(), plain());
+    for part in [
+        "checkout (pid 4001) was killed because the memory cgroup /docker/1111aaaa",
+        "reached its limit of 512.0 MiB",
+        "anonymous  420.0 MiB",
+        "heap by endpoint",
+        "/profiles/heap",
+        "main.getOrQueryMarketsValues",
+        "page_table_bytes: Linux 6.9 has it",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_table_of_targets_has_a_line_for_each() {
+    let daemon = Daemon::new();
+    let page: Page<TargetBody> = body(&daemon, "/api/v1/targets").await;
+    let text = list::targets_table(&page.items);
+    assert_eq!(text.lines().count(), 5, "{text}");
+    let leaking = text.lines().find(|line| line.contains(LEAKING)).unwrap();
+    assert!(
+        leaking.contains("512.0 MiB") && leaking.contains("go_heap_leak") && leaking.contains("/s"),
+        "{leaking}"
+    );
+    let blind = text.lines().find(|line| line.contains("blind.service")).unwrap();
+    assert!(!blind.contains("0 B"), "what is not known is a dash: {blind}");
+}
+
+#[test]
+fn a_recording_replays_to_the_same_and_a_leak_is_exit_code_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("inputs");
+    let mut recorder = Recorder::create(&path, 1 << 30).unwrap();
+    let inputs = story(Clock::start().now());
+    for input in &inputs {
+        recorder.write(input).unwrap();
+    }
+    recorder.finish().unwrap();
+    drop(recorder);
+    let args = |until: Option<&str>| ReplayArgs {
+        file: path.clone(),
+        until: until.map(str::to_owned),
+    };
+    let (body, text) = replay::play(&args(None), plain()).unwrap();
+    assert_eq!(body.inputs, inputs.len() as u64);
+    assert_eq!(body.cut_off, None);
+    assert_eq!(body.oom_kills.len(), 1);
+    assert_eq!(replay::exit(&body), Exit::LeakFound);
+    assert!(
+        text.contains("OOM kill of checkout") && text.contains("main.getOrQueryMarketsValues"),
+        "{text}"
+    );
+
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let (body, text) = replay::play(&args(None), plain()).unwrap();
+    assert!(body.inputs > 0 && body.cut_off.is_some() && text.contains("could not be played"));
+    assert_eq!(replay::exit(&body), Exit::Fine, "nothing was judged yet");
+
+    let wrong = replay::play(&args(Some("soon")), plain()).unwrap_err();
+    assert_eq!(wrong.exit_code(), 2);
+    std::fs::write(&path, "no recording").unwrap();
+    assert!(matches!(
+        replay::play(&args(None), plain()),
+        Err(CliError::Replay { .. })
+    ));
+}
+
+#[tokio::test]
+async fn the_client_asks_over_both_transports_and_shows_the_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    std::fs::write(&token, "0123456789abcdef").unwrap();
+    let mut config = Config::defaults(&Environment::default());
+    config.api.listen = Some("127.0.0.1:0".parse().unwrap());
+    config.api.socket = Some(directory.path().join("api.sock"));
+    config.api.token = Some(Token::read(&token, &Origin::Default).unwrap());
+    let listeners = Listeners::bind(&config.api).await.unwrap();
+    let url = listeners.url().unwrap();
+    let socket = format!("unix://{}", listeners.socket().unwrap().display());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let daemon = Daemon::with_config(config.clone());
+    let served = tokio::spawn(serve(listeners, daemon.router.clone(), async { drop(stopped.await) }));
+
+    let client = |url: &str, config: Config| Client::new(Some(url), Ok(&config), &Environment::default()).unwrap();
+    let without_token = Config::defaults(&Environment::default());
+    for client in [
+        client(&socket, without_token.clone()),
+        client(&url, config.clone()),
+        client(
+            &url.replace("http://", "http://me:0123456789abcdef@"),
+            without_token.clone(),
+        ),
+    ] {
+        let page: Page<TargetBody> = client.get("/api/v1/targets").await.unwrap();
+        assert_eq!(page.items.len(), 4, "{}", client.name());
+    }
+    let refused = client(&url, without_token.clone())
+        .bytes("/api/v1/targets")
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, CliError::Refused { status: 401, .. }), "{refused}");
+    let unknown = client(&socket, without_token.clone())
+        .bytes("/api/v1/targets/nobody")
+        .await
+        .unwrap_err();
+    assert!(unknown.to_string().contains("no target `nobody`"), "{unknown}");
+
+    drop(stop);
+    served.await.unwrap();
+    assert!(!directory.path().join("api.sock").exists(), "the socket is removed");
+    for url in [&url, &socket] {
+        let gone = client(url, without_token.clone()).bytes("/healthz").await.unwrap_err();
+        assert!(matches!(gone, CliError::Unreachable { .. }), "{gone}");
+        assert!(gone.to_string().contains("is `leakwatch agent` running?"), "{gone}");
+    }
+}

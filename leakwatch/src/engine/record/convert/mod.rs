@@ -1,0 +1,283 @@
+//! Inputs to messages and back. Reading is fallible: a recording comes from outside.
+
+mod sample;
+mod kill;
+
+use crate::engine::input::Input;
+use crate::engine::input::RawProfile;
+use crate::engine::record::convert::kill::kill_from;
+use crate::engine::record::convert::kill::kill_to;
+use crate::engine::record::convert::sample::sample_from;
+use crate::engine::record::convert::sample::sample_to;
+use crate::engine::record::convert::sample::target_from;
+use crate::engine::record::convert::sample::target_to;
+use crate::engine::record::wire;
+use leakwatch_analysis::event;
+use leakwatch_analysis::event::OomScope;
+use leakwatch_analysis::investigation;
+use leakwatch_analysis::investigation::StepId;
+use leakwatch_analysis::profile::ProfileSource;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::target;
+use leakwatch_analysis::target::ContainerRuntime;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::target::TargetKind;
+use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::units::Timestamp;
+use std::sync::Arc;
+
+/// A message that does not say what it must.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ConvertError {
+    #[error("{0} is absent")]
+    Absent(&'static str),
+    #[error("{field} has the unknown value {value}")]
+    Unknown { field: &'static str, value: String },
+}
+
+type Converted<T> = Result<T, ConvertError>;
+
+// Numbers on the wire are positions in these tables: append only.
+const KINDS: [TargetKind; 3] = [TargetKind::Container, TargetKind::Service, TargetKind::Cgroup];
+const RUNTIMES: [ContainerRuntime; 4] = [
+    ContainerRuntime::Containerd,
+    ContainerRuntime::CriO,
+    ContainerRuntime::Docker,
+    ContainerRuntime::Podman,
+];
+const SOURCES: [ProfileSource; 3] = [
+    ProfileSource::KernelAtDeath,
+    ProfileSource::Snapshot,
+    ProfileSource::Endpoint,
+];
+const SCOPES: [OomScope; 2] = [OomScope::Memcg, OomScope::Global];
+const ANSWERS: [investigation::Answer; 3] = [
+    investigation::Answer::Yes,
+    investigation::Answer::No,
+    investigation::Answer::Unknown,
+];
+const REASONS: [MissingReason; 9] = [
+    MissingReason::Unsupported,
+    MissingReason::NotPermitted,
+    MissingReason::Gone,
+    MissingReason::NotConfigured,
+    MissingReason::Malformed,
+    MissingReason::Timeout,
+    MissingReason::TooLarge,
+    MissingReason::NotYet,
+    MissingReason::Failed,
+];
+
+fn position<T: PartialEq>(table: &[T], value: &T) -> u32 {
+    table
+        .iter()
+        .position(|entry| entry == value)
+        .and_then(|index| u32::try_from(index).ok())
+        .unwrap_or(u32::MAX)
+}
+
+fn entry<T: Copy>(table: &[T], index: u32, field: &'static str) -> Converted<T> {
+    table.get(index as usize).copied().ok_or_else(|| ConvertError::Unknown {
+        field,
+        value: index.to_string(),
+    })
+}
+
+fn required<T>(value: Option<T>, field: &'static str) -> Converted<T> {
+    value.ok_or(ConvertError::Absent(field))
+}
+
+pub(super) fn to_wire(input: &Input) -> wire::Message {
+    let kind = match input {
+        Input::TargetSeen { target, .. } => wire::Kind::TargetSeen(target_to(target)),
+        Input::TargetGone { target, .. } => wire::Kind::TargetGone(target.as_str().to_owned()),
+        Input::Sample(sample) => wire::Kind::Sample(sample_to(sample)),
+        Input::Profile(profile) => wire::Kind::Profile(wire::Profile {
+            target: profile.target.as_str().to_owned(),
+            process: Some(key_to(profile.process)),
+            profile_type: profile.profile_type.name().to_owned(),
+            source: position(&SOURCES, &profile.source),
+            pprof: profile.pprof.to_vec(),
+        }),
+        Input::ProfileMissing {
+            target,
+            profile_type,
+            missing,
+            ..
+        } => wire::Kind::ProfileMissing(wire::ProfileMissing {
+            target: target.as_str().to_owned(),
+            profile_type: profile_type.name().to_owned(),
+            missing: Some(missing_to(missing)),
+        }),
+        Input::OomKill(kill) => wire::Kind::OomKill(Box::new(kill_to(kill))),
+        Input::ProcessExit(exit) => wire::Kind::ProcessExit(wire::ProcessExit {
+            key: Some(key_to(exit.key)),
+            comm: exit.comm.clone(),
+            exit_code: Some(number_to(&exit.exit_code, |code| i64::from(*code))),
+            cgroup_inode: exit.cgroup_inode,
+        }),
+        Input::Loss(loss) => wire::Kind::Loss(wire::Loss {
+            reason: loss.reason.to_string(),
+            count: loss.count,
+        }),
+        Input::Answer {
+            target, step, answer, ..
+        } => wire::Kind::Answer(wire::Answer {
+            target: target.as_str().to_owned(),
+            step: step.name().to_owned(),
+            answer: answer.map(|answer| position(&ANSWERS, &answer)),
+        }),
+        Input::Tick { .. } => wire::Kind::Tick(wire::Tick {}),
+    };
+    wire::Message {
+        at: input.at().unix_nanos(),
+        kind: Some(kind),
+    }
+}
+
+pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
+    let at = Timestamp::from_unix_nanos(message.at);
+    Ok(match required(message.kind, "kind")? {
+        wire::Kind::TargetSeen(target) => Input::TargetSeen {
+            at,
+            target: target_from(target)?,
+        },
+        wire::Kind::TargetGone(id) => Input::TargetGone {
+            at,
+            target: TargetId::from_text(&id),
+        },
+        wire::Kind::Sample(sample) => Input::Sample(sample_from(at, sample)?),
+        wire::Kind::Profile(profile) => Input::Profile(RawProfile {
+            at,
+            target: TargetId::from_text(&profile.target),
+            process: key_from(profile.process)?,
+            profile_type: profile_type_from(&profile.profile_type)?,
+            source: entry(&SOURCES, profile.source, "source")?,
+            pprof: Arc::from(profile.pprof),
+        }),
+        wire::Kind::ProfileMissing(profile) => Input::ProfileMissing {
+            at,
+            target: TargetId::from_text(&profile.target),
+            profile_type: profile_type_from(&profile.profile_type)?,
+            missing: missing_from(required(profile.missing, "missing")?)?,
+        },
+        wire::Kind::OomKill(kill) => Input::OomKill(Box::new(kill_from(at, *kill)?)),
+        wire::Kind::ProcessExit(exit) => Input::ProcessExit(event::ProcessExit {
+            at,
+            key: key_from(exit.key)?,
+            comm: exit.comm,
+            exit_code: number_from(exit.exit_code, "exit_code", |code| u32::try_from(code).ok())?,
+            cgroup_inode: exit.cgroup_inode,
+        }),
+        wire::Kind::Loss(loss) => Input::Loss(event::Loss {
+            at,
+            reason: loss.reason.into(),
+            count: loss.count,
+        }),
+        wire::Kind::Answer(answer) => Input::Answer {
+            at,
+            target: TargetId::from_text(&answer.target),
+            step: StepId::from_name(&answer.step).ok_or(ConvertError::Unknown {
+                field: "step",
+                value: answer.step,
+            })?,
+            answer: answer
+                .answer
+                .map(|answer| entry(&ANSWERS, answer, "answer"))
+                .transpose()?,
+        },
+        wire::Kind::Tick(wire::Tick {}) => Input::Tick { at },
+    })
+}
+
+fn missing_to(missing: &Missing) -> wire::Missing {
+    wire::Missing {
+        reason: position(&REASONS, &missing.reason),
+        detail: missing.detail.clone(),
+        fix: missing.fix.clone(),
+    }
+}
+
+fn missing_from(missing: wire::Missing) -> Converted<Missing> {
+    Ok(Missing {
+        reason: entry(&REASONS, missing.reason, "reason")?,
+        detail: missing.detail,
+        fix: missing.fix,
+    })
+}
+
+fn profile_type_from(name: &str) -> Converted<ProfileType> {
+    ProfileType::from_name(name).ok_or_else(|| ConvertError::Unknown {
+        field: "profile_type",
+        value: name.to_owned(),
+    })
+}
+
+fn key_to(key: target::ProcessKey) -> wire::ProcessKey {
+    wire::ProcessKey {
+        pid: key.pid,
+        start_ticks: key.start_ticks,
+    }
+}
+
+fn key_from(key: Option<wire::ProcessKey>) -> Converted<target::ProcessKey> {
+    let key = required(key, "process key")?;
+    Ok(target::ProcessKey {
+        pid: key.pid,
+        start_ticks: key.start_ticks,
+    })
+}
+
+fn cgroup_to(cgroup: &target::CgroupKey) -> wire::Cgroup {
+    wire::Cgroup {
+        inode: cgroup.inode,
+        path: cgroup.path.clone(),
+    }
+}
+
+fn cgroup_from(cgroup: wire::Cgroup) -> target::CgroupKey {
+    target::CgroupKey {
+        inode: cgroup.inode,
+        path: cgroup.path,
+    }
+}
+
+fn number_to<T>(reading: &Reading<T>, value: impl Fn(&T) -> i64) -> wire::Number {
+    match reading {
+        Ok(number) => wire::Number {
+            value: value(number),
+            missing: None,
+        },
+        Err(missing) => wire::Number {
+            value: 0,
+            missing: Some(missing_to(missing)),
+        },
+    }
+}
+
+fn number_from<T>(
+    number: Option<wire::Number>,
+    field: &'static str,
+    value: impl Fn(i64) -> Option<T>,
+) -> Converted<Reading<T>> {
+    let number = required(number, field)?;
+    if let Some(missing) = number.missing {
+        return missing_from(missing).map(Err);
+    }
+    value(number.value).map(Ok).ok_or_else(|| ConvertError::Unknown {
+        field,
+        value: number.value.to_string(),
+    })
+}
+
+// Amounts of memory are far below 2^63 bytes; the bit pattern survives the way there and back in any case.
+fn bytes_to(reading: &Reading<Bytes>) -> wire::Number {
+    number_to(reading, |bytes| bytes.0.cast_signed())
+}
+
+fn bytes_from(number: Option<wire::Number>, field: &'static str) -> Converted<Reading<Bytes>> {
+    number_from(number, field, |value| Some(Bytes(value.cast_unsigned())))
+}
