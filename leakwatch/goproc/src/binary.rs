@@ -34,6 +34,9 @@ pub enum BinaryError {
     /// It carries no record of the Go linker.
     #[error("not a Go program")]
     NotGo,
+    /// It can be loaded anywhere, and the process does not say where (yet: it may just be starting).
+    #[error("the process does not say where its executable is loaded")]
+    NoEntry,
     /// Its tables were not found in the memory of the process.
     #[error("find the tables of the runtime")]
     Locate(#[from] LocateError),
@@ -74,6 +77,9 @@ impl Binary {
         let Some(info) = buildinfo::read(file.file())? else {
             return Err(BinaryError::NotGo);
         };
+        if image.position_independent() && entry.is_none() {
+            return Err(BinaryError::NoEntry);
+        }
         let bias = bias(&image, entry);
         let values = image.symbols(&file, &SYMBOLS)?;
         let symbols: BTreeMap<_, _> = SYMBOLS
@@ -101,6 +107,9 @@ impl Binary {
         memory: &M,
         entry: Option<u64>,
     ) -> Result<Moduledata, BinaryError> {
+        if self.image.position_independent() && entry.is_none() {
+            return Err(BinaryError::NoEntry);
+        }
         let symbol = self.symbols.get("runtime.firstmoduledata").copied();
         Ok(find_moduledata(memory, &self.image, symbol, self.bias(entry))?)
     }

@@ -133,7 +133,7 @@ impl ReadMemory for FileBytes {
 }
 
 /// The address at which the program starts, as the kernel told it (`AT_ENTRY` in `/proc/PID/auxv`). `None` when the
-/// vector does not say.
+/// vector does not say, as in the moment in which a program replaces another.
 pub fn entry_point(pid: u32) -> Result<Option<u64>, OpenError> {
     const AT_ENTRY: u64 = 9;
     // The vector has some twenty pairs.
@@ -190,6 +190,8 @@ fn failure(error: &io::Error, address: u64, length: u64) -> MemoryError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leakwatch_test_support::wait::wait_until;
+    use std::time::Duration;
 
     #[test]
     fn reads_its_own_memory() {
@@ -214,7 +216,8 @@ mod tests {
     fn a_process_that_ended_is_gone() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let memory = ProcessMemory::open(child.id()).unwrap();
-        let entry = entry_point(child.id()).unwrap().unwrap();
+        // The new program's vector appears a moment after it has replaced the old one.
+        let entry = wait_until("the vector", Duration::from_secs(10), || Ok(entry_point(child.id())?)).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(memory.read_u64(entry), Err(MemoryError::Gone));
