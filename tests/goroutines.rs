@@ -11,6 +11,7 @@ use leakwatch_goproc::goroutines::GoroutineSource;
 use leakwatch_goproc::goroutines::Goroutines;
 use leakwatch_goproc::goroutines::Group;
 use leakwatch_goproc::goroutines::LayoutOrigin;
+use leakwatch_goproc::goroutines::NoGoroutines;
 use leakwatch_goproc::goroutines::Snapshot;
 use leakwatch_goproc::goroutines::StackState;
 use leakwatch_goproc::goroutines::Status;
@@ -25,7 +26,9 @@ use leakwatch_test_support::toolchains;
 use leakwatch_test_support::toolchains::Form;
 use leakwatch_test_support::wait::wait_until;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,14 +47,7 @@ struct Attached {
 impl Attached {
     fn start(release: &str, form: Form, arguments: &[&str], directory: &Path) -> Result<Self> {
         let executable = toolchains::build("blocked", release, form, directory)?;
-        let mut command = Command::new(executable);
-        command.args(arguments);
-        let running = Running::start(command, &directory.join(format!("{release}-{form:?}.log")))?;
-        let address = wait_until("the program to listen", Duration::from_mins(1), || {
-            let output = running.output();
-            let listening = output.lines().find_map(|line| line.strip_prefix("listening "));
-            Ok(listening.map(str::to_owned))
-        })?;
+        let (running, address) = run(&executable, arguments)?;
         let mut process = GoProcess::attach(running.pid())?;
         let source = process.goroutines(GoroutineBounds::default())?.source().clone();
         assert_eq!(source.origin, LayoutOrigin::Confirmed);
@@ -72,6 +68,19 @@ impl Attached {
         let process = &self.process;
         Goroutines::new(process.memory(), self.table(), process.bias(), &self.source, bounds)
     }
+}
+
+/// Starts the program, and answers where it listens once all its goroutines wait.
+fn run(executable: &Path, arguments: &[&str]) -> Result<(Running, String)> {
+    let mut command = Command::new(executable);
+    command.args(arguments);
+    let running = Running::start(command, &executable.with_extension("log"))?;
+    let address = wait_until("the program to listen", Duration::from_mins(1), || {
+        let output = running.output();
+        let listening = output.lines().find_map(|line| line.strip_prefix("listening "));
+        Ok(listening.map(str::to_owned))
+    })?;
+    Ok((running, address))
 }
 
 type Stacks = BTreeMap<Vec<u64>, u64>;
@@ -305,6 +314,75 @@ fn memory_alone_tells_the_layout() -> Result<()> {
                 refused += 1;
             }
             assert!(refused > 3);
+        }
+    }
+    Ok(())
+}
+
+/// Builds a program that says that another release has built it.
+fn disguise(release: &str, as_release: &str, form: Form, directory: &Path) -> Result<PathBuf> {
+    assert_eq!(release.len(), as_release.len());
+    let executable = toolchains::build("blocked", release, form, directory)?;
+    let mut bytes = fs::read(&executable)?;
+    let places: Vec<usize> = memchr::memmem::find_iter(&bytes, release).collect();
+    assert!(!places.is_empty());
+    for place in places {
+        bytes[place..place + release.len()].copy_from_slice(as_release.as_bytes());
+    }
+    let disguised = directory.join(format!("{release}-as-{as_release}"));
+    fs::write(&disguised, bytes)?;
+    fs::set_permissions(&disguised, fs::metadata(&executable)?.permissions())?;
+    Ok(disguised)
+}
+
+#[test]
+fn an_unknown_release_is_learned() -> Result<()> {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    for (release, unknown) in [
+        ("go1.19.13", "go1.94.13"),
+        ("go1.24.13", "go1.94.13"),
+        ("go1.27.3", "go1.97.3"),
+    ] {
+        let executable = disguise(release, unknown, Form::StrippedPie, directory.path())?;
+        let (running, _) = run(&executable, &[])?;
+        let mut process = GoProcess::attach(running.pid())?;
+        assert_eq!(process.binary().version(), unknown);
+        let goroutines = process.goroutines(GoroutineBounds::default())?;
+        let minor = release.split('.').nth(1).context("minor")?.parse()?;
+        let layout = Layout::of(minor).context("layout")?.goroutine;
+        assert_eq!(
+            (goroutines.source().origin, goroutines.source().layout),
+            (LayoutOrigin::Learned, layout)
+        );
+        let snapshot = goroutines.snapshot()?;
+        assert_eq!(snapshot.groups[0].count, 20);
+        let reason = snapshot.groups[0]
+            .wait_reason
+            .and_then(|reason| goroutines.reason(reason));
+        assert_eq!(reason, Some("chan receive"));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_layout_that_memory_contradicts_is_refused() -> Result<()> {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    for (release, wrong) in [
+        ("go1.19.13", "go1.24.13"),
+        ("go1.24.13", "go1.26.13"),
+        ("go1.27.3", "go1.25.3"),
+    ] {
+        let executable = disguise(release, wrong, Form::Plain, directory.path())?;
+        let (running, _) = run(&executable, &[])?;
+        let mut process = GoProcess::attach(running.pid())?;
+        match process.goroutines(GoroutineBounds::default()) {
+            Err(NoGoroutines::Layout {
+                version,
+                source: CalibrationError::Contradiction { .. },
+            }) => {
+                assert_eq!(version, wrong);
+            }
+            other => panic!("{release} as {wrong}: {other:?}"),
         }
     }
     Ok(())
