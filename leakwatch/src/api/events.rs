@@ -29,6 +29,7 @@ use leakwatch_analysis::target::TargetId;
 /// Events, newest first.
 #[utoipa::path(
     get,
+    operation_id = "list_events",
     path = "/api/v1/events",
     tag = "events",
     params(
@@ -41,9 +42,9 @@ use leakwatch_analysis::target::TargetId;
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
-        (status = 200, body = Page<EventBody>),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = Page<EventBody>),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list(
@@ -75,6 +76,7 @@ pub(crate) async fn list(
 /// Post-mortems, newest first.
 #[utoipa::path(
     get,
+    operation_id = "list_oom_kills",
     path = "/api/v1/oom_kills",
     tag = "events",
     params(
@@ -82,8 +84,8 @@ pub(crate) async fn list(
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
-        (status = 200, body = Page<OomKillBody>),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = Page<OomKillBody>),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn oom_kills(
@@ -109,12 +111,13 @@ pub(crate) async fn oom_kills(
 /// The post-mortem of an OOM kill.
 #[utoipa::path(
     get,
+    operation_id = "get_oom_kill",
     path = "/api/v1/oom_kills/{id}",
     tag = "events",
     params(("id" = String, Path, description = "id of the OOM kill, as events name it")),
     responses(
-        (status = 200, body = OomKillBody),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = OomKillBody),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn oom_kill(
@@ -133,6 +136,7 @@ pub(crate) async fn oom_kill(
 /// The last profile of a victim. Stays when the target is forgotten.
 #[utoipa::path(
     get,
+    operation_id = "get_oom_kill_profile",
     path = "/api/v1/oom_kills/{id}/profiles/{type}",
     tag = "events",
     params(
@@ -149,7 +153,7 @@ pub(crate) async fn oom_kill(
             (FlamegraphBody = "application/json"),
             (String = "text/plain"),
         )),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
     )
 )]

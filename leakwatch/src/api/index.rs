@@ -7,7 +7,7 @@ use axum::response::Html;
     get,
     path = "/",
     tag = "daemon",
-    responses((status = 200, body = String, content_type = "text/html"))
+    responses((status = 200, description = "the answer", body = String, content_type = "text/html"))
 )]
 pub(crate) async fn index() -> Html<&'static str> {
     Html(include_str!("index.html"))

@@ -31,12 +31,13 @@ const ANSWER_POLL: Duration = Duration::from_millis(10);
 /// All questions about the target, answered.
 #[utoipa::path(
     get,
+    operation_id = "get_investigation",
     path = "/api/v1/targets/{id}/investigation",
     tag = "investigation",
     params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
     responses(
-        (status = 200, body = InvestigationBody),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = InvestigationBody),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "not judged yet"),
     )
 )]
@@ -54,16 +55,17 @@ pub(crate) async fn get(
 /// Overrules the answer of a step; `null` takes that back. Answers with the investigation as it is then.
 #[utoipa::path(
     post,
+    operation_id = "answer_step",
     path = "/api/v1/targets/{id}/investigation/answers",
     tag = "investigation",
     params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
     request_body = OverrideBody,
     responses(
-        (status = 200, body = InvestigationBody),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = InvestigationBody),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "the target is gone"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "starting or ending", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn answer(

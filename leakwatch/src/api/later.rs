@@ -15,7 +15,7 @@ use std::convert::Infallible;
     tag = "captures",
     params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
     responses(
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "not possible"),
     )
 )]
@@ -30,10 +30,11 @@ pub(crate) async fn start_capture(
 /// No capture was ever started.
 #[utoipa::path(
     get,
+    operation_id = "get_capture",
     path = "/api/v1/captures/{id}",
     tag = "captures",
     params(("id" = String, Path, description = "id of the capture")),
-    responses((status = 404, body = Problem, content_type = "application/problem+json"))
+    responses((status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn capture(Segments(id): Segments<String>) -> Result<Infallible, ApiError> {
     Err(ApiError::not_found("capture", &id))
@@ -45,7 +46,7 @@ pub(crate) async fn capture(Segments(id): Segments<String>) -> Result<Infallible
     path = "/api/v1/captures/{id}",
     tag = "captures",
     params(("id" = String, Path, description = "id of the capture")),
-    responses((status = 404, body = Problem, content_type = "application/problem+json"))
+    responses((status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn stop_capture(Segments(id): Segments<String>) -> Result<Infallible, ApiError> {
     Err(ApiError::not_found("capture", &id))
@@ -58,7 +59,7 @@ pub(crate) async fn stop_capture(Segments(id): Segments<String>) -> Result<Infal
     tag = "captures",
     params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
     responses(
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "not possible"),
     )
 )]

@@ -32,6 +32,7 @@ const OTHER_TYPES: [&str; 2] = ["native", "growth"];
 /// Snapshots of a target, newest first.
 #[utoipa::path(
     get,
+    operation_id = "list_profiles",
     path = "/api/v1/targets/{id}/profiles",
     tag = "profiles",
     params(
@@ -43,9 +44,9 @@ const OTHER_TYPES: [&str; 2] = ["native", "growth"];
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
-        (status = 200, body = SnapshotListBody),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = SnapshotListBody),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list(
@@ -88,6 +89,7 @@ pub(crate) async fn list(
 /// One profile: the one nearest to `at`.
 #[utoipa::path(
     get,
+    operation_id = "get_profile",
     path = "/api/v1/targets/{id}/profiles/{type}",
     tag = "profiles",
     params(
@@ -105,8 +107,8 @@ pub(crate) async fn list(
             (FlamegraphBody = "application/json"),
             (String = "text/plain"),
         )),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
     )
 )]
@@ -132,6 +134,7 @@ pub(crate) async fn one(
 /// Two profiles compared. Without `base` and `compare` the first and the newest.
 #[utoipa::path(
     get,
+    operation_id = "get_diff",
     path = "/api/v1/targets/{id}/diff",
     tag = "profiles",
     params(
@@ -149,8 +152,8 @@ pub(crate) async fn one(
             (Vec<u8> = "application/octet-stream"),
             (String = "text/plain"),
         )),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there are not two"),
     )
 )]
@@ -196,6 +199,7 @@ pub(crate) async fn diff(
 /// For `go tool pprof URL` and `go tool pprof -diff_base URL URL`.
 #[utoipa::path(
     get,
+    operation_id = "get_pprof",
     path = "/pprof/{target}/{type}",
     tag = "profiles",
     params(
@@ -206,7 +210,7 @@ pub(crate) async fn diff(
     ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream", description = "gzipped profile.proto"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
     )
 )]

@@ -26,6 +26,7 @@ const MIN_STEP: Duration = Duration::from_millis(100);
 /// Series, aligned to common steps. A step in which no sample was taken is `null`.
 #[utoipa::path(
     get,
+    operation_id = "get_series",
     path = "/api/v1/targets/{id}/series",
     tag = "series",
     params(
@@ -38,9 +39,9 @@ const MIN_STEP: Duration = Duration::from_millis(100);
             gaps without it"),
     ),
     responses(
-        (status = 200, body = SeriesSetBody),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = SeriesSetBody),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn series(
@@ -90,6 +91,7 @@ pub(crate) async fn series(
 /// The ledger at the sample nearest to `at`.
 #[utoipa::path(
     get,
+    operation_id = "get_ledger",
     path = "/api/v1/targets/{id}/ledger",
     tag = "series",
     params(
@@ -97,9 +99,9 @@ pub(crate) async fn series(
         ("at" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative; the newest without it"),
     ),
     responses(
-        (status = 200, body = LedgerBody),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = LedgerBody),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "never sampled"),
     )
 )]

@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 /// Services by name.
 #[utoipa::path(
     get,
+    operation_id = "list_services",
     path = "/api/v1/services",
     tag = "services",
     params(
@@ -29,8 +30,8 @@ use std::collections::BTreeSet;
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
-        (status = 200, body = Page<ServiceBody>),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = Page<ServiceBody>),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list(
@@ -63,12 +64,13 @@ pub(crate) async fn list(
 /// One service.
 #[utoipa::path(
     get,
+    operation_id = "get_service",
     path = "/api/v1/services/{name}",
     tag = "services",
     params(("name" = String, Path, description = "name of the service")),
     responses(
-        (status = 200, body = ServiceBody),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = ServiceBody),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn one(

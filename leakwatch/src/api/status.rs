@@ -24,7 +24,7 @@ use leakwatch_analysis::units::Timestamp;
     get,
     path = "/healthz",
     tag = "daemon",
-    responses((status = 200, body = String, content_type = "text/plain"))
+    responses((status = 200, description = "the answer", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
@@ -36,8 +36,8 @@ pub(crate) async fn healthz() -> &'static str {
     path = "/readyz",
     tag = "daemon",
     responses(
-        (status = 200, body = String, content_type = "text/plain"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = String, content_type = "text/plain"),
+        (status = 503, description = "starting or ending", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn readyz(State(context): State<Context>) -> Result<&'static str, ApiError> {
@@ -50,7 +50,7 @@ pub(crate) async fn readyz(State(context): State<Context>) -> Result<&'static st
 }
 
 /// What the daemon is doing and what it costs.
-#[utoipa::path(get, path = "/api/v1/status", tag = "daemon", responses((status = 200, body = StatusBody)))]
+#[utoipa::path(get, path = "/api/v1/status", tag = "daemon", responses((status = 200, description = "the answer", body = StatusBody)))]
 pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
     let now = context.now();
     let facts = &context.facts;
@@ -94,7 +94,7 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
 }
 
 /// What this host offers, with a fix for what it does not.
-#[utoipa::path(get, path = "/api/v1/capabilities", tag = "daemon", responses((status = 200, body = CapabilitiesBody)))]
+#[utoipa::path(get, path = "/api/v1/capabilities", tag = "daemon", responses((status = 200, description = "the answer", body = CapabilitiesBody)))]
 pub(crate) async fn capabilities(State(context): State<Context>) -> Json<CapabilitiesBody> {
     Json(CapabilitiesBody {
         items: context.facts.capabilities.clone(),

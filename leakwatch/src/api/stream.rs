@@ -27,7 +27,7 @@ const PERIOD: Duration = Duration::from_secs(1);
     get,
     path = "/api/v1/stream",
     tag = "events",
-    responses((status = 200, body = String, content_type = "text/event-stream"))
+    responses((status = 200, description = "the answer", body = String, content_type = "text/event-stream"))
 )]
 pub(crate) async fn stream(State(context): State<Context>, parameters: Parameters) -> Result<Response, ApiError> {
     parameters.allow(&[])?;

@@ -40,6 +40,7 @@ enum Life {
 /// All targets.
 #[utoipa::path(
     get,
+    operation_id = "list_targets",
     path = "/api/v1/targets",
     tag = "targets",
     params(
@@ -53,8 +54,8 @@ enum Life {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
-        (status = 200, body = Page<TargetBody>),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = Page<TargetBody>),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list(
@@ -106,12 +107,13 @@ pub(crate) async fn list(
 /// One target with its processes. `id` may also be a pid, a cgroup path, the start of a container id or a unit name.
 #[utoipa::path(
     get,
+    operation_id = "get_target",
     path = "/api/v1/targets/{id}",
     tag = "targets",
     params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
     responses(
-        (status = 200, body = TargetBody),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "the answer", body = TargetBody),
+        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "several targets fit"),
     )
 )]

@@ -1,4 +1,4 @@
-//! The flags of the daemon as they are typed. Meaning and validation are in [`crate::config::key`].
+//! The flags of the daemon as they are typed. Meaning and validation are in `config::key`.
 
 use std::path::PathBuf;
 

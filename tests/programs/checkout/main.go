@@ -41,6 +41,14 @@ func serve(store *session.Store, id int) {
 		state[i] = byte(id + i)
 	}
 	store.Put(id, state)
+	render(state)
+}
+
+// render makes garbage.
+//
+//go:noinline
+func render(state []byte) []byte {
 	page := make([]byte, 48<<10)
 	copy(page, state)
+	return page
 }

@@ -117,7 +117,7 @@ pub(crate) const ROLES: [Role; 6] = [
         name: "undersized",
         service: "markets-undersized",
         variant: Variant::Undersized,
-        limit: 96 * MIB,
+        limit: 91 * MIB,
         arguments: &[
             "-variant=undersized",
             "-rate=500000",

@@ -3,6 +3,7 @@
 use super::fixture::Daemon;
 use crate::api::openapi;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -34,6 +35,22 @@ fn every_route_is_described_in_prose() {
         for method in methods.as_object().unwrap().keys() {
             let name = format!("`{} {route}`", method.to_uppercase());
             assert!(prose.contains(&name), "docs/api.md does not describe {name}");
+        }
+    }
+}
+
+/// OpenAPI demands both, but nothing that makes the document does.
+#[test]
+fn responses_are_described_and_operations_told_apart() {
+    let document: Value = serde_json::from_str(&openapi()).unwrap();
+    let mut ids = BTreeSet::new();
+    for (route, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id} stands for {method} {route} and another operation");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(response["description"].is_string(), "{method} {route}: {status} is not described");
+            }
         }
     }
 }

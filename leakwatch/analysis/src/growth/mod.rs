@@ -4,7 +4,13 @@
 //! explain (with the false discovery rate controlled over all places), and is it spread over the whole time (`persistence`),
 //! as a leak's growth is and a burst's is not. Source: `profile::Snapshot`; must not know verdicts.
 
-use crate::culprit::Build;
+mod series;
+mod sites;
+
+use crate::growth::series::dated;
+use crate::growth::series::fluctuation;
+use crate::growth::series::interpolate;
+use crate::growth::sites::sites;
 use crate::history::TargetHistory;
 use crate::profile::ProfileType;
 use crate::profile::Snapshot;
@@ -12,18 +18,12 @@ use crate::profile::StackValue;
 use crate::stack::Frame;
 use crate::stack::StackId;
 use crate::stats;
-use crate::stats::count;
 use crate::units::Timestamp;
 use crate::verdict::Culprit;
 use crate::verdict::Estimate;
 use crate::window;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Most changed stacks that are attributed to places; the rest is too small to matter.
-const MAX_STACKS: usize = 512;
-/// Most places that get a series over all profiles.
-const MAX_SITES: usize = 24;
 /// Growth in the weakest part of the time relative to even growth. A saturating exponential has 0.36 in its last
 /// quarter when its time constant is 0.45 of the observation.
 const LEAST_PERSISTENCE: f64 = 0.35;
@@ -32,14 +32,8 @@ const SAMPLE_BYTES: f64 = 524_288.0;
 /// A place whose objects are replaced all the time holds what load demands, and load fluctuates by about this part between two
 /// profiles; what is only added to does not.
 const LOAD_FLUCTUATION: f64 = 0.15;
-/// Most parts of the time that are compared.
-const MAX_PARTS: usize = 4;
-/// Samples that a part must be expected to have: with 6, even growth stays above 0.35 of its mean in 94 % of cases (Poisson).
-const SAMPLES_PER_PART: f64 = 6.0;
 /// Parts of the time after which growth that started late is looked for.
 const LATE_PARTS: [(usize, usize); 4] = [(1, 3), (1, 2), (2, 3), (3, 4)];
-/// A place that once fell by this part of its later growth holds what load demands.
-const WAVE_PART: f64 = 0.15;
 /// Fewer profiles do not show that it goes on.
 const LEAST_FOR_LATE: usize = 4;
 /// A place that grows at this false discovery rate makes the later parts not worth a look.
@@ -244,89 +238,6 @@ const fn noise_floor(profile_type: ProfileType) -> f64 {
     }
 }
 
-fn fluctuation(points: &[(f64, f64)]) -> f64 {
-    let Some(slope) = stats::theil_sen(points).filter(|_| points.len() >= 4) else {
-        return 0.0;
-    };
-    let residuals: Vec<f64> = points.iter().map(|&(t, y)| y - slope * t).collect();
-    stats::robust_deviation(&residuals)
-}
-
-/// The least growth of what never came back, over equal parts of the time, relative to even growth. The growth being `z`
-/// sampling deviations large, there are as many parts as can each be expected to stand out from sampling noise, two to four.
-pub fn persistence(points: &[(f64, f64)], z: f64) -> f64 {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else {
-        return 0.0;
-    };
-    // Retained: from each instant on, the least that was ever seen again.
-    let mut retained = points.to_vec();
-    let mut least = f64::INFINITY;
-    for point in retained.iter_mut().rev() {
-        least = least.min(point.1);
-        point.1 = least;
-    }
-    let at = |t: f64| interpolate(&retained, t);
-    let growth = at(last.0) - at(first.0);
-    if growth <= 0.0 {
-        return 0.0;
-    }
-    let distinguishable = (2..=MAX_PARTS)
-        .rev()
-        .find(|&parts| z * z >= count(parts) * SAMPLES_PER_PART)
-        .unwrap_or(2);
-    let parts = points.len().saturating_sub(1).clamp(2, distinguishable.max(2));
-    let width = (last.0 - first.0) / count(parts);
-    (0..parts)
-        .map(|part| {
-            let from = first.0 + width * count(part);
-            (at(from + width) - at(from)) / growth * count(parts)
-        })
-        .fold(f64::INFINITY, f64::min)
-        .clamp(0.0, 1.0)
-}
-
-/// Whether at least half of the growth lies above all that was seen before, and nothing worth mentioning went away before:
-/// else it is a wave that comes back from its trough.
-fn exceeds(points: &[(f64, f64)], before: &[(f64, f64)], growth: f64) -> bool {
-    let (mut highest, mut fell) = (0.0_f64, 0.0_f64);
-    for &(_, value) in before.iter().chain(points.first()) {
-        highest = highest.max(value);
-        fell = fell.max(highest - value);
-    }
-    let above = points.last().is_some_and(|last| last.1 - highest >= growth / 2.0);
-    before.is_empty() || (above && fell <= growth * WAVE_PART)
-}
-
-/// Growth in the second half of the time relative to that in the first.
-fn acceleration(points: &[(f64, f64)]) -> f64 {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else {
-        return 1.0;
-    };
-    let middle = interpolate(points, f64::midpoint(first.0, last.0));
-    let before = middle - first.1;
-    if before > 0.0 { (last.1 - middle) / before } else { 1.0 }
-}
-
-/// A profile shows the state of the collection before the last one: its numbers belong to the time of the profile before.
-fn dated(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    points
-        .iter()
-        .zip(points.iter().skip(1))
-        .map(|(before, point)| (before.0, point.1))
-        .collect()
-}
-
-fn interpolate(points: &[(f64, f64)], t: f64) -> f64 {
-    let next = points.partition_point(|point| point.0 < t);
-    match (next.checked_sub(1).and_then(|i| points.get(i)), points.get(next)) {
-        (Some(before), Some(after)) if after.0 > before.0 => {
-            before.1 + (after.1 - before.1) * (t - before.0) / (after.0 - before.0)
-        }
-        (_, Some(point)) | (Some(point), None) => point.1,
-        (None, None) => 0.0,
-    }
-}
-
 #[expect(
     clippy::cast_precision_loss,
     reason = "statistics tolerate the rounding, which starts at 8 PiB"
@@ -348,162 +259,4 @@ fn allocation_rate_change(snapshots: &[&Snapshot]) -> Option<f64> {
     // Few samples differ by chance.
     let deviation = (SAMPLE_BYTES / before + SAMPLE_BYTES / after).sqrt();
     (change.is_finite() && change.ln().abs() > 2.0 * deviation).then_some(change)
-}
-
-fn sites(
-    history: &TargetHistory,
-    profile_type: ProfileType,
-    earlier: &[&Snapshot],
-    snapshots: &[&Snapshot],
-) -> Vec<Site> {
-    let (Some(&base), Some(&compare)) = (snapshots.first(), snapshots.last()) else {
-        return Vec::new();
-    };
-    let seconds = compare.at.seconds_from(base.at).max(f64::MIN_POSITIVE);
-    let build = Build::learn(&history.stacks, compare.values.iter().map(|(id, _)| *id).take(64));
-    let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
-    for change in changes(profile_type, base, compare) {
-        let Some(frame) = build.culprit(history.stacks.frames(change.stack)) else {
-            continue;
-        };
-        let group = groups
-            .entry(&frame.function)
-            .or_insert_with(|| Group::new(frame, &change));
-        group.add(frame, &change);
-    }
-    let tested = groups.len().max(1);
-    let mut largest: Vec<Group<'_>> = groups.into_values().filter(|group| group.delta > 0.0).collect();
-    largest.sort_by(|a, b| b.delta.total_cmp(&a.delta));
-    largest.truncate(MAX_SITES);
-    let mut found: Vec<(Site, f64)> = largest
-        .into_iter()
-        .map(|mut group| {
-            let points = group.series(profile_type, snapshots, base.at);
-            let before = group.series(profile_type, earlier, base.at);
-            let growth = estimate(profile_type, &points, group.variance);
-            let deviation = (growth.high - growth.estimate) / 1.96;
-            let z = growth.estimate / deviation.max(f64::MIN_POSITIVE);
-            let site = Site {
-                frame: group.frame.clone(),
-                stack: group.top.0,
-                growth,
-                rate: growth.estimate / seconds,
-                now: points.last().map_or(0.0, |point| point.1),
-                persistence: if exceeds(&points, &before, growth.estimate) {
-                    persistence(&points, growth.estimate / group.variance.sqrt())
-                } else {
-                    0.0
-                },
-                acceleration: acceleration(&dated(&points)),
-                false_discovery_rate: 1.0,
-            };
-            let chance = stats::normal_tail(z);
-            (site, chance)
-        })
-        .collect();
-    control_false_discoveries(&mut found, tested);
-    found.into_iter().map(|(site, _)| site).collect()
-}
-
-/// Benjamini and Hochberg (1995): the least rate at which a place would be reported, given the chances of all `tested` places.
-fn control_false_discoveries(sites: &mut [(Site, f64)], tested: usize) {
-    let mut order: Vec<usize> = (0..sites.len()).collect();
-    order.sort_by(|&a, &b| {
-        let chance = |i: usize| sites.get(i).map_or(1.0, |(_, chance)| *chance);
-        chance(a).total_cmp(&chance(b))
-    });
-    let mut least = 1.0_f64;
-    for (rank, index) in order.into_iter().enumerate().rev() {
-        if let Some((site, chance)) = sites.get_mut(index) {
-            least = least.min(*chance * count(tested) / count(rank + 1));
-            site.false_discovery_rate = least;
-        }
-    }
-}
-
-struct Change {
-    stack: StackId,
-    delta: f64,
-    variance: f64,
-}
-
-/// Stacks whose value changed, those with the largest change first when there are too many.
-fn changes(profile_type: ProfileType, base: &Snapshot, compare: &Snapshot) -> Vec<Change> {
-    let none = StackValue::default();
-    let mut changes: Vec<Change> = Vec::new();
-    let mut note = |stack: StackId, old: &StackValue, new: &StackValue| {
-        let delta = amount(profile_type, new) - amount(profile_type, old);
-        if delta.abs() > 0.0 {
-            changes.push(Change {
-                stack,
-                delta,
-                variance: growth_variance(profile_type, old, new),
-            });
-        }
-    };
-    let mut before = base.values.iter().peekable();
-    for (stack, new) in &compare.values {
-        while let Some((gone, old)) = before.next_if(|(id, _)| id < stack) {
-            note(*gone, old, &none);
-        }
-        let old = before.next_if(|(id, _)| id == stack).map_or(&none, |(_, old)| old);
-        note(*stack, old, new);
-    }
-    for (gone, old) in before {
-        note(*gone, old, &none);
-    }
-    if changes.len() > MAX_STACKS {
-        changes.sort_by(|a, b| b.delta.abs().total_cmp(&a.delta.abs()).then(a.stack.cmp(&b.stack)));
-        changes.truncate(MAX_STACKS);
-    }
-    changes
-}
-
-struct Group<'a> {
-    frame: &'a Frame,
-    top: (StackId, f64),
-    stacks: Vec<StackId>,
-    delta: f64,
-    variance: f64,
-}
-
-impl<'a> Group<'a> {
-    const fn new(frame: &'a Frame, change: &Change) -> Self {
-        Self {
-            frame,
-            top: (change.stack, f64::NEG_INFINITY),
-            stacks: Vec::new(),
-            delta: 0.0,
-            variance: 0.0,
-        }
-    }
-
-    fn add(&mut self, frame: &'a Frame, change: &Change) {
-        if change.delta > self.top.1 {
-            self.top = (change.stack, change.delta);
-            self.frame = frame;
-        }
-        self.stacks.push(change.stack);
-        self.delta += change.delta;
-        self.variance += change.variance;
-    }
-
-    fn series(&mut self, profile_type: ProfileType, snapshots: &[&Snapshot], origin: Timestamp) -> Vec<(f64, f64)> {
-        self.stacks.sort_unstable();
-        snapshots
-            .iter()
-            .map(|snapshot| {
-                let sum = self
-                    .stacks
-                    .iter()
-                    .filter_map(|stack| {
-                        let found = snapshot.values.binary_search_by_key(stack, |(id, _)| *id).ok()?;
-                        snapshot.values.get(found)
-                    })
-                    .map(|(_, value)| amount(profile_type, value))
-                    .sum();
-                (snapshot.at.seconds_from(origin), sum)
-            })
-            .collect()
-    }
 }
