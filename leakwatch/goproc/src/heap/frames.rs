@@ -13,7 +13,18 @@ const MAX_REMEMBERED: usize = 1 << 18;
 pub struct Frames<'t, B> {
     table: &'t Pclntab<B>,
     bias: u64,
-    known: HashMap<u64, Option<Arc<Frame>>>,
+    known: HashMap<u64, Option<LogicalCall>>,
+}
+
+/// One logical call of a stack, named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogicalCall {
+    /// Its return address, as the stack has it.
+    pub address: u64,
+    /// It has no frame of its own: the next call of the stack is the one that it is inlined into.
+    pub inlined: bool,
+    /// Its name and place.
+    pub frame: Arc<Frame>,
 }
 
 impl<'t, B: AsRef<[u8]>> Frames<'t, B> {
@@ -29,32 +40,46 @@ impl<'t, B: AsRef<[u8]>> Frames<'t, B> {
     /// The calls of a bucket's stack, innermost first. Calls of the runtime that lead to the allocation are left out, unless
     /// there are no others; so are `runtime.goexit`, to which every goroutine returns, and addresses without a function.
     pub fn of_stack(&mut self, stack: &[u64]) -> Vec<Arc<Frame>> {
+        let calls = self.allocating_calls(stack);
+        calls.into_iter().map(|call| call.frame).collect()
+    }
+
+    /// The same with addresses.
+    pub fn allocating_calls(&mut self, stack: &[u64]) -> Vec<LogicalCall> {
         let first = stack.iter().position(|pc| !self.is_runtime(*pc)).unwrap_or(0);
-        let shown = stack.get(first..).unwrap_or_default();
-        let shown: Vec<_> = shown.iter().filter_map(|pc| self.call(*pc)).collect();
+        let shown = self.calls(stack.get(first..).unwrap_or_default());
         if shown.is_empty() {
-            return stack.iter().filter_map(|pc| self.call(*pc)).collect();
+            return self.calls(stack);
         }
         shown
     }
 
+    /// All calls of a stack but `runtime.goexit`.
+    pub fn calls(&mut self, stack: &[u64]) -> Vec<LogicalCall> {
+        stack.iter().filter_map(|pc| self.call(*pc)).collect()
+    }
+
     /// The call that returns to `pc`.
-    fn call(&mut self, pc: u64) -> Option<Arc<Frame>> {
+    fn call(&mut self, pc: u64) -> Option<LogicalCall> {
         if let Some(known) = self.known.get(&pc) {
             return known.clone();
         }
-        let frame = self.look_up(pc).filter(|frame| frame.function != "runtime.goexit");
+        let call = self.look_up(pc).filter(|call| call.frame.function != "runtime.goexit");
         if self.known.len() < MAX_REMEMBERED {
-            self.known.insert(pc, frame.clone());
+            self.known.insert(pc, call.clone());
         }
-        frame
+        call
     }
 
-    fn look_up(&self, pc: u64) -> Option<Arc<Frame>> {
+    fn look_up(&self, pc: u64) -> Option<LogicalCall> {
         let inside = pc.wrapping_sub(self.bias).checked_sub(1)?;
         let function = self.table.function_at(inside)?;
         let call = self.table.innermost(&function, inside);
-        Some(Arc::new(self.table.frame(&function, &call)))
+        Some(LogicalCall {
+            address: pc,
+            inlined: call.inlined,
+            frame: Arc::new(self.table.frame(&function, &call)),
+        })
     }
 
     /// Whether runtime/pprof takes an address for one of the runtime's: by the function at the address itself.

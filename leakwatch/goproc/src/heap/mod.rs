@@ -14,6 +14,7 @@ pub use bucket::Counts;
 pub use bucket::Record;
 pub use bucket::RecordFormat;
 pub use frames::Frames;
+pub use frames::LogicalCall;
 pub use index::BucketId;
 pub use index::BucketIndex;
 pub use index::MAX_BUCKETS;

@@ -47,9 +47,15 @@ fn responses_are_described_and_operations_told_apart() {
     for (route, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap();
-            assert!(ids.insert(id.to_owned()), "{id} stands for {method} {route} and another operation");
+            assert!(
+                ids.insert(id.to_owned()),
+                "{id} stands for {method} {route} and another operation"
+            );
             for (status, response) in operation["responses"].as_object().unwrap() {
-                assert!(response["description"].is_string(), "{method} {route}: {status} is not described");
+                assert!(
+                    response["description"].is_string(),
+                    "{method} {route}: {status} is not described"
+                );
             }
         }
     }
