@@ -68,3 +68,110 @@ fn lacks_endpoint(history: &TargetHistory, process: ProcessKey) -> bool {
         None => history.profile_missing.contains_key(&ProfileType::Heap),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::endpoint::Urgency;
+    use crate::config::Environment;
+    use leakwatch_analysis::profile::Snapshot;
+    use leakwatch_analysis::profile::StackValue;
+    use leakwatch_analysis::sample::Missing;
+    use leakwatch_analysis::sample::MissingReason;
+    use leakwatch_analysis::target::CgroupKey;
+    use leakwatch_analysis::target::Target;
+    use leakwatch_analysis::target::TargetKind;
+    use leakwatch_analysis::units::Timestamp;
+
+    const PROCESS: ProcessKey = ProcessKey {
+        pid: 7,
+        start_ticks: 100,
+    };
+
+    fn history() -> TargetHistory {
+        let at = Timestamp::from_unix_seconds(1);
+        let target = Target {
+            cgroup: CgroupKey {
+                inode: 1,
+                path: "/shop".to_owned(),
+            },
+            kind: TargetKind::Cgroup,
+            name: "shop".to_owned(),
+            service: "shop".to_owned(),
+            container: None,
+            started_at: at,
+        };
+        TargetHistory::new(target, at)
+    }
+
+    fn with_heap(pid: u32, source: ProfileSource) -> TargetHistory {
+        let mut history = history();
+        history.apply_snapshot(Snapshot {
+            target: history.target.id(),
+            process: ProcessKey { pid, ..PROCESS },
+            profile_type: ProfileType::Heap,
+            at: Timestamp::from_unix_seconds(2),
+            source,
+            values: Vec::new(),
+            total: StackValue::default(),
+            complete: true,
+            pprof: Arc::from([]),
+        });
+        history
+    }
+
+    fn without_heap() -> TargetHistory {
+        let mut history = history();
+        let missing = Missing::new(MissingReason::Failed, "connection refused");
+        history.profile_missing.insert(ProfileType::Heap, missing);
+        history
+    }
+
+    /// Whether a process is asked by its endpoint and read from outside.
+    fn assigned(outside: bool, discover: bool, history: &TargetHistory) -> (bool, bool) {
+        let mut config = Config::defaults(&Environment::default());
+        config.go.outside = outside;
+        config.go.discover_endpoints = discover;
+        let readers = Readers {
+            config: Arc::new(config),
+            by_endpoint: watch::channel(Vec::new()).0,
+            from_outside: watch::channel(Vec::new()).0,
+        };
+        let watched = Watched {
+            target: history.target.id(),
+            service: "shop".to_owned(),
+            process: PROCESS,
+            exe: None,
+            go_version: "go1.26.8".to_owned(),
+            urgency: Urgency::Calm,
+            goroutine_leak: false,
+        };
+        let mut wanted = Wanted::default();
+        readers.assign(watched, history, &mut wanted);
+        (wanted.by_endpoint.len() == 1, wanted.from_outside.len() == 1)
+    }
+
+    #[test]
+    fn without_endpoints_memory_is_read_and_with_them_until_they_answer() {
+        let (asked, read) = ((true, false), (false, true));
+        let both = (true, true);
+        let endpoint = ProfileSource::Endpoint;
+        let memory = ProfileSource::Snapshot;
+        for (outside, discover, history, expected) in [
+            (true, false, history(), read),
+            (true, false, with_heap(7, memory), read),
+            (true, false, without_heap(), read),
+            (true, true, history(), asked),
+            (true, true, without_heap(), both),
+            (true, true, with_heap(7, memory), both),
+            (true, true, with_heap(7, endpoint), asked),
+            // Those of another process say nothing about this one.
+            (true, true, with_heap(8, memory), asked),
+            (false, true, without_heap(), asked),
+            (false, false, history(), asked),
+        ] {
+            let seen = assigned(outside, discover, &history);
+            assert_eq!(seen, expected, "outside {outside}, discover {discover}, {history:?}");
+        }
+    }
+}

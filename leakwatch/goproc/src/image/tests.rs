@@ -1,3 +1,5 @@
+//! Real and damaged ELF files.
+
 use super::*;
 use crate::memory::FakeMemory;
 use proptest::prelude::*;
