@@ -46,7 +46,8 @@ pub struct OomMarkVictim {
     pub oom_score_adj: i32,
     /// Start of the victim's thread group leader since boot, `task_struct.start_boottime`.
     pub start_boot_nanos: u64,
-    /// Anonymous resident memory in KiB (format) or pages (BTF), see [`present::RSS_IN_PAGES`].
+    /// Anonymous resident memory in KiB (format) or pages (BTF), see [`present::RSS_IN_PAGES`]. Since Linux 6.2 either is off by up
+    /// to a batch (32 pages or more) for each processor that the victim ran on.
     pub rss_anon: u64,
     /// File-backed resident memory, same unit.
     pub rss_file: u64,

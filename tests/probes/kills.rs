@@ -31,8 +31,10 @@ use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::SeekFrom;
+use std::num::NonZero;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::thread;
 use tokio::sync::mpsc::Receiver;
 
 /// The next kill in a cgroup below `below`. A lost kill fails the test; other losses are those that other tests bring about.
@@ -84,6 +86,14 @@ fn log_line_of(log: &mut File, pid: u32) -> Result<String> {
     })
 }
 
+/// The log of the newest kernels adds up what each processor still holds of a counter; the tracepoint's fields and ours do not.
+/// Each holds less than one batch: 32 pages, or two per processor (`compute_batch_value` in `lib/percpu_counter.c`).
+fn agree(told: Bytes, logged: Bytes) -> bool {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let pages = processors * (2 * processors).max(32);
+    told.0.abs_diff(logged.0) <= Bytes::from_pages(pages as u64, 4096).0
+}
+
 fn number_after(line: &str, key: &str) -> Result<i64> {
     let rest = line.split(key).nth(1).with_context(|| format!("{key} in {line}"))?;
     let digits = rest.split(|character: char| character != '-' && !character.is_ascii_digit());
@@ -126,8 +136,8 @@ async fn a_kill_is_told_as_the_kernel_logs_it() -> Result<()> {
         ("shmem-rss:", victim.rss_shmem.unwrap()),
         ("pgtables:", victim.page_tables.unwrap()),
     ] {
-        let logged = u64::try_from(number_after(&line, key)?)?;
-        assert_eq!(told, Bytes::from_kib(logged), "{key} {line}");
+        let logged = Bytes::from_kib(u64::try_from(number_after(&line, key)?)?);
+        assert!(agree(told, logged), "{key} {told} in {line}");
     }
     assert_eq!(
         i64::from(victim.oom_score_adj.unwrap()),
@@ -161,7 +171,8 @@ async fn a_kernel_without_type_information_still_tells_the_victim() -> Result<()
     assert_eq!(kill.scope, Ok(OomScope::Memcg));
     assert!(kill.cgroup.is_err(), "{:?}", kill.cgroup);
     let logged = number_after(&log_line_of(&mut log, pid)?, "anon-rss:")?;
-    assert_eq!(kill.victim.rss_anon, Ok(Bytes::from_kib(u64::try_from(logged)?)));
+    let (told, logged) = (kill.victim.rss_anon.unwrap(), Bytes::from_kib(u64::try_from(logged)?));
+    assert!(agree(told, logged), "{told} told, {logged} logged");
     Ok(())
 }
 

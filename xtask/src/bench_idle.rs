@@ -178,7 +178,7 @@ fn shell(directory: &Path, processes: usize, arguments: &Arguments) -> anyhow::R
         "exec sleep 86400".to_owned()
     };
     Command::new("/bin/sh")
-        .args(["-c", &format!(r#"echo $$ > "$0" && {sleepers}{last}"#)])
+        .args(["-c", &format!(r#"echo $$ > "$0" || exit; {sleepers}{last}"#)])
         .arg(directory.join("cgroup.procs"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -41,7 +41,7 @@ pub fn outlier(replicas: &[&TargetHistory], now: Timestamp) -> Option<Outlier> {
         .iter()
         .filter(|history| history.gone_at.is_none_or(|gone| gone >= now))
         .filter_map(|history| {
-            let trend = trend::fit(&window::memory(history))?;
+            let trend = trend::fit(&window::memory(history, now))?;
             Some(Replica {
                 id: history.target.id(),
                 level: trend.level,

@@ -1,6 +1,7 @@
 //! The series that analysis looks at, cut out of a target's history: nothing here crosses the end of a window or mixes two
 //! processes. Source: `history::TargetHistory`; must not judge.
 
+use crate::history::SnapshotSeries;
 use crate::history::TargetHistory;
 use crate::profile::ProfileType;
 use crate::profile::Snapshot;
@@ -10,12 +11,15 @@ use crate::units::Bytes;
 use crate::units::Timestamp;
 use std::time::Duration;
 
-/// Memory of the current window as (seconds since the window's start, bytes): the lower envelope of what cannot be
+/// Memory of the current window up to `now` as (seconds since the window's start, bytes): the lower envelope of what cannot be
 /// reclaimed; the charge where `memory.stat` was never readable.
-pub fn memory(history: &TargetHistory) -> Vec<(f64, f64)> {
+pub fn memory(history: &TargetHistory, now: Timestamp) -> Vec<(f64, f64)> {
     let window = history.window();
+    let window = window
+        .get(..window.partition_point(|point| point.at <= now))
+        .unwrap_or(window);
     let has_stat = window.iter().any(|point| point.unreclaimable.is_some());
-    series(history, |point| {
+    points_of(history, window, |point| {
         if has_stat {
             point.unreclaimable_min.or(point.unreclaimable)
         } else {
@@ -37,9 +41,9 @@ pub fn start_up_end(started: Timestamp, now: Timestamp) -> Timestamp {
 }
 
 /// The part of a series after the process's start-up, if enough is left of it; else all of it.
-pub fn after_start_up<'a>(history: &TargetHistory, series: &'a [(f64, f64)]) -> &'a [(f64, f64)] {
+pub fn after_start_up<'a>(history: &TargetHistory, series: &'a [(f64, f64)], now: Timestamp) -> &'a [(f64, f64)] {
     const ENOUGH: usize = 6;
-    let end = start_up_end(process_start(history), history.newest_at).seconds_from(history.window_start);
+    let end = start_up_end(process_start(history), history.newest_at.min(now)).seconds_from(history.window_start);
     let cut = series.partition_point(|point| point.0 < end);
     series.get(cut..).filter(|rest| rest.len() >= ENOUGH).unwrap_or(series)
 }
@@ -49,8 +53,15 @@ pub fn series(
     history: &TargetHistory,
     value: impl Fn(&crate::history::MemoryPoint) -> Option<Bytes>,
 ) -> Vec<(f64, f64)> {
-    history
-        .window()
+    points_of(history, history.window(), value)
+}
+
+fn points_of(
+    history: &TargetHistory,
+    points: &[crate::history::MemoryPoint],
+    value: impl Fn(&crate::history::MemoryPoint) -> Option<Bytes>,
+) -> Vec<(f64, f64)> {
+    points
         .iter()
         .filter_map(|point| {
             let value = value(point)?;
@@ -78,22 +89,39 @@ pub fn distinct_snapshots<'a>(
     distinct
 }
 
-/// All kept snapshots of the process that is looked at. Those of a process that is gone count only while nothing else lives.
-pub fn snapshots(history: &TargetHistory, profile_type: ProfileType) -> impl Iterator<Item = &Snapshot> {
+/// The kept snapshots up to `now` of the process that is looked at. Those of a process that is gone count only while nothing else lives.
+pub fn snapshots(
+    history: &TargetHistory,
+    profile_type: ProfileType,
+    now: Timestamp,
+) -> impl Iterator<Item = &Snapshot> {
     let something_lives = history.living().next().is_some();
     history
         .snapshots
         .get(&profile_type)
         .map_or(&[][..], |series| series.as_slice())
         .iter()
+        .take_while(move |snapshot| snapshot.at <= now)
         .filter(move |snapshot| !(something_lives && is_gone(history, snapshot.process)))
+}
+
+/// The series of the process before the one that is looked at: while that one has no profile yet, the newest series is it.
+pub fn previous_series(history: &TargetHistory, profile_type: ProfileType) -> Option<&SnapshotSeries> {
+    let newest = history.snapshots.get(&profile_type);
+    let is_over = |series: &&SnapshotSeries| {
+        let process = series.newest().map(|snapshot| snapshot.process);
+        history.living().next().is_some() && process.is_some_and(|process| is_gone(history, process))
+    };
+    newest
+        .filter(is_over)
+        .or_else(|| history.previous_snapshots.get(&profile_type))
 }
 
 fn is_gone(history: &TargetHistory, process: ProcessKey) -> bool {
     history
         .processes
         .get(&process)
-        .is_some_and(|record| record.gone_at.is_some())
+        .is_none_or(|record| record.gone_at.is_some())
 }
 
 /// When the process that holds most memory started; the start of the window when no process is known.
@@ -104,10 +132,10 @@ pub fn process_start(history: &TargetHistory) -> Timestamp {
 }
 
 /// Whether the process that holds most memory is a Go program; none while that is unknown.
-pub fn is_go(history: &TargetHistory) -> Option<bool> {
+pub fn is_go(history: &TargetHistory, now: Timestamp) -> Option<bool> {
     let has_profile = ProfileType::ALL
         .into_iter()
-        .any(|profile_type| snapshots(history, profile_type).next().is_some());
+        .any(|profile_type| snapshots(history, profile_type, now).next().is_some());
     if has_profile {
         return Some(true);
     }

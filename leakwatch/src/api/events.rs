@@ -117,6 +117,7 @@ pub(crate) async fn oom_kills(
     params(("id" = String, Path, description = "id of the OOM kill, as events name it")),
     responses(
         (status = 200, description = "the answer", body = OomKillBody),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -153,6 +154,7 @@ pub(crate) async fn oom_kill(
             (FlamegraphBody = "application/json"),
             (String = "text/plain"),
         )),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
     )

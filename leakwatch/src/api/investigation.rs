@@ -37,6 +37,7 @@ const ANSWER_POLL: Duration = Duration::from_millis(10);
     params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
     responses(
         (status = 200, description = "the answer", body = InvestigationBody),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "not judged yet"),
     )

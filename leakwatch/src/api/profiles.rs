@@ -210,6 +210,7 @@ pub(crate) async fn diff(
     ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream", description = "gzipped profile.proto"),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
     )

@@ -70,6 +70,7 @@ pub(crate) async fn list(
     params(("name" = String, Path, description = "name of the service")),
     responses(
         (status = 200, description = "the answer", body = ServiceBody),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
     )
 )]

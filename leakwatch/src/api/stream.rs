@@ -4,6 +4,7 @@ use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::parameter::Parameters;
 use crate::dto::event::EventBody;
+use crate::dto::problem::Problem;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::Response;
@@ -27,7 +28,11 @@ const PERIOD: Duration = Duration::from_secs(1);
     get,
     path = "/api/v1/stream",
     tag = "events",
-    responses((status = 200, description = "the answer", body = String, content_type = "text/event-stream"))
+    responses(
+        (status = 200, description = "the answer", body = String, content_type = "text/event-stream"),
+        (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many streams", body = Problem, content_type = "application/problem+json"),
+    )
 )]
 pub(crate) async fn stream(State(context): State<Context>, parameters: Parameters) -> Result<Response, ApiError> {
     parameters.allow(&[])?;

@@ -36,10 +36,8 @@ const MAX_PROCESSES: usize = 32_768;
 const MAX_LOOKUPS: usize = 2048;
 /// Executables opened and searched for build info in one round.
 const MAX_READS: usize = 128;
-/// Everything is read again at the latest after this, plus up to [`REFRESH_SPREAD`] and one interval.
-const REFRESH: Duration = Duration::from_secs(15);
-/// Spread of the refreshes over the targets.
-const REFRESH_SPREAD: Duration = Duration::from_secs(10);
+/// Everything is read again in the first round after this: within 30 s at the default interval.
+const REFRESH: Duration = Duration::from_secs(25);
 
 /// A cgroup that may be, or is, a target.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ pub(super) struct Watched {
     announced: Option<Target>,
     pids: Vec<u32>,
     processes: Processes,
-    refresh_at: Timestamp,
+    refresh_at: Option<Timestamp>,
     last: Option<Last>,
 }
 
@@ -132,7 +130,7 @@ impl Watched {
             announced: None,
             pids: Vec::new(),
             processes: Processes::default(),
-            refresh_at: Timestamp::from_unix_nanos(0),
+            refresh_at: None,
             last: None,
         }
     }
@@ -155,13 +153,16 @@ impl Watched {
             return;
         }
         let charge = self.files.charge(round.reader);
-        let due = round.now >= self.refresh_at;
+        let due = self.refresh_at.is_none_or(|at| round.now >= at);
         let moved = match (&charge, &self.last) {
             (Ok(charge), Some(last)) => *charge != last.charge || self.limit != last.limit,
             _ => true,
         };
         let refresh = if due {
-            self.refresh_at = next_refresh(round.now, self.directory.key.inode);
+            self.refresh_at = Some(match self.refresh_at {
+                Some(_) => round.now.plus(REFRESH),
+                None => first_refresh(round.now, self.directory.key.inode),
+            });
             Refresh::Everything
         } else if moved || (listed.is_ok() && pids != self.pids) {
             Refresh::Memory
@@ -240,10 +241,10 @@ pub(super) fn tighter(one: Limit, other: Limit) -> Limit {
     }
 }
 
-fn next_refresh(now: Timestamp, inode: u64) -> Timestamp {
+/// The first refresh comes at an instant of its own within the period, so that later ones of all targets are spread.
+fn first_refresh(now: Timestamp, inode: u64) -> Timestamp {
     // Inodes of one burst of cgroups are neighbours: a multiplication spreads them (Knuth's constant).
     let spread = inode.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    let milliseconds = u64::try_from(REFRESH_SPREAD.as_millis()).unwrap_or(u64::MAX);
-    now.plus(REFRESH)
-        .plus(Duration::from_millis((spread * milliseconds) >> 32))
+    let milliseconds = u64::try_from(REFRESH.as_millis()).unwrap_or(u64::MAX);
+    now.plus(Duration::from_millis((spread * milliseconds) >> 32))
 }

@@ -42,7 +42,7 @@ pub struct EventBody {
     pub missing: MissingMap,
 }
 
-/// What belongs to a kind of event.
+/// What belongs to a kind of event. Fields that may be `null` are demanded all the same: they tell the kinds apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum EventDetail {
@@ -66,8 +66,12 @@ pub enum EventDetail {
         /// Command name.
         comm: String,
         /// Exit code; `null` when a signal ended it.
+        #[schema(required)]
+        #[serde(deserialize_with = "Option::deserialize")]
         exit_code: Option<u32>,
         /// Signal that ended it; `null` when it exited.
+        #[schema(required)]
+        #[serde(deserialize_with = "Option::deserialize")]
         signal: Option<u32>,
         /// Why fields are `null`.
         missing: MissingMap,
@@ -80,8 +84,12 @@ pub enum EventDetail {
     /// `limit_change`
     LimitChange {
         /// Before; `null` for none.
+        #[schema(required)]
+        #[serde(deserialize_with = "Option::deserialize")]
         from_bytes: Option<u64>,
         /// Now; `null` for none.
+        #[schema(required)]
+        #[serde(deserialize_with = "Option::deserialize")]
         to_bytes: Option<u64>,
         /// Why fields are `null`.
         missing: MissingMap,
@@ -89,6 +97,8 @@ pub enum EventDetail {
     /// `verdict_change`
     VerdictChange {
         /// Class before; `null` for the first verdict.
+        #[schema(required)]
+        #[serde(deserialize_with = "Option::deserialize")]
         from: Option<String>,
         /// Class now.
         to: String,
@@ -212,5 +222,60 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
                 count: *count,
             },
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leakwatch_analysis::event::ProcessExit;
+    use leakwatch_analysis::target::ProcessKey;
+    use leakwatch_analysis::units::Bytes;
+    use leakwatch_analysis::units::Timestamp;
+    use leakwatch_analysis::verdict::VerdictClass;
+
+    #[test]
+    fn every_kind_reads_back_as_itself() {
+        let key = ProcessKey { pid: 7, start_ticks: 9 };
+        let at = Timestamp::from_unix_seconds(1);
+        for kind in [
+            EventKind::OomKill {
+                post_mortem: "k1".to_owned(),
+                victim_pid: 7,
+                victim_comm: "a".to_owned(),
+            },
+            EventKind::ProcessExit(ProcessExit {
+                at,
+                key,
+                comm: "a".to_owned(),
+                exit_code: Ok(9),
+                cgroup_inode: None,
+            }),
+            EventKind::Restart {
+                end: WindowEnd::Restart,
+            },
+            EventKind::LimitChange {
+                from: Limit::Max,
+                to: Limit::Bytes(Bytes(1)),
+            },
+            EventKind::VerdictChange {
+                from: None,
+                to: VerdictClass::Stable,
+            },
+            EventKind::Loss {
+                reason: "x".into(),
+                count: 1,
+            },
+        ] {
+            let body = EventBody::from(&Event {
+                id: 1,
+                at,
+                target: None,
+                kind,
+            });
+            let text = serde_json::to_string(&body).unwrap();
+            let read: EventBody = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, body);
+        }
     }
 }

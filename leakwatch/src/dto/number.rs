@@ -2,10 +2,15 @@
 
 use serde::Deserialize;
 use serde::Serialize;
+use utoipa::PartialSchema;
 use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::Schema;
+use utoipa::openapi::schema::Type;
 
 /// A number whose unit decides whether it is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Number {
     /// Bytes, goroutines, kills.
@@ -32,6 +37,17 @@ impl Number {
         }
     }
 }
+
+impl PartialSchema for Number {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Number)
+            .description(Some("whole for bytes, goroutines and kills"))
+            .into()
+    }
+}
+
+impl ToSchema for Number {}
 
 /// The number unless it is NaN or infinite.
 pub fn finite(value: f64) -> Option<f64> {

@@ -43,6 +43,8 @@ pub use load::PLACEHOLDER;
 const QUEUE: usize = 1024;
 /// How often loss counters are read.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
+/// How long exits gather before they are drained. The ring holds that much of 36,000 exits per second.
+const EXIT_BATCH: Duration = Duration::from_millis(100);
 
 /// What the kernel reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +123,7 @@ impl Probes {
             take_ring(&mut ebpf, "OOM_EVENTS")?,
             Arc::clone(&malformed),
             events.clone(),
+            Duration::ZERO,
             move |record: &[u8]| {
                 decoder
                     .oom_kill(record)
@@ -132,6 +135,7 @@ impl Probes {
             take_ring(&mut ebpf, "EXIT_EVENTS")?,
             Arc::clone(&malformed),
             events.clone(),
+            EXIT_BATCH,
             move |record: &[u8]| {
                 decoder
                     .process_exit(record)

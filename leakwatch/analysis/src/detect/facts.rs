@@ -34,6 +34,8 @@ pub const GC_HEADROOM: f64 = 2.0;
 const OUTSIDE_BYTES: f64 = 12.0 * 1_048_576.0;
 const OUTSIDE_PART: f64 = 0.1;
 
+/// A life is judged by the ones before until it is this much older than they became.
+const LIKE_BEFORE: f64 = 1.5;
 /// The last half, quarter and so on of the window, where growth that started late is looked for.
 const LATE_PARTS: [usize; 5] = [2, 4, 8, 16, 32];
 /// Fewer samples do not show that growth goes on.
@@ -85,6 +87,12 @@ pub struct Facts<'a> {
     pub is_go: Option<bool>,
     /// Earlier lives that ended by an OOM kill.
     pub lives: Lives,
+    /// Whether `now` is the instant at which the process was killed for lack of memory: nothing more will be learned of this life.
+    pub dying: bool,
+    /// Whether differences that chance explains are read in favour of a leak: a claim already made is to be contradicted by more.
+    pub lenient: bool,
+    /// Whether the growth may be the program loading its data before it serves: in short lives that cannot be told otherwise.
+    pub loading: bool,
     /// Growth of the live heap in the life before, when this one is too young to say.
     pub heap_before: Option<ProfileGrowth>,
     /// When the limit will be reached.
@@ -94,19 +102,22 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Looks at everything once.
     pub fn gather(history: &'a TargetHistory, replicas: &'a [&'a TargetHistory], now: Timestamp) -> Self {
-        let series = window::memory(history);
-        let (memory, motion) = memory_trend(window::after_start_up(history, &series));
+        let series = window::memory(history, now);
+        let (memory, motion) = memory_trend(window::after_start_up(history, &series, now));
         let observed = match (series.first(), series.last()) {
             (Some(first), Some(last)) => last.0 - first.0,
             _ => 0.0,
         };
-        let heap = growth::measure(history, ProfileType::Heap);
-        let goroutines = growth::measure(history, ProfileType::Goroutine);
+        let heap = growth::measure(history, ProfileType::Heap, now);
+        let goroutines = growth::measure(history, ProfileType::Goroutine, now);
         let limit = history.limit().bytes();
         let level = series.last().map_or(0.0, |point| point.1);
-        let lives = Lives::of(history);
+        let lives = Lives::of(history, replicas);
         let age = now.since(window::process_start(history)).as_secs_f64();
-        let young = !lives.is_empty() && age <= lives.typical_seconds;
+        let young = !lives.is_empty() && age <= lives.typical_seconds * LIKE_BEFORE;
+        let heap_before = young
+            .then(|| growth::measure_previous(history, ProfileType::Heap))
+            .flatten();
         let mut facts = Self {
             history,
             replicas,
@@ -117,14 +128,15 @@ impl<'a> Facts<'a> {
             memory,
             level,
             limit,
-            heap,
             goroutines,
-            proven_leaked: proven_leaked(history),
-            is_go: window::is_go(history),
+            proven_leaked: proven_leaked(history, now),
+            is_go: window::is_go(history, now),
+            lenient: is_dying(history, now),
+            dying: is_dying(history, now),
             lives,
-            heap_before: young
-                .then(|| growth::measure_previous(history, ProfileType::Heap))
-                .flatten(),
+            loading: is_loading(history, now),
+            heap_before,
+            heap,
             time_to_limit: None,
         };
         facts.time_to_limit = facts.forecast();
@@ -202,8 +214,42 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn proven_leaked(history: &TargetHistory) -> Option<f64> {
-    let newest = window::snapshots(history, ProfileType::GoroutineLeak).last()?;
+/// Whether the newest thing known of the process is its kill.
+fn is_dying(history: &TargetHistory, now: Timestamp) -> bool {
+    history.oom_kills.last().is_some_and(|kill| {
+        let victim = history
+            .processes
+            .values()
+            .find(|record| record.process.key.pid == kill.victim.pid);
+        kill.at >= history.newest_at
+            && kill.at <= now
+            && victim.is_some_and(|record| record.first_seen >= history.window_start)
+    })
+}
+
+/// Whether `main` itself is at work in a place that holds much, or no profile tells that it is not.
+fn is_loading(history: &TargetHistory, now: Timestamp) -> bool {
+    let of_now = || {
+        let holders = growth::large_places(history, window::snapshots(history, ProfileType::Heap, now).last()?);
+        growth::main_is_in(
+            history,
+            window::snapshots(history, ProfileType::Goroutine, now),
+            &holders,
+        )
+    };
+    let of_before = || {
+        let series = |profile_type| window::previous_series(history, profile_type);
+        let holders = growth::large_places(history, series(ProfileType::Heap)?.newest()?);
+        growth::main_is_in(history, series(ProfileType::Goroutine)?.as_slice().iter(), &holders)
+    };
+    match (of_now(), of_before()) {
+        (None, None) => true,
+        (now, before) => now == Some(true) || before == Some(true),
+    }
+}
+
+fn proven_leaked(history: &TargetHistory, now: Timestamp) -> Option<f64> {
+    let newest = window::snapshots(history, ProfileType::GoroutineLeak, now).last()?;
     u32::try_from(newest.total.inuse_objects).ok().map(f64::from)
 }
 

@@ -9,6 +9,7 @@ use crate::detect::facts::ALONE_RATE;
 use crate::detect::facts::Facts;
 use crate::detect::facts::MATERIAL_BYTES;
 use crate::detect::facts::Motion;
+use crate::detect::lives::LOADING_SECONDS;
 use crate::growth;
 use crate::growth::ProfileGrowth;
 use crate::growth::Site;
@@ -33,6 +34,15 @@ const LEAST_ACCELERATION: f64 = 0.7;
 const LEAST_PART_OF_TOTAL: f64 = 0.5;
 /// Doubt whether this life is like the one before.
 const BEFORE_DOUBT: f64 = 0.03;
+/// The same as `TIME_DOUBT_SECONDS` when the limit ends the growth: a cache would have to be bounded above the limit, or the
+/// program would have to be loading still. Experiment: docs/detectors.md, "Time and doubt".
+const KILLED_DOUBT_SECONDS: f64 = 8.0;
+/// A life that was killed shows growth with this many differing profiles when its memory grew as well.
+const LEAST_OBSERVATIONS_KILLED: usize = 2;
+/// And over this time, which two profiles of a hurried schedule span.
+const LEAST_SECONDS_KILLED: f64 = 4.0;
+/// Part of the whole growth that one place must hold to be claimed before the usual time.
+const ONE_PLACE: f64 = 0.7;
 /// Allocation that rose by more than this follows rising load.
 const LOAD_RISE: f64 = 1.3;
 
@@ -51,12 +61,14 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
 fn examine_before(facts: &Facts<'_>, heap: &ProfileGrowth) -> Option<Claim> {
     let site = heap.persistent(ALONE_RATE).next()?;
     let seconds = heap.span().as_secs_f64();
-    if heap.observations < LEAST_OBSERVATIONS || seconds < LEAST_SECONDS || facts.lives.growing_seconds <= 0.0 {
+    let watched = lives_watched(facts);
+    if heap.observations < LEAST_OBSERVATIONS_KILLED || seconds < LEAST_SECONDS_KILLED || watched <= 0.0 {
         return None;
     }
-    let watched = facts.lives.growing_seconds.max(seconds);
-    let doubt = (TIME_DOUBT_SECONDS / watched).powi(2)
-        + 0.5_f64.powf(count(heap.observations))
+    // Each life that grew until its kill is an observation as well.
+    let seen = count(heap.observations) + watched / facts.lives.typical_seconds.max(1.0);
+    let doubt = (KILLED_DOUBT_SECONDS / watched).powi(2)
+        + 0.5_f64.powf(seen)
         + 2.0 * (LEAST_ACCELERATION - site.acceleration).max(0.0)
         + BEFORE_DOUBT;
     Some(claim(facts, heap, site, 1.0 - doubt.min(1.0)))
@@ -73,7 +85,12 @@ fn examine_now(facts: &Facts<'_>) -> Opinion {
     let Some(site) = facts.leaking_sites().next() else {
         return Err(why_none(heap));
     };
-    if heap.observations < LEAST_OBSERVATIONS || seconds < LEAST_SECONDS {
+    let (observations, least) = if facts.dying {
+        (LEAST_OBSERVATIONS_KILLED, LEAST_SECONDS_KILLED)
+    } else {
+        (LEAST_OBSERVATIONS, LEAST_SECONDS)
+    };
+    if heap.observations < observations || seconds < least {
         return Err(format!(
             "{} differing heap profiles over {} are too few to tell growth from a burst",
             heap.observations,
@@ -90,6 +107,16 @@ fn examine_now(facts: &Facts<'_>) -> Opinion {
     }
     let confidence = 1.0 - doubts(facts, heap, site, seconds).min(1.0);
     Ok(claim(facts, heap, site, confidence))
+}
+
+/// Seconds of earlier lives that grew until they were killed, as far as they say anything.
+fn lives_watched(facts: &Facts<'_>) -> f64 {
+    let short = if facts.loading {
+        0.0
+    } else {
+        facts.lives.short_growing_seconds
+    };
+    facts.lives.growing_seconds + short
 }
 
 fn why_none(heap: &ProfileGrowth) -> String {
@@ -112,15 +139,22 @@ fn why_none(heap: &ProfileGrowth) -> String {
 
 fn doubts(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) -> f64 {
     let seconds = match &facts.memory {
+        Some(_) if facts.motion == Motion::Growing && facts.dying => seconds.max(facts.observed),
         Some(memory) if facts.motion == Motion::Growing => seconds.max(memory.span()),
         _ => seconds,
     };
-    // Lives that grew like this one until they were killed count as watched, too.
-    let time = (TIME_DOUBT_SECONDS / (seconds + facts.lives.growing_seconds)).powi(2);
+    let time = time_doubt(facts, heap, site, seconds);
     let chance = site.false_discovery_rate.powf(0.75);
+    // What the halves of few sampled objects differ by without meaning. A cache that fills would show it in the next profile; after
+    // a kill there is none.
+    let grain = if facts.lenient {
+        2.0 * site.growth_deviation() / site.growth.estimate
+    } else {
+        0.0
+    };
     let acceleration = match &facts.memory {
-        Some(memory) => site.acceleration.min(memory.acceleration()),
-        None => site.acceleration,
+        Some(memory) => (site.acceleration * (1.0 + grain)).min(memory.acceleration()),
+        None => site.acceleration * (1.0 + grain),
     };
     let slowing = 2.0 * (LEAST_ACCELERATION - acceleration).max(0.0);
     // Memory that keeps growing in a straight line makes up for few collections.
@@ -141,6 +175,26 @@ fn doubts(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) ->
         _ => 0.0,
     };
     time + chance + slowing + observations + evenness + memory + load
+}
+
+/// Doubt whether the growth would ever end by itself. Growth that lasted `seconds` ends within the next `left` with the chance
+/// `left / (seconds + left)` when nothing is known of its length; where the limit comes first, that is all that matters.
+fn time_doubt(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) -> f64 {
+    // Lives that grew like this one until they were killed count as watched, too.
+    let seconds = seconds + lives_watched(facts);
+    let unbounded = (TIME_DOUBT_SECONDS / seconds).powi(2);
+    let one_place = site.growth.estimate >= heap.total.estimate * ONE_PLACE;
+    let may_load = facts.loading && facts.age < LOADING_SECONDS;
+    let left = match facts.time_to_limit {
+        _ if facts.dying => 0.0,
+        Some(time) if facts.motion == Motion::Growing => time.p90_seconds,
+        _ => return unbounded,
+    };
+    if !one_place || may_load {
+        return unbounded;
+    }
+    let bounded = (KILLED_DOUBT_SECONDS / seconds).powi(2);
+    unbounded.min(bounded.max(left / (seconds + left)))
 }
 
 /// Whether memory as a whole may grow as fast as a place does.

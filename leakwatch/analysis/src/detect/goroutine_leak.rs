@@ -28,8 +28,26 @@ const LEAST_SECONDS: f64 = 25.0;
 /// A goroutine starts with 2 KiB of stack (`stackMin` in runtime/stack.go) and a g structure of about 450 bytes.
 const GOROUTINE_BYTES: f64 = 2500.0;
 
-/// Looks for a goroutine leak.
+/// What is left of doubt when the runtime proves goroutines leaked: that they matter.
+const PROOF_DOUBT: f64 = 0.03;
+
+/// Looks for a goroutine leak: by growth, else by the runtime's proof alone.
 pub fn examine(facts: &Facts<'_>) -> Opinion {
+    by_growth(facts).or_else(|because| by_proof(facts).ok_or(because))
+}
+
+/// So many proven leaked that it cannot be a leftover of starting up.
+fn by_proof(facts: &Facts<'_>) -> Option<Claim> {
+    facts.proven_leaked.filter(|proven| *proven >= LEAST_GROWTH)?;
+    let leaked = growth::all_of_newest(facts.history, ProfileType::GoroutineLeak, facts.now)?;
+    let site = leaked.sites.first()?;
+    if independent_heap_growth(facts, site).is_some() {
+        return None;
+    }
+    Some(claim(facts, &leaked, site, 1.0 - PROOF_DOUBT))
+}
+
+fn by_growth(facts: &Facts<'_>) -> Opinion {
     let Some(goroutines) = &facts.goroutines else {
         return Err("no two goroutine profiles were available".to_owned());
     };

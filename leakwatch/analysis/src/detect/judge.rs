@@ -20,7 +20,11 @@ use std::collections::BTreeMap;
 /// Below this a claim is not made: a wrong leak costs more than a late one.
 const LEAST_CONFIDENCE: f64 = 0.7;
 /// The same for leaks.
-const LEAST_LEAK_CONFIDENCE: f64 = 0.88;
+const LEAST_LEAK_CONFIDENCE: f64 = 0.9;
+/// A leak that was claimed stays claimed from here on: new profiles that add nothing must not take an answer back.
+const KEPT_LEAK_CONFIDENCE: f64 = 0.7;
+/// Samples that are looked back to for the claim.
+const LOOK_BACK: usize = 24;
 
 /// Answers of a person by step.
 pub type Overrides = BTreeMap<StepId, Answer>;
@@ -43,7 +47,11 @@ pub fn judge(facts: &Facts<'_>, overrides: &Overrides) -> Verdict {
     for (class, opinion) in opinions(facts) {
         let because = match (opinion, vetoed(class, overrides), &chosen) {
             (_, Some(because), _) | (Err(because), None, _) => because,
-            (Ok(claim), None, None) if claim.confidence >= least(class) || wanted(class, overrides) => {
+            (Ok(claim), None, None)
+                if claim.confidence >= least(class, facts.dying)
+                    || is_kept(facts, &claim)
+                    || wanted(class, overrides) =>
+            {
                 chosen = Some(claim);
                 continue;
             }
@@ -70,8 +78,35 @@ pub fn judge(facts: &Facts<'_>, overrides: &Overrides) -> Verdict {
     }
 }
 
-const fn least(class: VerdictClass) -> f64 {
-    if class.is_leak() {
+/// Whether a leak was claimed for the same place in this life and never became doubtful since.
+fn is_kept(facts: &Facts<'_>, claim: &Claim) -> bool {
+    let examine = match claim.class {
+        VerdictClass::GoHeapLeak => go_heap_leak::examine,
+        VerdictClass::GoroutineLeak => goroutine_leak::examine,
+        _ => return false,
+    };
+    let place = |claim: &Claim| Some(std::sync::Arc::clone(&claim.culprit.as_ref()?.frame.function));
+    // The instant itself first, then the samples before it.
+    let earlier = facts.history.window().iter().rev().map(|point| point.at);
+    let instants = std::iter::once(facts.now).chain(earlier.filter(|at| *at < facts.now));
+    for at in instants.take(LOOK_BACK) {
+        let mut then = Facts::gather(facts.history, facts.replicas, at);
+        if examine(&then).is_ok_and(|before| before.confidence >= LEAST_LEAK_CONFIDENCE) {
+            return true;
+        }
+        then.lenient = true;
+        let stands = examine(&then)
+            .is_ok_and(|before| before.confidence >= KEPT_LEAK_CONFIDENCE && place(&before) == place(claim));
+        if !stands {
+            return false;
+        }
+    }
+    false
+}
+
+/// After a kill nothing more can be learned: the likeliest explanation is given with the doubt that is left.
+const fn least(class: VerdictClass, dying: bool) -> f64 {
+    if class.is_leak() && !dying {
         LEAST_LEAK_CONFIDENCE
     } else {
         LEAST_CONFIDENCE

@@ -1,5 +1,6 @@
 //! What earlier lives of the same target say: those that ended by an OOM kill, how long they were and how they grew.
-//! Nothing is computed across lives; each is looked at on its own.
+//! Nothing is computed across lives; each is looked at on its own. Lives of replicas that are gone count as well: in an
+//! orchestrator a restarted container is a new cgroup.
 
 use crate::history::PastWindow;
 use crate::history::TargetHistory;
@@ -8,9 +9,13 @@ use crate::stats;
 use crate::window;
 
 /// Newest lives that are looked at.
-const MAX_LIVES: usize = 4;
-/// A life shorter than this may have been killed while it was still starting up: its growth says nothing.
-const LEAST_LIFE_SECONDS: f64 = 32.0;
+const MAX_LIVES: usize = 8;
+/// A life shorter than this may have been killed while it was still loading its data: its growth says nothing by itself.
+pub const LOADING_SECONDS: f64 = 32.0;
+/// A life shorter than this was killed while it started up, whatever it did.
+const START_UP_SECONDS: f64 = 10.0;
+/// Start-up of a short life, as a part of it.
+const START_UP_PART: f64 = 0.2;
 
 /// This part of the highest level counts as near it. A straight line from zero is there for 0.15 of the time.
 const NEAR_PEAK: f64 = 0.85;
@@ -26,31 +31,40 @@ pub struct Lives {
     pub killed: usize,
     /// Median of their length in seconds.
     pub typical_seconds: f64,
-    /// Seconds of those that grew all along until the kill, start-up being over.
+    /// Seconds of those that grew all along until the kill and were long enough to have finished loading.
     pub growing_seconds: f64,
+    /// The same of those that may have been killed while they loaded.
+    pub short_growing_seconds: f64,
     /// Of the newest lives, how many went up fast and stayed there until the kill.
     pub levelled: usize,
 }
 
 impl Lives {
-    /// Looks at the past windows.
-    pub fn of(history: &TargetHistory) -> Self {
-        let killed = || {
-            history
-                .past_windows
+    /// Looks at the past windows of the target and at the last ones of its replicas that were killed and are gone.
+    pub fn of(history: &TargetHistory, replicas: &[&TargetHistory]) -> Self {
+        let own = history
+            .past_windows
+            .iter()
+            .filter(|past| past.end == WindowEnd::OomKill);
+        let mut killed: Vec<(&TargetHistory, PastWindow)> = own.map(|past| (history, *past)).collect();
+        killed.extend(
+            replicas
                 .iter()
-                .filter(|past| past.end == WindowEnd::OomKill)
-        };
-        let mut lengths: Vec<f64> = killed().map(length).collect();
+                .filter_map(|replica| Some((*replica, last_life(replica)?))),
+        );
+        killed.sort_by_key(|(_, past)| past.to);
+        let mut lengths: Vec<f64> = killed.iter().map(|(_, past)| length(past)).collect();
         let mut lives = Self {
             killed: lengths.len(),
             typical_seconds: stats::median(&mut lengths).unwrap_or(0.0),
             ..Self::default()
         };
-        for past in killed().rev().take(MAX_LIVES) {
+        for (history, past) in killed.iter().rev().take(MAX_LIVES) {
+            let seconds = length(past);
             match time_near_peak(history, past) {
-                Some(part) if part <= CLIMB_PART && length(past) >= LEAST_LIFE_SECONDS => {
-                    lives.growing_seconds += length(past);
+                Some(part) if part <= CLIMB_PART && seconds >= LOADING_SECONDS => lives.growing_seconds += seconds,
+                Some(part) if part <= CLIMB_PART && seconds >= START_UP_SECONDS => {
+                    lives.short_growing_seconds += seconds;
                 }
                 Some(part) if part >= PLATEAU_PART => lives.levelled += 1,
                 _ => {}
@@ -64,10 +78,34 @@ impl Lives {
         self.killed == 0
     }
 
-    /// Whether the typical life ended before start-up can be told from growth.
-    pub fn are_short(&self) -> bool {
-        self.killed > 0 && self.typical_seconds < LEAST_LIFE_SECONDS
+    /// Whether the typical life ended before start-up can be told from growth. `loading`: whether the program may have been
+    /// loading its data all that time.
+    pub fn are_short(&self, loading: bool) -> bool {
+        let least = if loading { LOADING_SECONDS } else { START_UP_SECONDS };
+        self.killed > 0 && self.typical_seconds < least
     }
+}
+
+/// The life that a gone replica was killed in.
+fn last_life(replica: &TargetHistory) -> Option<PastWindow> {
+    replica.gone_at?;
+    let kill = replica
+        .oom_kills
+        .last()
+        .filter(|kill| kill.at >= replica.window_start)?;
+    let (first, last) = (replica.window().first()?, replica.window().last()?);
+    Some(PastWindow {
+        from: first.at,
+        to: last.at.max(kill.at),
+        end: WindowEnd::OomKill,
+        limit: replica.limit(),
+        first: first.unreclaimable,
+        peak: replica
+            .window()
+            .iter()
+            .filter_map(|point| point.unreclaimable_max)
+            .max(),
+    })
 }
 
 fn length(past: &PastWindow) -> f64 {
@@ -76,7 +114,11 @@ fn length(past: &PastWindow) -> f64 {
 
 /// Part of a life, start-up left out, that was spent near the highest level it reached.
 fn time_near_peak(history: &TargetHistory, past: &PastWindow) -> Option<f64> {
-    let start_up = window::start_up_end(past.from, past.to);
+    let start_up = if length(past) < LOADING_SECONDS {
+        past.from.plus(past.to.since(past.from).mul_f64(START_UP_PART))
+    } else {
+        window::start_up_end(past.from, past.to)
+    };
     let peak = past.peak?.as_f64();
     let reached = history
         .points

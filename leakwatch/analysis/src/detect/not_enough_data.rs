@@ -88,7 +88,7 @@ pub fn missing(facts: &Facts<'_>) -> Vec<(&'static str, Missing)> {
 }
 
 fn default_reason(facts: &Facts<'_>, profile_type: ProfileType) -> Missing {
-    let seen = crate::window::snapshots(facts.history, profile_type).count();
+    let seen = crate::window::snapshots(facts.history, profile_type, facts.now).count();
     if seen > 0 {
         return Missing::new(
             MissingReason::NotYet,

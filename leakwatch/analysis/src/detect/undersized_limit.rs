@@ -33,7 +33,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     };
     let limit = limit.as_f64();
     // A program killed while it starts up shows nothing but growth.
-    let starting = facts.lives.killed >= LEAST_LIVES && facts.lives.are_short();
+    let starting = facts.lives.killed >= LEAST_LIVES && facts.lives.are_short(facts.loading);
     if let Some(site) = facts.leaking_sites().next().filter(|_| !starting) {
         return Err(format!(
             "{} retains more and more: no limit would be enough",
@@ -53,7 +53,8 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     });
     let lives = &facts.lives;
     // Killed again and again before start-up was over, or on a plateau, or while the live heap was flat.
-    let kills = lives.killed >= LEAST_LIVES && (lives.are_short() || lives.levelled >= LEAST_LIVES || heap_is_flat);
+    let kills = lives.killed >= LEAST_LIVES
+        && (lives.are_short(facts.loading) || lives.levelled >= LEAST_LIVES || heap_is_flat);
     let need = facts.heap.as_ref().map(|heap| heap.now * GC_HEADROOM);
     let headroom = need.is_some_and(|need| need > limit) && settled && facts.level > limit * HEADROOM_PART;
     if !plateau && !kills && !headroom {

@@ -7,6 +7,7 @@
 mod series;
 mod sites;
 
+use crate::culprit::Build;
 use crate::growth::series::dated;
 use crate::growth::series::fluctuation;
 use crate::growth::series::interpolate;
@@ -40,6 +41,10 @@ const LEAST_FOR_LATE: usize = 4;
 const SUSPECT_RATE: f64 = 1e-3;
 /// Fewer profiles do not tell rising load from the grain of collections.
 const LEAST_FOR_LOAD: usize = 5;
+/// One in this many parts of the live heap is much.
+const LARGE_PART: i64 = 10;
+/// Stacks from which the layout of a build is learned.
+const LEARNED_STACKS: usize = 64;
 /// Goroutine counts fluctuate by single goroutines even when idle.
 const GOROUTINE_NOISE: f64 = 2.0;
 
@@ -62,6 +67,13 @@ pub struct Site {
     pub acceleration: f64,
     /// Least false discovery rate at which the growth is significant among all places of the profile.
     pub false_discovery_rate: f64,
+}
+
+impl Site {
+    /// Standard deviation of the growth.
+    pub fn growth_deviation(&self) -> f64 {
+        (self.growth.high - self.growth.low) / (2.0 * 1.96)
+    }
 }
 
 /// Growth of one profile type.
@@ -99,11 +111,11 @@ impl ProfileGrowth {
     }
 }
 
-/// Measures the growth in the profiles of one type of the process that is looked at. None with fewer than two that differ.
+/// Measures the growth in the profiles of one type, up to `now`, of the process that is looked at. None with fewer than two that differ.
 /// Looks at all of the time first; when nothing grows all along, at the later parts of it, for growth that started late and
 /// left everything behind that was seen before.
-pub fn measure(history: &TargetHistory, profile_type: ProfileType) -> Option<ProfileGrowth> {
-    let all = window::distinct_snapshots(window::snapshots(history, profile_type), profile_type);
+pub fn measure(history: &TargetHistory, profile_type: ProfileType, now: Timestamp) -> Option<ProfileGrowth> {
+    let all = window::distinct_snapshots(window::snapshots(history, profile_type, now), profile_type);
     let snapshots = after_start_up(history, &all);
     let whole = measure_between(history, profile_type, &[], &snapshots)?;
     if whole.persistent(SUSPECT_RATE).next().is_some() || !at_new_height(profile_type, &snapshots) {
@@ -118,9 +130,21 @@ pub fn measure(history: &TargetHistory, profile_type: ProfileType) -> Option<Pro
     Some(late.unwrap_or(whole))
 }
 
+/// All that the newest profile holds, as growth since the process started.
+pub fn all_of_newest(history: &TargetHistory, profile_type: ProfileType, now: Timestamp) -> Option<ProfileGrowth> {
+    let newest = window::snapshots(history, profile_type, now).last()?;
+    let nothing = Snapshot {
+        at: window::process_start(history),
+        values: Vec::new(),
+        total: StackValue::default(),
+        ..newest.clone()
+    };
+    measure_between(history, profile_type, &[], &[&nothing, newest])
+}
+
 /// The same for the process before, as far as it is remembered.
 pub fn measure_previous(history: &TargetHistory, profile_type: ProfileType) -> Option<ProfileGrowth> {
-    let series = history.previous_snapshots.get(&profile_type)?;
+    let series = window::previous_series(history, profile_type)?;
     let all = window::distinct_snapshots(series.as_slice().iter(), profile_type);
     measure_between(history, profile_type, &[], &after_start_up(history, &all))
 }
@@ -259,4 +283,42 @@ fn allocation_rate_change(snapshots: &[&Snapshot]) -> Option<f64> {
     // Few samples differ by chance.
     let deviation = (SAMPLE_BYTES / before + SAMPLE_BYTES / after).sqrt();
     (change.is_finite() && change.ln().abs() > 2.0 * deviation).then_some(change)
+}
+
+/// The functions that a heap profile shows to hold much.
+pub fn large_places<'a>(history: &'a TargetHistory, heap: &Snapshot) -> Vec<&'a str> {
+    let build = Build::learn(
+        &history.stacks,
+        heap.values.iter().map(|(id, _)| *id).take(LEARNED_STACKS),
+    );
+    heap.values
+        .iter()
+        .filter(|(_, value)| value.inuse_space > heap.total.inuse_space / LARGE_PART)
+        .filter_map(|(stack, _)| Some(&*build.culprit(history.stacks.frames(*stack))?.function))
+        .collect()
+}
+
+/// Whether `main` itself was at work in one of the functions in all goroutine profiles of a life: it still loads, it does not serve yet.
+/// None when no goroutine profile tells.
+pub fn main_is_in<'a>(
+    history: &TargetHistory,
+    goroutines: impl Iterator<Item = &'a Snapshot>,
+    functions: &[&str],
+) -> Option<bool> {
+    let (mut inside, mut seen) = (0_usize, 0_usize);
+    for snapshot in goroutines {
+        let at_work = snapshot.values.iter().filter(|(_, value)| value.inuse_objects > 0);
+        let mut stacks = at_work.map(|(stack, _)| *stack);
+        let is_inside = stacks.any(|stack| {
+            let (mut is_main, mut in_function) = (false, false);
+            for frame in history.stacks.frames(stack) {
+                is_main |= &*frame.function == "runtime.main";
+                in_function |= functions.contains(&&*frame.function);
+            }
+            is_main && in_function
+        });
+        seen += 1;
+        inside += usize::from(is_inside);
+    }
+    (seen > 0).then_some(inside == seen)
 }

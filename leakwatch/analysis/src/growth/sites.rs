@@ -1,6 +1,7 @@
 //! Attributes the change between two profiles to places in the code and follows each place over all profiles.
 
 use crate::culprit::Build;
+use crate::growth::LEARNED_STACKS;
 use crate::growth::Site;
 use crate::growth::amount;
 use crate::growth::estimate;
@@ -36,7 +37,10 @@ pub(super) fn sites(
         return Vec::new();
     };
     let seconds = compare.at.seconds_from(base.at).max(f64::MIN_POSITIVE);
-    let build = Build::learn(&history.stacks, compare.values.iter().map(|(id, _)| *id).take(64));
+    let build = Build::learn(
+        &history.stacks,
+        compare.values.iter().map(|(id, _)| *id).take(LEARNED_STACKS),
+    );
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
     for change in changes(profile_type, base, compare) {
         let Some(frame) = build.culprit(history.stacks.frames(change.stack)) else {

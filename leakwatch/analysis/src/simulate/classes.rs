@@ -4,6 +4,7 @@ use super::MIB;
 use super::Outcome;
 use super::Setup;
 use super::process::GoroutineSite;
+use super::process::Program;
 use super::programs::Tally;
 use super::programs::blocked;
 use super::programs::program;
@@ -67,12 +68,14 @@ fn limits_that_are_too_small() {
     let mut plateau = Tally::new("undersized limit, plateau");
     let mut never = Tally::new("undersized: never a leak");
     let mut enough = Tally::new("recommended limit suffices");
+    let mut post_mortem = Tally::new("undersized post-mortem no leak");
     for seed in 0..3 {
         for size in [12.0 * MIB, 60.0 * MIB, 700.0 * MIB] {
             for ramp in [8.0, 30.0] {
                 // Twice the live heap does not fit, so every life ends at the same level.
-                let build = || {
-                    program(
+                let build = || Program {
+                    loads: Some(("main.loadIndex", ramp)),
+                    ..program(
                         with(
                             steady(size * 0.3),
                             site("main.loadIndex", 4096.0, 0.0, move |t| size * 0.7 * (t / ramp).min(1.0)),
@@ -87,6 +90,8 @@ fn limits_that_are_too_small() {
                 ends_as(&mut class, &outcome, VerdictClass::UndersizedLimit, &label);
                 let alarm = outcome.first(|verdict| verdict.class.is_leak());
                 never.add(alarm.is_none(), || format!("{label}:{}", tell(&outcome)));
+                let alarm = outcome.post_mortems.iter().any(|verdict| verdict.class.is_leak());
+                post_mortem.add(!alarm, || label.clone());
                 if let Some(limit) = outcome.last().recommended_limit {
                     enough.add(
                         limit.as_f64() >= size * 2.0 + 6.0 * MIB && limit.as_f64() < size * 3.5 + 40.0 * MIB,
@@ -106,6 +111,7 @@ fn limits_that_are_too_small() {
     class.report(0.94);
     plateau.report(0.94);
     never.report(1.0);
+    post_mortem.report(1.0);
     enough.report(0.94);
 }
 
@@ -114,6 +120,12 @@ fn limits_that_are_too_small() {
 fn leaks_that_are_killed_in_a_row() {
     let mut class = Tally::new("looping leak at death");
     let mut never = Tally::new("looping leak not undersized");
+    let mut post_mortem = [
+        Tally::new("post-mortem of life 1"),
+        Tally::new("post-mortem of life 2"),
+        Tally::new("post-mortem of life 3"),
+        Tally::new("post-mortem later"),
+    ];
     for seed in 0..3 {
         for (rate, limit) in [
             (2.0 * MIB, 256.0 * MIB),
@@ -129,7 +141,18 @@ fn leaks_that_are_killed_in_a_row() {
             ends_as(&mut class, &outcome, VerdictClass::GoHeapLeak, &label);
             let wrong = outcome.first(|verdict| verdict.class == VerdictClass::UndersizedLimit);
             never.add(wrong.is_none(), || format!("{label}:{}", tell(&outcome)));
+            let told = outcome.post_mortems.iter().map(|verdict| verdict.class);
+            for (life, found) in told.enumerate().filter(|(life, _)| [0, 1, 2, 3, 6].contains(life)) {
+                if let Some(tally) = post_mortem.get_mut(life.min(3)) {
+                    tally.add(found == VerdictClass::GoHeapLeak, || {
+                        format!("{label} life {life} {found:?}")
+                    });
+                }
+            }
         }
+    }
+    for tally in post_mortem {
+        tally.report(0.0);
     }
     class.report(0.5);
     never.report(0.75);

@@ -6,6 +6,8 @@ pub(crate) mod random;
 mod programs;
 mod heap;
 mod classes;
+mod answers;
+mod traces;
 mod properties;
 mod speed;
 
@@ -80,6 +82,8 @@ pub(crate) struct Outcome {
     pub(crate) verdicts: Vec<(f64, Verdict)>,
     /// Seconds watched at the first kill.
     pub(crate) killed_at: Option<f64>,
+    /// What was answered at the instants of the kills.
+    pub(crate) post_mortems: Vec<Verdict>,
     /// Unreclaimable memory when watching started.
     pub(crate) first_level: f64,
 }
@@ -139,7 +143,9 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
     let mut history = TargetHistory::new(target(start), start);
     let mut outcome_verdicts = Vec::new();
     let mut killed_at = None;
+    let mut post_mortems = Vec::new();
     let mut first_level = None;
+    let (mut level_before, mut last_profile) = (f64::INFINITY, 0.0);
     let (mut next_sample, mut next_profile, mut limit_hits) = (0.0, 1.0, 0_u64);
     let mut announced = 0;
     let mut watched = 0.0;
@@ -152,6 +158,7 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
             limit_hits += 10;
             history.apply_oom_kill(kill(now, pid));
             killed_at.get_or_insert(watched);
+            post_mortems.push(investigate(&history, &BTreeMap::new(), &[], now).verdict);
             if !setup.restart_after_kill {
                 break;
             }
@@ -162,7 +169,12 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
         }
         if watched >= next_sample {
             let near = anonymous > limit * 0.9;
-            next_sample = watched + if near { 1.0 } else { 5.0 };
+            let hurried = near || anonymous - level_before > limit * 0.02;
+            level_before = anonymous;
+            next_sample = watched + if hurried { 1.0 } else { 5.0 };
+            if hurried {
+                next_profile = f64::min(next_profile, last_profile + 5.0);
+            }
             let cache = (program.page_cache)(process.age).min((limit - anonymous).max(0.0));
             if anonymous + cache >= limit * 0.98 {
                 limit_hits += 1;
@@ -188,6 +200,7 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
             && watched >= next_profile
         {
             next_profile = watched + interval;
+            last_profile = watched;
             let heap = heap_profile(&mut history, program, &process, pid, now);
             history.apply_snapshot(heap);
             let goroutines = goroutine_profile(&mut history, program, &process, pid, now);
@@ -199,6 +212,7 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
         history,
         verdicts: outcome_verdicts,
         killed_at,
+        post_mortems,
         first_level: first_level.unwrap_or(0.0),
     }
 }
@@ -339,6 +353,20 @@ fn heap_profile(
     snapshot(history, ProfileType::Heap, values, pid, at)
 }
 
+/// An exact heap profile of one place.
+#[expect(clippy::cast_possible_truncation, reason = "the cast of a float saturates")]
+fn heap_snapshot_of(history: &mut TargetHistory, function: &str, size: f64, pid: u32, at: Timestamp) -> Snapshot {
+    let value = StackValue {
+        alloc_objects: (size / 1024.0) as i64,
+        alloc_space: size as i64,
+        inuse_objects: (size / 1024.0) as i64,
+        inuse_space: size as i64,
+        inuse_variance: 0.0,
+    };
+    let stack = history.stacks.intern(&stack_of(function)).unwrap();
+    snapshot(history, ProfileType::Heap, vec![(stack, value)], pid, at)
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the cast of a float saturates")]
 fn goroutine_profile(
     history: &mut TargetHistory,
@@ -347,11 +375,13 @@ fn goroutine_profile(
     pid: u32,
     at: Timestamp,
 ) -> Snapshot {
+    let loading = program.loads.filter(|(_, until)| process.age < *until);
+    let mut main_stack = vec![frame("main.main", 3), frame("runtime.main", 1)];
+    if let Some((function, _)) = loading {
+        main_stack.insert(0, frame(function, 42));
+    }
     let mut values = vec![(
-        history
-            .stacks
-            .intern(&[frame("main.main", 3), frame("runtime.main", 1)])
-            .unwrap(),
+        history.stacks.intern(&main_stack).unwrap(),
         StackValue {
             inuse_objects: 1,
             ..StackValue::default()

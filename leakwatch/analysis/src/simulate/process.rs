@@ -39,6 +39,8 @@ pub(crate) struct Program {
     pub(crate) outside: Curve,
     /// Page cache, reclaimable.
     pub(crate) page_cache: Curve,
+    /// What `main` does itself before it serves, and until what age.
+    pub(crate) loads: Option<(&'static str, f64)>,
     /// GOMEMLIMIT for the heap.
     pub(crate) memory_limit: Option<f64>,
     /// Standard deviation of resident memory between samples, relative.

@@ -204,7 +204,7 @@ impl Recording {
         Err(self.malformed("its length is not a varint"))
     }
 
-    fn malformed(&self, detail: impl ToString) -> RecordError {
+    fn malformed(&self, detail: impl std::fmt::Display) -> RecordError {
         RecordError::Malformed {
             path: self.path.clone(),
             frame: self.frame,

@@ -37,6 +37,10 @@ fn missing() -> Missing {
     Missing::new(MissingReason::TooLarge, "too large").with_fix("make it smaller")
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list of every kind of input with every field set"
+)]
 fn inputs() -> Vec<Input> {
     let at = Timestamp::from_unix_nanos(1_700_000_000_123_456_789);
     let cgroup = CgroupKey {
@@ -125,7 +129,7 @@ fn inputs() -> Vec<Input> {
         scope: Ok(OomScope::Global),
         cgroup: Ok(cgroup.clone()),
         memcg: Ok(OomMemcg {
-            cgroup: cgroup.clone(),
+            cgroup,
             limit: Bytes(5),
             charge: Bytes(6),
         }),

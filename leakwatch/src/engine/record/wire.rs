@@ -13,11 +13,11 @@ pub(super) struct Message {
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(super) enum Kind {
     #[prost(message, tag = "2")]
-    TargetSeen(Target),
+    TargetSeen(Box<Target>),
     #[prost(string, tag = "3")]
     TargetGone(String),
     #[prost(message, tag = "4")]
-    Sample(Sample),
+    Sample(Box<Sample>),
     #[prost(message, tag = "5")]
     Profile(Profile),
     #[prost(message, tag = "6")]
@@ -171,7 +171,7 @@ pub(super) struct Profile {
     #[prost(message, optional, tag = "2")]
     pub(super) process: Option<ProcessKey>,
     #[prost(string, tag = "3")]
-    pub(super) profile_type: String,
+    pub(super) type_name: String,
     #[prost(uint32, tag = "4")]
     pub(super) source: u32,
     #[prost(bytes = "vec", tag = "5")]
@@ -261,5 +261,5 @@ pub(super) struct Answer {
     pub(super) step: String,
     /// Absent when the answer is taken back; else 0 yes, 1 no, 2 unknown.
     #[prost(uint32, optional, tag = "3")]
-    pub(super) answer: Option<u32>,
+    pub(super) given: Option<u32>,
 }

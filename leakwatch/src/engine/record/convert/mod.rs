@@ -92,13 +92,13 @@ fn required<T>(value: Option<T>, field: &'static str) -> Converted<T> {
 
 pub(super) fn to_wire(input: &Input) -> wire::Message {
     let kind = match input {
-        Input::TargetSeen { target, .. } => wire::Kind::TargetSeen(target_to(target)),
+        Input::TargetSeen { target, .. } => wire::Kind::TargetSeen(Box::new(target_to(target))),
         Input::TargetGone { target, .. } => wire::Kind::TargetGone(target.as_str().to_owned()),
-        Input::Sample(sample) => wire::Kind::Sample(sample_to(sample)),
+        Input::Sample(sample) => wire::Kind::Sample(Box::new(sample_to(sample))),
         Input::Profile(profile) => wire::Kind::Profile(wire::Profile {
             target: profile.target.as_str().to_owned(),
             process: Some(key_to(profile.process)),
-            profile_type: profile.profile_type.name().to_owned(),
+            type_name: profile.profile_type.name().to_owned(),
             source: position(&SOURCES, &profile.source),
             pprof: profile.pprof.to_vec(),
         }),
@@ -128,7 +128,7 @@ pub(super) fn to_wire(input: &Input) -> wire::Message {
         } => wire::Kind::Answer(wire::Answer {
             target: target.as_str().to_owned(),
             step: step.name().to_owned(),
-            answer: answer.map(|answer| position(&ANSWERS, &answer)),
+            given: answer.map(|answer| position(&ANSWERS, &answer)),
         }),
         Input::Tick { .. } => wire::Kind::Tick(wire::Tick {}),
     };
@@ -143,18 +143,18 @@ pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
     Ok(match required(message.kind, "kind")? {
         wire::Kind::TargetSeen(target) => Input::TargetSeen {
             at,
-            target: target_from(target)?,
+            target: target_from(*target)?,
         },
         wire::Kind::TargetGone(id) => Input::TargetGone {
             at,
             target: TargetId::from_text(&id),
         },
-        wire::Kind::Sample(sample) => Input::Sample(sample_from(at, sample)?),
+        wire::Kind::Sample(sample) => Input::Sample(sample_from(at, *sample)?),
         wire::Kind::Profile(profile) => Input::Profile(RawProfile {
             at,
             target: TargetId::from_text(&profile.target),
             process: key_from(profile.process)?,
-            profile_type: profile_type_from(&profile.profile_type)?,
+            profile_type: profile_type_from(&profile.type_name)?,
             source: entry(&SOURCES, profile.source, "source")?,
             pprof: Arc::from(profile.pprof),
         }),
@@ -185,7 +185,7 @@ pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
                 value: answer.step,
             })?,
             answer: answer
-                .answer
+                .given
                 .map(|answer| entry(&ANSWERS, answer, "answer"))
                 .transpose()?,
         },

@@ -1,22 +1,17 @@
 //! Sampling of real cgroups and processes, against the kernel's own files read by other means, before and after.
 
+mod watcher;
+
+use crate::watcher::Watcher;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
-use leakwatch::clock::Clock;
-use leakwatch::collect::CollectConfig;
-use leakwatch::collect::Collector;
-use leakwatch::engine::input::Input;
 use leakwatch::identity::cgroup::Hierarchy;
 use leakwatch_analysis::sample::CgroupMemory;
 use leakwatch_analysis::sample::Limit;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Sample;
-use leakwatch_analysis::target::Process;
-use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::Runtime;
-use leakwatch_analysis::target::Target;
-use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Bytes;
 use leakwatch_test_support::cgroup::Cgroup;
 use leakwatch_test_support::cgroup::Version;
@@ -25,7 +20,6 @@ use leakwatch_test_support::programs::Go;
 use leakwatch_test_support::wait::wait_until;
 use std::fs;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -33,75 +27,6 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Charges a CPU may hold in stock for a cgroup (`MEMCG_CHARGE_BATCH` pages); it gives them back at any time.
 const STOCK: u64 = 64 * 4096;
-
-/// A collector of one cgroup's subtree, and what it has said so far.
-struct Watcher {
-    collector: Collector,
-    clock: Clock,
-    targets: Vec<Target>,
-    gone: Vec<TargetId>,
-    processes: Vec<Process>,
-}
-
-impl Watcher {
-    fn of(cgroup: &Cgroup) -> Result<Self> {
-        let clock = Clock::start();
-        let config = CollectConfig {
-            hierarchy: Hierarchy::detect()?,
-            only: Some(PathBuf::from(cgroup.path())),
-            proc_root: PathBuf::from("/proc"),
-            clock,
-        };
-        Ok(Self {
-            collector: Collector::new(config)?,
-            clock,
-            targets: Vec::new(),
-            gone: Vec::new(),
-            processes: Vec::new(),
-        })
-    }
-
-    /// One round: its samples. Nothing of our own may be lost.
-    fn round(&mut self) -> Result<Vec<Sample>> {
-        let mut samples = Vec::new();
-        for input in self.collector.round(self.clock.now()) {
-            match input {
-                Input::TargetSeen { target, .. } => self.targets.push(target),
-                Input::TargetGone { target, .. } => self.gone.push(target),
-                Input::Sample(sample) => {
-                    self.processes.extend(sample.new_processes.iter().cloned());
-                    samples.push(sample);
-                }
-                other => anyhow::bail!("unexpected {other:?}"),
-            }
-        }
-        Ok(samples)
-    }
-
-    /// The sample of the cgroup with this path, from a new round.
-    fn sample(&mut self, path: &str) -> Result<Sample> {
-        let samples = self.round()?;
-        let target = self.target(path)?.id();
-        let mut samples = samples.into_iter();
-        samples
-            .find(|sample| sample.target == target)
-            .with_context(|| format!("no sample of {path}"))
-    }
-
-    /// The newest target with this path.
-    fn target(&self, path: &str) -> Result<&Target> {
-        let mut newest = self.targets.iter().rev();
-        newest
-            .find(|target| target.cgroup.path == path)
-            .with_context(|| format!("{path} is not among {:?}", self.targets))
-    }
-
-    /// The newest facts of a process.
-    fn process(&self, key: ProcessKey) -> Result<&Process> {
-        let mut newest = self.processes.iter().rev();
-        newest.find(|process| process.key == key).context("not announced")
-    }
-}
 
 /// A shell in the cgroup.
 fn shell(cgroup: &Cgroup, script: &str, scratch: &Path) -> Result<Running> {

@@ -1,0 +1,112 @@
+//! A person's answers change the verdict, and the odd one out among replicas is named.
+
+use super::MIB;
+use super::Outcome;
+use super::Setup;
+use super::programs::blocked;
+use super::programs::program;
+use super::programs::site;
+use super::programs::steady;
+use super::programs::with;
+use super::run;
+use super::snapshot;
+use crate::history::TargetHistory;
+use crate::investigate;
+use crate::investigation::Answer;
+use crate::investigation::AnsweredBy;
+use crate::investigation::StepId;
+use crate::profile::ProfileType;
+use crate::profile::StackValue;
+use crate::service;
+use crate::target::CgroupKey;
+use crate::verdict::VerdictClass;
+use std::collections::BTreeMap;
+
+fn replica(rate: f64, seed: u64) -> Outcome {
+    let sites = with(steady(60.0 * MIB), site("main.leak", 2000.0, 0.0, move |t| rate * t));
+    run(&program(sites, 8.0 * MIB), &Setup::new(Some(1024.0 * MIB), 180.0, seed))
+}
+
+fn verdict_with(history: &TargetHistory, answers: &[(StepId, Answer)]) -> VerdictClass {
+    let overrides = answers.iter().copied().collect();
+    let investigation = investigate(history, &overrides, &[], history.newest_at);
+    for (step, answer) in answers {
+        let told = investigation.steps.iter().find(|told| told.id == *step).unwrap();
+        assert_eq!((told.answer, told.answered_by), (*answer, AnsweredBy::User));
+    }
+    investigation.verdict.class
+}
+
+#[test]
+fn an_answer_of_a_person_changes_the_verdict() {
+    let leaking = replica(MIB, 1).history;
+    assert_eq!(verdict_with(&leaking, &[]), VerdictClass::GoHeapLeak);
+    for no in [StepId::LiveHeap, StepId::Memory] {
+        let class = verdict_with(&leaking, &[(no, Answer::No)]);
+        assert!(!class.is_leak(), "{no:?} answered with no: {class:?}");
+    }
+    // Confirming what was found changes nothing, nor does not knowing.
+    for answer in [Answer::Yes, Answer::Unknown] {
+        assert_eq!(
+            verdict_with(&leaking, &[(StepId::LiveHeap, answer)]),
+            VerdictClass::GoHeapLeak
+        );
+    }
+    let quiet = replica(0.0, 2).history;
+    assert_eq!(verdict_with(&quiet, &[]), VerdictClass::Stable);
+    for yes in [StepId::Memory, StepId::LiveHeap, StepId::Goroutines] {
+        assert_ne!(
+            verdict_with(&quiet, &[(yes, Answer::Yes)]),
+            VerdictClass::Stable,
+            "{yes:?}"
+        );
+    }
+}
+
+#[test]
+fn the_leaking_replica_is_the_outlier_and_none_is_when_all_are_alike() {
+    for replicas in [2_u64, 3, 5] {
+        for leaking in [Some(0), Some(replicas - 1), None] {
+            let histories: Vec<TargetHistory> = (0..replicas)
+                .map(|i| {
+                    let rate = if leaking == Some(i) { MIB } else { 0.0 };
+                    let mut history = replica(rate, 40 + i).history;
+                    history.target.cgroup = CgroupKey {
+                        inode: 1 + i,
+                        path: format!("/test/{i}"),
+                    };
+                    history
+                })
+                .collect();
+            let borrowed: Vec<&TargetHistory> = histories.iter().collect();
+            let outlier = service::outlier(&borrowed, histories[0].newest_at);
+            let expected = leaking.map(|i| histories[usize::try_from(i).unwrap()].target.id());
+            assert_eq!(
+                outlier.as_ref().map(|outlier| outlier.target.clone()),
+                expected,
+                "{replicas} replicas, {leaking:?} leaks: {outlier:?}"
+            );
+        }
+    }
+}
+
+/// The runtime's own proof needs no growth seen beside it.
+#[test]
+fn goroutines_proven_leaked_are_a_leak_without_growth() {
+    for (leaked, expected) in [(400, VerdictClass::GoroutineLeak), (2, VerdictClass::Stable)] {
+        let mut history = replica(0.0, 3).history;
+        let at = history.newest_at;
+        let stack = history.stacks.intern(&blocked("main.forget.func1")).unwrap();
+        let value = StackValue {
+            inuse_objects: leaked,
+            ..StackValue::default()
+        };
+        let made = snapshot(&history, ProfileType::GoroutineLeak, vec![(stack, value)], 100, at);
+        history.apply_snapshot(made);
+        let verdict = investigate(&history, &BTreeMap::new(), &[], at).verdict;
+        assert_eq!(verdict.class, expected, "{leaked}: {}", verdict.summary);
+        if expected.is_leak() {
+            assert_eq!(&*verdict.culprit.unwrap().frame.function, "main.forget.func1");
+        }
+    }
+}
