@@ -1,6 +1,7 @@
 //! The daemon's executable on this kernel, with real processes, through its HTTP API and command line.
 
 mod verdicts;
+mod outside;
 mod tool_pprof;
 mod second_daemon;
 

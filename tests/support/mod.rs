@@ -9,3 +9,4 @@ pub mod process;
 pub mod http;
 pub mod daemon;
 pub mod programs;
+pub mod toolchains;

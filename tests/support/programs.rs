@@ -30,14 +30,23 @@ impl Go {
 
     /// Builds `tests/programs/NAME` into a directory. Static, so that it runs in an empty container.
     pub fn build(&self, name: &str, directory: &Path) -> Result<PathBuf> {
-        self.build_experiment(name, "", directory)
+        self.build_with(name, "", &[], directory)
     }
 
     /// The same with an experiment of the toolchain (`GOEXPERIMENT`) switched on.
     pub fn build_experiment(&self, name: &str, experiment: &str, directory: &Path) -> Result<PathBuf> {
+        self.build_with(name, experiment, &[], directory)
+    }
+
+    /// The same without symbols and debugging information, as programs are shipped.
+    pub fn build_stripped(&self, name: &str, directory: &Path) -> Result<PathBuf> {
+        self.build_with(name, "", &["-ldflags=-s -w"], directory)
+    }
+
+    fn build_with(&self, name: &str, experiment: &str, flags: &[&str], directory: &Path) -> Result<PathBuf> {
         let executable = directory.join(name);
         let mut command = Command::new(&self.0);
-        command.args(["build", "-o"]).arg(&executable).arg(".");
+        command.arg("build").args(flags).arg("-o").arg(&executable).arg(".");
         command.current_dir(folder().join(name)).env("CGO_ENABLED", "0");
         command.env("GOEXPERIMENT", experiment);
         output(&mut command)?;

@@ -19,6 +19,7 @@ mod lint;
 mod tidy;
 mod vm_test;
 mod test;
+mod goproc_layouts;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -52,6 +53,8 @@ enum Command {
     VmTest,
     /// All tests, the ones that need root and a real kernel included
     Test(test::Arguments),
+    /// Write the table of the Go runtime's layouts, from the debug information of each release
+    GoprocLayouts(goproc_layouts::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,5 +74,6 @@ fn main() -> anyhow::Result<()> {
         Command::Tidy => tidy::main(),
         Command::VmTest => vm_test::main(),
         Command::Test(arguments) => test::main(&arguments),
+        Command::GoprocLayouts(arguments) => goproc_layouts::main(&arguments),
     }
 }

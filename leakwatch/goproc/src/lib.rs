@@ -1,12 +1,30 @@
-//! A Go process read from outside: its executable file, later its memory.
+//! A Go process read from outside: its heap profile, its goroutines and the numbers of its garbage collector, without
+//! a line of code, a signal or a pause in it.
 //!
-//! Everything here comes from files and memory that the watched program controls: each read is bounded, each number is
-//! checked before it is used, and malformed input is an error, never a panic.
+//! Everything is read through the trait [`memory::ReadMemory`] (files also through [`ReadAt`]), so that every reader runs
+//! as well over bytes in a test or a fuzzer. The only module that opens anything is `os`. Nothing is ever written to the
+//! process.
+//!
+//! What is read is hostile: a process may hold any bytes anywhere. Every count and length is bounded, every list may be
+//! a loop, and what contradicts itself is refused with a reason instead of guessed.
 #![forbid(unsafe_code)]
 
 mod read_at;
 mod elf;
 pub mod buildinfo;
+pub mod memory;
+pub mod os;
+pub mod pclntab;
+pub mod image;
+pub mod layout;
+pub mod locate;
+pub mod heap;
+pub mod gc;
+pub mod goroutines;
+mod binary;
+pub mod attach;
 
+pub use binary::Binary;
+pub use binary::BinaryError;
 pub use elf::ElfError;
 pub use read_at::ReadAt;

@@ -10,10 +10,19 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
     let rules = config.go.endpoints.len();
     let endpoints = match (rules, config.go.discover_endpoints) {
         (0, false) => None,
-        (rules, true) => Some(format!("{rules} rules, and the listening ports of every Go process")),
-        (rules, false) => Some(format!("{rules} rules")),
+        (rules, true) => Some(format!(
+            "endpoints: {rules} rules, and the listening ports of every Go process"
+        )),
+        (rules, false) => Some(format!("endpoints: {rules} rules")),
     };
-    let endpoint_fix = "add [[go.endpoint]] rules or set go.discover_endpoints = true";
+    let profiles = match (endpoints, config.go.outside) {
+        (None, true) => Some("read from the memory of Go processes".to_owned()),
+        (Some(endpoints), true) => Some(format!(
+            "{endpoints}; without an answer, read from the memory of the process"
+        )),
+        (endpoints, false) => endpoints,
+    };
+    let profile_fix = "set go.outside = true, or add [[go.endpoint]] rules";
     let probe_fix = "see leakwatch doctor; --no-bpf must not be set";
     vec![
         lane(
@@ -28,8 +37,8 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
             kernel.then(|| "tracepoints oom:mark_victim, sched:sched_process_exit".into()),
             probe_fix,
         ),
-        lane("go_heap", endpoints.clone(), endpoint_fix),
-        lane("goroutines", endpoints, endpoint_fix),
+        lane("go_heap", profiles.clone(), profile_fix),
+        lane("goroutines", profiles, profile_fix),
     ]
 }
 

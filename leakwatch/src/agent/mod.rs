@@ -5,10 +5,12 @@
 mod engine_thread;
 mod kernel;
 mod lanes;
+mod readers;
 mod sampler;
 mod urgency;
 
 use crate::agent::kernel::Kernel;
+use crate::agent::readers::Readers;
 use crate::agent::sampler::Sampler;
 use crate::api;
 use crate::api::context::Context;
@@ -21,6 +23,7 @@ use crate::collect::CollectConfig;
 use crate::collect::Collector;
 use crate::collect::endpoint::EndpointCollector;
 use crate::collect::endpoint::EndpointConfig;
+use crate::collect::outside::OutsideCollector;
 use crate::config::Config;
 use crate::dto::capability::CapabilityBody;
 use crate::engine::Engine;
@@ -100,16 +103,22 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     })?;
 
     let kernel = Kernel::start(&config, clock, collector.index(), &inputs);
-    let (go_processes, watched) = watch::channel(Vec::new());
+    let (by_endpoint, watched) = watch::channel(Vec::new());
+    let (from_outside, watched_outside) = watch::channel(Vec::new());
     let endpoint_config = EndpointConfig::new(config.go.endpoints.clone(), config.go.discover_endpoints);
     let endpoints = EndpointCollector::new(endpoint_config, clock).run(watched, inputs.clone());
+    let outside = OutsideCollector::new(clock).run(watched_outside, inputs.clone());
     let sampler = Sampler {
         collector,
         clock,
         interval: config.interval,
         store: Arc::clone(&store),
         inputs: inputs.clone(),
-        go_processes,
+        readers: Readers {
+            config: Arc::clone(&config),
+            by_endpoint,
+            from_outside,
+        },
     };
     let facts = Facts {
         started_at: clock.now(),
@@ -132,6 +141,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let ended = tokio::select! {
         () = told_to_end()? => Ok(()),
         () = endpoints => Err(AgentError::Ended("the endpoint collector")),
+        () = outside => Err(AgentError::Ended("the reader of Go processes")),
         result = sampler.run() => {
             if let Err(error) = result {
                 tracing::error!(%error, "a round of samples failed");

@@ -1,6 +1,8 @@
 //! When rounds of samples are taken - all targets every interval, the urgent ones every second in between - and of which
 //! Go processes profiles are wanted.
 
+use crate::agent::readers::Readers;
+use crate::agent::readers::Wanted;
 use crate::agent::urgency;
 use crate::clock::Clock;
 use crate::collect::Collector;
@@ -18,7 +20,6 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -34,7 +35,7 @@ pub(super) struct Sampler {
     pub(super) interval: Duration,
     pub(super) store: Arc<RwLock<Store>>,
     pub(super) inputs: mpsc::Sender<Input>,
-    pub(super) go_processes: watch::Sender<Vec<Watched>>,
+    pub(super) readers: Readers,
 }
 
 impl Sampler {
@@ -80,20 +81,18 @@ impl Sampler {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let mut urgent = BTreeSet::new();
-        let mut go_processes = Vec::new();
+        let mut wanted = Wanted::default();
         for (id, stored) in store.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
             let urgency = urgency::of(stored, now);
             if urgency == Urgency::NearLimit {
                 urgent.insert(id.clone());
             }
-            go_processes.extend(go_process(id, stored, urgency));
+            if let Some(watched) = go_process(id, stored, urgency) {
+                self.readers.assign(watched, &stored.history, &mut wanted);
+            }
         }
         drop(store);
-        self.go_processes.send_if_modified(|before| {
-            let changed = *before != go_processes;
-            *before = go_processes;
-            changed
-        });
+        self.readers.send(wanted);
         urgent
     }
 }

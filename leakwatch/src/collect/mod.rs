@@ -7,6 +7,8 @@
 //! [`leakwatch_analysis::sample::Missing`], and the round goes on.
 
 pub mod endpoint;
+pub mod outside;
+mod schedule;
 mod cgroup;
 mod executable;
 mod file;

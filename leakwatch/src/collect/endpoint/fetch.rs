@@ -131,7 +131,7 @@ fn is_cut_off(error: &hyper::Error) -> bool {
 }
 
 /// An error with what caused it.
-pub(super) fn causes(error: &dyn Error) -> String {
+pub(in crate::collect) fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -16,15 +16,16 @@ mod listener;
 mod locate;
 mod process;
 mod round;
-mod schedule;
 
-pub use schedule::LEAK_INTERVAL;
-pub use schedule::Urgency;
+pub use crate::collect::schedule::LEAK_INTERVAL;
+pub use crate::collect::schedule::Urgency;
+
+pub(super) use fetch::causes;
 
 use crate::clock::Clock;
 use crate::collect::endpoint::round::Outcome;
 use crate::collect::endpoint::round::Round;
-use crate::collect::endpoint::schedule::Schedule;
+use crate::collect::schedule::Schedule;
 use crate::config::EndpointRule;
 use crate::engine::input::Input;
 use crate::engine::input::RawProfile;

@@ -1,0 +1,170 @@
+//! All buckets seen so far. The runtime only ever adds, at the head of the list, and never moves or changes what identifies
+//! a bucket: so each one is walked once, and later readings fetch counters alone.
+
+use super::HeapError;
+use super::bucket::Bucket;
+use super::bucket::HEADER;
+use super::bucket::words;
+use crate::memory::MemoryError;
+use crate::memory::ReadMemory;
+use crate::memory::Window;
+use std::ops::Range;
+
+/// Buckets kept of one process. A million take some 300 MB in the process itself.
+pub const MAX_BUCKETS: usize = 1 << 20;
+
+/// A bucket by the order in which it was found: stays the same as long as the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BucketId(u32);
+
+impl BucketId {
+    pub(super) fn new(index: usize) -> Option<Self> {
+        u32::try_from(index).ok().map(Self)
+    }
+
+    /// The place in a list of all buckets.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    address: u64,
+    size: u64,
+    /// Where its stack starts in `pcs`.
+    stack: usize,
+    depth: u16,
+}
+
+/// Addresses, sizes and stacks of the buckets of one process.
+#[derive(Debug, Default)]
+pub struct BucketIndex {
+    head: u64,
+    entries: Vec<Entry>,
+    pcs: Vec<u64>,
+    /// Ids in the order of addresses.
+    by_address: Vec<u32>,
+    truncated: bool,
+}
+
+impl BucketIndex {
+    /// Adds what is new since the last time: from the head to the first known bucket.
+    pub(super) fn update<M: ReadMemory + ?Sized>(&mut self, memory: &M, head: u64) -> Result<(), HeapError> {
+        if head == self.head || self.truncated {
+            return Ok(());
+        }
+        let mut new = Vec::new();
+        let mut pcs = Vec::new();
+        let mut window = Window::new(memory);
+        let mut at = head;
+        // Brent: a bucket that comes again is a loop.
+        let mut mark = 0;
+        let mut steps_to_next_mark = 1_usize;
+        let mut steps = 0_usize;
+        while at != self.head && at != 0 {
+            if self.entries.len() + new.len() >= MAX_BUCKETS {
+                self.truncated = true;
+                break;
+            }
+            if at == mark {
+                return Err(HeapError::Loop { address: at });
+            }
+            steps += 1;
+            if steps == steps_to_next_mark {
+                mark = at;
+                steps_to_next_mark = steps_to_next_mark.saturating_mul(2);
+                steps = 0;
+            }
+            let failed = |source| match source {
+                MemoryError::Gone => HeapError::Gone,
+                source => HeapError::Bucket(super::BucketError::Memory { address: at, source }),
+            };
+            let bucket = Bucket::parse(at, window.read(at, HEADER).map_err(failed)?)?;
+            let head_and_stack = window.read(at, bucket.head_size()).map_err(failed)?;
+            let stack = pcs.len();
+            pcs.extend(words(head_and_stack.get(HEADER..).unwrap_or_default()));
+            new.push(Entry {
+                address: at,
+                size: bucket.size,
+                stack,
+                depth: u16::try_from(bucket.depth).unwrap_or(u16::MAX),
+            });
+            at = bucket.next;
+        }
+        if at == 0 && self.head != 0 {
+            return Err(HeapError::HeadLost { address: self.head });
+        }
+        self.add(new, &pcs);
+        self.head = head;
+        Ok(())
+    }
+
+    /// Newest first, as the list has them; kept oldest first, so that ids stay.
+    fn add(&mut self, new: Vec<Entry>, pcs: &[u64]) {
+        for entry in new.into_iter().rev() {
+            let stack = self.pcs.len();
+            let end = entry.stack + usize::from(entry.depth);
+            self.pcs.extend(pcs.get(entry.stack..end).unwrap_or_default());
+            self.entries.push(Entry { stack, ..entry });
+        }
+        let known = u32::try_from(self.by_address.len()).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.by_address.extend(known..all);
+        let entries = &self.entries;
+        self.by_address
+            .sort_by_key(|id| entries.get(*id as usize).map_or(0, |entry| entry.address));
+    }
+
+    /// How many buckets there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether there are more than [`MAX_BUCKETS`]: the newest beyond are missing.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// The bucket's address in the process.
+    pub fn address(&self, id: BucketId) -> Option<u64> {
+        self.entries.get(id.index()).map(|entry| entry.address)
+    }
+
+    /// Size of the bucket's objects in bytes.
+    pub fn size(&self, id: BucketId) -> Option<u64> {
+        self.entries.get(id.index()).map(|entry| entry.size)
+    }
+
+    /// The bucket's stack: return addresses in the process, innermost first, one for each logical call.
+    pub fn stack(&self, id: BucketId) -> &[u64] {
+        self.entries
+            .get(id.index())
+            .and_then(|entry| self.pcs.get(entry.stack..entry.stack + usize::from(entry.depth)))
+            .unwrap_or_default()
+    }
+
+    /// All buckets.
+    pub fn ids(&self) -> impl Iterator<Item = BucketId> {
+        (0..self.entries.len()).filter_map(BucketId::new)
+    }
+
+    /// Where the counters of all buckets are, in ascending order.
+    pub(super) fn records(&self, record_size: usize) -> (Vec<BucketId>, Vec<Range<u64>>) {
+        self.by_address
+            .iter()
+            .filter_map(|id| {
+                let entry = self.entries.get(*id as usize)?;
+                let start = entry
+                    .address
+                    .checked_add((HEADER + usize::from(entry.depth) * 8) as u64)?;
+                Some((BucketId(*id), start..start.checked_add(record_size as u64)?))
+            })
+            .unzip()
+    }
+}

@@ -1,0 +1,207 @@
+//! The heap profile of a Go process, read bucket by bucket from its memory: what `/debug/pprof/heap` would show, and what
+//! it cannot show, the heap as of the last garbage collection and as of now.
+
+mod bucket;
+mod calibrate;
+mod index;
+mod view;
+mod scale;
+mod snapshot;
+mod frames;
+
+pub use bucket::BucketError;
+pub use bucket::Counts;
+pub use bucket::Record;
+pub use bucket::RecordFormat;
+pub use frames::Frames;
+pub use frames::LogicalCall;
+pub use index::BucketId;
+pub use index::BucketIndex;
+pub use index::MAX_BUCKETS;
+pub use scale::Amount;
+pub use scale::Estimate;
+pub use scale::estimate;
+pub use scale::scale;
+pub use snapshot::Consistency;
+pub use snapshot::Difference;
+pub use snapshot::Snapshot;
+pub use view::View;
+
+pub(crate) use bucket::Bucket;
+
+use crate::memory::MemoryError;
+use crate::memory::ReadMemory;
+use calibrate::Verdict;
+
+/// Why there is no heap profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeapError {
+    /// The process has ended, or runs another program now.
+    #[error("the process has ended or runs another program")]
+    Gone,
+    /// A bucket that cannot be one.
+    #[error("the list of buckets is damaged")]
+    Bucket(#[from] BucketError),
+    /// The list comes back to itself.
+    #[error("the list of buckets runs in a circle at {address:#x}")]
+    Loop {
+        /// Where it was noticed.
+        address: u64,
+    },
+    /// Buckets are never removed, but the known ones are not in the list any more.
+    #[error("the list of buckets no longer leads to {address:#x}")]
+    HeadLost {
+        /// The newest bucket that was known.
+        address: u64,
+    },
+    /// Some counters have the layout of one version, some that of another.
+    #[error("the counters contradict themselves: bytes are objects times size in {holds} cycles, not in {fails}")]
+    Contradiction {
+        /// Cycles in which they are.
+        holds: u64,
+        /// Cycles in which they are not.
+        fails: u64,
+    },
+    /// The counters have another layout than this version of Go should have.
+    #[error("the counters are laid out as {found:?}, but {version} lays them out as {expected:?}")]
+    Layout {
+        /// Version of Go.
+        version: String,
+        /// What the version has.
+        expected: RecordFormat,
+        /// What the memory has.
+        found: RecordFormat,
+    },
+    /// A version that is not known, and no counter that could tell.
+    #[error("the layout of {version} is not known and no bucket tells it yet")]
+    UnknownLayout {
+        /// Version of Go.
+        version: String,
+    },
+    /// A variable could not be read.
+    #[error("read {what}")]
+    Variable {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: MemoryError,
+    },
+}
+
+/// Where to read and what to expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeapSource {
+    /// Address of `runtime.mbuckets`.
+    pub buckets: u64,
+    /// Address of the counter of profile cycles.
+    pub cycle: CycleSource,
+    /// Address of `runtime.MemProfileRate`.
+    pub rate: u64,
+    /// Layout of the counters in this version, where the version is known.
+    pub format: Option<RecordFormat>,
+    /// Version of Go, for messages.
+    pub version: String,
+}
+
+/// Where the profile cycle is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CycleSource {
+    /// `runtime.mProfCycle`: twice the cycle, plus one once it has been flushed.
+    Profile(u64),
+    /// `runtime.memstats.numgc`, which is the same number.
+    Collections(u64),
+}
+
+impl CycleSource {
+    fn read<M: ReadMemory + ?Sized>(self, memory: &M) -> Result<u32, MemoryError> {
+        match self {
+            Self::Profile(address) => Ok(memory.read_u32(address)? >> 1),
+            // The profile's own counter wraps at a multiple of three: what remains is the same.
+            Self::Collections(address) => Ok(memory.read_u32(address)? % crate::locate::CYCLE_WRAP),
+        }
+    }
+}
+
+/// Reads the heap profile of one process again and again.
+#[derive(Debug)]
+pub struct HeapReader {
+    source: HeapSource,
+    format: Option<RecordFormat>,
+    index: BucketIndex,
+}
+
+impl HeapReader {
+    /// A reader that has read nothing yet.
+    pub fn new(source: HeapSource) -> Self {
+        Self {
+            source,
+            format: None,
+            index: BucketIndex::default(),
+        }
+    }
+
+    /// Addresses, sizes and stacks of all buckets seen so far.
+    pub fn index(&self) -> &BucketIndex {
+        &self.index
+    }
+
+    /// The layout of the counters, once a reading has confirmed it.
+    pub fn format(&self) -> Option<RecordFormat> {
+        self.format
+    }
+
+    /// Where it reads.
+    pub fn source(&self) -> &HeapSource {
+        &self.source
+    }
+
+    /// The layout that version and counters agree on.
+    fn calibrate<M: ReadMemory + ?Sized>(&mut self, memory: &M) -> Result<RecordFormat, HeapError> {
+        if let Some(format) = self.format {
+            return Ok(format);
+        }
+        let mut evidence = calibrate::Evidence::default();
+        let (ids, mut ranges) = self.index.records(RecordFormat::ObjectsAndBytes.record_size());
+        // Buckets of all ages: the oldest may not have been used since the start.
+        let step = (ranges.len() / calibrate::SAMPLE).max(1);
+        let ids: Vec<_> = ids.into_iter().step_by(step).collect();
+        ranges = ranges.into_iter().step_by(step).collect();
+        crate::memory::read_many(memory, &ranges, |at, bytes| {
+            let size = ids.get(at).and_then(|id| self.index.size(*id));
+            if let (Some(size), Ok(bytes)) = (size, bytes) {
+                evidence.look(size, bytes);
+            }
+        })
+        .map_err(|source| match source {
+            MemoryError::Gone => HeapError::Gone,
+            source => HeapError::Variable {
+                what: "the counters",
+                source,
+            },
+        })?;
+        let format = match (evidence.format(), self.source.format) {
+            (Verdict::Contradiction { holds, fails }, _) => return Err(HeapError::Contradiction { holds, fails }),
+            (Verdict::Clear(found), Some(expected)) if found != expected => {
+                return Err(HeapError::Layout {
+                    version: self.source.version.clone(),
+                    expected,
+                    found,
+                });
+            }
+            (Verdict::Clear(found), _) => found,
+            // Not confirmed yet: asked again next time.
+            (Verdict::Nothing, Some(expected)) => return Ok(expected),
+            (Verdict::Nothing, None) => {
+                return Err(HeapError::UnknownLayout {
+                    version: self.source.version.clone(),
+                });
+            }
+        };
+        self.format = Some(format);
+        Ok(format)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Finds the runtime's variables in a running process: by the symbol table, else by the code that uses them and a test of
+//! what they hold, else by what they hold alone. Every find says how it was made; two candidates are no find.
+
+mod code;
+mod moduledata;
+mod gc;
+mod goroutines;
+mod heap;
+
+pub use gc::GcVariables;
+pub use goroutines::GoroutineVariables;
+pub use heap::HeapVariables;
+pub use moduledata::Moduledata;
+
+pub(crate) use heap::CYCLE_WRAP;
+pub(crate) use moduledata::find as find_moduledata;
+
+use crate::image::Image;
+use crate::memory::MemoryError;
+use crate::memory::ReadMemory;
+use crate::pclntab::Pclntab;
+use code::Reference;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How an address was found, from the surest to the least sure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// The symbol table names it.
+    Symbol,
+    /// A section is named after it.
+    Section,
+    /// Functions that use it refer to it, and it holds what it must.
+    Code,
+    /// Only this address holds what it must.
+    Memory,
+    /// Functions that use it refer to it; what it holds could not be tested.
+    Unverified,
+}
+
+/// An address in the running process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Where it is.
+    pub address: u64,
+    /// How it was found.
+    pub method: Method,
+}
+
+/// Why a variable was not found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LocateError {
+    /// Nothing passes the test.
+    #[error("{what} was not found")]
+    NoCandidate {
+        /// The variable.
+        what: &'static str,
+    },
+    /// Several addresses pass the test.
+    #[error("{what} could be at {candidates} addresses")]
+    Ambiguous {
+        /// The variable.
+        what: &'static str,
+        /// How many.
+        candidates: usize,
+    },
+    /// The memory could not be read.
+    #[error("search the runtime's variables")]
+    Memory(#[from] MemoryError),
+}
+
+/// The names that the symbol table is asked for, in one pass.
+pub(crate) const SYMBOLS: [&str; 10] = [
+    "runtime.firstmoduledata",
+    "runtime.mbuckets",
+    "runtime.mProfCycle",
+    "runtime.MemProfileRate",
+    "runtime.disableMemoryProfiling",
+    "runtime.allgptr",
+    "runtime.allglen",
+    "runtime.allgs",
+    "runtime.gcController",
+    "runtime.memstats",
+];
+
+/// A running program with what is known of it so far.
+#[derive(Debug)]
+pub(crate) struct Program<'p, M: ?Sized, F: ?Sized> {
+    pub(crate) memory: &'p M,
+    pub(crate) file: &'p F,
+    pub(crate) image: &'p Image,
+    /// What is added to an address of the file to get one of the process.
+    pub(crate) bias: u64,
+    pub(crate) module: &'p Moduledata,
+    pub(crate) pclntab: &'p Pclntab<Arc<[u8]>>,
+    /// Addresses in the process of those of [`SYMBOLS`] that the symbol table has.
+    pub(crate) symbols: &'p BTreeMap<&'static str, u64>,
+}
+
+impl<M: ReadMemory + ?Sized, F: ReadMemory + ?Sized> Program<'_, M, F> {
+    fn symbol(&self, name: &str) -> Option<Located> {
+        self.symbols.get(name).map(|address| Located {
+            address: *address,
+            method: Method::Symbol,
+        })
+    }
+
+    /// All variables that the code of each function refers to, function by function; a function that does not exist
+    /// refers to none. Addresses of the process; offsets in the code as the file has it, which are the same.
+    fn references<const N: usize>(&self, functions: [&str; N]) -> [Vec<Reference>; N] {
+        /// The longest function that is searched has some ten kilobytes.
+        const MAX_CODE: u64 = 256 << 10;
+        self.pclntab.functions_named(functions).map(|function| {
+            let Some(function) = function else {
+                return Vec::new();
+            };
+            let length = usize::try_from((function.end - function.entry).min(MAX_CODE)).unwrap_or(0);
+            let code = self
+                .image
+                .initial(self.file, function.entry, length)
+                .unwrap_or_default();
+            code::references(&code, function.entry.wrapping_add(self.bias))
+                .filter(|reference| self.module.is_variable(reference.target))
+                .collect()
+        })
+    }
+}
+
+/// The one address that is left.
+fn single(what: &'static str, method: Method, candidates: &[u64]) -> Result<Located, LocateError> {
+    match candidates {
+        [address] => Ok(Located {
+            address: *address,
+            method,
+        }),
+        [] => Err(LocateError::NoCandidate { what }),
+        _ => Err(LocateError::Ambiguous {
+            what,
+            candidates: candidates.len(),
+        }),
+    }
+}
+
+/// Addresses in the order of how many of the functions refer to them, most first.
+fn votes<'r>(
+    functions: impl IntoIterator<Item = &'r Vec<Reference>>,
+    counts: impl Fn(&Reference) -> bool,
+) -> Vec<(u64, usize)> {
+    let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
+    for references in functions {
+        let mut targets: Vec<_> = references
+            .iter()
+            .filter(|reference| counts(reference))
+            .map(|reference| reference.target)
+            .collect();
+        targets.sort_unstable();
+        targets.dedup();
+        for target in targets {
+            *votes.entry(target).or_default() += 1;
+        }
+    }
+    let mut votes: Vec<_> = votes.into_iter().collect();
+    votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    votes
+}

@@ -1,0 +1,162 @@
+//! The function table (`runtime.functab`) and the records it leads to (`runtime._func`).
+
+use super::Pclntab;
+use super::bytes::i32_at;
+use super::bytes::u32_at;
+use super::bytes::u32_entry;
+use super::header::FTAB_ENTRY;
+use super::header::Format;
+use memchr::memmem;
+
+/// Never unwind past this function: it is the first of its stack.
+const TOP_FRAME: u8 = 1;
+/// It moves the stack pointer in ways its table does not tell.
+const WRITES_SP: u8 = 2;
+
+/// One physical function (`runtime._func`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function {
+    /// First address.
+    pub entry: u64,
+    /// Address behind the last one (the entry of the next function).
+    pub end: u64,
+    /// Number of a function that the runtime treats specially (`abi.FuncID`); the numbers differ between versions, see
+    /// [`super::FunctionIds`].
+    pub id: u8,
+    /// Line of the `func` keyword; zero before Go 1.20.
+    pub start_line: i32,
+    pub(super) name: u32,
+    pub(super) pcsp: u32,
+    pub(super) pcfile: u32,
+    pub(super) pcln: u32,
+    pub(super) unit: u32,
+    /// Offset of its `pcdata` array in the table.
+    pub(super) pcdata: usize,
+    pub(super) pcdata_count: u32,
+    pub(super) funcdata_count: u8,
+    flags: u8,
+}
+
+impl Function {
+    /// It is the first function of its stack (`abi.FuncFlagTopFrame`).
+    pub const fn is_top_frame(&self) -> bool {
+        self.flags & TOP_FRAME != 0
+    }
+
+    /// It writes the stack pointer itself, so its callers cannot be found (`abi.FuncFlagSPWrite`).
+    pub const fn writes_sp(&self) -> bool {
+        self.flags & WRITES_SP != 0
+    }
+
+    /// It has a table of stack depths; code that has none is not Go's (the race detector).
+    pub const fn has_frame_table(&self) -> bool {
+        self.pcsp != 0
+    }
+
+    /// `pc` is one of its instructions.
+    pub const fn contains(&self, pc: u64) -> bool {
+        self.entry <= pc && pc < self.end
+    }
+}
+
+impl<B: AsRef<[u8]>> Pclntab<B> {
+    /// The function whose code contains `pc`.
+    pub fn function_at(&self, pc: u64) -> Option<Function> {
+        let offset = u32::try_from(pc.checked_sub(self.text_start)?).ok()?;
+        // Entries before the wanted one start at or below `offset`.
+        let mut low = 0;
+        let mut high = self.header.functions;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.code_offset(middle)? <= offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let function = self.function(low.checked_sub(1)?)?;
+        function.contains(pc).then_some(function)
+    }
+
+    /// The functions in order of their addresses; a damaged record is left out.
+    pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
+        (0..self.header.functions).filter_map(|index| self.function(index))
+    }
+
+    /// The function with this full name (`runtime.allgadd`).
+    pub fn function_named(&self, name: &str) -> Option<Function> {
+        self.functions_named([name]).into_iter().next().flatten()
+    }
+
+    /// The functions with these full names, in their order: one pass over the table for all of them.
+    pub fn functions_named<const N: usize>(&self, names: [&str; N]) -> [Option<Function>; N] {
+        let offsets = names.map(|name| self.name_offset(name));
+        let mut found = [None; N];
+        for index in 0..self.header.functions {
+            let name = self
+                .record_offset(index)
+                .and_then(|record| u32_at(self.bytes(), record.checked_add(4)?));
+            for (slot, offset) in found.iter_mut().zip(&offsets) {
+                if slot.is_none() && name.is_some() && name == *offset {
+                    *slot = self.function(index);
+                }
+            }
+        }
+        found
+    }
+
+    /// Function `index` of the table.
+    pub fn function(&self, index: usize) -> Option<Function> {
+        let start = self.code_offset(index)?;
+        let end = self.code_offset(index.checked_add(1)?)?;
+        let bytes = self.bytes();
+        let record = self.record_offset(index)?;
+        let field = |number: usize| u32_at(bytes, record.checked_add(number * 4)?);
+        let (start_line, last) = match self.header.format {
+            Format::Go118 => (0, 9),
+            Format::Go120 => (i32_at(bytes, record.checked_add(36)?)?, 10),
+        };
+        let [id, flags, _, funcdata_count] = field(last)?.to_le_bytes();
+        if start >= end || field(0)? != start {
+            return None;
+        }
+        Some(Function {
+            entry: self.text_start.checked_add(start.into())?,
+            end: self.text_start.checked_add(end.into())?,
+            id,
+            start_line,
+            name: field(1)?,
+            pcsp: field(4)?,
+            pcfile: field(5)?,
+            pcln: field(6)?,
+            unit: field(8)?,
+            pcdata: record.checked_add(last * 4 + 4)?,
+            pcdata_count: field(7)?,
+            funcdata_count,
+            flags,
+        })
+    }
+
+    /// Offset in the text of function `index`; of the end of the text for the index behind the last.
+    fn code_offset(&self, index: usize) -> Option<u32> {
+        u32_entry(self.bytes(), self.header.records, index.checked_mul(2)?)
+    }
+
+    /// Offset in the table of the record of function `index`.
+    fn record_offset(&self, index: usize) -> Option<usize> {
+        let entry = self.header.records.checked_add(index.checked_mul(FTAB_ENTRY)?)?;
+        let offset = u32_at(self.bytes(), entry.checked_add(4)?)?;
+        self.header.records.checked_add(usize::try_from(offset).ok()?)
+    }
+
+    /// Where the table of names has this one.
+    fn name_offset(&self, name: &str) -> Option<u32> {
+        let names = self.bytes().get(self.header.function_names..self.header.units)?;
+        // Every name is followed by a NUL, and but for the first follows the NUL of another.
+        let terminated = [b"\0", name.as_bytes(), b"\0"].concat();
+        if names.starts_with(terminated.get(1..)?) {
+            return Some(0);
+        }
+        u32::try_from(memmem::find(names, &terminated)?.checked_add(1)?).ok()
+    }
+}

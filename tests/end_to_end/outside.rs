@@ -1,0 +1,76 @@
+//! A stripped service without any endpoint, watched with the default configuration: the leak is found in its memory.
+
+use crate::LEAKWATCH;
+use anyhow::Context as _;
+use anyhow::Result;
+use leakwatch_test_support::cgroup::Cgroup;
+use leakwatch_test_support::daemon::Daemon;
+use leakwatch_test_support::daemon::Options;
+use leakwatch_test_support::daemon::text;
+use leakwatch_test_support::process::Running;
+use leakwatch_test_support::programs::Go;
+use leakwatch_test_support::programs::marked_line;
+use leakwatch_test_support::wait::wait_until;
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+#[test]
+fn a_leak_is_found_in_the_memory_of_a_stripped_service_without_an_endpoint() -> Result<()> {
+    let directory = TempDir::new()?;
+    let go = Go::on_path();
+    let parent = Cgroup::create("outside")?;
+    let cgroup = parent.child("markets", Some(512 << 20))?;
+    let executable = go.build_stripped("markets", directory.path())?;
+    // Without -listen it opens no port.
+    let arguments = ["-variant=cache-leak", "-rate=1000000"];
+    let mut service = Running::start_in(&cgroup, &executable, arguments, &directory.path().join("log"))?;
+    let daemon = Daemon::start(&Options {
+        executable: Path::new(LEAKWATCH),
+        only: parent.path(),
+        interval_seconds: 1,
+        config: "",
+        arguments: &[],
+    })?;
+    let target = daemon.wait_target(cgroup.path())?;
+    let mut last = Value::Null;
+    let found = wait_until("the verdict", Duration::from_mins(4), || {
+        anyhow::ensure!(service.ended()?.is_none(), "the service ended");
+        last = daemon.investigation(&target)?["verdict"].take();
+        let sure = last["confidence"].as_f64().is_some_and(|confidence| confidence >= 0.9);
+        Ok((text(&last, "class") == "go_heap_leak" && sure).then(|| last.clone()))
+    });
+    let verdict = found.with_context(|| format!("{last:#}\n{}", daemon.log()))?;
+    let culprit = &verdict["culprit"];
+    assert_eq!(text(culprit, "function"), "main.getOrQueryMarketsValues", "{verdict:#}");
+    assert!(text(culprit, "file").ends_with("markets.go"), "{verdict:#}");
+    assert_eq!(
+        culprit["line"],
+        marked_line("markets", "markets.go", "cache-leak")?,
+        "{verdict:#}"
+    );
+    for profile in ["heap", "goroutine"] {
+        let list = format!("/api/v1/targets/{target}/profiles?type={profile}&limit=500");
+        let answer = daemon.client().json(&list)?;
+        let items = answer["items"].as_array().context("items")?;
+        assert!(!items.is_empty(), "no {profile} profile");
+        for item in items {
+            assert_eq!(text(item, "source"), "snapshot", "{item:#}");
+        }
+    }
+    // What we made reads with Go's own tool.
+    let newest = |profile: &str| format!("{}/pprof/{target}/{profile}", daemon.client().base());
+    let top = go.pprof(&["-top", "-lines", &newest("heap")], directory.path())?;
+    assert!(top.contains("Type: inuse_space"), "{top}");
+    assert!(top.contains("main.getOrQueryMarketsValues"), "{top}");
+    let top = go.pprof(&["-top", "-cum", &newest("goroutine")], directory.path())?;
+    assert!(top.contains("main.main"), "{top}");
+    let status = daemon.client().json("/api/v1/status")?;
+    let lanes = status["lanes"].as_array().context("lanes")?;
+    let heap = lanes.iter().find(|lane| text(lane, "name") == "go_heap");
+    let heap = heap.context("no lane go_heap")?;
+    assert_eq!(text(heap, "state"), "on", "{heap:#}");
+    assert!(text(heap, "detail").contains("memory"), "{heap:#}");
+    Ok(())
+}

@@ -1,0 +1,3 @@
+module example.com/goproc-target
+
+go 1.19

@@ -1,0 +1,112 @@
+// Goproc-target is read from outside and through its own profile endpoints, and the two must agree. It builds with every
+// Go since 1.19, does what it is told, says "ready" and then keeps still.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	_ "net/http/pprof"
+	"os"
+	"runtime"
+	"runtime/debug"
+)
+
+var kept [][]byte
+
+func main() {
+	rate := flag.Int("rate", 512<<10, "runtime.MemProfileRate")
+	stacks := flag.Int("stacks", 0, "different allocation stacks, each 12 calls deep")
+	objects := flag.Int("objects", 20000, "objects of 64 to 8192 bytes, half of which are dropped again")
+	depth := flag.Int("depth", 0, "one allocation below this many calls")
+	static := flag.Int("static", 4<<20, "bytes of one buffer that is kept")
+	collections := flag.Int("collections", 3, "garbage collections before it is ready")
+	goroutines := flag.Int("goroutines", 10, "goroutines that wait for ever on a channel")
+	limit := flag.Int64("limit", 0, "what GOMEMLIMIT would set; 0: none")
+	flag.Parse()
+	runtime.MemProfileRate = *rate
+	if *limit > 0 {
+		debug.SetMemoryLimit(*limit)
+	}
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.HandleFunc("/grow", func(answer http.ResponseWriter, _ *http.Request) {
+		leak(4000)
+		runtime.GC()
+		fmt.Fprintln(answer, len(kept))
+	})
+	http.HandleFunc("/memstats", func(answer http.ResponseWriter, _ *http.Request) {
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		fmt.Fprintln(answer, stats.NumGC, stats.NumForcedGC, stats.NextGC, stats.HeapInuse, stats.HeapReleased,
+			stats.StackInuse, stats.HeapAlloc, stats.PauseTotalNs, debug.SetMemoryLimit(-1))
+	})
+	go func() { log.Fatal(http.Serve(listener, nil)) }()
+
+	keep(make([]byte, *static))
+	for index := 0; index < *stacks; index++ {
+		branch(uint(index), 12)
+	}
+	leak(*objects)
+	deep(*depth)
+	never := make(chan int)
+	for index := 0; index < *goroutines; index++ {
+		go wait(never)
+	}
+	for index := 0; index < *collections; index++ {
+		runtime.GC()
+	}
+	fmt.Println("ready", listener.Addr())
+	os.Stdout.Sync()
+	select {}
+}
+
+//go:noinline
+func keep(object []byte) { kept = append(kept, object) }
+
+// Leak keeps every other object.
+//
+//go:noinline
+func leak(objects int) {
+	for index := 0; index < objects; index++ {
+		object := make([]byte, 64<<(uint(index)%8))
+		if index%2 == 0 {
+			keep(object)
+		}
+	}
+}
+
+// Branch allocates below calls that differ by the bits of path: each path is a stack of its own.
+//
+//go:noinline
+func branch(path uint, depth int) {
+	switch {
+	case depth == 0:
+		keep(make([]byte, 16+path%3*32))
+	case path%4 == 0:
+		branch(path/4, depth-1)
+	case path%4 == 1:
+		branch(path/4, depth-1)
+	case path%4 == 2:
+		branch(path/4, depth-1)
+	default:
+		branch(path/4, depth-1)
+	}
+}
+
+//go:noinline
+func deep(calls int) int {
+	if calls == 0 {
+		keep(make([]byte, 1<<20))
+		return 0
+	}
+	return deep(calls-1) + 1
+}
+
+//go:noinline
+func wait(never chan int) { <-never }

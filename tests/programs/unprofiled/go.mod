@@ -1,0 +1,3 @@
+module example.com/unprofiled
+
+go 1.19
