@@ -68,7 +68,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     let warm_up = Duration::from_secs(u64::from(arguments.interval * WARM_UP_ROUNDS));
     let measured = Duration::from_secs(arguments.seconds);
     let usage = tools::step(&format!("measuring for {} s", arguments.seconds), || {
-        wait_until("all targets to be seen", Duration::from_secs(60), || {
+        wait_until("all targets to be seen", Duration::from_mins(1), || {
             Ok((targets(&daemon)? >= arguments.cgroups).then_some(()))
         })?;
         pass(warm_up)?;
@@ -105,7 +105,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
 /// Lets time pass; Ctrl-C ends it early, as an error.
 fn pass(duration: Duration) -> anyhow::Result<()> {
     let start = Instant::now();
-    let deadline = duration + Duration::from_secs(60);
+    let deadline = duration + Duration::from_mins(1);
     wait_until("time to pass", deadline, || {
         Ok((start.elapsed() >= duration).then_some(()))
     })
@@ -135,7 +135,7 @@ impl Load {
             fs::create_dir(&directory).with_context(|| format!("create {}", directory.display()))?;
             load.shells.push(shell(&directory, processes, arguments)?);
         }
-        wait_until("the processes to run", Duration::from_secs(120), || {
+        wait_until("the processes to run", Duration::from_mins(2), || {
             Ok((load.processes()? >= arguments.processes).then_some(()))
         })?;
         Ok(load)
