@@ -50,7 +50,12 @@ impl CgroupFiles {
             directory: directory.to_owned(),
             charge: ControlFile::new(charge),
             limit: ControlFile::new(limit),
-            processes: ControlFile::new("cgroup.procs"),
+            processes: match version {
+                // The kernel sorts the list once per open file and goes on serving that copy until it was left alone for
+                // a second (`CGROUP_PIDLIST_DESTROY_DELAY`, kernel/cgroup/cgroup-v1.c): read every second, it never ages.
+                Version::V1 => ControlFile::reopened("cgroup.procs"),
+                Version::V2 => ControlFile::new("cgroup.procs"),
+            },
             stat: ControlFile::new("memory.stat"),
         }
     }

@@ -211,16 +211,30 @@ pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     )
 }
 
-/// One file of a cgroup, kept open once it was read if the budget allows.
+/// One file of a cgroup, kept open once it was read if that is wanted and the budget allows.
 #[derive(Debug)]
 pub(super) struct ControlFile {
     name: &'static str,
+    keep: bool,
     kept: Option<Kept>,
 }
 
 impl ControlFile {
     pub(super) const fn new(name: &'static str) -> Self {
-        Self { name, kept: None }
+        Self {
+            name,
+            keep: true,
+            kept: None,
+        }
+    }
+
+    /// A file that is opened anew for every reading.
+    pub(super) const fn reopened(name: &'static str) -> Self {
+        Self {
+            name,
+            keep: false,
+            kept: None,
+        }
     }
 
     /// Its whole text.
@@ -240,6 +254,9 @@ impl ControlFile {
             return reader.fill(kept.as_fd()).map_err(error);
         }
         let file = open(CWD, directory.join(name)).map_err(error)?;
+        if !self.keep {
+            return reader.fill(file.as_fd()).map_err(error);
+        }
         match reader.descriptors.keep(file) {
             Ok(kept) => reader.fill(self.kept.insert(kept).as_fd()).map_err(error),
             Err(file) => reader.fill(file.as_fd()).map_err(error),
