@@ -47,7 +47,7 @@ impl MemoryPoint {
 pub struct Points(Vec<MemoryPoint>);
 
 impl Points {
-    /// 500 targets at this capacity take about 16 MiB.
+    /// 500 targets at this capacity take about 26 MiB.
     pub const CAPACITY: usize = 384;
 
     /// Appends a point; out-of-order points are ignored.
@@ -56,13 +56,18 @@ impl Points {
             return;
         }
         if self.0.len() >= Self::CAPACITY {
-            let (old, new) = self.0.split_at(Self::CAPACITY / 2);
-            let merged = old.chunks(2).filter_map(|pair| match pair {
+            let (old, _) = self.0.split_at(Self::CAPACITY / 2);
+            let pairs = old.chunks(2).filter_map(|pair| match pair {
                 [older, newer] => Some(MemoryPoint::merge(older, newer)),
                 [single] => Some(*single),
                 _ => None,
             });
-            self.0 = merged.chain(new.iter().copied()).collect();
+            let merged: Vec<_> = pairs.collect();
+            drop(self.0.splice(..Self::CAPACITY / 2, merged));
+        }
+        if self.0.len() == self.0.capacity() {
+            // Doubling would end a third above the capacity, in every target.
+            self.0.reserve_exact(Self::CAPACITY / 6);
         }
         self.0.push(point);
     }
@@ -107,6 +112,7 @@ mod tests {
         }
         let kept = points.as_slice();
         assert!(kept.len() <= Points::CAPACITY);
+        assert_eq!(points.0.capacity(), Points::CAPACITY, "and no more is held");
         assert!(kept.is_sorted_by(|a, b| a.at < b.at));
         assert_eq!(
             kept.iter().filter_map(|point| point.unreclaimable_min).min(),
