@@ -1,5 +1,5 @@
 //! The eBPF programs of leakwatch, one file per hook. They only copy facts into records: what the facts mean is decided in
-//! user space. Offsets of kernel structures come from the loader, see [`leakwatch_common::config`].
+//! user space. Offsets of kernel structures come from the loader, see `leakwatch_common::config`.
 //!
 //! Built for the host this is an empty program, so that workspace commands need no bpf toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
