@@ -98,12 +98,12 @@ impl Metric {
     fn of_point(self, history: &TargetHistory, point: &MemoryPoint) -> Option<u64> {
         let bytes = match self {
             Self::Charge => Some(point.charge),
-            Self::Unreclaimable => point.unreclaimable,
-            Self::Anon => point.anon,
-            Self::File => point.file,
-            Self::Shmem => point.shmem,
-            Self::Kernel => point.kernel,
-            Self::Rss => point.rss,
+            Self::Unreclaimable => point.unreclaimable.bytes(),
+            Self::Anon => point.anon.bytes(),
+            Self::File => point.file.bytes(),
+            Self::Shmem => point.shmem.bytes(),
+            Self::Kernel => point.kernel.bytes(),
+            Self::Rss => point.rss.bytes(),
             Self::Limit => limit_at(history, point.at).bytes(),
             Self::LiveHeap | Self::Goroutines | Self::LeakedGoroutines => None,
         };

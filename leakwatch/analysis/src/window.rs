@@ -18,10 +18,10 @@ pub fn memory(history: &TargetHistory, now: Timestamp) -> Vec<(f64, f64)> {
     let window = window
         .get(..window.partition_point(|point| point.at <= now))
         .unwrap_or(window);
-    let has_stat = window.iter().any(|point| point.unreclaimable.is_some());
+    let has_stat = window.iter().any(|point| point.unreclaimable.bytes().is_some());
     points_of(history, window, |point| {
         if has_stat {
-            point.unreclaimable_min.or(point.unreclaimable)
+            point.unreclaimable_min.bytes()
         } else {
             Some(point.charge)
         }

@@ -23,10 +23,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// What was found out about the host, the attached probes, and the task that forwards their events; dropping it detaches
+/// What was decided for this host, the attached probes, and the task that forwards their events; dropping it detaches
 /// and ends both.
 pub(super) struct Kernel {
-    facts: HostFacts,
     plan: Plan,
     /// `None` when switched off.
     probes: Option<Result<Probes, ProbeError>>,
@@ -44,16 +43,14 @@ impl Drop for Kernel {
 impl Kernel {
     /// Loads and attaches what this host allows. What it does not allow is logged once, with what to do about it.
     pub(super) fn start(
+        facts: &HostFacts,
         config: &Config,
         clock: Clock,
         cgroups: Arc<CgroupIndex>,
         inputs: &mpsc::Sender<Input>,
     ) -> Self {
-        let facts = HostFacts::look();
-        let plan = Plan::for_host(&facts);
         let mut kernel = Self {
-            facts,
-            plan,
+            plan: Plan::for_host(facts),
             probes: None,
             forwarder: None,
         };
@@ -82,10 +79,10 @@ impl Kernel {
     }
 
     /// What this host offers, the outcome of attaching included.
-    pub(super) fn capabilities(&self, hierarchy: &Hierarchy) -> Vec<Capability> {
+    pub(super) fn capabilities(&self, facts: &HostFacts, hierarchy: &Hierarchy) -> Vec<Capability> {
         of_host(
             Ok(hierarchy),
-            &self.facts,
+            facts,
             &self.plan,
             self.probes.as_ref().map(Result::as_ref),
         )

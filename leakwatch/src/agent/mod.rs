@@ -31,6 +31,7 @@ use crate::engine::record::RecordError;
 use crate::engine::record::Recorder;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::Hierarchy;
+use crate::probes::host::HostFacts;
 use crate::state::StateDirectory;
 use crate::state::StateError;
 use crate::store::Bounds;
@@ -102,7 +103,9 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         source,
     })?;
 
-    let kernel = Kernel::start(&config, clock, collector.index(), &inputs);
+    // Not kept: the kernel's type information alone is 6 MiB.
+    let host = HostFacts::look();
+    let kernel = Kernel::start(&host, &config, clock, collector.index(), &inputs);
     let (by_endpoint, watched) = watch::channel(Vec::new());
     let (from_outside, watched_outside) = watch::channel(Vec::new());
     let endpoint_config = EndpointConfig::new(config.go.endpoints.clone(), config.go.discover_endpoints);
@@ -123,13 +126,14 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let facts = Facts {
         started_at: clock.now(),
         capabilities: kernel
-            .capabilities(&hierarchy)
+            .capabilities(&host, &hierarchy)
             .iter()
             .map(CapabilityBody::from)
             .collect(),
         lanes: lanes::lanes(&config, kernel.is_attached()),
         bpf_map: kernel.map_bytes(),
     };
+    drop(host);
     say_where(&listeners);
     let router = api::router(Context::new(store, clock, inputs.clone(), Arc::clone(&config), facts));
     let (stop_serving, stopped) = oneshot::channel::<()>();

@@ -60,7 +60,7 @@ fn jumped(history: &TargetHistory) -> bool {
     let [.., before, newest] = history.window() else {
         return false;
     };
-    let grown = match (before.unreclaimable, newest.unreclaimable) {
+    let grown = match (before.unreclaimable.bytes(), newest.unreclaimable.bytes()) {
         (Some(before), Some(newest)) => newest.saturating_sub(before),
         _ => Bytes(0),
     };

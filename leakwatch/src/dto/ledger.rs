@@ -90,10 +90,10 @@ impl LedgerBody {
         let mut missing = MissingMap::default();
         let bytes = |bytes: Bytes| bytes.0;
         let numbers = Numbers {
-            anon: point.anon.map(bytes),
-            file: point.file.map(bytes),
-            shmem: point.shmem.map(bytes),
-            kernel: point.kernel.map(bytes),
+            anon: point.anon.bytes().map(bytes),
+            file: point.file.bytes().map(bytes),
+            shmem: point.shmem.bytes().map(bytes),
+            kernel: point.kernel.bytes().map(bytes),
         };
         let why = stat_missing(&history.newest);
         let mut lines = totals(&numbers, &why);

@@ -99,11 +99,11 @@ fn last_life(replica: &TargetHistory) -> Option<PastWindow> {
         to: last.at.max(kill.at),
         end: WindowEnd::OomKill,
         limit: replica.limit(),
-        first: first.unreclaimable,
+        first: first.unreclaimable.bytes(),
         peak: replica
             .window()
             .iter()
-            .filter_map(|point| point.unreclaimable_max)
+            .filter_map(|point| point.unreclaimable_max.bytes())
             .max(),
     })
 }
@@ -128,6 +128,7 @@ fn time_near_peak(history: &TargetHistory, past: &PastWindow) -> Option<f64> {
         .find(|point| {
             point
                 .unreclaimable
+                .bytes()
                 .is_some_and(|level| level.as_f64() >= peak * NEAR_PEAK)
         })?;
     let life = past.to.seconds_from(start_up);

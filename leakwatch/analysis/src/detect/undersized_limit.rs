@@ -72,7 +72,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         .history
         .window()
         .iter()
-        .filter_map(|point| point.unreclaimable_max)
+        .filter_map(|point| point.unreclaimable_max.bytes())
         .map(Bytes::as_f64)
         .fold(facts.level, f64::max);
     let need = if kills && !heap_is_flat {

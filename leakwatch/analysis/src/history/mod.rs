@@ -3,6 +3,7 @@
 mod points;
 mod snapshots;
 
+pub use crate::history::points::Amount;
 pub use crate::history::points::MemoryPoint;
 pub use crate::history::points::Points;
 pub use crate::history::snapshots::SnapshotSeries;
@@ -199,7 +200,7 @@ impl TargetHistory {
         if let Ok(memory) = &sample.cgroup {
             self.count_kills(memory);
             let stat = memory.stat.as_ref().ok();
-            let unreclaimable = memory.unreclaimable().ok();
+            let unreclaimable = Amount::from(memory.unreclaimable().ok());
             let rss = sample
                 .processes
                 .iter()
@@ -211,11 +212,13 @@ impl TargetHistory {
                 unreclaimable,
                 unreclaimable_min: unreclaimable,
                 unreclaimable_max: unreclaimable,
-                anon: stat.map(|stat| stat.anon),
-                file: stat.map(|stat| stat.active_file.saturating_add(stat.inactive_file)),
-                shmem: stat.map(|stat| stat.shmem),
-                kernel: stat.map(|stat| stat.kernel),
-                rss,
+                anon: stat.map(|stat| stat.anon).into(),
+                file: stat
+                    .map(|stat| stat.active_file.saturating_add(stat.inactive_file))
+                    .into(),
+                shmem: stat.map(|stat| stat.shmem).into(),
+                kernel: stat.map(|stat| stat.kernel).into(),
+                rss: rss.into(),
             });
         }
     }
@@ -355,8 +358,12 @@ impl TargetHistory {
                 to: last.at,
                 end,
                 limit: self.limit(),
-                first: first.unreclaimable,
-                peak: self.window().iter().filter_map(|point| point.unreclaimable_max).max(),
+                first: first.unreclaimable.bytes(),
+                peak: self
+                    .window()
+                    .iter()
+                    .filter_map(|point| point.unreclaimable_max.bytes())
+                    .max(),
             };
             if self.past_windows.len() >= Self::MAX_PAST_WINDOWS {
                 self.past_windows.remove(0);

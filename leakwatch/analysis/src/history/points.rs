@@ -3,6 +3,41 @@
 use crate::units::Bytes;
 use crate::units::Timestamp;
 
+/// An amount of memory that may be unknown, in the four bytes that 200,000 kept points can afford: whole units of 4 KiB,
+/// rounded to the nearest, at most 16 TiB. Nearly every number of a memory cgroup is a multiple of the page size anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount(u32);
+
+impl Amount {
+    const UNIT: u64 = 4096;
+    const UNKNOWN: Self = Self(u32::MAX);
+
+    /// The amount, unless it could not be read.
+    pub fn bytes(self) -> Option<Bytes> {
+        (self != Self::UNKNOWN).then(|| Bytes(u64::from(self.0) * Self::UNIT))
+    }
+
+    fn pick(self, other: Self, which: fn(u32, u32) -> u32) -> Self {
+        match (self, other) {
+            (Self::UNKNOWN, known) | (known, Self::UNKNOWN) => known,
+            (Self(a), Self(b)) => Self(which(a, b)),
+        }
+    }
+}
+
+impl From<Bytes> for Amount {
+    fn from(bytes: Bytes) -> Self {
+        let units = bytes.saturating_add(Bytes(Self::UNIT / 2)).0 / Self::UNIT;
+        Self(u32::try_from(units).map_or(u32::MAX - 1, |units| units.min(u32::MAX - 1)))
+    }
+}
+
+impl From<Option<Bytes>> for Amount {
+    fn from(bytes: Option<Bytes>) -> Self {
+        bytes.map_or(Self::UNKNOWN, Self::from)
+    }
+}
+
 /// The numbers of one sample, or of several neighbouring samples merged when history gets long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryPoint {
@@ -11,32 +46,28 @@ pub struct MemoryPoint {
     /// Charge of the cgroup, newest.
     pub charge: Bytes,
     /// Charge minus reclaimable page cache, newest.
-    pub unreclaimable: Option<Bytes>,
+    pub unreclaimable: Amount,
     /// Lowest `unreclaimable` of the merged samples: the envelope that survives garbage collections.
-    pub unreclaimable_min: Option<Bytes>,
+    pub unreclaimable_min: Amount,
     /// Highest `unreclaimable` of the merged samples.
-    pub unreclaimable_max: Option<Bytes>,
+    pub unreclaimable_max: Amount,
     /// Anonymous memory.
-    pub anon: Option<Bytes>,
+    pub anon: Amount,
     /// Page cache that reclaim can drop (active and inactive file pages).
-    pub file: Option<Bytes>,
+    pub file: Amount,
     /// Shared memory and tmpfs.
-    pub shmem: Option<Bytes>,
+    pub shmem: Amount,
     /// Kernel memory charged to the cgroup.
-    pub kernel: Option<Bytes>,
+    pub kernel: Amount,
     /// Sum of the resident memory of all processes.
-    pub rss: Option<Bytes>,
+    pub rss: Amount,
 }
 
 impl MemoryPoint {
     fn merge(older: &Self, newer: &Self) -> Self {
-        let pick = |a: Option<Bytes>, b: Option<Bytes>, f: fn(Bytes, Bytes) -> Bytes| match (a, b) {
-            (Some(a), Some(b)) => Some(f(a, b)),
-            (a, b) => a.or(b),
-        };
         Self {
-            unreclaimable_min: pick(older.unreclaimable_min, newer.unreclaimable_min, Ord::min),
-            unreclaimable_max: pick(older.unreclaimable_max, newer.unreclaimable_max, Ord::max),
+            unreclaimable_min: older.unreclaimable_min.pick(newer.unreclaimable_min, Ord::min),
+            unreclaimable_max: older.unreclaimable_max.pick(newer.unreclaimable_max, Ord::max),
             ..*newer
         }
     }
@@ -47,7 +78,7 @@ impl MemoryPoint {
 pub struct Points(Vec<MemoryPoint>);
 
 impl Points {
-    /// 500 targets at this capacity take about 26 MiB.
+    /// 500 targets at this capacity take about 9 MiB.
     pub const CAPACITY: usize = 384;
 
     /// Appends a point; out-of-order points are ignored.
@@ -89,18 +120,18 @@ mod tests {
     use super::*;
 
     fn point(second: u64) -> MemoryPoint {
-        let bytes = Some(Bytes((second * 7919) % 1000));
+        let bytes = Amount::from(Bytes::from_kib(4 * ((second * 7919) % 1000)));
         MemoryPoint {
             at: Timestamp::from_unix_seconds(second),
             charge: Bytes(second),
             unreclaimable: bytes,
             unreclaimable_min: bytes,
             unreclaimable_max: bytes,
-            anon: None,
-            file: None,
-            shmem: None,
-            kernel: None,
-            rss: None,
+            anon: Amount::UNKNOWN,
+            file: Amount::UNKNOWN,
+            shmem: Amount::UNKNOWN,
+            kernel: Amount::UNKNOWN,
+            rss: Amount::UNKNOWN,
         }
     }
 
@@ -115,12 +146,12 @@ mod tests {
         assert_eq!(points.0.capacity(), Points::CAPACITY, "and no more is held");
         assert!(kept.is_sorted_by(|a, b| a.at < b.at));
         assert_eq!(
-            kept.iter().filter_map(|point| point.unreclaimable_min).min(),
+            kept.iter().filter_map(|point| point.unreclaimable_min.bytes()).min(),
             Some(Bytes(0))
         );
         assert_eq!(
-            kept.iter().filter_map(|point| point.unreclaimable_max).max(),
-            Some(Bytes(999))
+            kept.iter().filter_map(|point| point.unreclaimable_max.bytes()).max(),
+            Some(Bytes::from_kib(4 * 999))
         );
         let newest: Vec<u64> = kept
             .iter()
@@ -134,6 +165,25 @@ mod tests {
                 .zip((1..=100_000_u64).rev())
                 .all(|(kept, second)| *kept == second)
         );
+    }
+
+    #[test]
+    fn an_amount_is_kept_to_the_nearest_page_and_unknown_is_not_zero() {
+        for (bytes, kept) in [
+            (0, 0),
+            (2047, 0),
+            (2048, 4096),
+            (4096 * 12345, 4096 * 12345),
+            ((16 << 40) - 4096, (16 << 40) - 8192),
+            (u64::MAX, (16 << 40) - 8192),
+        ] {
+            assert_eq!(Amount::from(Bytes(bytes)).bytes(), Some(Bytes(kept)), "{bytes}");
+        }
+        assert_eq!(Amount::from(None).bytes(), None);
+        let known = Amount::from(Bytes(4096));
+        assert_eq!(known.pick(Amount::UNKNOWN, Ord::max), known);
+        assert_eq!(Amount::UNKNOWN.pick(known, Ord::max), known);
+        assert_eq!(size_of::<MemoryPoint>(), 48, "200,000 of them are kept");
     }
 
     #[test]

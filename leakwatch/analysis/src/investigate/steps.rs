@@ -133,10 +133,10 @@ type Part = fn(&MemoryPoint) -> Option<Bytes>;
 
 fn ledger(facts: &Facts<'_>) -> Reply {
     let parts: [(&'static str, Part); 4] = [
-        ("anon", |point| point.anon),
-        ("file", |point| point.file),
-        ("shmem", |point| point.shmem),
-        ("kernel", |point| point.kernel),
+        ("anon", |point| point.anon.bytes()),
+        ("file", |point| point.file.bytes()),
+        ("shmem", |point| point.shmem.bytes()),
+        ("kernel", |point| point.kernel.bytes()),
     ];
     let series = ["anon_bytes", "file_bytes", "shmem_bytes", "kernel_bytes"];
     let mut changes: Vec<(&'static str, f64, f64)> = Vec::new();
@@ -294,7 +294,7 @@ fn live_heap(facts: &Facts<'_>) -> Reply {
 
 fn native(facts: &Facts<'_>) -> Reply {
     let series = ["anon_bytes", "go_heap_live_bytes"];
-    let points = window::series(facts.history, |point| point.anon);
+    let points = window::series(facts.history, |point| point.anon.bytes());
     let Some((grew, _)) = trend::change(&points) else {
         return Reply::new(Answer::Unknown, 0.0, "Anonymous memory was not measured.").series(&series);
     };

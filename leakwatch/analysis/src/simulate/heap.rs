@@ -152,7 +152,7 @@ fn judge_forecast(outcome: &Outcome, killed: f64, limit: f64, label: &str, forec
     let points = outcome.history.window();
     let half_at = points
         .iter()
-        .find(|point| point.unreclaimable.is_some_and(|level| level.as_f64() >= half))
+        .find(|point| point.unreclaimable.bytes().is_some_and(|level| level.as_f64() >= half))
         .map(|point| point.at.seconds_from(outcome.history.window_start));
     let Some((at, verdict)) = half_at.and_then(|half| outcome.verdicts.iter().find(|(at, _)| *at >= half)) else {
         return;
