@@ -100,6 +100,8 @@ pub struct TargetHistory {
     pub oom_kills: Vec<OomKill>,
     /// All OOM kills ever seen here, also those no longer kept.
     pub oom_kill_count: u64,
+    /// The process that held most memory in the newest sample; it may have exited since.
+    main_sampled: Option<ProcessKey>,
     /// The cgroup's own kill counter in the first sample: kills before that are not ours to report.
     counted_before: Option<u64>,
     /// Kills by the cgroup's own counter that no event had told of, in the newest sample and the one before.
@@ -134,6 +136,7 @@ impl TargetHistory {
             profile_missing: BTreeMap::new(),
             oom_kills: Vec::new(),
             oom_kill_count: 0,
+            main_sampled: None,
             counted_before: None,
             counted_excess: [0; 2],
         }
@@ -178,13 +181,15 @@ impl TargetHistory {
 
     /// Takes in a sample.
     pub fn apply_sample(&mut self, sample: &Sample) {
-        let main_before = self.main_process().map(|record| record.process.key);
+        // As of the sample before: its exit may have been told of in between.
+        let main_before = self.main_sampled;
         let limit_before = self.newest.as_ref().ok().map(|memory| memory.limit);
         self.apply_processes(sample);
         let main_gone =
             main_before.is_some_and(|key| self.processes.get(&key).is_none_or(|record| record.gone_at.is_some()));
         let limit_now = sample.cgroup.as_ref().ok().map(|memory| memory.limit);
         let limit_changed = matches!((limit_before, limit_now), (Some(before), Some(now)) if before != now);
+        self.main_sampled = self.main_process().map(|record| record.process.key);
         if main_gone {
             let killed = main_before.is_some_and(|key| {
                 self.oom_kills
@@ -194,6 +199,9 @@ impl TargetHistory {
             self.end_window(sample.at, if killed { WindowEnd::OomKill } else { WindowEnd::Restart });
         } else if limit_changed {
             self.end_window(sample.at, WindowEnd::LimitChange);
+        } else if main_before.is_none() && self.main_sampled.is_some() {
+            // What was charged before anyone lived here is not part of this life.
+            self.window_start = sample.at;
         }
         self.newest.clone_from(&sample.cgroup);
         self.newest_at = sample.at;
@@ -294,6 +302,16 @@ impl TargetHistory {
     pub fn apply_oom_kill(&mut self, kill: OomKill) {
         self.oom_kill_count += 1;
         self.counted_excess = self.counted_excess.map(|excess| excess.saturating_sub(1));
+        // The sample that missed the victim may have been quicker than the news of its kill.
+        let is_gone = |record: &ProcessRecord| record.process.key.pid == kill.victim.pid && record.gone_at.is_some();
+        if kill.at <= self.window_start
+            && self.processes.values().any(is_gone)
+            && let Some(last) = self.past_windows.last_mut()
+            && last.end == WindowEnd::Restart
+            && kill.at >= last.from
+        {
+            last.end = WindowEnd::OomKill;
+        }
         if self.oom_kills.len() >= Self::MAX_OOM_KILLS {
             self.oom_kills.remove(0);
         }

@@ -129,6 +129,50 @@ fn a_window_that_ends_by_an_oom_kill_says_so() {
     );
 }
 
+fn exit(second: u64, pid: u32) -> ProcessExit {
+    ProcessExit {
+        at: Timestamp::from_unix_seconds(second),
+        key: process(pid).key,
+        comm: "p".into(),
+        cgroup_inode: None,
+        exit_code: Ok(9),
+    }
+}
+
+/// The kernel tells of a kill and of the exit; both, one or none of it may be known before the next sample.
+#[test]
+fn a_life_ends_by_its_kill_whatever_is_heard_first() {
+    for (kill_first, exit_first, empty_between) in (0..8).map(|i| (i & 1 == 0, i & 2 == 0, i & 4 == 0)) {
+        let mut history = history();
+        history.apply_sample(&sample(1, LIMIT, 0, &[(1, 50)]));
+        history.apply_sample(&sample(2, LIMIT, 0, &[(1, 60)]));
+        if kill_first {
+            history.apply_oom_kill(kill(3, 1));
+        }
+        if exit_first {
+            history.apply_exit(&exit(3, 1));
+        }
+        if empty_between {
+            history.apply_sample(&sample(4, LIMIT, 1, &[]));
+        }
+        history.apply_sample(&sample(5, LIMIT, 1, &[(2, 5)]));
+        if !kill_first {
+            history.apply_oom_kill(kill(3, 1));
+        }
+        let how = format!("kill first {kill_first}, exit first {exit_first}, empty between {empty_between}");
+        assert_eq!(
+            history.past_windows.iter().map(|window| window.end).collect::<Vec<_>>(),
+            [WindowEnd::OomKill],
+            "{how}"
+        );
+        assert_eq!(
+            history.window().len(),
+            1,
+            "{how}: the new life starts with its own first sample"
+        );
+    }
+}
+
 #[test]
 fn a_changed_limit_ends_the_window() {
     let mut history = history();
