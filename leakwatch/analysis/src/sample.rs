@@ -104,7 +104,7 @@ pub struct MemoryStat {
 pub struct MemoryEvents {
     /// `oom_kill`: processes of this cgroup killed by any OOM killer.
     pub oom_kill: u64,
-    /// v2 `max`, v1 `memory.failcnt` plus `memory.memsw.failcnt`: times the charge hit the limit.
+    /// v2 `max` plus `high`, v1 `memory.failcnt` plus `memory.memsw.failcnt`: times the charge hit a limit.
     pub max: u64,
 }
 

@@ -21,6 +21,19 @@ const SOON_SECONDS: f64 = 120.0;
 /// a small cgroup lives for seconds only.
 const JUMP: f64 = 0.02;
 
+/// While the kernel reclaims from a cgroup of which more than this share cannot be reclaimed, a kill may come any second.
+/// Below it, reclaim only recycles page cache, which a healthy cgroup does all day.
+const PRESSED: f64 = 0.5;
+
+/// A limit hit this long ago still counts as pressure: two default intervals.
+const PRESSURE: Duration = Duration::from_secs(10);
+
+/// A service killed this recently may be in a crash loop: its next life is watched closely from the first second on.
+const RECENT_KILL: Duration = Duration::from_mins(15);
+
+/// So much of a life after a kill is watched closely; a loop of slow lives is not read every second for ever.
+const FIRST_MINUTE: Duration = Duration::from_mins(1);
+
 /// The urgency of a target now.
 pub(super) fn of(stored: &StoredTarget, now: Timestamp) -> Urgency {
     let history = &stored.history;
@@ -34,7 +47,9 @@ pub(super) fn of(stored: &StoredTarget, now: Timestamp) -> Urgency {
     let soon = verdict
         .and_then(|verdict| verdict.time_to_limit)
         .is_some_and(|time| time.p10_seconds < SOON_SECONDS);
-    if soon || is_near_limit(history) || jumped(history) {
+    let pressed = history.pressure_at.is_some_and(|at| now.since(at) < PRESSURE);
+    let near = if pressed { PRESSED } else { NEAR_LIMIT };
+    if soon || is_above(near, history) || jumped(history) || is_reborn(history, now) {
         Urgency::NearLimit
     } else if now.since(history.window_start) < YOUNG
         || verdict.is_some_and(|verdict| verdict.growth_bytes_per_second.is_some_and(|rate| rate > 0.0))
@@ -45,12 +60,18 @@ pub(super) fn of(stored: &StoredTarget, now: Timestamp) -> Urgency {
     }
 }
 
-fn is_near_limit(history: &TargetHistory) -> bool {
+/// Whether what cannot be reclaimed is above this share of the limit.
+fn is_above(share: f64, history: &TargetHistory) -> bool {
     let Ok(memory) = &history.newest else { return false };
     let Limit::Bytes(limit) = memory.limit else {
         return false;
     };
-    memory.unreclaimable().unwrap_or(memory.charge).as_f64() > NEAR_LIMIT * limit.as_f64()
+    memory.unreclaimable().unwrap_or(memory.charge).as_f64() > share * limit.as_f64()
+}
+
+fn is_reborn(history: &TargetHistory, now: Timestamp) -> bool {
+    let killed = history.oom_kills.last();
+    killed.is_some_and(|kill| now.since(kill.at) < RECENT_KILL) && now.since(history.window_start) < FIRST_MINUTE
 }
 
 fn jumped(history: &TargetHistory) -> bool {
@@ -65,4 +86,162 @@ fn jumped(history: &TargetHistory) -> bool {
         _ => Bytes(0),
     };
     grown.as_f64() > JUMP * limit.as_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leakwatch_analysis::event::OomKill;
+    use leakwatch_analysis::event::OomTrigger;
+    use leakwatch_analysis::event::OomVictim;
+    use leakwatch_analysis::sample::CgroupMemory;
+    use leakwatch_analysis::sample::MemoryEvents;
+    use leakwatch_analysis::sample::MemoryStat;
+    use leakwatch_analysis::sample::Missing;
+    use leakwatch_analysis::sample::MissingReason;
+    use leakwatch_analysis::sample::ProcessSample;
+    use leakwatch_analysis::sample::Sample;
+    use leakwatch_analysis::target::CgroupKey;
+    use leakwatch_analysis::target::Process;
+    use leakwatch_analysis::target::ProcessKey;
+    use leakwatch_analysis::target::Target;
+    use leakwatch_analysis::target::TargetKind;
+    use std::collections::BTreeMap;
+
+    const LIMIT_MIB: u64 = 1000;
+
+    fn missing() -> Missing {
+        Missing::new(MissingReason::NotYet, "not in this test")
+    }
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(second)
+    }
+
+    /// A target that lives since second 1000; samples of (second, unreclaimable MiB, page cache MiB, limit hits).
+    fn stored(samples: &[(u64, u64, u64, u64)]) -> StoredTarget {
+        let target = Target {
+            cgroup: CgroupKey {
+                inode: 1,
+                path: "/shop".to_owned(),
+            },
+            kind: TargetKind::Cgroup,
+            name: "shop".to_owned(),
+            service: "shop".to_owned(),
+            container: None,
+            started_at: at(1000),
+        };
+        let key = ProcessKey { pid: 7, start_ticks: 1 };
+        let mut history = TargetHistory::new(target, at(1000));
+        for (second, unreclaimable, cache, max) in samples {
+            history.apply_sample(&Sample {
+                target: history.target.id(),
+                at: at(*second),
+                cgroup: Ok(CgroupMemory {
+                    charge: Bytes::from_mib(unreclaimable + cache),
+                    limit: Limit::Bytes(Bytes::from_mib(LIMIT_MIB)),
+                    swap: Err(missing()),
+                    stat: Ok(MemoryStat {
+                        inactive_file: Bytes::from_mib(*cache),
+                        ..MemoryStat::default()
+                    }),
+                    events: Ok(MemoryEvents { oom_kill: 0, max: *max }),
+                }),
+                new_processes: vec![Process {
+                    key,
+                    started_at: at(1000),
+                    comm: "shop".into(),
+                    exe: Err(missing()),
+                    runtime: Err(missing()),
+                }],
+                processes: vec![ProcessSample {
+                    key,
+                    memory: Err(missing()),
+                }],
+            });
+        }
+        StoredTarget {
+            history,
+            investigation: None,
+            overrides: BTreeMap::new(),
+            changed: false,
+        }
+    }
+
+    #[test]
+    fn a_target_is_looked_at_more_often_the_sooner_it_may_be_killed() {
+        for (what, samples, now, expected) in [
+            (
+                "young",
+                &[(1000, 100, 0, 0), (1005, 100, 0, 0)][..],
+                1005,
+                Urgency::Growing,
+            ),
+            (
+                "old and level",
+                &[(1000, 100, 0, 0), (2000, 100, 0, 0)],
+                2000,
+                Urgency::Calm,
+            ),
+            (
+                "near its limit",
+                &[(1000, 890, 0, 0), (2000, 910, 0, 0)],
+                2000,
+                Urgency::NearLimit,
+            ),
+            (
+                "full of page cache",
+                &[(1000, 300, 690, 5), (2000, 300, 690, 9)],
+                2000,
+                Urgency::Calm,
+            ),
+            (
+                "under pressure",
+                &[(1000, 600, 390, 5), (2000, 600, 390, 9)],
+                2000,
+                Urgency::NearLimit,
+            ),
+            (
+                "pressure is over",
+                &[(1000, 600, 390, 5), (2000, 600, 390, 9)],
+                2011,
+                Urgency::Calm,
+            ),
+            (
+                "a jump",
+                &[(1000, 100, 0, 0), (2000, 130, 0, 0)],
+                2000,
+                Urgency::NearLimit,
+            ),
+        ] {
+            assert_eq!(of(&stored(samples), at(now)), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_first_minute_after_a_kill_is_watched_closely() {
+        let mut stored = stored(&[(1000, 100, 0, 0), (1005, 100, 0, 0)]);
+        stored.history.apply_oom_kill(OomKill {
+            at: at(990),
+            scope: Err(missing()),
+            cgroup: Err(missing()),
+            memcg: Err(missing()),
+            victim: OomVictim {
+                pid: 6,
+                start_ticks: None,
+                comm: "shop".into(),
+                rss_anon: Err(missing()),
+                rss_file: Err(missing()),
+                rss_shmem: Err(missing()),
+                page_tables: Err(missing()),
+                oom_score_adj: Err(missing()),
+            },
+            trigger: OomTrigger {
+                pid: 6,
+                comm: "shop".into(),
+            },
+        });
+        assert_eq!(of(&stored, at(1005)), Urgency::NearLimit);
+        assert_eq!(of(&stored, at(1061)), Urgency::Growing);
+    }
 }

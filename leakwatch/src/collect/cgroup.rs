@@ -250,7 +250,7 @@ impl CgroupFiles {
                 })
             }
             Version::V2 => {
-                let keys = ["oom_kill", "max"];
+                let keys = ["oom_kill", "max", "high"];
                 let values = match self.keyed("memory.events.local", reader, keys) {
                     Err(missing) if missing.reason == MissingReason::Gone => {
                         self.keyed("memory.events", reader, keys)?
@@ -258,7 +258,10 @@ impl CgroupFiles {
                     values => values?,
                 };
                 match values {
-                    [Some(oom_kill), Some(max)] => Ok(MemoryEvents { oom_kill, max }),
+                    [Some(oom_kill), Some(max), high] => Ok(MemoryEvents {
+                        oom_kill,
+                        max: max.saturating_add(high.unwrap_or(0)),
+                    }),
                     _ => Err(ControlFile::new("memory.events")
                         .malformed(&self.directory, "lines oom_kill and max")
                         .missing()),

@@ -100,6 +100,8 @@ pub struct TargetHistory {
     pub oom_kills: Vec<OomKill>,
     /// All OOM kills ever seen here, also those no longer kept.
     pub oom_kill_count: u64,
+    /// When the charge was last seen to have hit a limit: the kernel had to reclaim to go on.
+    pub pressure_at: Option<Timestamp>,
     /// The process that held most memory in the newest sample; it may have exited since.
     main_sampled: Option<ProcessKey>,
     /// The cgroup's own kill counter in the first sample: kills before that are not ours to report.
@@ -137,6 +139,7 @@ impl TargetHistory {
             oom_kills: Vec::new(),
             oom_kill_count: 0,
             main_sampled: None,
+            pressure_at: None,
             counted_before: None,
             counted_excess: [0; 2],
         }
@@ -202,6 +205,9 @@ impl TargetHistory {
         } else if main_before.is_none() && self.main_sampled.is_some() {
             // What was charged before anyone lived here is not part of this life.
             self.window_start = sample.at;
+        }
+        if hit_limit(&self.newest, &sample.cgroup) {
+            self.pressure_at = Some(sample.at);
         }
         self.newest.clone_from(&sample.cgroup);
         self.newest_at = sample.at;
@@ -390,6 +396,12 @@ impl TargetHistory {
         }
         self.window_start = at;
     }
+}
+
+/// Whether the charge hit a limit between two samples.
+fn hit_limit(before: &Reading<CgroupMemory>, now: &Reading<CgroupMemory>) -> bool {
+    let max = |memory: &Reading<CgroupMemory>| Some(memory.as_ref().ok()?.events.as_ref().ok()?.max);
+    matches!((max(before), max(now)), (Some(before), Some(now)) if now > before)
 }
 
 #[cfg(test)]

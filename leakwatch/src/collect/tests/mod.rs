@@ -29,7 +29,7 @@ const V2: [(&str, &str); 6] = [
         "memory.stat",
         "anon 10\nfile 20\nkernel 30\nshmem 5\ninactive_file 7\nactive_file 8\nslab_reclaimable 3\nslab 9",
     ),
-    ("memory.events.local", "low 0\nhigh 0\nmax 4\noom 2\noom_kill 1"),
+    ("memory.events.local", "low 0\nhigh 1\nmax 3\noom 2\noom_kill 1"),
     ("memory.swap.current", "11"),
     ("cgroup.procs", "42"),
 ];
