@@ -102,7 +102,10 @@ impl Page {
         for (life, count) in [("living", size.targets), ("gone", size.gone_targets)] {
             self.sample("leakwatch_targets", &[("life", life)], count_f64(count));
         }
-        self.gauge("leakwatch_profile_bytes", "Original profiles that are kept.");
+        self.gauge(
+            "leakwatch_profile_bytes",
+            "Profiles that are kept, originals and values.",
+        );
         self.sample("leakwatch_profile_bytes", &[], count_f64(size.profile_bytes));
         self.counter("leakwatch_losses", "What was dropped, by reason.");
         for (reason, count) in store.losses() {

@@ -62,7 +62,7 @@ pub struct BoundsBody {
     pub events: usize,
     /// Post-mortems.
     pub post_mortems: usize,
-    /// Original profiles over all targets.
+    /// Bytes of profiles, originals and values, over all targets.
     pub profile_bytes: usize,
     /// Memory points per target.
     pub points_per_target: usize,
@@ -102,7 +102,7 @@ pub struct StoreBody {
     pub events: usize,
     /// Post-mortems.
     pub post_mortems: usize,
-    /// Original profiles over all targets.
+    /// Bytes of profiles, originals and values, over all targets.
     pub profile_bytes: usize,
 }
 

@@ -34,7 +34,7 @@ pub struct Bounds {
     pub events: usize,
     /// Post-mortems of OOM kills.
     pub post_mortems: usize,
-    /// Bytes of original profiles, over all targets; the oldest interior snapshots go first.
+    /// Bytes of profiles, originals and values, over all targets; the oldest interior snapshots go first.
     pub profile_bytes: usize,
 }
 
@@ -46,7 +46,7 @@ impl Default for Bounds {
             gone_for: Duration::from_hours(6),
             events: 10_000,
             post_mortems: 500,
-            profile_bytes: 24 << 20,
+            profile_bytes: 64 << 20,
         }
     }
 }

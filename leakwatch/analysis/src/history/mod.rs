@@ -170,14 +170,16 @@ impl TargetHistory {
         self.processes.values().filter(|record| record.gone_at.is_none())
     }
 
-    /// Bytes of the original profiles of all types.
+    /// Bytes of all profiles, the originals and their values.
     pub fn profile_bytes(&self) -> usize {
-        self.snapshots.values().map(SnapshotSeries::profile_bytes).sum()
+        let series = self.snapshots.values().chain(self.previous_snapshots.values());
+        series.map(SnapshotSeries::profile_bytes).sum()
     }
 
     /// Drops every second interior snapshot of every type.
     pub fn thin_profiles(&mut self) {
-        for series in self.snapshots.values_mut() {
+        let series = self.snapshots.values_mut().chain(self.previous_snapshots.values_mut());
+        for series in series {
             series.thin();
         }
     }

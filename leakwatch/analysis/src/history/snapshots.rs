@@ -53,9 +53,10 @@ impl SnapshotSeries {
             .min_by_key(|snapshot| snapshot.at.since(at).max(at.since(snapshot.at)))
     }
 
-    /// Bytes of the original profiles.
+    /// Bytes of the profiles, the originals and their values.
     pub fn profile_bytes(&self) -> usize {
-        self.0.iter().map(|snapshot| snapshot.pprof.len()).sum()
+        let bytes = |snapshot: &Snapshot| snapshot.pprof.len() + size_of_val(snapshot.values.as_slice());
+        self.0.iter().map(bytes).sum()
     }
 
     /// Drops every second interior snapshot; the first and the newest stay.
