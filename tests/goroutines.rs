@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use anyhow::Result;
+use leakwatch_goproc::BinaryTable;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::goroutines::Calibration;
 use leakwatch_goproc::goroutines::CalibrationError;
@@ -30,7 +31,6 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 const FORMS: [Form; 3] = [Form::Plain, Form::Stripped, Form::StrippedPie];
@@ -60,11 +60,11 @@ impl Attached {
         })
     }
 
-    fn table(&self) -> &Pclntab<Arc<[u8]>> {
+    fn table(&self) -> &Pclntab<BinaryTable> {
         self.process.binary().pclntab()
     }
 
-    fn goroutines(&self, bounds: GoroutineBounds) -> Goroutines<'_, ProcessMemory, Arc<[u8]>> {
+    fn goroutines(&self, bounds: GoroutineBounds) -> Goroutines<'_, ProcessMemory, BinaryTable> {
         let process = &self.process;
         Goroutines::new(process.memory(), self.table(), process.bias(), &self.source, bounds)
     }

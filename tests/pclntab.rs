@@ -26,7 +26,7 @@ fn table(executable: &Path) -> Result<Pclntab<Vec<u8>>> {
     let file = FileBytes::from(File::open(executable)?);
     let image = Image::parse(&file)?;
     let names = ["runtime.pclntab", "runtime.text", "go.func.*", "go:func.*"];
-    let symbols = image.symbols(&file, &names)?;
+    let symbols = image.symbols(&file, names)?;
     let from = |address: u64| -> Result<Vec<u8>> {
         let segment = image
             .segments()
@@ -99,7 +99,7 @@ fn names_files_and_lines_are_those_of_the_runtime() -> Result<()> {
             let first = table
                 .functions()
                 .next()
-                .and_then(|function| table.full_name(&function).map(String::from));
+                .and_then(|function| table.full_name(&function));
             let first = first.unwrap_or_default();
             let mut different = 0;
             for ((ours, theirs), distance) in ours.iter().zip(&theirs).zip(&distances) {
@@ -141,7 +141,7 @@ fn functions_are_those_of_the_symbol_table() -> Result<()> {
             .map(|function| {
                 (
                     function.entry,
-                    table.full_name(&function).unwrap_or_default().into_owned(),
+                    table.full_name(&function).unwrap_or_default(),
                 )
             })
             .collect();

@@ -3,6 +3,7 @@
 //! Attaching opens files and reads; the process does not notice. What could not be found at first (there was no garbage
 //! collection yet, no allocation was sampled yet) is searched again when it is asked for.
 
+use crate::BinaryTable;
 use crate::binary::Binary;
 use crate::binary::BinaryError;
 use crate::gc;
@@ -207,7 +208,7 @@ impl<M: ReadMemory> GoProcess<M> {
         &mut self,
         source: GoroutineSource,
         bounds: GoroutineBounds,
-    ) -> Goroutines<'_, M, Arc<[u8]>> {
+    ) -> Goroutines<'_, M, BinaryTable> {
         let source = self.goroutines.insert(source);
         Goroutines::new(&self.memory, self.binary.pclntab(), self.bias, source, bounds)
     }
@@ -260,7 +261,7 @@ impl<M: ReadMemory> GoProcess<M> {
     }
 
     /// Names the calls in the stacks of its buckets.
-    pub fn heap_frames(&self) -> Frames<'_, Arc<[u8]>> {
+    pub fn heap_frames(&self) -> Frames<'_, BinaryTable> {
         Frames::new(self.binary.pclntab(), self.bias)
     }
 

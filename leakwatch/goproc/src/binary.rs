@@ -14,12 +14,14 @@ use crate::locate::find_moduledata;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::os::FileBytes;
+use crate::paged::Paged;
 use crate::pclntab::Pclntab;
 use crate::pclntab::PclntabError;
+use crate::pclntab::TableBytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The function table of the largest programs (hundreds of megabytes) has some 60 MB.
+/// The function table of the largest programs (hundreds of megabytes) has some 60 MB, of which few pages are kept.
 const MAX_TABLE: u64 = 192 << 20;
 
 /// Why an executable cannot be used.
@@ -54,15 +56,43 @@ pub enum BinaryError {
     Pclntab(#[from] PclntabError),
 }
 
+/// The bytes of an executable's tables, shared by all its processes.
+#[derive(Debug)]
+pub struct BinaryTable(Bytes);
+
+#[derive(Debug)]
+enum Bytes {
+    /// In the file.
+    File(Paged<FileBytes>),
+    /// Not in the file (it is packed): as one process had them in memory.
+    Memory(Vec<u8>),
+}
+
+impl TableBytes for BinaryTable {
+    fn length(&self) -> usize {
+        match &self.0 {
+            Bytes::File(bytes) => bytes.length(),
+            Bytes::Memory(bytes) => bytes.length(),
+        }
+    }
+
+    fn copy(&self, at: usize, buffer: &mut [u8]) -> Option<()> {
+        match &self.0 {
+            Bytes::File(bytes) => bytes.copy(at, buffer),
+            Bytes::Memory(bytes) => bytes.copy(at, buffer),
+        }
+    }
+}
+
 /// A Go executable.
 #[derive(Debug)]
 pub struct Binary {
-    file: FileBytes,
+    file: Arc<FileBytes>,
     image: Image,
     version: String,
     layout: Option<&'static Layout>,
     symbols: BTreeMap<&'static str, u64>,
-    pclntab: Pclntab<Arc<[u8]>>,
+    pclntab: Pclntab<BinaryTable>,
 }
 
 impl Binary {
@@ -73,7 +103,8 @@ impl Binary {
         memory: &M,
         entry: Option<u64>,
     ) -> Result<(Self, Moduledata), BinaryError> {
-        let image = Image::parse(&file)?;
+        let file = Arc::new(file);
+        let image = Image::parse(&*file)?;
         let Some(info) = buildinfo::read(file.file())? else {
             return Err(BinaryError::NotGo);
         };
@@ -81,7 +112,7 @@ impl Binary {
             return Err(BinaryError::NoEntry);
         }
         let bias = bias(&image, entry);
-        let values = image.symbols(&file, &SYMBOLS)?;
+        let values = image.symbols(&*file, SYMBOLS)?;
         let symbols: BTreeMap<_, _> = SYMBOLS
             .into_iter()
             .zip(values)
@@ -125,7 +156,7 @@ impl Binary {
     }
 
     /// The function table. Its addresses are those of the file.
-    pub fn pclntab(&self) -> &Pclntab<Arc<[u8]>> {
+    pub fn pclntab(&self) -> &Pclntab<BinaryTable> {
         &self.pclntab
     }
 
@@ -156,32 +187,38 @@ fn bias(image: &Image, entry: Option<u64>) -> u64 {
 fn table<M: ReadMemory + ?Sized>(
     memory: &M,
     image: &Image,
-    file: &FileBytes,
+    file: &Arc<FileBytes>,
     module: &Moduledata,
     bias: u64,
     layout: Option<&Layout>,
-) -> Result<Pclntab<Arc<[u8]>>, BinaryError> {
+) -> Result<Pclntab<BinaryTable>, BinaryError> {
     let size = module.pclntab.end - module.pclntab.start;
     let length = usize::try_from(size).ok().filter(|_| size <= MAX_TABLE);
     let length = length.ok_or(BinaryError::TableTooLarge { size })?;
     let linked = module.pclntab.start.wrapping_sub(bias);
-    let bytes = match image.initial(file, linked, length) {
-        Some(bytes) => bytes,
-        None => memory
-            .read_vec(module.pclntab.start, length)
-            .map_err(BinaryError::Table)?,
+    let paged = |address, length| {
+        let offset = image.file_offset(address, length)?;
+        Some(BinaryTable(Bytes::File(Paged::new(Arc::clone(file), offset, length))))
     };
-    let table = Pclntab::parse(Arc::from(bytes), module.text.start.wrapping_sub(bias))?;
+    let bytes = match paged(linked, length) {
+        Some(bytes) => bytes,
+        None => BinaryTable(Bytes::Memory(
+            memory
+                .read_vec(module.pclntab.start, length)
+                .map_err(BinaryError::Table)?,
+        )),
+    };
+    let table = Pclntab::parse(bytes, module.text.start.wrapping_sub(bias))?;
     // Without inline trees names are less exact, but right.
     let trees = layout
         .and_then(|layout| module.function_data(layout.gofunc))
         .filter(|range| range.end - range.start <= MAX_TABLE)
         .and_then(|range| {
             let length = usize::try_from(range.end - range.start).ok()?;
-            image.initial(file, range.start.wrapping_sub(bias), length)
+            paged(range.start.wrapping_sub(bias), length)
         });
     Ok(match trees {
-        Some(trees) => table.with_inline_trees(Arc::from(trees)),
+        Some(trees) => table.with_inline_trees(trees),
         None => table,
     })
 }

@@ -21,10 +21,12 @@ pub mod locate;
 pub mod heap;
 pub mod gc;
 pub mod goroutines;
+mod paged;
 mod binary;
 pub mod attach;
 
 pub use binary::Binary;
 pub use binary::BinaryError;
+pub use binary::BinaryTable;
 pub use elf::ElfError;
 pub use read_at::ReadAt;

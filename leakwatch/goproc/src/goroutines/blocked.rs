@@ -3,6 +3,7 @@
 use super::Group;
 use crate::pclntab::Frame;
 use crate::pclntab::Pclntab;
+use crate::pclntab::TableBytes;
 
 /// Packages that wait on behalf of others, as prefixes of function names.
 const ON_BEHALF: [&str; 6] = ["runtime.", "runtime/", "internal/", "sync.", "syscall.", "time.Sleep"];
@@ -10,7 +11,7 @@ const ON_BEHALF: [&str; 6] = ["runtime.", "runtime/", "internal/", "sync.", "sys
 impl Group {
     /// The innermost call that is not of a package which only carries waiting out: of the program, or of a library like
     /// `net`. The innermost call of all where there is no such call; `None` without a stack.
-    pub fn waits_at<B: AsRef<[u8]>>(&self, table: &Pclntab<B>) -> Option<Frame> {
+    pub fn waits_at<B: TableBytes>(&self, table: &Pclntab<B>) -> Option<Frame> {
         let frames = || self.stack.iter().filter_map(|address| call(table, *address));
         frames()
             .find(|frame| !ON_BEHALF.iter().any(|package| frame.function.starts_with(package)))
@@ -19,7 +20,7 @@ impl Group {
 }
 
 /// The one logical call that an address of a profile stands for.
-fn call<B: AsRef<[u8]>>(table: &Pclntab<B>, address: u64) -> Option<Frame> {
+fn call<B: TableBytes>(table: &Pclntab<B>, address: u64) -> Option<Frame> {
     let pc = address.checked_sub(1)?;
     let function = table.function_at(pc)?;
     Some(table.frame(&function, &table.innermost(&function, pc)))

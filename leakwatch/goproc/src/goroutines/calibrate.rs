@@ -13,6 +13,7 @@ use crate::memory::ReadMemory;
 use crate::memory::u32_at;
 use crate::memory::u64_at;
 use crate::pclntab::Pclntab;
+use crate::pclntab::TableBytes;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -93,7 +94,7 @@ pub struct Calibration<'t, B> {
     bias: u64,
 }
 
-impl<'t, B: AsRef<[u8]>> Calibration<'t, B> {
+impl<'t, B: TableBytes> Calibration<'t, B> {
     /// Reads the goroutines to look at.
     pub fn read<M: ReadMemory + ?Sized>(
         memory: &M,

@@ -8,6 +8,7 @@ use super::list;
 use super::system::Owner;
 use super::system::Owners;
 use crate::memory::ReadMemory;
+use crate::pclntab::TableBytes;
 use std::collections::HashMap;
 
 /// Goroutines that their headers do not tell apart. Addresses are those of the file.
@@ -50,7 +51,7 @@ pub struct Census {
     pub stride: u64,
 }
 
-impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
+impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
     /// Counts the goroutines: some 0.1 µs each.
     pub fn census(&self) -> Result<Census, GoroutinesError> {
         /// Headers decoded at a time.

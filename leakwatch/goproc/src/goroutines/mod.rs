@@ -37,6 +37,7 @@ pub use wait_reason::WaitReasons;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::pclntab::Pclntab;
+use crate::pclntab::TableBytes;
 
 /// Why goroutines could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +92,7 @@ pub struct Goroutines<'p, M: ?Sized, B> {
     bounds: GoroutineBounds,
 }
 
-impl<'p, M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'p, M, B> {
+impl<'p, M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'p, M, B> {
     /// `bias` is what an address of the process has more than the same address in the file of `table`.
     pub fn new(
         memory: &'p M,

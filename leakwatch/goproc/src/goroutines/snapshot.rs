@@ -16,6 +16,7 @@ use super::unwind::Unwinder;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::memory::read_many;
+use crate::pclntab::TableBytes;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -131,7 +132,7 @@ struct Reader<'r, 'p, M: ?Sized, B> {
     frames: Vec<u64>,
 }
 
-impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
+impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
     /// Reads all stacks.
     pub fn snapshot(&self) -> Result<Snapshot, GoroutinesError> {
         let listed = list::read(self.memory, self.source.list, self.bounds.goroutines)?;
@@ -155,7 +156,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
     }
 }
 
-impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
+impl<M: ReadMemory + ?Sized, B: TableBytes> Reader<'_, '_, M, B> {
     fn chunk(&mut self, addresses: &[u64]) -> Result<(), MemoryError> {
         let (memory, layout) = (self.process.memory, &self.process.source.layout);
         let headers = list::headers(memory, layout, addresses)?;
@@ -321,7 +322,7 @@ impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Reader<'_, '_, M, B> {
     }
 }
 
-impl<M: ReadMemory + ?Sized, B: AsRef<[u8]>> Goroutines<'_, M, B> {
+impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
     /// The outermost frame is the function that the goroutine was started with. One that C has created has none.
     fn begins_with(&self, header: &Header, root: u64) -> bool {
         header.start == 0 || root == self.linked(header.start)

@@ -8,13 +8,13 @@ use super::calibrate::CalibrationError;
 use super::layout::GoroutineLayout;
 use super::list::ListAddress;
 use super::wait_reason::WaitReasons;
+use crate::BinaryTable;
 use crate::attach::GoProcess;
 use crate::layout::Layout;
 use crate::locate::LocateError;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// Why the goroutines of a process cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +60,7 @@ pub struct GoroutineSource {
 
 impl<M: ReadMemory> GoProcess<M> {
     /// Its goroutines; the first call finds and confirms where they are.
-    pub fn goroutines(&mut self, bounds: GoroutineBounds) -> Result<Goroutines<'_, M, Arc<[u8]>>, NoGoroutines> {
+    pub fn goroutines(&mut self, bounds: GoroutineBounds) -> Result<Goroutines<'_, M, BinaryTable>, NoGoroutines> {
         let source = match self.take_goroutine_source() {
             Some(source) => source,
             None => self.find_goroutines()?,

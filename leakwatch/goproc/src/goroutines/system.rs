@@ -1,6 +1,7 @@
 //! Which goroutines are the runtime's own (`runtime.isSystemGoroutine`): profiles leave them out.
 
 use crate::pclntab::Pclntab;
+use crate::pclntab::TableBytes;
 use std::collections::HashMap;
 
 /// Distinct start functions remembered; a large program has some thousands.
@@ -25,7 +26,7 @@ pub(super) struct Owners<'t, B> {
     known: HashMap<u64, Owner>,
 }
 
-impl<'t, B: AsRef<[u8]>> Owners<'t, B> {
+impl<'t, B: TableBytes> Owners<'t, B> {
     pub(super) fn new(table: &'t Pclntab<B>, bias: u64) -> Self {
         Self {
             table,

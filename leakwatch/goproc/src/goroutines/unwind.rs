@@ -8,6 +8,7 @@ use crate::memory::u64_at;
 use crate::pclntab::Function;
 use crate::pclntab::FunctionIds;
 use crate::pclntab::Pclntab;
+use crate::pclntab::TableBytes;
 use std::collections::HashMap;
 
 /// As deep as the deepest stack that Go itself records (`debug.profstackdepth`).
@@ -52,7 +53,7 @@ pub(super) struct Unwinder<'t, B> {
     steps: HashMap<u64, Option<Step>>,
 }
 
-impl<'t, B: AsRef<[u8]>> Unwinder<'t, B> {
+impl<'t, B: TableBytes> Unwinder<'t, B> {
     pub(super) fn new(table: &'t Pclntab<B>, bias: u64) -> Self {
         Self {
             table,

@@ -7,7 +7,7 @@ use super::bucket::RecordFormat;
 use super::bucket::words;
 
 /// Buckets looked at.
-pub(super) const SAMPLE: usize = 4096;
+pub(super) const SAMPLE: usize = 1024;
 
 /// What a look at some buckets says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use crate::pclntab::Frame;
 use crate::pclntab::Pclntab;
+use crate::pclntab::TableBytes;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub struct LogicalCall {
     pub frame: Arc<Frame>,
 }
 
-impl<'t, B: AsRef<[u8]>> Frames<'t, B> {
+impl<'t, B: TableBytes> Frames<'t, B> {
     /// `bias` is what an address of the process has more than the same address in the file of `table`.
     pub fn new(table: &'t Pclntab<B>, bias: u64) -> Self {
         Self {

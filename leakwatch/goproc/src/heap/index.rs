@@ -95,18 +95,23 @@ impl BucketIndex {
         if at == 0 && self.head != 0 {
             return Err(HeapError::HeadLost { address: self.head });
         }
-        self.add(new, &pcs);
+        self.add(new, pcs);
         self.head = head;
         Ok(())
     }
 
     /// Newest first, as the list has them; kept oldest first, so that ids stay.
-    fn add(&mut self, new: Vec<Entry>, pcs: &[u64]) {
-        for entry in new.into_iter().rev() {
-            let stack = self.pcs.len();
-            let end = entry.stack + usize::from(entry.depth);
-            self.pcs.extend(pcs.get(entry.stack..end).unwrap_or_default());
-            self.entries.push(Entry { stack, ..entry });
+    fn add(&mut self, new: Vec<Entry>, mut pcs: Vec<u64>) {
+        let base = self.pcs.len();
+        let entries = new.into_iter().rev();
+        self.entries.extend(entries.map(|entry| Entry {
+            stack: entry.stack + base,
+            ..entry
+        }));
+        if self.pcs.is_empty() {
+            self.pcs = pcs;
+        } else {
+            self.pcs.append(&mut pcs);
         }
         let known = u32::try_from(self.by_address.len()).unwrap_or(u32::MAX);
         let all = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);

@@ -119,22 +119,30 @@ impl Image {
     }
 
     /// The values of the named symbols, in their order; `None` for those that the file does not have. One pass.
-    pub fn symbols<F: ReadMemory + ?Sized>(&self, file: &F, names: &[&str]) -> Result<Vec<Option<u64>>, ImageError> {
+    pub fn symbols<const N: usize, F: ReadMemory + ?Sized>(
+        &self,
+        file: &F,
+        names: [&str; N],
+    ) -> Result<[Option<u64>; N], ImageError> {
         match &self.symbol_table {
             Some(table) => table.find(file, names),
-            None => Ok(vec![None; names.len()]),
+            None => Ok([None; N]),
         }
     }
 
     /// The bytes which the file gives an address (without the load bias): the memory as it was before the program ran.
     /// `None` where the file has none there.
     pub fn initial<F: ReadMemory + ?Sized>(&self, file: &F, address: u64, length: usize) -> Option<Vec<u8>> {
+        file.read_vec(self.file_offset(address, length)?, length).ok()
+    }
+
+    /// Where in the file those bytes are.
+    pub fn file_offset(&self, address: u64, length: usize) -> Option<u64> {
         let segment = self.segments.iter().find(|segment| {
             let end = address.checked_add(length as u64);
             address >= segment.address && end.is_some_and(|end| end <= segment.file_backed().end)
         })?;
-        let offset = segment.file_offset.checked_add(address - segment.address)?;
-        file.read_vec(offset, length).ok()
+        segment.file_offset.checked_add(address - segment.address)
     }
 }
 

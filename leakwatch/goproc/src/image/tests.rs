@@ -24,8 +24,8 @@ fn reads_segments_sections_and_symbols() {
     assert!(text.addresses.contains(&image.entry()));
     let code = image.segments().iter().find(|segment| segment.executable).unwrap();
     assert!(code.file_backed().contains(&image.entry()));
-    assert_eq!(image.symbols(&file, &["main", "no such symbol"]).unwrap().len(), 2);
-    let main = image.symbols(&file, &["no such symbol", "main"]).unwrap();
+    assert_eq!(image.symbols(&file, ["main", "no such symbol"]).unwrap().len(), 2);
+    let main = image.symbols(&file, ["no such symbol", "main"]).unwrap();
     assert_eq!(main[0], None);
     assert!(text.addresses.contains(&main[1].unwrap()));
     assert_eq!(image.initial(&file, image.entry(), 4).unwrap().len(), 4);
@@ -63,7 +63,7 @@ proptest! {
         }
         let file = file(bytes);
         if let Ok(image) = Image::parse(&file) {
-            drop(image.symbols(&file, &["main"]));
+            drop(image.symbols(&file, ["main"]));
             drop(image.initial(&file, image.entry(), 8));
         }
     }

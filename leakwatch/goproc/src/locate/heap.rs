@@ -39,14 +39,14 @@ impl HeapVariables {
         collections: Option<u32>,
     ) -> Self {
         // runtime.MemProfile until Go 1.22, then what it calls.
-        let readers = program
-            .pclntab
-            .functions_named(["runtime.MemProfile", "runtime.memProfileInternal"]);
+        let readers = ["runtime.MemProfile", "runtime.memProfileInternal"];
         Self {
             buckets: buckets(program),
             cycle: cycle(program, collections),
             rate: rate(program),
-            profiling_linked: readers.iter().any(Option::is_some),
+            profiling_linked: readers
+                .iter()
+                .any(|name| program.pclntab.runtime_function(name).is_some()),
         }
     }
 }

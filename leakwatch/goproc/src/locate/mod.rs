@@ -15,13 +15,13 @@ pub use moduledata::Moduledata;
 pub(crate) use heap::CYCLE_WRAP;
 pub(crate) use moduledata::find as find_moduledata;
 
+use crate::BinaryTable;
 use crate::image::Image;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::pclntab::Pclntab;
 use code::Reference;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// How an address was found, from the surest to the least sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +92,7 @@ pub(crate) struct Program<'p, M: ?Sized, F: ?Sized> {
     /// What is added to an address of the file to get one of the process.
     pub(crate) bias: u64,
     pub(crate) module: &'p Moduledata,
-    pub(crate) pclntab: &'p Pclntab<Arc<[u8]>>,
+    pub(crate) pclntab: &'p Pclntab<BinaryTable>,
     /// Addresses in the process of those of [`SYMBOLS`] that the symbol table has.
     pub(crate) symbols: &'p BTreeMap<&'static str, u64>,
 }
@@ -110,8 +110,8 @@ impl<M: ReadMemory + ?Sized, F: ReadMemory + ?Sized> Program<'_, M, F> {
     fn references<const N: usize>(&self, functions: [&str; N]) -> [Vec<Reference>; N] {
         /// The longest function that is searched has some ten kilobytes.
         const MAX_CODE: u64 = 256 << 10;
-        self.pclntab.functions_named(functions).map(|function| {
-            let Some(function) = function else {
+        functions.map(|name| {
+            let Some(function) = self.pclntab.runtime_function(name) else {
                 return Vec::new();
             };
             let length = usize::try_from((function.end - function.entry).min(MAX_CODE)).unwrap_or(0);

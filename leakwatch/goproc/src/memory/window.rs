@@ -7,6 +7,9 @@ use super::ReadMemory;
 /// in front of old, so that a chase runs downwards through memory that has been used already.
 const BEHIND: u64 = 32 << 10;
 
+/// Bytes read behind what was asked for: most often the next question is for what follows the answer to this one.
+const AHEAD: usize = 2 << 10;
+
 const PAGE: u64 = 4 << 10;
 
 /// The last bytes read, kept to answer the next reads.
@@ -63,14 +66,21 @@ impl<'m, M: ReadMemory + ?Sized> Window<'m, M> {
         let mut failure = out_of_bounds;
         for start in [address.saturating_sub(BEHIND), address & !(PAGE - 1), address] {
             let span = usize::try_from(end - start).unwrap_or(usize::MAX);
-            if span > super::MAX_READ {
+            if span > super::MAX_READ - AHEAD {
                 break;
             }
-            self.bytes.resize(span, 0);
+            self.bytes.resize(span + AHEAD, 0);
             self.start = start;
             self.reads += 1;
-            match self.memory.read(start, &mut self.bytes) {
-                Ok(()) => return Ok(()),
+            match self.memory.read_some(start, &mut self.bytes) {
+                Ok(read) if read >= span => {
+                    self.bytes.truncate(read);
+                    return Ok(());
+                }
+                Ok(read) => {
+                    let address = start.saturating_add(read as u64);
+                    failure = MemoryError::Unmapped { address };
+                }
                 Err(error) => failure = error,
             }
             if failure == MemoryError::Gone {

@@ -1,12 +1,14 @@
 //! The function table (`runtime.functab`) and the records it leads to (`runtime._func`).
 
 use super::Pclntab;
+use super::bytes::Forward;
+use super::bytes::TableBytes;
+use super::bytes::find_texts;
 use super::bytes::i32_at;
 use super::bytes::u32_at;
 use super::bytes::u32_entry;
 use super::header::FTAB_ENTRY;
 use super::header::Format;
-use memchr::memmem;
 
 /// Never unwind past this function: it is the first of its stack.
 const TOP_FRAME: u8 = 1;
@@ -59,7 +61,7 @@ impl Function {
     }
 }
 
-impl<B: AsRef<[u8]>> Pclntab<B> {
+impl<B: TableBytes> Pclntab<B> {
     /// The function whose code contains `pc`.
     pub fn function_at(&self, pc: u64) -> Option<Function> {
         let offset = u32::try_from(pc.checked_sub(self.text_start)?).ok()?;
@@ -90,15 +92,22 @@ impl<B: AsRef<[u8]>> Pclntab<B> {
 
     /// The functions with these full names, in their order: one pass over the table for all of them.
     pub fn functions_named<const N: usize>(&self, names: [&str; N]) -> [Option<Function>; N] {
-        let offsets = names.map(|name| self.name_offset(name));
+        let offsets = find_texts(self.bytes(), self.header.function_names..self.header.units, names);
         let mut found = [None; N];
+        let mut missing = offsets.iter().flatten().count();
+        let (mut index_words, mut records) = (Forward::new(self.bytes()), Forward::new(self.bytes()));
         for index in 0..self.header.functions {
-            let name = self
-                .record_offset(index)
-                .and_then(|record| u32_at(self.bytes(), record.checked_add(4)?));
+            if missing == 0 {
+                break;
+            }
+            let record = self.record_entry(index).and_then(|entry| index_words.u32_at(entry));
+            let name = record
+                .and_then(|offset| self.header.records.checked_add(usize::try_from(offset).ok()?)?.checked_add(4))
+                .and_then(|place| records.u32_at(place));
             for (slot, offset) in found.iter_mut().zip(&offsets) {
                 if slot.is_none() && name.is_some() && name == *offset {
                     *slot = self.function(index);
+                    missing -= usize::from(slot.is_some());
                 }
             }
         }
@@ -144,19 +153,13 @@ impl<B: AsRef<[u8]>> Pclntab<B> {
 
     /// Offset in the table of the record of function `index`.
     fn record_offset(&self, index: usize) -> Option<usize> {
-        let entry = self.header.records.checked_add(index.checked_mul(FTAB_ENTRY)?)?;
-        let offset = u32_at(self.bytes(), entry.checked_add(4)?)?;
+        let offset = u32_at(self.bytes(), self.record_entry(index)?)?;
         self.header.records.checked_add(usize::try_from(offset).ok()?)
     }
 
-    /// Where the table of names has this one.
-    fn name_offset(&self, name: &str) -> Option<u32> {
-        let names = self.bytes().get(self.header.function_names..self.header.units)?;
-        // Every name is followed by a NUL, and but for the first follows the NUL of another.
-        let terminated = [b"\0", name.as_bytes(), b"\0"].concat();
-        if names.starts_with(terminated.get(1..)?) {
-            return Some(0);
-        }
-        u32::try_from(memmem::find(names, &terminated)?.checked_add(1)?).ok()
+    /// Where the index of functions says where that record is.
+    fn record_entry(&self, index: usize) -> Option<usize> {
+        let entry = self.header.records.checked_add(index.checked_mul(FTAB_ENTRY)?)?;
+        entry.checked_add(4)
     }
 }

@@ -1,6 +1,7 @@
 //! The header of the table (`runtime.pcHeader`, runtime/symtab.go) and the search for it where no section names it.
 
 use super::PclntabError;
+use super::bytes::TableBytes;
 use super::bytes::u32_at;
 use super::bytes::u64_at;
 use super::bytes::usize_at;
@@ -57,8 +58,18 @@ pub struct Header {
 
 impl Header {
     /// Reads the header that `bytes` start with.
-    pub fn parse(bytes: &[u8]) -> Result<Self, PclntabError> {
-        let cut_off = || PclntabError::TooShort { bytes: bytes.len() };
+    pub fn parse<B: TableBytes + ?Sized>(bytes: &B) -> Result<Self, PclntabError> {
+        let length = bytes.length();
+        let mut start = [0; SIZE];
+        let start = start.get_mut(..length.min(SIZE)).unwrap_or_default();
+        let cut_off = PclntabError::TooShort { bytes: length };
+        bytes.copy(0, start).ok_or(cut_off)?;
+        Self::of(start, length)
+    }
+
+    /// Reads the header in the first bytes of a table of this length.
+    fn of(bytes: &[u8], length: usize) -> Result<Self, PclntabError> {
+        let cut_off = || PclntabError::TooShort { bytes: length };
         let magic = u32_at(bytes, 0).ok_or_else(cut_off)?;
         let format = Format::from_magic(magic).ok_or(PclntabError::Magic { magic })?;
         let (Some(0), Some(0), Some(&quantum), Some(&pointer)) =
@@ -84,7 +95,7 @@ impl Header {
             values: word(6)?,
             records: word(7)?,
         };
-        header.check(bytes.len())?;
+        header.check(length)?;
         Ok(header)
     }
 

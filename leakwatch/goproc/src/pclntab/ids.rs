@@ -3,6 +3,7 @@
 //! They move from version to version; the table itself tells them, since each names a function that exists.
 
 use super::Pclntab;
+use super::bytes::TableBytes;
 
 /// `abi.FuncID` values of one binary; `None` where the linker has dropped the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,16 +17,7 @@ pub struct FunctionIds {
 
 impl FunctionIds {
     /// Reads them from the functions that have them.
-    pub fn of<B: AsRef<[u8]>>(table: &Pclntab<B>) -> Self {
-        let functions = table.functions_named([
-            "runtime.systemstack_switch",
-            "runtime.gopanic",
-            "runtime.sigpanic",
-            "runtime.panicwrap",
-            "runtime.asyncPreempt",
-            "runtime.debugCallV2",
-            "runtime.cgocallback",
-        ]);
+    pub fn of<B: TableBytes>(table: &Pclntab<B>) -> Self {
         // Zero is the number of all functions that are not special.
         let [
             switch,
@@ -35,7 +27,17 @@ impl FunctionIds {
             async_preempt,
             debug_call,
             cgo_callback,
-        ] = functions.map(|function| function.map(|function| function.id).filter(|id| *id != 0));
+        ] = [
+            "runtime.systemstack_switch",
+            "runtime.gopanic",
+            "runtime.sigpanic",
+            "runtime.panicwrap",
+            "runtime.asyncPreempt",
+            "runtime.debugCallV2",
+            "runtime.cgocallback",
+        ]
+        .map(|name| table.runtime_function(name).map(|function| function.id))
+        .map(|id| id.filter(|id| *id != 0));
         Self {
             // Wrappers have the last number, the one behind `systemstack_switch`, in every release from 1.18 to 1.27.
             wrapper: switch.and_then(|id| id.checked_add(1)),

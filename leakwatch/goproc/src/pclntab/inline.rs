@@ -1,7 +1,9 @@
 //! Calls that the compiler has inlined: one physical frame stands for several logical ones (`runtime.inlineUnwinder`).
 
 use super::Pclntab;
+use super::bytes::TableBytes;
 use super::bytes::i32_at;
+use super::bytes::u8_at;
 use super::bytes::u32_at;
 use super::bytes::u32_entry;
 use super::function::Function;
@@ -40,7 +42,7 @@ pub struct Frame {
     pub line: u32,
 }
 
-impl<B: AsRef<[u8]>> Pclntab<B> {
+impl<B: TableBytes> Pclntab<B> {
     /// The logical calls at `pc`, innermost first; the last is the physical function. `pc` is inside the call instruction:
     /// one less than a return address.
     pub fn calls(&self, function: &Function, pc: u64) -> Vec<Call> {
@@ -81,7 +83,7 @@ impl<B: AsRef<[u8]>> Pclntab<B> {
         let name = self.name_at(call.name).unwrap_or_default();
         Frame {
             function: printed_name(&name).into_owned(),
-            file: file.into_owned(),
+            file,
             line,
         }
     }
@@ -105,10 +107,10 @@ impl<B: AsRef<[u8]>> Pclntab<B> {
             Format::Go120 => (16, 0, 4, 8),
         };
         let record = tree.checked_add(index.checked_mul(size)?)?;
-        let trees = self.inline_trees.as_ref()?.as_ref();
+        let trees = self.inline_trees.as_ref()?;
         let call = Call {
             pc,
-            id: *trees.get(record.checked_add(id)?)?,
+            id: u8_at(trees, record.checked_add(id)?)?,
             inlined: true,
             name: u32_at(trees, record.checked_add(name)?)?,
         };

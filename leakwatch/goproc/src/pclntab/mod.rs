@@ -11,12 +11,14 @@ mod header;
 mod ids;
 mod inline;
 mod name;
+mod runtime;
 mod value;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::TableBytes;
 pub use function::Function;
 pub use header::Format;
 pub use header::Header;
@@ -25,6 +27,10 @@ pub use ids::FunctionIds;
 pub use inline::Call;
 pub use inline::Frame;
 pub use name::printed_name;
+
+pub(crate) use bytes::find_texts;
+
+use std::sync::OnceLock;
 
 /// Why bytes are not a usable table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,20 +82,22 @@ pub struct Pclntab<B> {
     inline_trees: Option<B>,
     text_start: u64,
     header: Header,
+    runtime: OnceLock<runtime::RuntimeFunctions>,
 }
 
-impl<B: AsRef<[u8]>> Pclntab<B> {
+impl<B: TableBytes> Pclntab<B> {
     /// Checks the header and takes the bytes, which start with it and may go on behind the table.
     ///
     /// `text_start` is the linked address of the first instruction: `moduledata.text` less the load bias, or
     /// [`Header::text_start`] where that is not zero.
     pub fn parse(table: B, text_start: u64) -> Result<Self, PclntabError> {
-        let header = Header::parse(table.as_ref())?;
+        let header = Header::parse(&table)?;
         Ok(Self {
             table,
             inline_trees: None,
             text_start,
             header,
+            runtime: OnceLock::new(),
         })
     }
 
@@ -113,7 +121,7 @@ impl<B: AsRef<[u8]>> Pclntab<B> {
         self.text_start
     }
 
-    fn bytes(&self) -> &[u8] {
-        self.table.as_ref()
+    fn bytes(&self) -> &B {
+        &self.table
     }
 }

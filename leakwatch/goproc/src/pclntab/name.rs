@@ -1,34 +1,37 @@
 //! Names of functions and files, and the line of an instruction.
 
 use super::Pclntab;
+use super::bytes::TableBytes;
 use super::bytes::u32_entry;
 use super::bytes::until_nul;
 use super::function::Function;
 use std::borrow::Cow;
 
-impl<B: AsRef<[u8]>> Pclntab<B> {
+impl<B: TableBytes> Pclntab<B> {
     /// The full name of a function, as the linker knows it (`main.(*list[go.shape.int]).push`).
-    pub fn full_name(&self, function: &Function) -> Option<Cow<'_, str>> {
+    pub fn full_name(&self, function: &Function) -> Option<String> {
         self.name_at(function.name)
     }
 
     /// The name at an offset into the function names.
-    pub(super) fn name_at(&self, offset: u32) -> Option<Cow<'_, str>> {
-        let names = self.header.function_names..self.header.units;
-        until_nul(self.bytes(), names, usize::try_from(offset).ok()?).map(String::from_utf8_lossy)
+    pub(super) fn name_at(&self, offset: u32) -> Option<String> {
+        let at = self.header.function_names.checked_add(usize::try_from(offset).ok()?)?;
+        until_nul(self.bytes(), at, self.header.units)
     }
 
     /// File and line of the instruction at `pc` (`runtime.funcline1`). Inlining is respected: the position is the one of
     /// the innermost function at `pc`.
-    pub fn position(&self, function: &Function, pc: u64) -> Option<(Cow<'_, str>, u32)> {
+    pub fn position(&self, function: &Function, pc: u64) -> Option<(String, u32)> {
         let file = self.value(function, function.pcfile, pc)?;
         let line = u32::try_from(self.value(function, function.pcln, pc)?).ok()?;
         let number = function.unit.checked_add(u32::try_from(file).ok()?)?;
-        let units = self.bytes().get(self.header.units..self.header.file_names)?;
-        let offset = u32_entry(units, 0, usize::try_from(number).ok()?)?;
-        let names = self.header.file_names..self.header.values;
-        let name = until_nul(self.bytes(), names, usize::try_from(offset).ok()?)?;
-        Some((String::from_utf8_lossy(name), line))
+        let number = usize::try_from(number).ok()?;
+        if number >= (self.header.file_names - self.header.units) / 4 {
+            return None;
+        }
+        let offset = u32_entry(self.bytes(), self.header.units, number)?;
+        let at = self.header.file_names.checked_add(usize::try_from(offset).ok()?)?;
+        Some((until_nul(self.bytes(), at, self.header.values)?, line))
     }
 }
 

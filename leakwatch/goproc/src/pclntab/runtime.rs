@@ -1,0 +1,50 @@
+//! The functions of the runtime that are looked for by their names: found in one pass over the table, at the first question.
+
+use super::Function;
+use super::Pclntab;
+use super::bytes::TableBytes;
+
+/// All that anyone here asks for.
+const NAMES: [&str; 26] = [
+    // Refer to the variables of the memory profile.
+    "runtime.MemProfile",
+    "runtime.memProfileInternal",
+    "runtime.mProf_FlushLocked",
+    "runtime.mProf_Malloc",
+    "runtime.mProf_Free",
+    "runtime.mProf_PostSweep",
+    "runtime.mProf_Flush",
+    "runtime.gcMarkTermination",
+    "runtime.mallocgc",
+    "runtime.profilealloc",
+    "runtime.schedinit",
+    "runtime.parsedebugvars",
+    "runtime.nextSample",
+    "runtime.fastexprand",
+    "runtime/pprof.writeHeapInternal",
+    "runtime/pprof.writeHeapProto",
+    "runtime/pprof.writeHeap",
+    // Refers to the list of goroutines.
+    "runtime.allgadd",
+    // Are special in stack traces.
+    "runtime.systemstack_switch",
+    "runtime.gopanic",
+    "runtime.sigpanic",
+    "runtime.panicwrap",
+    "runtime.asyncPreempt",
+    "runtime.debugCallV2",
+    "runtime.cgocallback",
+    "runtime.goexit",
+];
+
+/// In the order of [`NAMES`].
+pub(super) type RuntimeFunctions = [Option<Function>; NAMES.len()];
+
+impl<B: TableBytes> Pclntab<B> {
+    /// A function of the runtime. Only those named in this module are ever asked for.
+    pub fn runtime_function(&self, name: &str) -> Option<Function> {
+        let functions = self.runtime.get_or_init(|| self.functions_named(NAMES));
+        let index = NAMES.iter().position(|known| *known == name)?;
+        functions.get(index).copied().flatten()
+    }
+}
