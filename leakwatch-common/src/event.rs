@@ -116,3 +116,17 @@ pub struct ProcessExit {
     /// `task_struct.comm` of the thread group leader.
     pub comm: [u8; COMM_LEN],
 }
+
+/// A process executes another program (`sched:sched_process_exec`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ProcessExec {
+    /// Start of the thread group leader since boot: executing another program does not change it.
+    pub start_boot_nanos: u64,
+    /// `kernfs_node.id` of its memory cgroup.
+    pub cgroup_id: u64,
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Which of the facts were read: bits of [`present`].
+    pub present: u32,
+}

@@ -4,6 +4,10 @@
 //! |---|---|---|---|
 //! | [`event::OomMarkVictim`] | `oom_mark_victim`, `oom_mark_victim_format` | ring buffer `OOM_EVENTS` | `probes::decode` |
 //! | [`event::ProcessExit`] | `process_exit` | ring buffer `EXIT_EVENTS` | `probes::decode` |
+//! | [`event::ProcessExec`] | `process_exec` | ring buffer `EXEC_EVENTS` | `probes::decode` |
+//! | [`death::WalkChunk`], [`death::WalkEnd`] | `heap_at_death` and its variants | ring buffer `DEATH_EVENTS` | `probes::death` |
+//! | [`death::GoroutineGroup`] | likewise | hash map `GOROUTINES` | `probes::death` |
+//! | [`death::Watch`] | `probes::death` | hash map `WATCHED` | `heap_at_death` and its variants |
 //! | [`loss::LossReason`] | every program | per-CPU array `LOSSES` | `probes::loss` |
 //! | [`config::ProbeConfig`] | `probes::load`, before the programs are loaded | `.rodata` | every program |
 //!
@@ -16,5 +20,6 @@
 )]
 
 pub mod event;
+pub mod death;
 pub mod loss;
 pub mod config;

@@ -12,18 +12,27 @@ pub enum LossReason {
     KernelReadFault = 2,
     /// The victim's cgroup has more ancestors than a record holds.
     MemcgTooDeep = 3,
+    /// `EXEC_EVENTS` had no room: a process is found by the next round instead.
+    ExecRingFull = 4,
+    /// `DEATH_EVENTS` had no room: buckets of a victim are missing.
+    DeathRingFull = 5,
+    /// `GOROUTINES` had no room: goroutines of a victim are in no group.
+    GoroutineGroupsFull = 6,
 }
 
 impl LossReason {
     /// All reasons, in the order of their indices.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::OomRingFull,
         Self::ExitRingFull,
         Self::KernelReadFault,
         Self::MemcgTooDeep,
+        Self::ExecRingFull,
+        Self::DeathRingFull,
+        Self::GoroutineGroupsFull,
     ];
     /// Number of reasons: the size of the array.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 7;
 
     /// Index in the array.
     pub const fn index(self) -> u32 {

@@ -14,6 +14,8 @@
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod scratch;
+#[cfg(target_arch = "bpf")]
 mod kernel;
 #[cfg(target_arch = "bpf")]
 mod memcg;
@@ -21,6 +23,10 @@ mod memcg;
 mod oom_mark_victim;
 #[cfg(target_arch = "bpf")]
 mod process_exit;
+#[cfg(target_arch = "bpf")]
+mod process_exec;
+#[cfg(target_arch = "bpf")]
+mod heap_at_death;
 
 /// The kernel refuses some helpers to programs without a licence compatible with the GPL.
 #[cfg(target_arch = "bpf")]

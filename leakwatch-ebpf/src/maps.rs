@@ -1,8 +1,15 @@
 //! Every map. The daemon drains the rings as records arrive and sums the loss counters once per round.
 
+use crate::scratch::Scratch;
 use aya_ebpf::macros::map;
+use aya_ebpf::maps::HashMap;
 use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::maps::RingBuf;
+use leakwatch_common::death::GoroutineGroup;
+use leakwatch_common::death::MAX_GROUPS;
+use leakwatch_common::death::MAX_WATCHED;
+use leakwatch_common::death::Watch;
 use leakwatch_common::loss::LossReason;
 
 /// OOM kills, about 100 at a time. A ring of their own: a storm of exits cannot push them out.
@@ -13,14 +20,43 @@ pub(crate) static OOM_EVENTS: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
 #[map]
 pub(crate) static EXIT_EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 
+/// Processes that execute another program, about 3200 at a time.
+#[map]
+pub(crate) static EXEC_EVENTS: RingBuf = RingBuf::with_byte_size(128 * 1024, 0);
+
+/// What walks through dying processes bring; the loader sets the size.
+#[map]
+pub(crate) static DEATH_EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+
+/// Processes whose heap is read when they are killed, by pid. Taking the entry out is what makes a thread the one that does it.
+#[map]
+pub(crate) static WATCHED: HashMap<u32, Watch> = HashMap::with_max_entries(MAX_WATCHED, 0);
+
+/// Goroutines of victims, counted. User space takes them out.
+#[map]
+pub(crate) static GOROUTINES: HashMap<GoroutineGroup, u64> = HashMap::with_max_entries(MAX_GROUPS, 0);
+
+/// The walk under way on each processor.
+#[map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// The parts of a walk on kernels without `bpf_loop`.
+#[map]
+pub(crate) static WALK_PARTS: ProgramArray = ProgramArray::with_max_entries(2, 0);
+
 /// Counts by [`LossReason`].
 #[map]
 static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUNT, 0);
 
 /// Counts one loss.
 pub(crate) fn lose(reason: LossReason) {
+    lose_many(reason, 1);
+}
+
+/// Counts several.
+pub(crate) fn lose_many(reason: LossReason, lost: u64) {
     if let Some(count) = LOSSES.get_ptr_mut(reason.index()) {
         // SAFETY: the slot is this CPU's own and a program is not preempted by another one of ours on it.
-        unsafe { *count += 1 };
+        unsafe { *count += lost };
     }
 }

@@ -33,8 +33,11 @@ fn process_exit(_ctx: RawTracePointContext) -> i32 {
         None => pid_tgid >> 32 == pid_tgid & 0xffff_ffff,
     };
     if last {
+        let pid = (pid_tgid >> 32) as u32;
+        // What is known of its memory is of no use any more. Not watched, most likely.
+        let _: Result<(), i32> = maps::WATCHED.remove(&pid);
         emit(
-            (pid_tgid >> 32) as u32,
+            pid,
             task.follow(offset!(task_group_leader)).unwrap_or(task),
             signal,
         );

@@ -44,7 +44,7 @@ async fn next_kill(events: &mut Receiver<ProbeEvent>, below: &Cgroup) -> Result<
             Some(Ok(kill))
         }
         ProbeEvent::Loss(loss) if loss.reason == loss::name(LossReason::OomRingFull) => Some(Err(loss)),
-        ProbeEvent::OomKill(_) | ProbeEvent::ProcessExit(_) | ProbeEvent::Loss(_) => None,
+        _ => None,
     });
     match found.await? {
         Ok(kill) => Ok(*kill),

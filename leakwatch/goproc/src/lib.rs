@@ -24,6 +24,7 @@ pub mod goroutines;
 mod paged;
 mod binary;
 pub mod attach;
+pub mod death;
 
 pub use binary::Binary;
 pub use binary::BinaryError;

@@ -148,6 +148,7 @@ fn within(event: ProbeEvent, cgroups: &CgroupIndex, only: Option<&str>, clock: C
         }
         ProbeEvent::ProcessExit(exit) => is_watched(&exit, cgroups, only).then_some(Input::ProcessExit(exit)),
         ProbeEvent::Loss(loss) => Some(Input::Loss(loss)),
+        ProbeEvent::ProcessExec(_) | ProbeEvent::Death(_) => None,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::scope::OomCallers;
 use super::scope::Testimony;
+use super::ProcessExec;
+use super::load::nanos_per_tick;
 use crate::clock::Clock;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::OomMemcg;
@@ -50,12 +52,16 @@ pub enum DecodeError {
     Incomplete(&'static str),
 }
 
+/// `/proc/PID/stat` shows the start in clock ticks, rounded down.
+pub(super) fn ticks(boot_nanos: u64) -> u64 {
+    boot_nanos / nanos_per_tick()
+}
+
 /// Turns records into events.
 #[derive(Debug)]
 pub struct Decoder {
     clock: Clock,
     page_size: u64,
-    ticks_per_second: u64,
     callers: OomCallers,
     /// Processes seen last, the oldest first.
     recent: VecDeque<ProcessKey>,
@@ -67,7 +73,6 @@ impl Decoder {
         Self {
             clock,
             page_size: u64::try_from(rustix::param::page_size()).unwrap_or(4096),
-            ticks_per_second: rustix::param::clock_ticks_per_second(),
             callers,
             recent: VecDeque::with_capacity(REMEMBERED),
         }
@@ -85,7 +90,7 @@ impl Decoder {
         } else {
             record.victim_tid
         };
-        let start_ticks = has(present::START).then(|| self.ticks(record.start_boot_nanos));
+        let start_ticks = has(present::START).then(|| ticks(record.start_boot_nanos));
         let Testimony { scope, killed } = self.callers.judge(frames);
         let mut known = || start_ticks.is_some_and(|start_ticks| self.seen_before(ProcessKey { pid, start_ticks }));
         if !killed || known() {
@@ -143,7 +148,7 @@ impl Decoder {
         }
         let key = ProcessKey {
             pid: record.pid,
-            start_ticks: self.ticks(record.start_boot_nanos),
+            start_ticks: ticks(record.start_boot_nanos),
         };
         if self.seen_before(key) {
             return Ok(None);
@@ -163,9 +168,19 @@ impl Decoder {
         }))
     }
 
-    /// `/proc/PID/stat` shows the start in clock ticks, rounded down.
-    fn ticks(&self, boot_nanos: u64) -> u64 {
-        boot_nanos / (1_000_000_000 / self.ticks_per_second.max(1))
+    /// A record of `sched:sched_process_exec`.
+    pub fn process_exec(&mut self, bytes: &[u8]) -> Result<ProcessExec, DecodeError> {
+        let record: event::ProcessExec = read(bytes)?;
+        if record.present & present::START == 0 || record.present & present::CGROUP == 0 {
+            return Err(DecodeError::Incomplete("the start time or the cgroup of the process"));
+        }
+        Ok(ProcessExec {
+            key: ProcessKey {
+                pid: record.pid,
+                start_ticks: ticks(record.start_boot_nanos),
+            },
+            cgroup_inode: record.cgroup_id,
+        })
     }
 
     fn seen_before(&mut self, key: ProcessKey) -> bool {

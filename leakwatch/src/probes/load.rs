@@ -1,6 +1,7 @@
 //! Loads the eBPF object and attaches its programs.
 
 use super::ProbeError;
+use super::plan::DeathHook;
 use super::plan::OomHook;
 use super::plan::Plan;
 use aya::Ebpf;
@@ -8,6 +9,7 @@ use aya::EbpfLoader;
 use aya::maps::Map;
 use aya::maps::MapData;
 use aya::maps::MapError;
+use aya::maps::ProgramArray;
 use aya::programs::ProgramError;
 use aya::programs::RawTracePoint;
 use aya::programs::TracePoint;
@@ -37,6 +39,8 @@ pub(super) fn load(plan: &Plan) -> Result<Ebpf, ProbeError> {
         .override_global(PROBE_CONFIG, plan.offsets.as_bytes(), true)
         .map_max_entries("OOM_EVENTS", plan.oom_ring_bytes)
         .map_max_entries("EXIT_EVENTS", plan.exit_ring_bytes)
+        .map_max_entries("EXEC_EVENTS", plan.exec_ring_bytes)
+        .map_max_entries("DEATH_EVENTS", plan.death_ring_bytes)
         .load(OBJECT)
         .map_err(ProbeError::Load)
 }
@@ -68,6 +72,38 @@ pub(super) fn attach_oom(ebpf: &mut Ebpf, hook: OomHook) -> Reading<()> {
 /// Attaches to `sched:sched_process_exit`.
 pub(super) fn attach_exit(ebpf: &mut Ebpf) -> Reading<()> {
     attach_raw(ebpf, "process_exit", "sched_process_exit")
+}
+
+/// Attaches to `sched:sched_process_exec`.
+pub(super) fn attach_exec(ebpf: &mut Ebpf) -> Reading<()> {
+    attach_raw(ebpf, "process_exec", "sched_process_exec")
+}
+
+/// Attaches to `signal:signal_deliver`.
+pub(super) fn attach_death(ebpf: &mut Ebpf, hook: DeathHook) -> Reading<()> {
+    const TRACEPOINT: &str = "signal_deliver";
+    if hook == DeathHook::Repeat {
+        return attach_raw(ebpf, "heap_at_death", TRACEPOINT);
+    }
+    for (index, name) in (0..).zip(["heap_part", "goroutine_part"]) {
+        let program: &mut RawTracePoint = program(ebpf, name)?;
+        retrying(|| program.load())?;
+        let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| refused(&error))?;
+        let failed = |what: &dyn std::fmt::Display| {
+            Missing::new(MissingReason::Failed, format!("cannot put {name} together with the others: {what}"))
+        };
+        // Stays in the object, which lives as long as the programs: they go with the map.
+        let parts = ebpf.map_mut("WALK_PARTS").ok_or_else(|| failed(&"no such map"))?;
+        ProgramArray::try_from(parts)
+            .and_then(|mut parts| parts.set(index, &fd, 0))
+            .map_err(|error| failed(&error))?;
+    }
+    attach_raw(ebpf, "heap_at_death_in_parts", TRACEPOINT)
+}
+
+/// What `/proc/PID/stat` counts starts in.
+pub(super) fn nanos_per_tick() -> u64 {
+    1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)
 }
 
 fn attach_raw(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Reading<()> {

@@ -18,6 +18,9 @@ pub const fn name(reason: LossReason) -> &'static str {
         LossReason::ExitRingFull => "exit_ring_full",
         LossReason::KernelReadFault => "kernel_read_fault",
         LossReason::MemcgTooDeep => "memcg_too_deep",
+        LossReason::ExecRingFull => "exec_ring_full",
+        LossReason::DeathRingFull => "death_ring_full",
+        LossReason::GoroutineGroupsFull => "goroutine_groups_full",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The kernel's side of the daemon: loads the eBPF programs, attaches what this host supports and turns their records into events.
 //!
 //! The only module that knows aya and the records of `leakwatch-common`. It reads nothing about targets: who the victim's cgroup
-//! belongs to is decided by the engine. Data comes from `oom:mark_victim` and `sched:sched_process_exit`.
+//! belongs to is decided by the engine. Data comes from `oom:mark_victim`, `sched:sched_process_exit`, `sched:sched_process_exec` and `signal:signal_deliver`.
 
 pub mod btf;
 pub mod format;
@@ -11,7 +11,10 @@ pub mod host;
 pub mod plan;
 mod load;
 pub mod decode;
+pub mod watch;
+pub mod death;
 mod ring;
+mod death_ring;
 pub mod loss;
 
 use crate::clock::Clock;
@@ -20,11 +23,15 @@ use aya::EbpfError;
 use aya::maps::MapData;
 use aya::maps::MapError;
 use aya::maps::RingBuf;
+use death::Death;
+use death::Deaths;
+use death_ring::DeathRing;
 use decode::Decoder;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::target::ProcessKey;
 use load::OwnedPerCpuArray;
 use loss::LossCounters;
 use loss::Malformed;
@@ -36,6 +43,7 @@ use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use watch::DeathWatch;
 
 pub use load::PLACEHOLDER;
 
@@ -53,8 +61,21 @@ pub enum ProbeEvent {
     OomKill(Box<OomKill>),
     /// A process ended.
     ProcessExit(ProcessExit),
+    /// A process executes another program.
+    ProcessExec(ProcessExec),
+    /// A watched process was killed; this was read of it.
+    Death(Box<Death>),
     /// Records were lost.
     Loss(Loss),
+}
+
+/// A process executes another program (`sched:sched_process_exec`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessExec {
+    /// Which process.
+    pub key: ProcessKey,
+    /// Inode of the directory of its memory cgroup.
+    pub cgroup_inode: u64,
 }
 
 /// Why no probe can run.
@@ -105,6 +126,7 @@ pub struct Hook {
 #[derive(Debug)]
 pub struct Probes {
     hooks: Vec<Hook>,
+    death_watch: Option<DeathWatch>,
     _ebpf: Ebpf,
     _tasks: JoinSet<()>,
 }
@@ -142,9 +164,36 @@ impl Probes {
                     .map(|exit| exit.map(ProbeEvent::ProcessExit))
             },
         )));
+        let mut decoder = Decoder::new(clock, plan.oom_callers.clone());
+        tasks.spawn(drained(ring::drain(
+            take_ring(&mut ebpf, "EXEC_EVENTS")?,
+            Arc::clone(&malformed),
+            events.clone(),
+            EXIT_BATCH,
+            move |record: &[u8]| {
+                decoder
+                    .process_exec(record)
+                    .map(|exec| Some(ProbeEvent::ProcessExec(exec)))
+            },
+        )));
+        tasks.spawn(drained(death_ring::drain(
+            take_death_ring(&mut ebpf)?,
+            load::take_map(&mut ebpf, "GOROUTINES")?,
+            Arc::clone(&malformed),
+            events.clone(),
+            Deaths::new(clock, plan.walk_bounds),
+        )));
+        let watched = load::take_map(&mut ebpf, "WATCHED")?;
         let counters = LossCounters::new(load::take_map::<OwnedPerCpuArray>(&mut ebpf, "LOSSES")?);
         tasks.spawn(report_losses(counters, malformed, clock, events));
 
+        let at_death = plan
+            .death
+            .clone()
+            .and_then(|hook| load::attach_death(&mut ebpf, hook));
+        let death_watch = at_death
+            .is_ok()
+            .then(|| DeathWatch::new(watched, plan.walk_bounds));
         let hooks = vec![
             Hook {
                 name: "oom:mark_victim",
@@ -154,13 +203,27 @@ impl Probes {
                 name: "sched:sched_process_exit",
                 attached: plan.exit.clone().and_then(|()| load::attach_exit(&mut ebpf)),
             },
+            Hook {
+                name: "sched:sched_process_exec",
+                attached: plan.exec.clone().and_then(|()| load::attach_exec(&mut ebpf)),
+            },
+            Hook {
+                name: "signal:signal_deliver",
+                attached: at_death,
+            },
         ];
         let probes = Self {
             hooks,
+            death_watch,
             _ebpf: ebpf,
             _tasks: tasks,
         };
         Ok((probes, receiver))
+    }
+
+    /// The list of processes that are read when they are killed, once; `None` where that is not possible.
+    pub fn take_death_watch(&mut self) -> Option<DeathWatch> {
+        self.death_watch.take()
     }
 
     /// Every hook, in place or not.
@@ -176,6 +239,13 @@ impl Probes {
 fn take_ring(ebpf: &mut Ebpf, name: &'static str) -> Result<AsyncFd<RingBuf<MapData>>, ProbeError> {
     let ring: RingBuf<MapData> = load::take_map(ebpf, name)?;
     AsyncFd::new(ring).map_err(|source| ProbeError::Wait { name, source })
+}
+
+#[expect(deprecated, reason = "likewise, kept by DeathRing")]
+fn take_death_ring(ebpf: &mut Ebpf) -> Result<AsyncFd<DeathRing>, ProbeError> {
+    let name = "DEATH_EVENTS";
+    let ring = ebpf.take_map(name).and_then(DeathRing::new);
+    AsyncFd::new(ring.ok_or(ProbeError::NoSuchMap { name })?).map_err(|source| ProbeError::Wait { name, source })
 }
 
 async fn drained(drain: impl Future<Output = io::Result<()>>) {

@@ -3,6 +3,7 @@
 use super::host::HostFacts;
 use super::offsets;
 use super::scope::OomCallers;
+use super::watch::WalkBounds;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
@@ -18,6 +19,15 @@ pub enum OomHook {
     Format,
 }
 
+/// Which program reads a process when it is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeathHook {
+    /// One program, with `bpf_loop` (Linux 5.17).
+    Repeat,
+    /// Several that call one another.
+    Parts,
+}
+
 /// Everything that [`super::Probes::start`] needs to know.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -27,12 +37,22 @@ pub struct Plan {
     pub oom: Reading<OomHook>,
     /// Whether exits are seen, or why they are not.
     pub exit: Reading<()>,
+    /// Whether new programs are seen, or why they are not.
+    pub exec: Reading<()>,
+    /// How processes are read when they are killed, or why they are not.
+    pub death: Reading<DeathHook>,
+    /// How much is read of one.
+    pub walk_bounds: WalkBounds,
     /// For telling the scope of a kill; empty where kernel symbols are hidden.
     pub oom_callers: OomCallers,
     /// Size of the ring for OOM kills: a power of two of whole pages.
     pub oom_ring_bytes: u32,
     /// Size of the ring for exits.
     pub exit_ring_bytes: u32,
+    /// Size of the ring for new programs.
+    pub exec_ring_bytes: u32,
+    /// Size of the ring for what is read of killed processes.
+    pub death_ring_bytes: u32,
 }
 
 impl Plan {
@@ -42,13 +62,20 @@ impl Plan {
         let offsets = offsets::resolve(facts.btf.as_ref().ok(), format);
         Self {
             oom: oom_hook(facts, &offsets),
-            exit: exit_hook(facts, &offsets),
+            exit: process_hook(facts, &offsets),
+            exec: process_hook(facts, &offsets),
+            death: death_hook(facts, &offsets),
+            walk_bounds: WalkBounds::default(),
             offsets,
             oom_callers: facts.oom_callers.clone().unwrap_or_default(),
             // A hundred kills of five KiB each.
             oom_ring_bytes: 512 * 1024,
             // 3600 exits of 72 bytes each.
             exit_ring_bytes: 256 * 1024,
+            // 3200 programs of 40 bytes each.
+            exec_ring_bytes: 128 * 1024,
+            // A hundred thousand buckets of 80 bytes, in case nobody drains it meanwhile.
+            death_ring_bytes: 8 * 1024 * 1024,
         }
     }
 }
@@ -115,7 +142,16 @@ fn oom_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<OomHook> {
     }
 }
 
-fn exit_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<()> {
+fn death_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<DeathHook> {
+    process_hook(facts, offsets)?;
+    let can_repeat = facts
+        .btf
+        .as_ref()
+        .is_ok_and(|btf| btf.enumerator("BPF_FUNC_loop").is_some());
+    Ok(if can_repeat { DeathHook::Repeat } else { DeathHook::Parts })
+}
+
+fn process_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<()> {
     if let Err(missing) = &facts.btf {
         return Err(missing.clone());
     }

@@ -104,8 +104,13 @@ impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
         Ok(census)
     }
 
+    /// Whether a goroutine that was started at an address of the process is the program's own.
+    pub(crate) fn is_of_program(&self, start: u64) -> bool {
+        Owners::new(self.table, self.bias).of(start) == Owner::Program
+    }
+
     /// An address of the process as the file has it; zero, which is no address, stays.
-    pub(super) fn linked(&self, address: u64) -> u64 {
+    pub(crate) fn linked(&self, address: u64) -> u64 {
         if address == 0 {
             0
         } else {

@@ -31,7 +31,7 @@ pub enum Status {
 
 impl Status {
     /// `None` for a goroutine that has ended or not begun.
-    fn from_raw(raw: u32) -> Option<Self> {
+    pub(crate) fn from_raw(raw: u32) -> Option<Self> {
         Some(match raw & !SCANNED {
             0 | 6 | 11 => return None,
             1 => Self::Runnable,

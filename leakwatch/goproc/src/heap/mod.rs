@@ -115,10 +115,16 @@ pub enum CycleSource {
 
 impl CycleSource {
     fn read<M: ReadMemory + ?Sized>(self, memory: &M) -> Result<u32, MemoryError> {
+        let (Self::Profile(address) | Self::Collections(address)) = self;
+        Ok(self.of_word(memory.read_u32(address)?))
+    }
+
+    /// The cycle, from what is in memory.
+    pub(crate) const fn of_word(self, word: u32) -> u32 {
         match self {
-            Self::Profile(address) => Ok(memory.read_u32(address)? >> 1),
+            Self::Profile(_) => word >> 1,
             // The profile's own counter wraps at a multiple of three: what remains is the same.
-            Self::Collections(address) => Ok(memory.read_u32(address)? % crate::locate::CYCLE_WRAP),
+            Self::Collections(_) => word % crate::locate::CYCLE_WRAP,
         }
     }
 }

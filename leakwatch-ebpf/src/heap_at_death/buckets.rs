@@ -1,0 +1,177 @@
+//! The list of memory buckets (`runtime.mbuckets`, runtime/mprof.go), one bucket at a step.
+
+use super::cut_by;
+use super::is_late;
+use super::read_user;
+use super::read_user_bytes;
+use crate::maps;
+use crate::scratch::Scratch;
+use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
+use aya_ebpf::bindings::BPF_RB_RING_SIZE;
+use aya_ebpf::helpers::generated::bpf_ringbuf_output;
+use core::ffi::c_void;
+use leakwatch_common::death::CHUNK_WORDS;
+use leakwatch_common::death::DEPTH_BITS;
+use leakwatch_common::death::ENTRY_WORDS;
+use leakwatch_common::death::MAX_DEPTH;
+use leakwatch_common::death::RESERVED_FOR_ENDS;
+use leakwatch_common::death::WalkChunk;
+use leakwatch_common::death::cut;
+use leakwatch_common::loss::LossReason;
+
+/// `bucketType` of memory buckets.
+const MEMORY: u64 = 1;
+/// Bytes before the stack.
+const HEADER: u64 = 48;
+/// Bytes of counters without bytes: Go 1.27.
+const OBJECTS_ONLY: u32 = 64;
+
+/// Finds the head of the list.
+#[inline(always)]
+pub(super) fn begin(scratch: &mut Scratch) {
+    scratch.at = 0;
+    scratch.mark = 0;
+    scratch.steps = 0;
+    scratch.steps_to_next_mark = 1;
+    scratch.known = 0;
+    let watch = &scratch.watch;
+    if watch.buckets == 0 {
+        return;
+    }
+    let (head, cycle, rate) = (read_user(watch.buckets), read_user(watch.cycle), read_user(watch.rate));
+    match (head, cycle, rate) {
+        (Some(head), Some(cycle), Some(rate)) => {
+            scratch.at = head;
+            scratch.end.cycle = cycle;
+            scratch.end.rate = rate;
+        }
+        _ => cut_by(scratch, cut::VARIABLE),
+    }
+}
+
+/// Reads one bucket; false when there is none to follow.
+#[inline(always)]
+pub(super) fn step(scratch: &mut Scratch) -> bool {
+    let at = scratch.at;
+    if at == 0 {
+        return false;
+    }
+    let stop = |scratch: &mut Scratch, reason| {
+        cut_by(scratch, reason);
+        scratch.at = 0;
+        false
+    };
+    if scratch.end.buckets >= scratch.watch.max_buckets {
+        return stop(scratch, cut::BUCKETS);
+    }
+    if at == scratch.mark {
+        return stop(scratch, cut::LOOP);
+    }
+    scratch.steps += 1;
+    if scratch.steps == scratch.steps_to_next_mark {
+        scratch.mark = at;
+        scratch.steps = 0;
+        scratch.steps_to_next_mark = scratch.steps_to_next_mark.wrapping_mul(2);
+    }
+    // SAFETY: the header has as many bytes.
+    if !unsafe { read_user_bytes(scratch.header.as_mut_ptr(), HEADER as u32, at) } {
+        return stop(scratch, cut::UNREADABLE);
+    }
+    let [_hash_chain, next, kind, _hash, size, depth] = scratch.header;
+    if kind != MEMORY || depth > MAX_DEPTH as u64 {
+        return stop(scratch, cut::DAMAGED);
+    }
+    if at == scratch.watch.newest_known {
+        scratch.known = 1;
+    }
+    if scratch.chunk.head.words >= CHUNK_WORDS as u32 {
+        flush(scratch);
+        if is_late(scratch) {
+            return stop(scratch, cut::TIME);
+        }
+    }
+    scratch.end.buckets += 1;
+    scratch.at = next;
+    append(scratch, at, size, depth as u32);
+    true
+}
+
+/// Puts a bucket into the chunk.
+#[inline(always)]
+fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32) {
+    let used = scratch.chunk.head.words as usize & (CHUNK_WORDS - 1);
+    let words = scratch.chunk.words.as_mut_ptr();
+    // SAFETY: behind the first CHUNK_WORDS there is room for an entry and its stack.
+    let entry = unsafe { words.add(used) };
+    let stack = at.wrapping_add(HEADER);
+    let counters = stack.wrapping_add(u64::from(depth) * 8);
+    // SAFETY: the third to the tenth word of the entry.
+    let to = unsafe { entry.add(2) };
+    let read = if scratch.watch.record_bytes == OBJECTS_ONLY {
+        // SAFETY: eight words.
+        unsafe { read_user_bytes(to, OBJECTS_ONLY, counters) }
+    } else {
+        // SAFETY: the record has sixteen words.
+        let read = unsafe { read_user_bytes(scratch.record.as_mut_ptr(), 2 * OBJECTS_ONLY, counters) };
+        for cycle in 0..4 {
+            // SAFETY: objects allocated and freed; the bytes are objects times size.
+            unsafe {
+                to.add(2 * cycle).write(scratch.record[4 * cycle]);
+                to.add(2 * cycle + 1).write(scratch.record[4 * cycle + 1]);
+            }
+        }
+        read
+    };
+    if !read {
+        scratch.end.buckets_unreadable += 1;
+        return;
+    }
+    let mut sent = 0;
+    if scratch.known == 0 && depth != 0 && depth <= MAX_DEPTH as u32 {
+        // SAFETY: behind the entry there is room for the deepest stack.
+        let to = unsafe { entry.add(ENTRY_WORDS) };
+        // SAFETY: likewise.
+        if unsafe { read_user_bytes(to, depth * 8, stack) } {
+            sent = depth;
+        } else {
+            scratch.end.stacks_unreadable += 1;
+        }
+    }
+    // SAFETY: the first two words of the entry.
+    unsafe {
+        entry.write(at);
+        entry.add(1).write(size << DEPTH_BITS | u64::from(sent));
+    }
+    scratch.chunk.head.words = (used + ENTRY_WORDS) as u32 + sent;
+    scratch.chunk.head.entries += 1;
+}
+
+/// Sends the chunk.
+#[inline(always)]
+pub(super) fn flush(scratch: &mut Scratch) {
+    let (words, entries) = (scratch.chunk.head.words, scratch.chunk.head.entries);
+    if words == 0 {
+        return;
+    }
+    let used = maps::DEATH_EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let size = maps::DEATH_EVENTS.query(u64::from(BPF_RB_RING_SIZE));
+    const MOST: u64 = (CHUNK_WORDS + ENTRY_WORDS + MAX_DEPTH) as u64;
+    let bytes = size_of::<WalkChunk>() as u64 + u64::from(words).min(MOST) * 8;
+    let fits = used + bytes + RESERVED_FOR_ENDS <= size;
+    // SAFETY: the chunk has as many bytes, all of them initialised.
+    if fits && unsafe { output(&raw mut scratch.chunk, bytes) } {
+        scratch.end.chunks += 1;
+    } else {
+        scratch.end.buckets_lost += entries;
+        maps::lose_many(LossReason::DeathRingFull, u64::from(entries));
+    }
+    scratch.chunk.head.words = 0;
+    scratch.chunk.head.entries = 0;
+}
+
+#[inline(always)]
+unsafe fn output(chunk: *mut crate::scratch::Chunk, bytes: u64) -> bool {
+    let ring = (&raw const maps::DEATH_EVENTS).cast_mut().cast::<c_void>();
+    // SAFETY: the caller vouches for the chunk; the ring is a map.
+    unsafe { bpf_ringbuf_output(ring, chunk.cast::<c_void>(), bytes, 0) == 0 }
+}

@@ -1,0 +1,62 @@
+//! What a walk through a dying process works with: too large for the stack of a program, so there is one for each processor.
+//! A program is not preempted by another walk on the same one.
+
+use crate::maps;
+use leakwatch_common::death::CHUNK_WORDS;
+use leakwatch_common::death::ENTRY_WORDS;
+use leakwatch_common::death::MAX_DEPTH;
+use leakwatch_common::death::WalkChunk;
+use leakwatch_common::death::WalkEnd;
+use leakwatch_common::death::Watch;
+
+/// Pointers to goroutines that are read at a time.
+pub(crate) const POINTERS: usize = 64;
+/// Bytes from `atomicstatus` to the end of `startpc`, and more.
+pub(crate) const FIELDS: usize = 256;
+
+/// A record on its way to the ring.
+#[repr(C)]
+pub(crate) struct Chunk {
+    pub(crate) head: WalkChunk,
+    pub(crate) words: [u64; CHUNK_WORDS + ENTRY_WORDS + MAX_DEPTH],
+}
+
+/// The state of one walk.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) watch: Watch,
+    pub(crate) end: WalkEnd,
+    /// `bpf_ktime_get_ns` when it has to be over.
+    pub(crate) deadline: u64,
+    /// The bucket to be read next.
+    pub(crate) at: u64,
+    /// Brent: a bucket that comes again is a loop.
+    pub(crate) mark: u64,
+    pub(crate) steps: u32,
+    pub(crate) steps_to_next_mark: u32,
+    /// One once the newest bucket that user space knows has been met.
+    pub(crate) known: u32,
+    /// Calls from one program into the next.
+    pub(crate) calls: u32,
+    /// First bytes of a bucket.
+    pub(crate) header: [u64; 6],
+    /// Counters in the layout before Go 1.27.
+    pub(crate) record: [u64; 16],
+    /// Address of the array of goroutines.
+    pub(crate) array: u64,
+    /// The goroutine to be read next.
+    pub(crate) index: u64,
+    pub(crate) pointers: [u64; POINTERS],
+    pub(crate) fields: [u8; FIELDS],
+    pub(crate) chunk: Chunk,
+}
+
+impl Scratch {
+    /// That of this processor.
+    #[inline(always)]
+    pub(crate) fn mine() -> Option<&'static mut Self> {
+        let scratch = maps::SCRATCH.get_ptr_mut(0)?;
+        // SAFETY: the slot is this CPU's own and the caller is the only walk on it; any bits are a valid value.
+        Some(unsafe { &mut *scratch })
+    }
+}
