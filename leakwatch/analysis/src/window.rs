@@ -1,6 +1,8 @@
 //! The series that analysis looks at, cut out of a target's history: nothing here crosses the end of a window or mixes two
 //! processes. Source: `history::TargetHistory`; must not judge.
 
+use crate::history::Amount;
+use crate::history::MemoryPoint;
 use crate::history::SnapshotSeries;
 use crate::history::TargetHistory;
 use crate::profile::ProfileType;
@@ -14,6 +16,15 @@ use std::time::Duration;
 /// Memory of the current window up to `now` as (seconds since the window's start, bytes): the lower envelope of what cannot be
 /// reclaimed; the charge where `memory.stat` was never readable.
 pub fn memory(history: &TargetHistory, now: Timestamp) -> Vec<(f64, f64)> {
+    envelope(history, now, |point| point.unreclaimable_min)
+}
+
+/// The same as [`memory`], but its upper envelope.
+pub fn peaks(history: &TargetHistory, now: Timestamp) -> Vec<(f64, f64)> {
+    envelope(history, now, |point| point.unreclaimable_max)
+}
+
+fn envelope(history: &TargetHistory, now: Timestamp, side: impl Fn(&MemoryPoint) -> Amount) -> Vec<(f64, f64)> {
     let window = history.window();
     let window = window
         .get(..window.partition_point(|point| point.at <= now))
@@ -21,7 +32,7 @@ pub fn memory(history: &TargetHistory, now: Timestamp) -> Vec<(f64, f64)> {
     let has_stat = window.iter().any(|point| point.unreclaimable.bytes().is_some());
     points_of(history, window, |point| {
         if has_stat {
-            point.unreclaimable_min.bytes()
+            side(point).bytes()
         } else {
             Some(point.charge)
         }
@@ -49,17 +60,14 @@ pub fn after_start_up<'a>(history: &TargetHistory, series: &'a [(f64, f64)], now
 }
 
 /// Any number of the current window's points as (seconds since the window's start, bytes).
-pub fn series(
-    history: &TargetHistory,
-    value: impl Fn(&crate::history::MemoryPoint) -> Option<Bytes>,
-) -> Vec<(f64, f64)> {
+pub fn series(history: &TargetHistory, value: impl Fn(&MemoryPoint) -> Option<Bytes>) -> Vec<(f64, f64)> {
     points_of(history, history.window(), value)
 }
 
 fn points_of(
     history: &TargetHistory,
-    points: &[crate::history::MemoryPoint],
-    value: impl Fn(&crate::history::MemoryPoint) -> Option<Bytes>,
+    points: &[MemoryPoint],
+    value: impl Fn(&MemoryPoint) -> Option<Bytes>,
 ) -> Vec<(f64, f64)> {
     points
         .iter()

@@ -145,11 +145,18 @@ impl<'a> Facts<'a> {
 
     fn forecast(&self) -> Option<TimeToLimit> {
         let limit = self.limit?.as_f64();
-        let by_memory = self
-            .memory
-            .as_ref()
-            .filter(|_| self.motion == Motion::Growing)
-            .and_then(|trend| forecast::from_memory(trend, self.level, limit));
+        // Steps of the collector can look like an end of the growth, or like noise; what piles up says that it goes on.
+        let goes_on = match self.motion {
+            Motion::Growing => true,
+            Motion::Unclear | Motion::Levelling => {
+                self.leaking_sites().next().is_some() || self.goroutine_suspect().is_some()
+            }
+            _ => self.goroutine_suspect().is_some(),
+        };
+        let by_memory = self.memory.as_ref().filter(|_| goes_on).and_then(|trend| {
+            let peaks = window::peaks(self.history, self.now);
+            forecast::from_memory(&peaks, trend, limit)
+        });
         by_memory.or_else(|| {
             self.leaking_sites().next()?;
             forecast::from_live_heap(self.heap.as_ref()?, self.level, limit)

@@ -32,6 +32,9 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
             _ => "no growth that slows down".to_owned(),
         });
     }
+    if let Some(site) = facts.goroutine_suspect() {
+        return Err(format!("goroutines pile up at {}", words::place(&site.frame)));
+    }
     let towards = match trend.shape {
         Shape::Saturating { level, .. } => level,
         _ => trend.level,
