@@ -130,3 +130,13 @@ pub struct ProcessExec {
     /// Which of the facts were read: bits of [`present`].
     pub present: u32,
 }
+
+/// The kernel began to reclaim memory of a cgroup (`vmscan:mm_vmscan_memcg_reclaim_begin`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct MemcgReclaim {
+    /// `bpf_ktime_get_boot_ns` at the hook.
+    pub boot_nanos: u64,
+    /// `kernfs_node.id` of the memory cgroup of the thread that asked for memory.
+    pub cgroup_id: u64,
+}

@@ -18,11 +18,13 @@ pub enum LossReason {
     DeathRingFull = 5,
     /// `GOROUTINES` had no room: goroutines of a victim are in no group.
     GoroutineGroupsFull = 6,
+    /// `RECLAIM_EVENTS` had no room: a cgroup under pressure is noticed by the next round instead.
+    ReclaimRingFull = 7,
 }
 
 impl LossReason {
     /// All reasons, in the order of their indices.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OomRingFull,
         Self::ExitRingFull,
         Self::KernelReadFault,
@@ -30,9 +32,10 @@ impl LossReason {
         Self::ExecRingFull,
         Self::DeathRingFull,
         Self::GoroutineGroupsFull,
+        Self::ReclaimRingFull,
     ];
     /// Number of reasons: the size of the array.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 8;
 
     /// Index in the array.
     pub const fn index(self) -> u32 {

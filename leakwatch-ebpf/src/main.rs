@@ -22,6 +22,8 @@ mod memcg;
 #[cfg(target_arch = "bpf")]
 mod oom_mark_victim;
 #[cfg(target_arch = "bpf")]
+mod memcg_reclaim;
+#[cfg(target_arch = "bpf")]
 mod process_exit;
 #[cfg(target_arch = "bpf")]
 mod process_exec;

@@ -3,6 +3,7 @@
 use crate::scratch::Scratch;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
+use aya_ebpf::maps::LruHashMap;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::maps::RingBuf;
@@ -23,6 +24,14 @@ pub(crate) static EXIT_EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 /// Processes that execute another program, about 3200 at a time.
 #[map]
 pub(crate) static EXEC_EVENTS: RingBuf = RingBuf::with_byte_size(128 * 1024, 0);
+
+/// Cgroups that memory is reclaimed from, 170 at a time.
+#[map]
+pub(crate) static RECLAIM_EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// When the reclaim of a cgroup was last reported, in nanoseconds since boot.
+#[map]
+pub(crate) static RECLAIMED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
 
 /// What walks through dying processes bring; the loader sets the size.
 #[map]

@@ -1,5 +1,6 @@
 //! What the kernel reports, on its way to the engine: kept to the watched subtree.
 
+use crate::agent::pressure::Pressure;
 use crate::capabilities::Capability;
 use crate::capabilities::of_host;
 use crate::clock::Clock;
@@ -47,6 +48,7 @@ impl Kernel {
         config: &Config,
         clock: Clock,
         cgroups: Arc<CgroupIndex>,
+        pressure: Arc<Pressure>,
         inputs: &mpsc::Sender<Input>,
     ) -> Self {
         let mut kernel = Self {
@@ -60,7 +62,7 @@ impl Kernel {
         kernel.probes = Some(match Probes::start(&kernel.plan, clock) {
             Ok((probes, events)) => {
                 say_hooks(&probes);
-                let forwarder = forward(events, cgroups, config.only.clone(), clock, inputs.clone());
+                let forwarder = forward(events, cgroups, config.only.clone(), clock, pressure, inputs.clone());
                 kernel.forwarder = Some(tokio::spawn(forwarder).abort_handle());
                 Ok(probes)
             }
@@ -124,10 +126,13 @@ async fn forward(
     cgroups: Arc<CgroupIndex>,
     only: Option<String>,
     clock: Clock,
+    pressure: Arc<Pressure>,
     inputs: mpsc::Sender<Input>,
 ) {
     while let Some(event) = events.recv().await {
-        if let Some(input) = within(event, &cgroups, only.as_deref(), clock)
+        if let ProbeEvent::MemcgReclaim(reclaim) = event {
+            pressure.report(reclaim.cgroup_inode, reclaim.at);
+        } else if let Some(input) = within(event, &cgroups, only.as_deref(), clock)
             && inputs.send(input).await.is_err()
         {
             return;
@@ -148,7 +153,7 @@ fn within(event: ProbeEvent, cgroups: &CgroupIndex, only: Option<&str>, clock: C
         }
         ProbeEvent::ProcessExit(exit) => is_watched(&exit, cgroups, only).then_some(Input::ProcessExit(exit)),
         ProbeEvent::Loss(loss) => Some(Input::Loss(loss)),
-        ProbeEvent::ProcessExec(_) | ProbeEvent::Death(_) => None,
+        ProbeEvent::ProcessExec(_) | ProbeEvent::MemcgReclaim(_) | ProbeEvent::Death(_) => None,
     }
 }
 

@@ -7,9 +7,11 @@ mod kernel;
 mod lanes;
 mod readers;
 mod sampler;
+mod pressure;
 mod urgency;
 
 use crate::agent::kernel::Kernel;
+use crate::agent::pressure::Pressure;
 use crate::agent::readers::Readers;
 use crate::agent::sampler::Sampler;
 use crate::api;
@@ -105,7 +107,8 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
 
     // Not kept: the kernel's type information alone is 6 MiB.
     let host = HostFacts::look();
-    let kernel = Kernel::start(&host, &config, clock, collector.index(), &inputs);
+    let pressure = Arc::new(Pressure::default());
+    let kernel = Kernel::start(&host, &config, clock, collector.index(), Arc::clone(&pressure), &inputs);
     let (by_endpoint, watched) = watch::channel(Vec::new());
     let (from_outside, watched_outside) = watch::channel(Vec::new());
     let endpoint_config = EndpointConfig::new(config.go.endpoints.clone(), config.go.discover_endpoints);
@@ -116,6 +119,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         clock,
         interval: config.interval,
         store: Arc::clone(&store),
+        pressure,
         inputs: inputs.clone(),
         readers: Readers {
             config: Arc::clone(&config),

@@ -1,6 +1,7 @@
 //! When rounds of samples are taken - all targets every interval, the urgent ones every second in between - and of which
 //! Go processes profiles are wanted.
 
+use crate::agent::pressure::Pressure;
 use crate::agent::readers::Readers;
 use crate::agent::readers::Wanted;
 use crate::agent::urgency;
@@ -34,6 +35,7 @@ pub(super) struct Sampler {
     pub(super) clock: Clock,
     pub(super) interval: Duration,
     pub(super) store: Arc<RwLock<Store>>,
+    pub(super) pressure: Arc<Pressure>,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) readers: Readers,
 }
@@ -43,14 +45,12 @@ impl Sampler {
     pub(super) async fn run(mut self) -> Result<(), JoinError> {
         let mut next_full = Instant::now();
         loop {
+            sleep_until(next_full.min(Instant::now() + URGENT)).await;
             let urgent = self.look_around();
-            let wake = if urgent.is_empty() {
-                next_full
-            } else {
-                next_full.min(Instant::now() + URGENT)
-            };
-            sleep_until(wake).await;
             let full = Instant::now() >= next_full;
+            if !full && urgent.is_empty() {
+                continue;
+            }
             if full {
                 // A round that took longer than the interval delays the next one instead of piling up.
                 next_full = (next_full + self.interval).max(Instant::now());
@@ -83,7 +83,7 @@ impl Sampler {
         let mut urgent = BTreeSet::new();
         let mut wanted = Wanted::default();
         for (id, stored) in store.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
-            let urgency = urgency::of(stored, now);
+            let urgency = urgency::of(stored, self.pressure.is_on(stored.history.target.cgroup.inode, now), now);
             if urgency == Urgency::NearLimit {
                 urgent.insert(id.clone());
             }

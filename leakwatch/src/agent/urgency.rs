@@ -1,5 +1,6 @@
 //! How often a target is looked at: more often when it grows and when its limit is near.
 
+use crate::agent::pressure;
 use crate::collect::endpoint::Urgency;
 use crate::store::StoredTarget;
 use leakwatch_analysis::history::TargetHistory;
@@ -25,17 +26,14 @@ const JUMP: f64 = 0.02;
 /// Below it, reclaim only recycles page cache, which a healthy cgroup does all day.
 const PRESSED: f64 = 0.5;
 
-/// A limit hit this long ago still counts as pressure: two default intervals.
-const PRESSURE: Duration = Duration::from_secs(10);
-
 /// A service killed this recently may be in a crash loop: its next life is watched closely from the first second on.
 const RECENT_KILL: Duration = Duration::from_mins(15);
 
 /// So much of a life after a kill is watched closely; a loop of slow lives is not read every second for ever.
 const FIRST_MINUTE: Duration = Duration::from_mins(1);
 
-/// The urgency of a target now.
-pub(super) fn of(stored: &StoredTarget, now: Timestamp) -> Urgency {
+/// The urgency of a target now; `reclaiming` if the kernel reported that it takes memory back from it.
+pub(super) fn of(stored: &StoredTarget, reclaiming: bool, now: Timestamp) -> Urgency {
     let history = &stored.history;
     if history.living().next().is_none() {
         return Urgency::Calm;
@@ -47,7 +45,7 @@ pub(super) fn of(stored: &StoredTarget, now: Timestamp) -> Urgency {
     let soon = verdict
         .and_then(|verdict| verdict.time_to_limit)
         .is_some_and(|time| time.p10_seconds < SOON_SECONDS);
-    let pressed = history.pressure_at.is_some_and(|at| now.since(at) < PRESSURE);
+    let pressed = reclaiming || history.pressure_at.is_some_and(|at| now.since(at) < pressure::FRESH);
     let near = if pressed { PRESSED } else { NEAR_LIMIT };
     if soon || is_above(near, history) || jumped(history) || is_reborn(history, now) {
         Urgency::NearLimit
@@ -214,7 +212,15 @@ mod tests {
                 Urgency::NearLimit,
             ),
         ] {
-            assert_eq!(of(&stored(samples), at(now)), expected, "{what}");
+            assert_eq!(of(&stored(samples), false, at(now)), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn reclaim_of_page_cache_alone_is_no_reason_for_haste() {
+        for (unreclaimable, expected) in [(600, Urgency::NearLimit), (300, Urgency::Calm)] {
+            let stored = stored(&[(1000, unreclaimable, 300, 0), (2000, unreclaimable, 300, 0)]);
+            assert_eq!(of(&stored, true, at(2000)), expected, "{unreclaimable} of {LIMIT_MIB} MiB");
         }
     }
 
@@ -241,7 +247,7 @@ mod tests {
                 comm: "shop".into(),
             },
         });
-        assert_eq!(of(&stored, at(1005)), Urgency::NearLimit);
-        assert_eq!(of(&stored, at(1061)), Urgency::Growing);
+        assert_eq!(of(&stored, false, at(1005)), Urgency::NearLimit);
+        assert_eq!(of(&stored, false, at(1061)), Urgency::Growing);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::scope::OomCallers;
 use super::scope::Testimony;
+use super::MemcgReclaim;
 use super::ProcessExec;
 use super::load::nanos_per_tick;
 use crate::clock::Clock;
@@ -179,6 +180,15 @@ impl Decoder {
                 pid: record.pid,
                 start_ticks: ticks(record.start_boot_nanos),
             },
+            cgroup_inode: record.cgroup_id,
+        })
+    }
+
+    /// A record of `vmscan:mm_vmscan_memcg_reclaim_begin`.
+    pub fn memcg_reclaim(&self, bytes: &[u8]) -> Result<MemcgReclaim, DecodeError> {
+        let record: event::MemcgReclaim = read(bytes)?;
+        Ok(MemcgReclaim {
+            at: self.clock.from_boot_nanos(record.boot_nanos),
             cgroup_inode: record.cgroup_id,
         })
     }

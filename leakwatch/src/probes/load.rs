@@ -40,6 +40,7 @@ pub(super) fn load(plan: &Plan) -> Result<Ebpf, ProbeError> {
         .map_max_entries("OOM_EVENTS", plan.oom_ring_bytes)
         .map_max_entries("EXIT_EVENTS", plan.exit_ring_bytes)
         .map_max_entries("EXEC_EVENTS", plan.exec_ring_bytes)
+        .map_max_entries("RECLAIM_EVENTS", plan.reclaim_ring_bytes)
         .map_max_entries("DEATH_EVENTS", plan.death_ring_bytes)
         .load(OBJECT)
         .map_err(ProbeError::Load)
@@ -77,6 +78,11 @@ pub(super) fn attach_exit(ebpf: &mut Ebpf) -> Reading<()> {
 /// Attaches to `sched:sched_process_exec`.
 pub(super) fn attach_exec(ebpf: &mut Ebpf) -> Reading<()> {
     attach_raw(ebpf, "process_exec", "sched_process_exec")
+}
+
+/// Attaches to `vmscan:mm_vmscan_memcg_reclaim_begin`.
+pub(super) fn attach_reclaim(ebpf: &mut Ebpf) -> Reading<()> {
+    attach_raw(ebpf, "memcg_reclaim", "mm_vmscan_memcg_reclaim_begin")
 }
 
 /// Attaches to `signal:signal_deliver`.

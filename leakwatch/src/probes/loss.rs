@@ -19,6 +19,7 @@ pub const fn name(reason: LossReason) -> &'static str {
         LossReason::KernelReadFault => "kernel_read_fault",
         LossReason::MemcgTooDeep => "memcg_too_deep",
         LossReason::ExecRingFull => "exec_ring_full",
+        LossReason::ReclaimRingFull => "reclaim_ring_full",
         LossReason::DeathRingFull => "death_ring_full",
         LossReason::GoroutineGroupsFull => "goroutine_groups_full",
     }

@@ -1,7 +1,8 @@
 //! The kernel's side of the daemon: loads the eBPF programs, attaches what this host supports and turns their records into events.
 //!
 //! The only module that knows aya and the records of `leakwatch-common`. It reads nothing about targets: who the victim's cgroup
-//! belongs to is decided by the engine. Data comes from `oom:mark_victim`, `sched:sched_process_exit`, `sched:sched_process_exec` and `signal:signal_deliver`.
+//! belongs to is decided by the engine. Data comes from `oom:mark_victim`, `sched:sched_process_exit`, `sched:sched_process_exec`,
+//! `vmscan:mm_vmscan_memcg_reclaim_begin` and `signal:signal_deliver`.
 
 pub mod btf;
 pub mod format;
@@ -32,10 +33,12 @@ use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::units::Timestamp;
 use load::OwnedPerCpuArray;
 use loss::LossCounters;
 use loss::Malformed;
 use plan::Plan;
+use scope::OomCallers;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +66,8 @@ pub enum ProbeEvent {
     ProcessExit(ProcessExit),
     /// A process executes another program.
     ProcessExec(ProcessExec),
+    /// The kernel reclaims memory of a cgroup.
+    MemcgReclaim(MemcgReclaim),
     /// A watched process was killed; this was read of it.
     Death(Box<Death>),
     /// Records were lost.
@@ -75,6 +80,16 @@ pub struct ProcessExec {
     /// Which process.
     pub key: ProcessKey,
     /// Inode of the directory of its memory cgroup.
+    pub cgroup_inode: u64,
+}
+
+/// A memory cgroup is at a limit and the kernel looks for pages to take back (`vmscan:mm_vmscan_memcg_reclaim_begin`). Reported
+/// once per second and cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemcgReclaim {
+    /// When.
+    pub at: Timestamp,
+    /// Inode of the directory of the cgroup whose thread asked for memory; the limit may be an ancestor's.
     pub cgroup_inode: u64,
 }
 
@@ -176,6 +191,18 @@ impl Probes {
                     .map(|exec| Some(ProbeEvent::ProcessExec(exec)))
             },
         )));
+        let decoder = Decoder::new(clock, OomCallers::default());
+        tasks.spawn(drained(ring::drain(
+            take_ring(&mut ebpf, "RECLAIM_EVENTS")?,
+            Arc::clone(&malformed),
+            events.clone(),
+            Duration::ZERO,
+            move |record: &[u8]| {
+                decoder
+                    .memcg_reclaim(record)
+                    .map(|reclaim| Some(ProbeEvent::MemcgReclaim(reclaim)))
+            },
+        )));
         tasks.spawn(drained(death_ring::drain(
             take_death_ring(&mut ebpf)?,
             load::take_map(&mut ebpf, "GOROUTINES")?,
@@ -206,6 +233,10 @@ impl Probes {
             Hook {
                 name: "sched:sched_process_exec",
                 attached: plan.exec.clone().and_then(|()| load::attach_exec(&mut ebpf)),
+            },
+            Hook {
+                name: "vmscan:mm_vmscan_memcg_reclaim_begin",
+                attached: plan.reclaim.clone().and_then(|()| load::attach_reclaim(&mut ebpf)),
             },
             Hook {
                 name: "signal:signal_deliver",

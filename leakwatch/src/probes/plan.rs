@@ -39,6 +39,8 @@ pub struct Plan {
     pub exit: Reading<()>,
     /// Whether new programs are seen, or why they are not.
     pub exec: Reading<()>,
+    /// Whether reclaim in a cgroup is seen, or why it is not.
+    pub reclaim: Reading<()>,
     /// How processes are read when they are killed, or why they are not.
     pub death: Reading<DeathHook>,
     /// How much is read of one.
@@ -51,6 +53,8 @@ pub struct Plan {
     pub exit_ring_bytes: u32,
     /// Size of the ring for new programs.
     pub exec_ring_bytes: u32,
+    /// Size of the ring for cgroups that memory is reclaimed from.
+    pub reclaim_ring_bytes: u32,
     /// Size of the ring for what is read of killed processes.
     pub death_ring_bytes: u32,
 }
@@ -64,6 +68,7 @@ impl Plan {
             oom: oom_hook(facts, &offsets),
             exit: process_hook(facts, &offsets),
             exec: process_hook(facts, &offsets),
+            reclaim: reclaim_hook(facts, &offsets),
             death: death_hook(facts, &offsets),
             walk_bounds: WalkBounds::default(),
             offsets,
@@ -74,6 +79,8 @@ impl Plan {
             exit_ring_bytes: 256 * 1024,
             // 3200 programs of 40 bytes each.
             exec_ring_bytes: 128 * 1024,
+            // 170 reports of 24 bytes each, one per second and cgroup.
+            reclaim_ring_bytes: 4096,
             // A hundred thousand buckets of 80 bytes, in case nobody drains it meanwhile.
             death_ring_bytes: 8 * 1024 * 1024,
         }
@@ -151,15 +158,34 @@ fn death_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<DeathHook> {
     Ok(if can_repeat { DeathHook::Repeat } else { DeathHook::Parts })
 }
 
+fn reclaim_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<()> {
+    needing(
+        facts,
+        &[
+            ("task_struct.cgroups", offsets.task_cgroups),
+            ("css_set.subsys", offsets.css_set_memory),
+            ("cgroup_subsys_state.cgroup", offsets.css_cgroup),
+            ("cgroup.kn", offsets.cgroup_kn),
+            ("kernfs_node.id", offsets.kernfs_node_id),
+        ],
+    )
+}
+
 fn process_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<()> {
+    needing(
+        facts,
+        &[
+            ("task_struct.signal", offsets.task_signal),
+            ("task_struct.group_leader", offsets.task_group_leader),
+            ("task_struct.start_boottime", offsets.task_start_boottime),
+        ],
+    )
+}
+
+fn needing(facts: &HostFacts, needed: &[(&str, u32)]) -> Reading<()> {
     if let Err(missing) = &facts.btf {
         return Err(missing.clone());
     }
-    let needed = [
-        ("task_struct.signal", offsets.task_signal),
-        ("task_struct.group_leader", offsets.task_group_leader),
-        ("task_struct.start_boottime", offsets.task_start_boottime),
-    ];
     match needed.iter().find(|(_, offset)| *offset == ABSENT) {
         None => Ok(()),
         Some((member, _)) => Err(Missing::new(
