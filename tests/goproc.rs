@@ -8,6 +8,7 @@ use leakwatch_analysis::pprof;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::heap::Snapshot;
 use leakwatch_goproc::heap::View;
+use leakwatch_goproc::heap::estimate;
 use leakwatch_goproc::heap::scale;
 use leakwatch_goproc::pclntab::printed_name;
 use leakwatch_test_support::http::Client;
@@ -239,6 +240,50 @@ fn outside_heap_equals_the_endpoint() -> Result<()> {
                 eprintln!("{release} {form:?} {arguments:?}: {compared} buckets equal");
             }
         }
+    }
+    Ok(())
+}
+
+/// Functions by the bytes in use that they have allocated, most first.
+fn ranking(process: &mut GoProcess, bytes: impl Fn(u64, u64, u64) -> f64) -> Result<Vec<(String, f64)>> {
+    let snapshot = process.heap()?;
+    let index = process.heap_reader().context("read")?.index();
+    let mut frames = process.heap_frames();
+    let mut functions: BTreeMap<String, f64> = BTreeMap::new();
+    for (id, counts) in snapshot.all(View::LastGc) {
+        let stack = frames.of_stack(index.stack(id));
+        let innermost = stack.first().map(|frame| frame.function.clone());
+        let size = index.size(id).context("size")?;
+        let in_use = counts.in_use().unwrap_or(0);
+        *functions.entry(innermost.unwrap_or_default()).or_default() += bytes(in_use, size, snapshot.rate);
+    }
+    let mut ranked: Vec<_> = functions.into_iter().collect();
+    ranked.sort_by(|one, other| other.1.total_cmp(&one.1));
+    Ok(ranked)
+}
+
+/// Small objects are hardly ever sampled, large ones always: who adds up what was sampled names the wrong function.
+#[test]
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+fn a_leak_of_small_objects_ranks_before_a_large_buffer() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    for release in toolchains::releases() {
+        let executable = toolchains::build("goproc-target", release, Form::Stripped, directory.path())?;
+        // 32 MiB in objects of 64 bytes: about 64 of them are sampled.
+        let arguments = ["-small", "524288", "-static", "4194304", "-objects", "0"];
+        let target = Target::start(&executable, &arguments, "100", &directory.path().join("log"))?;
+        let mut process = GoProcess::attach(target.process.pid())?;
+        let sampled = ranking(&mut process, |count, size, _| (count * size) as f64)?;
+        let ours = ranking(&mut process, |count, size, rate| estimate(count, size, rate).bytes)?;
+        eprintln!("{release}: as sampled {sampled:?}\n{release}: scaled {ours:?}");
+        let first = |ranked: &[(String, f64)]| ranked.first().map(|(function, _)| function.clone());
+        ensure!(
+            first(&sampled).as_deref() == Some("main.buffer"),
+            "{release}: {sampled:?}"
+        );
+        ensure!(first(&ours).as_deref() == Some("main.leakSmall"), "{release}: {ours:?}");
+        let bytes = ours.first().map_or(0.0, |(_, bytes)| *bytes);
+        ensure!((16e6..64e6).contains(&bytes), "{release}: {bytes} of {}", 32 << 20);
     }
     Ok(())
 }

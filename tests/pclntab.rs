@@ -96,10 +96,7 @@ fn names_files_and_lines_are_those_of_the_runtime() -> Result<()> {
             assert!(inlined > 5000, "{inlined}");
             let theirs = runtime_says(&executable, directory.path(), &distances)?;
             assert_eq!(ours.len(), theirs.len());
-            let first = table
-                .functions()
-                .next()
-                .and_then(|function| table.full_name(&function));
+            let first = table.functions().next().and_then(|function| table.full_name(&function));
             let first = first.unwrap_or_default();
             let mut different = 0;
             for ((ours, theirs), distance) in ours.iter().zip(&theirs).zip(&distances) {
@@ -138,12 +135,7 @@ fn functions_are_those_of_the_symbol_table() -> Result<()> {
         let table = table(&executable)?;
         let ours: BTreeMap<u64, String> = table
             .functions()
-            .map(|function| {
-                (
-                    function.entry,
-                    table.full_name(&function).unwrap_or_default(),
-                )
-            })
+            .map(|function| (function.entry, table.full_name(&function).unwrap_or_default()))
             .collect();
         assert_eq!(ours.len(), table.header().functions);
         let mut names: BTreeMap<&str, u32> = BTreeMap::new();

@@ -15,6 +15,7 @@ mod go;
 mod engines;
 mod demo;
 mod bench_idle;
+mod bench_goproc;
 mod lint;
 mod tidy;
 mod vm_test;
@@ -61,6 +62,8 @@ enum Command {
 enum Bench {
     /// Processor time and memory of the daemon beside many sleeping processes
     Idle(bench_idle::Arguments),
+    /// Reading Go processes from outside, beside their own endpoint
+    Goproc(bench_goproc::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -70,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Bench(Bench::Idle(arguments)) => bench_idle::main(&arguments),
+        Command::Bench(Bench::Goproc(arguments)) => bench_goproc::main(&arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
         Command::VmTest => vm_test::main(),

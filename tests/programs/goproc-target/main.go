@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 )
 
 var kept [][]byte
@@ -20,10 +21,13 @@ func main() {
 	rate := flag.Int("rate", 512<<10, "runtime.MemProfileRate")
 	stacks := flag.Int("stacks", 0, "different allocation stacks, each 12 calls deep")
 	objects := flag.Int("objects", 20000, "objects of 64 to 8192 bytes, half of which are dropped again")
+	small := flag.Int("small", 0, "objects of 64 bytes that leak")
 	depth := flag.Int("depth", 0, "one allocation below this many calls")
 	static := flag.Int("static", 4<<20, "bytes of one buffer that is kept")
 	collections := flag.Int("collections", 3, "garbage collections before it is ready")
 	goroutines := flag.Int("goroutines", 10, "goroutines that wait for ever on a channel")
+	frames := flag.Int("frames", 0, "calls below which each of them waits")
+	work := flag.Bool("work", false, "allocate without end; /operations says how often so far")
 	limit := flag.Int64("limit", 0, "what GOMEMLIMIT would set; 0: none")
 	flag.Parse()
 	runtime.MemProfileRate = *rate
@@ -46,28 +50,54 @@ func main() {
 		fmt.Fprintln(answer, stats.NumGC, stats.NumForcedGC, stats.NextGC, stats.HeapInuse, stats.HeapReleased,
 			stats.StackInuse, stats.HeapAlloc, stats.PauseTotalNs, debug.SetMemoryLimit(-1))
 	})
+	http.HandleFunc("/operations", func(answer http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(answer, atomic.LoadUint64(&operations))
+	})
 	go func() { log.Fatal(http.Serve(listener, nil)) }()
 
-	keep(make([]byte, *static))
+	buffer(*static)
 	for index := 0; index < *stacks; index++ {
 		branch(uint(index), 12)
 	}
 	leak(*objects)
+	leakSmall(*small)
 	deep(*depth)
 	never := make(chan int)
 	for index := 0; index < *goroutines; index++ {
-		go wait(never)
+		go wait(never, *frames)
 	}
 	for index := 0; index < *collections; index++ {
 		runtime.GC()
+	}
+	if *work {
+		go allocate()
 	}
 	fmt.Println("ready", listener.Addr())
 	os.Stdout.Sync()
 	select {}
 }
 
+// Buffer is needed all the time.
+//
+//go:noinline
+func buffer(bytes int) { kept = append(kept, make([]byte, bytes)) }
+
 //go:noinline
 func keep(object []byte) { kept = append(kept, object) }
+
+type node struct {
+	next *node
+	_    [56]byte
+}
+
+var list *node
+
+//go:noinline
+func leakSmall(objects int) {
+	for index := 0; index < objects; index++ {
+		list = &node{next: list}
+	}
+}
 
 // Leak keeps every other object.
 //
@@ -109,4 +139,22 @@ func deep(calls int) int {
 }
 
 //go:noinline
-func wait(never chan int) { <-never }
+func wait(never chan int, frames int) int {
+	if frames > 0 {
+		return wait(never, frames-1) + 1
+	}
+	return <-never
+}
+
+var operations uint64
+
+// Each goroutine keeps the last few objects, so that garbage is collected all the time.
+func allocate() {
+	var last [64][]byte
+	for index := 0; ; index++ {
+		last[index%len(last)] = make([]byte, 64<<(uint(index)%8))
+		if index%1000 == 999 {
+			atomic.AddUint64(&operations, 1000)
+		}
+	}
+}

@@ -23,8 +23,8 @@ use std::ops::Range;
 /// Goroutines between whose two header reads little time passes.
 const CHUNK: usize = 2048;
 
-/// Bytes of a stack read at first, then where they were too few. Four of five stacks end within the first.
-const LENGTHS: [u64; 4] = [512, 4 << 10, 32 << 10, LONGEST];
+/// Bytes of a stack read at first, then where they were too few. Most stacks are still as small as they were made, 2 KiB.
+const LENGTHS: [u64; 4] = [2 << 10, 8 << 10, 32 << 10, LONGEST];
 /// The rest of a stack that is longer is not read.
 const LONGEST: u64 = 256 << 10;
 

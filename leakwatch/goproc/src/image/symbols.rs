@@ -96,5 +96,8 @@ fn bounded(what: &'static str, size: u64) -> Result<usize, ImageError> {
         size,
         bound: MAX_TABLE,
     };
-    usize::try_from(size).ok().filter(|_| size <= MAX_TABLE).ok_or(too_large)
+    usize::try_from(size)
+        .ok()
+        .filter(|_| size <= MAX_TABLE)
+        .ok_or(too_large)
 }

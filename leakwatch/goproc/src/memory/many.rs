@@ -4,8 +4,9 @@ use super::MemoryError;
 use super::ReadMemory;
 use std::ops::Range;
 
-/// Reading this many unwanted bytes costs less than another system call (about 0.3 µs against 0.1 µs per KiB copied).
-const MAX_GAP: u64 = 1 << 10;
+/// Reading this many unwanted bytes costs less than another system call, which looks up a page of its own (measured on the
+/// stacks of 100,000 goroutines).
+const MAX_GAP: u64 = 2 << 10;
 
 /// Bytes of one large read.
 const MAX_SPAN: u64 = 256 << 10;

@@ -116,7 +116,11 @@ pub(crate) fn find_texts<const N: usize, B: TableBytes + ?Sized>(
         }
         first = false;
         // A text with the NULs around it may be cut by the end of the piece.
-        at += if at + length == range.end { length } else { length - longest - 1 };
+        at += if at + length == range.end {
+            length
+        } else {
+            length - longest - 1
+        };
     }
     found
 }
@@ -125,7 +129,10 @@ pub(crate) fn find_texts<const N: usize, B: TableBytes + ?Sized>(
 fn common_start<'n>(names: &[&'n str]) -> &'n [u8] {
     let first = names.first().map_or(&[][..], |name| name.as_bytes());
     names.iter().fold(first, |start, name| {
-        let same = start.iter().zip(name.as_bytes()).take_while(|(one, other)| one == other);
+        let same = start
+            .iter()
+            .zip(name.as_bytes())
+            .take_while(|(one, other)| one == other);
         start.get(..same.count()).unwrap_or_default()
     })
 }
@@ -178,7 +185,11 @@ mod tests {
         }
         let across = texts.len();
         texts.extend(b"runtime.two\0end");
-        let found = find_texts(&texts, 0..texts.len(), ["runtime.one", "runtime.two", "runtime.three", "end"]);
+        let found = find_texts(
+            &texts,
+            0..texts.len(),
+            ["runtime.one", "runtime.two", "runtime.three", "end"],
+        );
         assert_eq!(found, [Some(0), u32::try_from(across).ok(), None, None]);
         assert_eq!(find_texts(&texts, 12..texts.len(), ["runtime.one", ""]), [None, None]);
         assert_eq!(find_texts(&texts, 12..texts.len(), ["runtime.twofold"]), [Some(17)]);

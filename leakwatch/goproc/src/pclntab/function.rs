@@ -102,7 +102,12 @@ impl<B: TableBytes> Pclntab<B> {
             }
             let record = self.record_entry(index).and_then(|entry| index_words.u32_at(entry));
             let name = record
-                .and_then(|offset| self.header.records.checked_add(usize::try_from(offset).ok()?)?.checked_add(4))
+                .and_then(|offset| {
+                    self.header
+                        .records
+                        .checked_add(usize::try_from(offset).ok()?)?
+                        .checked_add(4)
+                })
                 .and_then(|place| records.u32_at(place));
             for (slot, offset) in found.iter_mut().zip(&offsets) {
                 if slot.is_none() && name.is_some() && name == *offset {

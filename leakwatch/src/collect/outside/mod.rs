@@ -5,6 +5,7 @@
 //! blocking work. What is read is hostile; `leakwatch_goproc` bounds it, and every way to fail is a
 //! [`Missing`] with a reason.
 
+mod census;
 mod missing;
 mod profile;
 mod reader;
@@ -143,6 +144,7 @@ impl State {
             match profile {
                 Ok(encoded) => {
                     self.told.remove(&profile_type);
+                    let Some(encoded) = encoded else { continue };
                     if encoded.dropped > 0 {
                         inputs.push(Input::Loss(Loss {
                             at,

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::collect::endpoint::Watched;
+use crate::collect::outside::census::LastStacks;
 use crate::collect::outside::missing;
 use crate::collect::outside::profile;
 use crate::collect::outside::profile::Encoded;
@@ -25,7 +26,8 @@ use std::sync::Weak;
 pub(super) struct Taken {
     pub(super) profile_type: ProfileType,
     pub(super) at: Timestamp,
-    pub(super) profile: Reading<Encoded>,
+    /// `None` when what was said last still holds.
+    pub(super) profile: Reading<Option<Encoded>>,
 }
 
 /// Identity of an executable: device, inode, time of change (seconds, nanoseconds).
@@ -35,9 +37,16 @@ type BinaryId = (u64, u64, i64, i64);
 #[derive(Debug)]
 pub(super) struct Reader {
     clock: Clock,
-    attached: HashMap<ProcessKey, GoProcess>,
+    attached: HashMap<ProcessKey, Attached>,
     /// Executables of attached processes; one that nobody runs any more is dropped.
     binaries: HashMap<BinaryId, Weak<Binary>>,
+}
+
+/// A process and what was last read of it.
+#[derive(Debug)]
+struct Attached {
+    process: GoProcess,
+    stacks: Option<LastStacks>,
 }
 
 impl Reader {
@@ -63,8 +72,8 @@ impl Reader {
             at,
             profile,
         };
-        let process = match self.attach(watched.process) {
-            Ok(process) => process,
+        let attached = match self.attach(watched.process) {
+            Ok(attached) => attached,
             Err(missing) => {
                 return [ProfileType::Heap, ProfileType::Goroutine]
                     .map(|profile_type| taken(profile_type, clock.now(), Err(missing.clone())))
@@ -73,9 +82,9 @@ impl Reader {
         };
         let exe = watched.exe.as_deref().unwrap_or_default();
         let at = clock.now();
-        let heap = taken(ProfileType::Heap, at, heap(process, exe, at));
+        let heap = taken(ProfileType::Heap, at, heap(&mut attached.process, exe, at));
         let at = clock.now();
-        let goroutines = taken(ProfileType::Goroutine, at, goroutines(process, exe, at));
+        let goroutines = taken(ProfileType::Goroutine, at, attached.goroutines(exe, at));
         let both = vec![heap, goroutines];
         let gone = |taken: &Taken| {
             let missing = taken.profile.as_ref().err();
@@ -88,12 +97,15 @@ impl Reader {
         both
     }
 
-    fn attach(&mut self, key: ProcessKey) -> Reading<&mut GoProcess> {
-        let process = match self.attached.remove(&key) {
-            Some(process) => process,
-            None => self.open(key)?,
+    fn attach(&mut self, key: ProcessKey) -> Reading<&mut Attached> {
+        let attached = match self.attached.remove(&key) {
+            Some(attached) => attached,
+            None => Attached {
+                process: self.open(key)?,
+                stacks: None,
+            },
         };
-        Ok(self.attached.entry(key).or_insert(process))
+        Ok(self.attached.entry(key).or_insert(attached))
     }
 
     fn open(&mut self, key: ProcessKey) -> Reading<GoProcess> {
@@ -125,16 +137,24 @@ impl Reader {
     }
 }
 
-fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Encoded> {
+fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Encoded>> {
     let snapshot = process.heap().map_err(|error| missing::heap(&error))?;
-    Ok(profile::heap(process, &snapshot, exe, at))
+    Ok(Some(profile::heap(process, &snapshot, exe, at)))
 }
 
-fn goroutines(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Encoded> {
-    let goroutines = process.goroutines(GoroutineBounds::default());
-    let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error))?;
-    let snapshot = goroutines.snapshot().map_err(|error| missing::goroutines(&error))?;
-    Ok(profile::goroutines(process, &snapshot, exe, at))
+impl Attached {
+    /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
+    fn goroutines(&mut self, exe: &str, at: Timestamp) -> Reading<Option<Encoded>> {
+        let goroutines = self.process.goroutines(GoroutineBounds::default());
+        let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error))?;
+        let census = goroutines.census().map_err(|error| missing::goroutines(&error))?;
+        if self.stacks.as_ref().is_some_and(|last| last.is_current(at, &census)) {
+            return Ok(None);
+        }
+        let snapshot = goroutines.snapshot().map_err(|error| missing::goroutines(&error))?;
+        self.stacks = Some(LastStacks::new(at, &census));
+        Ok(Some(profile::goroutines(&self.process, &snapshot, exe, at)))
+    }
 }
 
 /// Which file the process executes.
