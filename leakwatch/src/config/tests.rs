@@ -294,6 +294,16 @@ fn what_is_printed_loads_to_the_same() {
 }
 
 #[test]
+fn the_documented_defaults_are_the_defaults() {
+    let documented = include_str!("../../../docs/operating.md");
+    let defaults = Config::defaults(&environment(&[])).to_toml();
+    assert!(
+        documented.contains(&format!("```toml\n{defaults}```")),
+        "docs/operating.md is stale: leakwatch config print says\n{defaults}"
+    );
+}
+
+#[test]
 fn without_root_the_defaults_are_the_users_own() {
     let user = Environment {
         variables: [
