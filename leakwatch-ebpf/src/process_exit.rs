@@ -36,11 +36,7 @@ fn process_exit(_ctx: RawTracePointContext) -> i32 {
         let pid = (pid_tgid >> 32) as u32;
         // What is known of its memory is of no use any more. Not watched, most likely.
         let _: Result<(), i32> = maps::WATCHED.remove(&pid);
-        emit(
-            pid,
-            task.follow(offset!(task_group_leader)).unwrap_or(task),
-            signal,
-        );
+        emit(pid, task.follow(offset!(task_group_leader)).unwrap_or(task), signal);
     }
     0
 }

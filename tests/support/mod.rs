@@ -10,3 +10,4 @@ pub mod http;
 pub mod daemon;
 pub mod programs;
 pub mod toolchains;
+pub mod debian;

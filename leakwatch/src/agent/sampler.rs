@@ -83,7 +83,11 @@ impl Sampler {
         let mut urgent = BTreeSet::new();
         let mut wanted = Wanted::default();
         for (id, stored) in store.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
-            let urgency = urgency::of(stored, self.pressure.is_on(stored.history.target.cgroup.inode, now), now);
+            let urgency = urgency::of(
+                stored,
+                self.pressure.is_on(stored.history.target.cgroup.inode, now),
+                now,
+            );
             if urgency == Urgency::NearLimit {
                 urgent.insert(id.clone());
             }

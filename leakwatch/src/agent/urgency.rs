@@ -220,7 +220,11 @@ mod tests {
     fn reclaim_of_page_cache_alone_is_no_reason_for_haste() {
         for (unreclaimable, expected) in [(600, Urgency::NearLimit), (300, Urgency::Calm)] {
             let stored = stored(&[(1000, unreclaimable, 300, 0), (2000, unreclaimable, 300, 0)]);
-            assert_eq!(of(&stored, true, at(2000)), expected, "{unreclaimable} of {LIMIT_MIB} MiB");
+            assert_eq!(
+                of(&stored, true, at(2000)),
+                expected,
+                "{unreclaimable} of {LIMIT_MIB} MiB"
+            );
         }
     }
 

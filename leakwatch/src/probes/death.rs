@@ -73,7 +73,8 @@ impl Deaths {
         let (kind, _) = u32::read_from_prefix(bytes).map_err(|_short| too_short::<WalkChunk>(bytes))?;
         match kind {
             KIND_CHUNK => {
-                let (chunk, words) = WalkChunk::read_from_prefix(bytes).map_err(|_short| too_short::<WalkChunk>(bytes))?;
+                let (chunk, words) =
+                    WalkChunk::read_from_prefix(bytes).map_err(|_short| too_short::<WalkChunk>(bytes))?;
                 self.chunk(&chunk, words)?;
                 Ok(None)
             }

@@ -1,10 +1,10 @@
 //! Kernel records into events. Records are not trusted: every length and count is checked, nothing panics.
 
-use super::scope::OomCallers;
-use super::scope::Testimony;
 use super::MemcgReclaim;
 use super::ProcessExec;
 use super::load::nanos_per_tick;
+use super::scope::OomCallers;
+use super::scope::Testimony;
 use crate::clock::Clock;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::OomMemcg;

@@ -94,9 +94,15 @@ pub(super) fn attach_death(ebpf: &mut Ebpf, hook: DeathHook) -> Reading<()> {
     for (index, name) in (0..).zip(["heap_part", "goroutine_part"]) {
         let program: &mut RawTracePoint = program(ebpf, name)?;
         retrying(|| program.load())?;
-        let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| refused(&error))?;
+        let fd = program
+            .fd()
+            .and_then(|fd| Ok(fd.try_clone()?))
+            .map_err(|error| refused(&error))?;
         let failed = |what: &dyn std::fmt::Display| {
-            Missing::new(MissingReason::Failed, format!("cannot put {name} together with the others: {what}"))
+            Missing::new(
+                MissingReason::Failed,
+                format!("cannot put {name} together with the others: {what}"),
+            )
         };
         // Stays in the object, which lives as long as the programs: they go with the map.
         let parts = ebpf.map_mut("WALK_PARTS").ok_or_else(|| failed(&"no such map"))?;

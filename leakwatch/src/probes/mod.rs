@@ -214,13 +214,8 @@ impl Probes {
         let counters = LossCounters::new(load::take_map::<OwnedPerCpuArray>(&mut ebpf, "LOSSES")?);
         tasks.spawn(report_losses(counters, malformed, clock, events));
 
-        let at_death = plan
-            .death
-            .clone()
-            .and_then(|hook| load::attach_death(&mut ebpf, hook));
-        let death_watch = at_death
-            .is_ok()
-            .then(|| DeathWatch::new(watched, plan.walk_bounds));
+        let at_death = plan.death.clone().and_then(|hook| load::attach_death(&mut ebpf, hook));
+        let death_watch = at_death.is_ok().then(|| DeathWatch::new(watched, plan.walk_bounds));
         let hooks = vec![
             Hook {
                 name: "oom:mark_victim",

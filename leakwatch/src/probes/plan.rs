@@ -155,7 +155,11 @@ fn death_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<DeathHook> {
         .btf
         .as_ref()
         .is_ok_and(|btf| btf.enumerator("BPF_FUNC_loop").is_some());
-    Ok(if can_repeat { DeathHook::Repeat } else { DeathHook::Parts })
+    Ok(if can_repeat {
+        DeathHook::Repeat
+    } else {
+        DeathHook::Parts
+    })
 }
 
 fn reclaim_hook(facts: &HostFacts, offsets: &ProbeConfig) -> Reading<()> {

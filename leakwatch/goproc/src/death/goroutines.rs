@@ -45,7 +45,14 @@ impl<M: ReadMemory> GoProcess<M> {
                 })
             })
             .collect();
-        groups.sort_by_key(|group| (std::cmp::Reverse(group.count), group.start, group.created_at, group.status));
+        groups.sort_by_key(|group| {
+            (
+                std::cmp::Reverse(group.count),
+                group.start,
+                group.created_at,
+                group.status,
+            )
+        });
         groups
     }
 }

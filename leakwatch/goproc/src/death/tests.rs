@@ -64,12 +64,7 @@ fn stacks_come_from_the_walk_or_from_before_or_from_nowhere() {
     let reader = reader();
     let heap = reader.at_death(&walk);
     let stacks: Vec<_> = heap.buckets.iter().map(|bucket| bucket.stack).collect();
-    let expected: [Option<&[u64]>; 4] = [
-        Some(&[0x40_3000, 0x40_4000]),
-        None,
-        Some(&[0x40_1000, 0x40_2000]),
-        None,
-    ];
+    let expected: [Option<&[u64]>; 4] = [Some(&[0x40_3000, 0x40_4000]), None, Some(&[0x40_1000, 0x40_2000]), None];
     assert_eq!(stacks, expected);
     // Cycle 4: futures 1 (current), 2 (what the last collection swept), 0 (what it has not).
     for (view, expected) in [

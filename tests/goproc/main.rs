@@ -1,0 +1,5 @@
+//! Go processes read from outside and through their own endpoints: the two must be equal.
+
+mod oracle;
+mod heap;
+mod daemons;
