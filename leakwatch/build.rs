@@ -1,10 +1,12 @@
-//! Puts the eBPF object that `cargo xtask build-ebpf` made where the daemon embeds it. Without one, an empty placeholder lets the
-//! daemon build all the same; it then says so in its capabilities.
+//! Puts the eBPF objects that `cargo xtask build-ebpf` made where the daemon embeds them. Without one, an empty placeholder lets
+//! the daemon build all the same; it then says so in its capabilities.
 
 use std::env;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+
+const OBJECTS: [&str; 2] = ["leakwatch-ebpf.o", "leakwatch-ebpf-native.o"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
@@ -16,13 +18,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", dir.display());
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(leakwatch_ebpf_placeholder)");
-    let embedded = Path::new(&env::var("OUT_DIR")?).join("leakwatch-ebpf.o");
-    let object = dir.join("leakwatch-ebpf.o");
-    if object.exists() {
-        fs::copy(object, embedded)?;
-    } else {
-        fs::write(embedded, [])?;
-        println!("cargo::rustc-cfg=leakwatch_ebpf_placeholder");
+    let out = env::var("OUT_DIR")?;
+    for name in OBJECTS {
+        let embedded = Path::new(&out).join(name);
+        let object = dir.join(name);
+        if object.exists() {
+            fs::copy(object, embedded)?;
+        } else {
+            fs::write(embedded, [])?;
+            println!("cargo::rustc-cfg=leakwatch_ebpf_placeholder");
+        }
     }
     Ok(())
 }

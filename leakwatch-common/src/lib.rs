@@ -10,8 +10,10 @@
 //! | [`death::Watch`] | `probes::death` | hash map `WATCHED` | `heap_at_death` and its variants |
 //! | [`loss::LossReason`] | every program | per-CPU array `LOSSES` | `probes::loss` |
 //! | [`config::ProbeConfig`] | `probes::load`, before the programs are loaded | `.rodata` | every program |
+//! | [`native::NativeStack`] | `leakwatch-ebpf-native` | ring buffer `NATIVE_STACKS` | `probes::native` |
+//! | [`native::NativeConfig`] | `probes::native`, before the programs are loaded | `.rodata` | `leakwatch-ebpf-native` |
 //!
-//! No logic beyond layout lives here and no unsafe code: zerocopy's derives refuse a record with padding at compile time.
+//! No logic beyond layout lives here - but for what both sides compute, `exponential` - and no unsafe code: zerocopy's derives refuse a record with padding at compile time.
 #![no_std]
 #![forbid(unsafe_code)]
 #![expect(
@@ -23,3 +25,5 @@ pub mod event;
 pub mod death;
 pub mod loss;
 pub mod config;
+pub mod native;
+pub mod exponential;

@@ -12,6 +12,7 @@ pub mod own;
 pub mod clock;
 pub mod identity;
 pub mod probes;
+pub mod native;
 pub mod capabilities;
 pub mod collect;
 pub mod engine;

@@ -1,5 +1,5 @@
-//! Builds the eBPF object with the pinned stable compiler and leaves it, without DWARF, at `target/bpf/ARCH/leakwatch-ebpf.o`,
-//! from where the build script of `leakwatch` takes it.
+//! Builds the eBPF objects with the pinned stable compiler and leaves them, without DWARF, at `target/bpf/ARCH/NAME.o`,
+//! from where the build script of `leakwatch` takes them.
 
 use crate::elf;
 use crate::tools;
@@ -11,22 +11,26 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// What is always loaded, and what is loaded for one process while its allocations are captured.
+const OBJECTS: [&str; 2] = ["leakwatch-ebpf", "leakwatch-ebpf-native"];
 const TARGET: &str = "bpfel-unknown-none";
 
-/// Builds the object; unchanged bytes leave the file alone, so that nothing that embeds it is rebuilt.
-pub(crate) fn main() -> anyhow::Result<PathBuf> {
-    let object = tools::workspace()
-        .join("target/bpf")
-        .join(ARCH)
-        .join("leakwatch-ebpf.o");
-    tools::step("building the eBPF object", || {
+/// Builds the objects; unchanged bytes leave a file alone, so that nothing that embeds it is rebuilt.
+pub(crate) fn main() -> anyhow::Result<()> {
+    tools::step("building the eBPF objects", || {
         tools::run(cargo("build")?.arg("--release"))?;
-        let linked = target_dir().join(TARGET).join("release/leakwatch-ebpf");
-        let bytes = fs::read(&linked).with_context(|| format!("read {}", linked.display()))?;
-        let stripped = elf::without_dwarf(&bytes).with_context(|| format!("strip {}", linked.display()))?;
-        write_if_changed(&object, &stripped)
-    })?;
-    Ok(object)
+        for name in OBJECTS {
+            let linked = target_dir().join(TARGET).join("release").join(name);
+            let bytes = fs::read(&linked).with_context(|| format!("read {}", linked.display()))?;
+            let stripped = elf::without_dwarf(&bytes).with_context(|| format!("strip {}", linked.display()))?;
+            let object = tools::workspace()
+                .join("target/bpf")
+                .join(ARCH)
+                .join(format!("{name}.o"));
+            write_if_changed(&object, &stripped)?;
+        }
+        Ok(())
+    })
 }
 
 /// `cargo SUBCOMMAND` for the eBPF crate on the bpf target.

@@ -35,7 +35,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build the eBPF object to target/bpf/ARCH/leakwatch-ebpf.o
+    /// Build the eBPF objects to target/bpf/ARCH
     BuildEbpf,
     /// Build the daemon, eBPF object inside, to target/release/leakwatch
     Build,
@@ -68,7 +68,7 @@ enum Bench {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::BuildEbpf => build_ebpf::main().map(drop),
+        Command::BuildEbpf => build_ebpf::main(),
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),

@@ -8,14 +8,15 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("quantity", &[]),
     ("clock", &[]),
     ("state", &[]),
     ("own", &[]),
     ("config", &["quantity"]),
     ("identity", &[]),
-    ("probes", &["clock"]),
+    ("probes", &["clock", "native"]),
+    ("native", &[]),
     ("capabilities", &["clock", "identity", "probes"]),
     ("collect", &["clock", "config", "engine", "identity"]),
     ("engine", &["store"]),
@@ -42,7 +43,7 @@ const COMPOSING: [&str; 4] = ["agent", "cli", "main", "lib"];
 const EXTERNAL: [(&str, &[&str]); 5] = [
     ("aya", &["probes"]),
     ("leakwatch_common", &["probes"]),
-    ("procfs", &["collect", "identity"]),
+    ("procfs", &["collect", "identity", "native"]),
     ("axum", &["api"]),
     ("serde_json", &["api", "cli", "dto"]),
 ];

@@ -124,7 +124,7 @@ fn attach_raw(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Reading<()> {
     program.attach(tracepoint).map(drop).map_err(|error| refused(&error))
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Reading<&'a mut P>
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Reading<&'a mut P>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
 {
@@ -138,7 +138,7 @@ where
 }
 
 /// The kernel gives up verifying a program when a signal arrives, whatever it is for, and expects to be asked again.
-fn retrying(mut load: impl FnMut() -> Result<(), ProgramError>) -> Reading<()> {
+pub(super) fn retrying(mut load: impl FnMut() -> Result<(), ProgramError>) -> Reading<()> {
     const ATTEMPTS: u32 = 10;
     let mut result = load();
     for _ in 1..ATTEMPTS {
@@ -153,7 +153,7 @@ fn retrying(mut load: impl FnMut() -> Result<(), ProgramError>) -> Reading<()> {
 }
 
 /// The kernel's own words, the causes included; of the verifier's log, which may be megabytes, the end.
-fn refused(error: &ProgramError) -> Missing {
+pub(super) fn refused(error: &ProgramError) -> Missing {
     if let ProgramError::LoadError { io_error, verifier_log } = error {
         let log = verifier_log.to_string();
         let end: Vec<&str> = log.lines().rev().take(VERIFIER_LINES).collect();

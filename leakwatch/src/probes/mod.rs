@@ -17,6 +17,7 @@ pub mod death;
 mod ring;
 mod death_ring;
 pub mod loss;
+pub mod native;
 
 use crate::clock::Clock;
 use aya::Ebpf;

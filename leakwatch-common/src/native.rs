@@ -1,0 +1,185 @@
+//! What the allocator probes and the daemon exchange: settings, records of new stacks, live objects, totals and counters.
+//!
+//! A stack is known by a fingerprint of the code addresses on it. The first time one is seen its registers and memory go to the
+//! daemon, which unwinds it; from then on the kernel side only counts under the fingerprint.
+
+use zerocopy::FromBytes;
+use zerocopy::Immutable;
+use zerocopy::IntoBytes;
+use zerocopy::KnownLayout;
+
+/// Name of the global that holds the [`NativeConfig`].
+pub const NATIVE_CONFIG: &str = "NATIVE_CONFIG";
+/// Ranges of code addresses that take part in a fingerprint.
+pub const CODE_RANGES: usize = 2;
+/// Bytes of the stack that the fingerprint looks at in one step.
+pub const FINGERPRINT_STEP: usize = 256;
+/// Steps of a fingerprint at most: 4 KiB of the stack.
+pub const FINGERPRINT_STEPS: u32 = 16;
+/// Bytes copied in one step; a step that crosses the end of the stack is not copied.
+pub const COPY_STEP: usize = 512;
+/// Bytes of the stack in a record.
+pub const STACK_BYTES: usize = 16 * 1024;
+
+/// Addresses from `start` on, `length` of them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct CodeRange {
+    /// First address.
+    pub start: u64,
+    /// Bytes; zero for an unused range.
+    pub length: u64,
+}
+
+/// Settings of one capture, fixed before its programs are verified.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct NativeConfig {
+    /// Makes the initial value unlike any other constant of the object: LLVM merges equal ones, and the loader overwrites this one.
+    pub magic: u64,
+    /// Mean bytes between samples; 1 takes every call.
+    pub mean_bytes: u64,
+    /// Steps of [`FINGERPRINT_STEP`] bytes that a fingerprint covers.
+    pub fingerprint_steps: u64,
+    /// Where the program's code is: the executable, and from the first shared library to the last.
+    pub code: [CodeRange; CODE_RANGES],
+}
+
+impl NativeConfig {
+    /// The value in the object file.
+    pub const UNSET: Self = Self {
+        magic: 0x6e61_7469_7665_2131,
+        mean_bytes: 0x6e61_7469_7665_2132,
+        fingerprint_steps: 0x6e61_7469_7665_2133,
+        code: [CodeRange {
+            start: 0x6e61_7469_7665_2134,
+            length: 0x6e61_7469_7665_2135,
+        }; CODE_RANGES],
+    };
+}
+
+/// A stack that was not seen before, as it is when the allocator returns to its caller.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct NativeStack {
+    /// Its fingerprint.
+    pub fingerprint: u64,
+    /// The return address in the caller.
+    pub instruction: u64,
+    /// Stack pointer of the caller: the address of the first copied byte.
+    pub stack_pointer: u64,
+    /// Frame pointer register (`rbp`).
+    pub frame_pointer: u64,
+    /// Valid bytes of `stack`.
+    pub length: u64,
+    /// The stack from its pointer towards its start.
+    pub stack: [u8; STACK_BYTES],
+}
+
+/// An allocation that was sampled and not freed. Key of its map: the address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct LiveObject {
+    /// Fingerprint of the allocating stack.
+    pub fingerprint: u64,
+    /// Bytes asked for.
+    pub size: u64,
+    /// `bpf_ktime_get_ns` when it was allocated.
+    pub monotonic_nanos: u64,
+}
+
+/// What sampled allocations are counted by. Sizes are told apart only when sampling: the weight of a sample depends on its size.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct TotalKey {
+    /// Fingerprint of the allocating stack.
+    pub fingerprint: u64,
+    /// Bytes asked for; zero when every call is taken.
+    pub size: u64,
+}
+
+/// Sampled allocations and those of them that were freed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Totals {
+    /// Calls that returned memory.
+    pub allocs: u64,
+    /// Bytes they asked for.
+    pub alloc_bytes: u64,
+    /// Objects freed again.
+    pub frees: u64,
+    /// Their bytes.
+    pub free_bytes: u64,
+}
+
+/// What is known of a thread between two calls. Key of its map: the thread id.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ThreadState {
+    /// Stack pointer at the entry of the outermost allocator function the thread is in; zero outside.
+    pub entry_stack_pointer: u64,
+    /// Bytes it was asked for.
+    pub size: u64,
+    /// Where `posix_memalign` leaves the address; zero for the others, which return it.
+    pub result_at: u64,
+    /// What `realloc` was given; zero for the others.
+    pub old_address: u64,
+    /// What was known about it.
+    pub old: LiveObject,
+    /// Bytes until the next sample.
+    pub until_sample: u64,
+    /// Entries into inner allocator functions since the outermost one.
+    pub inner: u32,
+    /// Bits of [`thread_flags`].
+    pub flags: u32,
+}
+
+/// Bits of [`ThreadState::flags`].
+pub mod thread_flags {
+    /// The call is a sample.
+    pub const SAMPLED: u32 = 1;
+    /// `ThreadState::old` was live and is taken out of the live set while `realloc` works.
+    pub const OLD_TAKEN: u32 = 2;
+    /// `ThreadState::until_sample` was drawn.
+    pub const DRAWN: u32 = 4;
+}
+
+/// Indices of the per-CPU array `NATIVE_COUNTS`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeCount {
+    /// Hits at the entry of allocating functions.
+    EntryHits = 0,
+    /// Hits at the return of allocating functions.
+    ReturnHits = 1,
+    /// Hits at freeing functions.
+    FreeHits = 2,
+    /// Allocations sampled.
+    Samples = 3,
+    /// Lost: the live set was full, a sampled object was not entered.
+    LiveFull = 4,
+    /// Lost: the table of totals was full.
+    TotalsFull = 5,
+    /// Lost: no room for the record of a new stack. It is tried again at the next call from there.
+    StackRingFull = 6,
+    /// Lost: the table of stacks was full.
+    StacksFull = 7,
+    /// Lost: the state of a thread was displaced or could not be kept while it was in a call.
+    ThreadLost = 8,
+    /// Lost: memory of the process could not be read.
+    UserReadFault = 9,
+    /// Calls that did not return as expected: the thread left them by an exception, a jump or its end.
+    Abandoned = 10,
+}
+
+impl NativeCount {
+    /// Number of counts: the size of the array.
+    pub const COUNT: u32 = 11;
+
+    /// Index in the array.
+    pub const fn index(self) -> u32 {
+        self as u32
+    }
+}

@@ -1,0 +1,70 @@
+//! What is allocated and sampled, and the totals of each stack.
+
+use crate::maps;
+use leakwatch_common::native::LiveObject;
+use leakwatch_common::native::NativeCount;
+use leakwatch_common::native::TotalKey;
+use leakwatch_common::native::Totals;
+
+/// Enters a new object.
+#[inline(always)]
+pub(crate) fn allocated(address: u64, object: &LiveObject) {
+    maps::count(NativeCount::Samples);
+    if let Some(totals) = totals(object) {
+        // SAFETY: fields of a live value of the map.
+        let (allocs, bytes) = unsafe { (&raw mut (*totals).allocs, &raw mut (*totals).alloc_bytes) };
+        maps::add(allocs, 1);
+        maps::add(bytes, object.size);
+    }
+    put_back(address, object);
+}
+
+/// Enters an object without counting an allocation.
+#[inline(always)]
+pub(crate) fn put_back(address: u64, object: &LiveObject) {
+    if maps::NATIVE_LIVE.insert(address, object, 0).is_err() {
+        maps::count(NativeCount::LiveFull);
+        // Counted as freed: what is not followed must not look like a leak.
+        freed(object);
+    }
+}
+
+/// Takes an object out of the live set, if it is in there.
+#[inline(always)]
+pub(crate) fn take(address: u64) -> Option<LiveObject> {
+    // SAFETY: the value is copied out before the entry is removed; the object is the caller's own until then.
+    let object = unsafe { maps::NATIVE_LIVE.get(address) }.copied()?;
+    // Another thread was faster: a program that frees twice.
+    maps::NATIVE_LIVE.remove(address).ok()?;
+    Some(object)
+}
+
+/// Counts an object as freed.
+#[inline(always)]
+pub(crate) fn freed(object: &LiveObject) {
+    if let Some(totals) = totals(object) {
+        // SAFETY: fields of a live value of the map.
+        let (frees, bytes) = unsafe { (&raw mut (*totals).frees, &raw mut (*totals).free_bytes) };
+        maps::add(frees, 1);
+        maps::add(bytes, object.size);
+    }
+}
+
+#[inline(always)]
+fn totals(object: &LiveObject) -> Option<*mut Totals> {
+    let sampled = maps::config!(mean_bytes) > 1;
+    let key = TotalKey {
+        fingerprint: object.fingerprint,
+        size: if sampled { object.size } else { 0 },
+    };
+    if let Some(totals) = maps::NATIVE_TOTALS.get_ptr_mut(key) {
+        return Some(totals);
+    }
+    // Whoever is first enters it; whoever is second fails and finds it.
+    let entered = maps::NATIVE_TOTALS.insert(key, Totals::default(), u64::from(aya_ebpf::bindings::BPF_NOEXIST));
+    let totals = maps::NATIVE_TOTALS.get_ptr_mut(key);
+    if totals.is_none() && entered.is_err() {
+        maps::count(NativeCount::TotalsFull);
+    }
+    totals
+}

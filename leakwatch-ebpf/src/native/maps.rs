@@ -1,0 +1,74 @@
+//! Every map of a capture, and its settings.
+
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::HashMap;
+use aya_ebpf::maps::LruHashMap;
+use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::maps::RingBuf;
+use leakwatch_common::native::LiveObject;
+use leakwatch_common::native::NativeConfig;
+use leakwatch_common::native::NativeCount;
+use leakwatch_common::native::ThreadState;
+use leakwatch_common::native::TotalKey;
+use leakwatch_common::native::Totals;
+
+/// Overwritten by the loader, frozen before the programs are verified.
+#[unsafe(no_mangle)]
+pub(crate) static NATIVE_CONFIG: NativeConfig = NativeConfig::UNSET;
+
+/// One setting as the loader set it; the compiler must not assume the initial value.
+macro_rules! config {
+    ($($field:tt)+) => {
+        // SAFETY: a live, aligned field of a static that is never written while programs run.
+        unsafe { core::ptr::read_volatile(&raw const crate::maps::NATIVE_CONFIG.$($field)+) }
+    };
+}
+pub(crate) use config;
+
+/// New stacks, 250 at a time.
+#[map]
+pub(crate) static NATIVE_STACKS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+
+/// Fingerprints of the stacks the daemon was told.
+#[map]
+pub(crate) static NATIVE_KNOWN: HashMap<u64, u8> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Sampled objects by address. Not allocated ahead: most captures need a small part of it.
+#[map]
+pub(crate) static NATIVE_LIVE: HashMap<u64, LiveObject> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+
+/// What was sampled, by stack.
+#[map]
+pub(crate) static NATIVE_TOTALS: HashMap<TotalKey, Totals> = HashMap::with_max_entries(131_072, BPF_F_NO_PREALLOC);
+
+/// Threads by id; those that have not allocated for long make room.
+#[map]
+pub(crate) static NATIVE_THREADS: LruHashMap<u32, ThreadState> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Counts by [`NativeCount`].
+#[map]
+static NATIVE_COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(NativeCount::COUNT, 0);
+
+/// Counts one.
+#[inline(always)]
+pub(crate) fn count(what: NativeCount) {
+    if let Some(count) = NATIVE_COUNTS.get_ptr_mut(what.index()) {
+        // Another program of ours may run on this CPU between the read and the write of a plain addition.
+        add(count, 1);
+    }
+}
+
+/// Adds to a number in a map, atomically.
+#[inline(always)]
+pub(crate) fn add(number: *mut u64, amount: u64) {
+    // SAFETY: `number` is in a map value that the verifier has checked. The target's `fetch_add` needs a compare-and-swap that
+    // older kernels do not have.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({number} + 0) += {amount}",
+            number = in(reg) number,
+            amount = in(reg) amount,
+        );
+    }
+}

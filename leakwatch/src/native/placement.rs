@@ -1,0 +1,294 @@
+//! Which instruction of a function to probe.
+//!
+//! A probe replaces an instruction by a breakpoint. The kernel then executes the instruction itself if it knows how to (x86: `push`, a
+//! near jump, conditional jump or call, and `nop`: `arch/x86/kernel/uprobes.c`), and otherwise single-steps it out of line, which costs
+//! about thirty times as much. Here the first instruction of the cheap kind is found that every call reaches with its
+//! arguments still in their registers and nothing yet on the stack. Pure: bytes in, offset out.
+
+use iced_x86::Code;
+use iced_x86::Decoder;
+use iced_x86::DecoderOptions;
+use iced_x86::FlowControl;
+use iced_x86::Instruction;
+use iced_x86::InstructionInfoFactory;
+use iced_x86::OpAccess;
+use iced_x86::Register;
+
+/// Instructions looked at from the entry.
+const MAX_INSTRUCTIONS: usize = 24;
+
+/// What the kernel does with the probed instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Execution {
+    /// The kernel does its work itself: about 0.5 µs for a hit.
+    Emulated,
+    /// The processor executes a copy of it with the trap flag set: two exceptions, 11 to 16 µs for a hit.
+    SingleStepped,
+}
+
+/// Where to probe a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Bytes from the entry.
+    pub offset: u64,
+    /// What a hit there costs.
+    pub execution: Execution,
+}
+
+/// Registers that hold arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// Only the first: `malloc`, `free`.
+    One,
+    /// The first two: `calloc`, `realloc`.
+    Two,
+    /// The first three: `posix_memalign`, `reallocarray`.
+    Three,
+}
+
+impl Arguments {
+    fn registers(self) -> &'static [Register] {
+        const REGISTERS: [Register; 3] = [Register::RDI, Register::RSI, Register::RDX];
+        let count = match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Three => 3,
+        };
+        REGISTERS.split_at(count).0
+    }
+}
+
+/// The entry as it is, where nothing better is known.
+pub const AT_ENTRY: Placement = Placement {
+    offset: 0,
+    execution: Execution::SingleStepped,
+};
+
+/// Chooses the instruction; `code` is the function from its entry, in x86-64 machine code, cut anywhere.
+pub fn place(code: &[u8], arguments: Arguments) -> Placement {
+    let mut info = InstructionInfoFactory::new();
+    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    for _ in 0..MAX_INSTRUCTIONS {
+        if !decoder.can_decode() {
+            break;
+        }
+        decoder.decode_out(&mut instruction);
+        if instruction.is_invalid() {
+            break;
+        }
+        let offset = instruction.ip();
+        if is_emulated(&instruction, code) {
+            if offset > 0 && is_jumped_to(code, offset) {
+                break;
+            }
+            return Placement {
+                offset,
+                execution: Execution::Emulated,
+            };
+        }
+        let used = info.info(&instruction);
+        let is_lost = used.used_registers().iter().any(|used| {
+            let full = used.register().full_register();
+            let written = !matches!(
+                used.access(),
+                OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
+            );
+            written && (full == Register::RSP || arguments.registers().contains(&full))
+        });
+        if is_lost || instruction.flow_control() != FlowControl::Next {
+            break;
+        }
+    }
+    AT_ENTRY
+}
+
+/// `push_setup_xol_ops` and `branch_setup_xol_ops` of Linux 5.8 and later.
+fn is_emulated(instruction: &Instruction, code: &[u8]) -> bool {
+    let start = usize::try_from(instruction.ip()).unwrap_or(usize::MAX);
+    let bytes = code.get(start..).unwrap_or_default();
+    match instruction.code() {
+        // With no other prefix than the one for r8 to r15.
+        Code::Push_r64 => matches!(bytes, [0x50..=0x57, ..] | [0x41, 0x50..=0x57, ..]),
+        Code::Nopd | Code::Nopq => bytes.first() == Some(&0x90),
+        // The operand-size prefix makes them something else.
+        _ => {
+            let relative = matches!(
+                instruction.flow_control(),
+                FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch | FlowControl::Call
+            ) && (instruction.is_jcc_short_or_near()
+                || instruction.is_jmp_short_or_near()
+                || instruction.is_call_near());
+            relative && bytes.first() != Some(&0x66)
+        }
+    }
+}
+
+/// Whether something in the function jumps back to the place, which would then be hit more than once in a call.
+fn is_jumped_to(code: &[u8], offset: u64) -> bool {
+    let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    decoder.into_iter().any(|instruction| {
+        let is_jump = instruction.is_jcc_short_or_near() || instruction.is_jmp_short_or_near();
+        is_jump && instruction.near_branch_target() == offset
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        hex.as_bytes()
+            .chunks(2)
+            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn real_prologues() {
+        use Arguments::One;
+        use Arguments::Three;
+        use Arguments::Two;
+        use Execution::Emulated;
+        use Execution::SingleStepped;
+        for (function, code, arguments, offset, execution) in [
+            // Debian 12: glibc 2.36, jemalloc 5.3.0, mimalloc 2.0.9, musl 1.2.3.
+            (
+                "glibc malloc",
+                "415455534889fb4883ec10803d461b1400000f84f8010000",
+                One,
+                0,
+                Emulated,
+            ),
+            (
+                "glibc free",
+                "4885ff0f84bf00000055488d77f0534883ec18488b1dd69e",
+                One,
+                3,
+                Emulated,
+            ),
+            (
+                "glibc calloc",
+                "41554889f8415455534883ec1848f7e64889c30f90c04885",
+                Two,
+                0,
+                Emulated,
+            ),
+            (
+                "glibc realloc",
+                "4157415641554154554889f5534889fb4883ec28803d3d13",
+                Two,
+                0,
+                Emulated,
+            ),
+            (
+                "glibc posix_memalign",
+                "803d010214000041544989d4554889fd534889f3745a4889",
+                Three,
+                7,
+                Emulated,
+            ),
+            (
+                "glibc aligned_alloc",
+                "803d710e1400007407e932f6ffff66904883ec1848897424",
+                Two,
+                7,
+                Emulated,
+            ),
+            (
+                "jemalloc malloc",
+                "4881ff001000000f8793000000488d155c7f2c00488d4707",
+                One,
+                7,
+                Emulated,
+            ),
+            (
+                "jemalloc operator delete",
+                "e9ebaff5ff66662e0f1f840000000000",
+                One,
+                0,
+                Emulated,
+            ),
+            (
+                "mimalloc malloc",
+                "488b0549b400004889fe64488b384881fe00040000772948",
+                One,
+                0,
+                SingleStepped,
+            ),
+            (
+                "mimalloc free",
+                "4889f94885ff745d488d7fff4889c84881e7000000fe4829",
+                One,
+                6,
+                Emulated,
+            ),
+            (
+                "mimalloc operator new",
+                "55534889fb4883ec08488b0500a5000064488b284881ff00",
+                One,
+                0,
+                Emulated,
+            ),
+            ("musl malloc", "e96b190000662e0f1f840000000000", One, 0, Emulated),
+            (
+                "musl calloc",
+                "41544989f455534885f6740c4889f848f7e60f80b9000000",
+                Two,
+                0,
+                Emulated,
+            ),
+        ] {
+            assert_eq!(
+                place(&bytes(code), arguments),
+                Placement { offset, execution },
+                "{function}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_would_change_the_meaning_is_left_alone() {
+        use Execution::Emulated;
+        for (what, code, placement) in [
+            (
+                "endbr64; push rbp",
+                "f30f1efa55",
+                Placement {
+                    offset: 4,
+                    execution: Emulated,
+                },
+            ),
+            ("endbr64; sub rsp, 8; push", "f30f1efa4883ec0855", AT_ENTRY),
+            ("mov rdi, rax; push", "4889c755", AT_ENTRY),
+            ("mov edi, eax; push", "89c755", AT_ENTRY),
+            ("pop rdi; push", "5f55", AT_ENTRY),
+            ("ret", "c355", AT_ENTRY),
+            ("jmp rax", "ffe055", AT_ENTRY),
+            // 4: nop; 5: jne 4.
+            ("a loop", "f30f1efa9075fd", AT_ENTRY),
+            ("rex.w push", "4855", AT_ENTRY),
+            ("data16 call", "66e800000000", AT_ENTRY),
+            ("not code", "0606", AT_ENTRY),
+            ("nothing", "", AT_ENTRY),
+        ] {
+            assert_eq!(place(&bytes(code), Arguments::One), placement, "{what}");
+        }
+    }
+
+    #[test]
+    fn an_argument_that_is_not_needed_may_change() {
+        // xor esi, esi; push rbp.
+        let code = bytes("31f655");
+        assert_eq!(place(&code, Arguments::One).offset, 2);
+        assert_eq!(place(&code, Arguments::Two), AT_ENTRY);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn anything_gets_a_place_inside(code: Vec<u8>) {
+            let placement = place(&code, Arguments::Three);
+            proptest::prop_assert!(placement.offset == 0 || placement.offset < code.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The allocator probes of one process: an eBPF object of its own, loaded, attached and read while a capture runs.
+//!
+//! What the counts mean, and who the process is, is decided by `crate::native`. Dropping [`NativeProbes`] detaches everything.
+
+use crate::native::allocator::ProbePoint;
+use crate::native::function::Signature;
+use crate::probes::load;
+use crate::probes::load::PLACEHOLDER;
+use aya::Ebpf;
+use aya::EbpfLoader;
+use aya::maps::HashMap;
+use aya::maps::MapData;
+use aya::maps::PerCpuArray;
+use aya::maps::RingBuf;
+use aya::programs::ProgramError;
+use aya::programs::UProbe;
+use aya::programs::uprobe::UProbeAttachLocation;
+use aya::programs::uprobe::UProbeLinkId;
+use aya::programs::uprobe::UProbeScope;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_common::native::CODE_RANGES;
+use leakwatch_common::native::CodeRange;
+use leakwatch_common::native::FINGERPRINT_STEPS;
+use leakwatch_common::native::NATIVE_CONFIG;
+use leakwatch_common::native::NativeConfig;
+use leakwatch_common::native::NativeCount;
+use leakwatch_common::native::NativeStack;
+use std::num::NonZeroU32;
+use std::ops::Range;
+use zerocopy::FromBytes as _;
+use zerocopy::IntoBytes as _;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leakwatch-ebpf-native.o"));
+
+/// Steps of a fingerprint when every call is taken: 1 KiB of the stack, to keep the price of a call low.
+const EXACT_FINGERPRINT_STEPS: u64 = 4;
+
+/// What to capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativeSettings {
+    /// Mean bytes between samples; 1 takes every call.
+    pub mean_bytes: u64,
+    /// Sampled objects followed at a time.
+    pub live_objects: u32,
+    /// Where the process has code: the executable, and from the first shared library to the last.
+    pub code: [Range<u64>; CODE_RANGES],
+}
+
+/// A stack as it was copied.
+#[derive(Clone, Copy, Debug)]
+pub struct CopiedStack<'a> {
+    /// What the kernel side counts it under.
+    pub fingerprint: u64,
+    /// Return address in the caller of the allocator.
+    pub instruction: u64,
+    /// Address of the first byte of `memory`.
+    pub stack_pointer: u64,
+    /// The frame pointer register.
+    pub frame_pointer: u64,
+    /// The stack, innermost first, as much as was copied.
+    pub memory: &'a [u8],
+}
+
+/// Sampled allocations of one stack, and of one size when sampling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StackTotals {
+    /// The stack.
+    pub fingerprint: u64,
+    /// Bytes each; zero when every call is taken.
+    pub size: u64,
+    /// Allocations.
+    pub allocs: u64,
+    /// Their bytes.
+    pub alloc_bytes: u64,
+    /// Those that were freed.
+    pub frees: u64,
+    /// Their bytes.
+    pub free_bytes: u64,
+}
+
+/// An object that was sampled and not freed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    /// Who allocated it.
+    pub fingerprint: u64,
+    /// Bytes.
+    pub size: u64,
+    /// When, on the monotonic clock.
+    pub monotonic_nanos: u64,
+}
+
+/// Counts since the attach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NativeCounts {
+    /// Entries into allocating functions.
+    pub entries: u64,
+    /// Returns from them.
+    pub returns: u64,
+    /// Entries into freeing functions.
+    pub frees: u64,
+    /// Allocations sampled.
+    pub samples: u64,
+}
+
+/// Attached probes.
+#[derive(Debug)]
+pub struct NativeProbes {
+    ebpf: Ebpf,
+    links: Vec<(&'static str, UProbeLinkId)>,
+    stacks: RingBuf<MapData>,
+    live: HashMap<MapData, u64, [u64; 3]>,
+    totals: HashMap<MapData, [u64; 2], [u64; 4]>,
+    counts: PerCpuArray<MapData, u64>,
+    malformed: u64,
+}
+
+impl NativeProbes {
+    /// Loads the object and attaches it to the functions of one process. A function that cannot be probed makes the totals wrong,
+    /// so it makes this fail.
+    pub fn attach(pid: u32, points: &[ProbePoint], settings: &NativeSettings) -> Reading<Self> {
+        let pid = NonZeroU32::new(pid).ok_or_else(|| Missing::new(MissingReason::Malformed, "pid 0"))?;
+        if PLACEHOLDER {
+            return Err(Missing::new(MissingReason::Unsupported, "the eBPF object is missing")
+                .with_fix("build with cargo xtask build"));
+        }
+        let mut ebpf = EbpfLoader::new()
+            .btf(None)
+            .override_global(NATIVE_CONFIG, config(settings).as_bytes(), true)
+            .map_max_entries("NATIVE_LIVE", settings.live_objects)
+            .load(OBJECT)
+            .map_err(|error| Missing::new(MissingReason::Failed, format!("the eBPF object: {error}")))?;
+        let mut probes = Self {
+            stacks: take(&mut ebpf, "NATIVE_STACKS")?,
+            live: take(&mut ebpf, "NATIVE_LIVE")?,
+            totals: take(&mut ebpf, "NATIVE_TOTALS")?,
+            counts: take(&mut ebpf, "NATIVE_COUNTS")?,
+            links: Vec::new(),
+            malformed: 0,
+            ebpf,
+        };
+        for (program, point) in in_order(points) {
+            probes.attach_one(program, point, pid)?;
+        }
+        Ok(probes)
+    }
+
+    fn attach_one(&mut self, name: &'static str, point: &ProbePoint, pid: NonZeroU32) -> Reading<()> {
+        let program: &mut UProbe = load::program(&mut self.ebpf, name)?;
+        if program.fd().is_err() {
+            load::retrying(|| program.load())?;
+        }
+        let location = UProbeAttachLocation::AbsoluteOffset(point.file_offset);
+        let link = program
+            .attach(location, &point.link, UProbeScope::OneProcess(pid))
+            .map_err(|error| at(point, &error))?;
+        self.links.push((name, link));
+        Ok(())
+    }
+
+    /// Detaches, allocating functions first: what is freed meanwhile is still matched. The maps can be read afterwards.
+    pub fn detach(&mut self) {
+        while let Some((name, link)) = self.links.pop() {
+            let program: Reading<&mut UProbe> = load::program(&mut self.ebpf, name);
+            if let Ok(program) = program
+                && let Err(error) = program.detach(link)
+            {
+                tracing::warn!(%error, name, "a probe was not detached");
+            }
+        }
+    }
+
+    /// Hands over the stacks that arrived since the last call.
+    pub fn drain_stacks(&mut self, mut take: impl FnMut(CopiedStack<'_>)) {
+        while let Some(record) = self.stacks.next() {
+            let stack = NativeStack::ref_from_bytes(&record).ok().and_then(|stack| {
+                let length = usize::try_from(stack.length).ok()?;
+                Some((stack, stack.stack.get(..length)?))
+            });
+            match stack {
+                Some((stack, memory)) => take(CopiedStack {
+                    fingerprint: stack.fingerprint,
+                    instruction: stack.instruction,
+                    stack_pointer: stack.stack_pointer,
+                    frame_pointer: stack.frame_pointer,
+                    memory,
+                }),
+                None => self.malformed += 1,
+            }
+        }
+    }
+
+    /// What was sampled, by stack. An entry that is changed while this reads may be missed; it is there the next time.
+    pub fn totals(&self) -> Vec<StackTotals> {
+        let entries = self.totals.iter().filter_map(Result::ok);
+        entries
+            .map(
+                |([fingerprint, size], [allocs, alloc_bytes, frees, free_bytes])| StackTotals {
+                    fingerprint,
+                    size,
+                    allocs,
+                    alloc_bytes,
+                    frees,
+                    free_bytes,
+                },
+            )
+            .collect()
+    }
+
+    /// What is live and sampled.
+    pub fn survivors(&self) -> Vec<Survivor> {
+        let entries = self.live.iter().filter_map(Result::ok);
+        entries
+            .map(|(_, [fingerprint, size, monotonic_nanos])| Survivor {
+                fingerprint,
+                size,
+                monotonic_nanos,
+            })
+            .collect()
+    }
+
+    /// Hits and samples since the attach.
+    pub fn counts(&self) -> NativeCounts {
+        NativeCounts {
+            entries: self.count(NativeCount::EntryHits),
+            returns: self.count(NativeCount::ReturnHits),
+            frees: self.count(NativeCount::FreeHits),
+            samples: self.count(NativeCount::Samples),
+        }
+    }
+
+    /// Everything lost since the attach, by reason.
+    pub fn losses(&self) -> Vec<(&'static str, u64)> {
+        let kernel = [
+            ("native_live_full", NativeCount::LiveFull),
+            ("native_totals_full", NativeCount::TotalsFull),
+            ("native_stack_ring_full", NativeCount::StackRingFull),
+            ("native_stacks_full", NativeCount::StacksFull),
+            ("native_thread_lost", NativeCount::ThreadLost),
+            ("native_read_fault", NativeCount::UserReadFault),
+            ("native_call_abandoned", NativeCount::Abandoned),
+        ];
+        let kernel = kernel.into_iter().map(|(reason, count)| (reason, self.count(count)));
+        let all = kernel.chain([("native_record_malformed", self.malformed)]);
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn count(&self, what: NativeCount) -> u64 {
+        let per_cpu = self.counts.get(&what.index(), 0);
+        per_cpu.map_or(0, |per_cpu| per_cpu.iter().sum())
+    }
+}
+
+impl Drop for NativeProbes {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+/// Every program and its function in the order of attaching: what frees before what allocates, returns before entries, and what
+/// frees and allocates before what only allocates. So nothing is ever allocated whose end would not be seen.
+fn in_order(points: &[ProbePoint]) -> Vec<(&'static str, &ProbePoint)> {
+    let of = |wanted: fn(Signature) -> bool| points.iter().filter(move |point| wanted(point.signature));
+    let moves = |signature| matches!(signature, Signature::OldSize | Signature::OldProduct);
+    let releases = of(|signature| signature == Signature::Release).map(|point| ("release", point));
+    let returns = of(|signature| signature != Signature::Release).map(|point| ("leave", point));
+    let mut entries: Vec<&ProbePoint> = of(|signature| signature != Signature::Release).collect();
+    entries.sort_by_key(|point| !moves(point.signature));
+    let entries = entries.into_iter().map(|point| (program_of(point.signature), point));
+    releases.chain(returns).chain(entries).collect()
+}
+
+const fn program_of(signature: Signature) -> &'static str {
+    match signature {
+        Signature::Size => "enter_size",
+        Signature::Product => "enter_product",
+        Signature::Second => "enter_second",
+        Signature::Result => "enter_result",
+        Signature::OldSize => "enter_old_size",
+        Signature::OldProduct => "enter_old_product",
+        Signature::Release => "release",
+    }
+}
+
+fn config(settings: &NativeSettings) -> NativeConfig {
+    let exact = settings.mean_bytes <= 1;
+    NativeConfig {
+        mean_bytes: settings.mean_bytes.max(1),
+        fingerprint_steps: if exact {
+            EXACT_FINGERPRINT_STEPS
+        } else {
+            u64::from(FINGERPRINT_STEPS)
+        },
+        code: settings.code.clone().map(|range| CodeRange {
+            start: range.start,
+            length: range.end.saturating_sub(range.start),
+        }),
+        ..NativeConfig::UNSET
+    }
+}
+
+fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Reading<M>
+where
+    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    load::take_map(ebpf, name).map_err(|error| Missing::new(MissingReason::Malformed, error.to_string()))
+}
+
+fn at(point: &ProbePoint, error: &ProgramError) -> Missing {
+    let mut missing = load::refused(error);
+    missing.detail = format!("{} in {}: {}", point.symbol, point.path, missing.detail);
+    missing
+}
