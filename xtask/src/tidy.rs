@@ -8,7 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("quantity", &[]),
     ("clock", &[]),
     ("state", &[]),
@@ -17,6 +17,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("identity", &[]),
     ("probes", &["clock", "native"]),
     ("native", &[]),
+    ("capture", &["native", "probes"]),
     ("capabilities", &["clock", "identity", "probes"]),
     ("collect", &["clock", "config", "engine", "identity"]),
     ("engine", &["store"]),

@@ -105,7 +105,6 @@ pub struct NativeCounts {
 }
 
 /// Attached probes.
-#[derive(Debug)]
 pub struct NativeProbes {
     ebpf: Ebpf,
     links: Vec<(&'static str, UProbeLinkId)>,
@@ -114,6 +113,14 @@ pub struct NativeProbes {
     totals: HashMap<MapData, [u64; 2], [u64; 4]>,
     counts: PerCpuArray<MapData, u64>,
     malformed: u64,
+}
+
+impl std::fmt::Debug for NativeProbes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NativeProbes")
+            .field("links", &self.links.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl NativeProbes {

@@ -1,0 +1,4 @@
+//! Captures of real allocators in real processes, compared with what the programs themselves have counted. Needs root.
+
+mod programs;
+mod exact;

@@ -1,0 +1,86 @@
+//! Programs of `tests/programs/native` in C, compiled for the test.
+
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::ensure;
+use leakwatch_test_support::process::Running;
+use leakwatch_test_support::programs::folder;
+use leakwatch_test_support::wait::wait_until;
+use rustix::process::Signal;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Compiles `NAME.c` with optimisation, debugging information and, as distributions do, without frame pointers.
+pub(crate) fn compile(name: &str, flags: &[&str], directory: &Path) -> Result<PathBuf> {
+    let executable = directory.join(name);
+    let output = Command::new("cc")
+        .args(["-O2", "-g", "-fomit-frame-pointer", "-o"])
+        .arg(&executable)
+        .arg(folder().join("native").join(format!("{name}.c")))
+        .args(flags)
+        .output()
+        .context("start cc")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cc: {errors}");
+    Ok(executable)
+}
+
+/// What a program has counted itself for one of its functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Truth {
+    pub(crate) function: String,
+    pub(crate) alloc_objects: i64,
+    pub(crate) alloc_space: i64,
+    pub(crate) inuse_objects: i64,
+    pub(crate) inuse_space: i64,
+}
+
+/// A program that waits for a signal before it allocates and before it ends.
+pub(crate) struct Program(Running);
+
+impl Program {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(executable: &Path, arguments: &[&str], directory: &Path) -> Result<Self> {
+        let mut command = Command::new(executable);
+        command.args(arguments);
+        let running = Running::start(command, &directory.join("output"))?;
+        let program = Self(running);
+        program.wait_for("ready", || ())?;
+        Ok(program)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    /// Lets it allocate and answers what it has counted. `meanwhile` runs often until then.
+    pub(crate) fn run(&self, meanwhile: impl FnMut()) -> Result<Vec<Truth>> {
+        self.0.signal(Signal::USR1)?;
+        self.wait_for("done", meanwhile)?;
+        let output = self.0.output();
+        let counted = output.lines().filter_map(|line| {
+            let mut words = line.split(' ');
+            let function = words.next().filter(|word| word.starts_with("from_"))?.to_owned();
+            let mut number = || words.next()?.parse().ok();
+            Some(Truth {
+                function,
+                alloc_objects: number()?,
+                alloc_space: number()?,
+                inuse_objects: number()?,
+                inuse_space: number()?,
+            })
+        });
+        Ok(counted.collect())
+    }
+
+    fn wait_for(&self, word: &str, mut meanwhile: impl FnMut()) -> Result<()> {
+        wait_until(word, DEADLINE, || {
+            meanwhile();
+            Ok(self.0.output().lines().any(|line| line == word).then_some(()))
+        })
+    }
+}
