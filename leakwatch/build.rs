@@ -26,8 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             fs::copy(object, embedded)?;
         } else {
             fs::write(embedded, [])?;
-            println!("cargo::rustc-cfg=leakwatch_ebpf_placeholder");
         }
+    }
+    if !dir.join(OBJECTS[0]).exists() {
+        println!("cargo::rustc-cfg=leakwatch_ebpf_placeholder");
     }
     Ok(())
 }

@@ -5,7 +5,6 @@
 use crate::native::allocator::ProbePoint;
 use crate::native::function::Signature;
 use crate::probes::load;
-use crate::probes::load::PLACEHOLDER;
 use aya::Ebpf;
 use aya::EbpfLoader;
 use aya::maps::HashMap;
@@ -128,7 +127,7 @@ impl NativeProbes {
     /// so it makes this fail.
     pub fn attach(pid: u32, points: &[ProbePoint], settings: &NativeSettings) -> Reading<Self> {
         let pid = NonZeroU32::new(pid).ok_or_else(|| Missing::new(MissingReason::Malformed, "pid 0"))?;
-        if PLACEHOLDER {
+        if OBJECT.is_empty() {
             return Err(Missing::new(MissingReason::Unsupported, "the eBPF object is missing")
                 .with_fix("build with cargo xtask build"));
         }
