@@ -8,6 +8,7 @@ pub mod units;
 pub mod target;
 pub mod sample;
 pub mod event;
+pub mod death;
 pub mod stack;
 pub mod profile;
 pub mod pprof;

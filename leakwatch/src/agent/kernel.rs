@@ -4,6 +4,8 @@ use crate::agent::pressure::Pressure;
 use crate::capabilities::Capability;
 use crate::capabilities::of_host;
 use crate::clock::Clock;
+use crate::collect::outside::Notice;
+use crate::collect::outside::WatchOrder;
 use crate::config::Config;
 use crate::engine::input::Input;
 use crate::identity::cgroup::CgroupIndex;
@@ -11,35 +13,44 @@ use crate::identity::cgroup::Hierarchy;
 use crate::probes::ProbeError;
 use crate::probes::ProbeEvent;
 use crate::probes::Probes;
+use crate::probes::ProcessExec;
+use crate::probes::death::Death;
 use crate::probes::host::HostFacts;
 use crate::probes::plan::Plan;
+use crate::probes::watch::DeathWatch;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Bytes;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 
-/// What was decided for this host, the attached probes, and the task that forwards their events; dropping it detaches
-/// and ends both.
+/// What was decided for this host, the attached probes, and the tasks that forward their events and orders; dropping it detaches
+/// and ends all.
 pub(super) struct Kernel {
     plan: Plan,
     /// `None` when switched off.
     probes: Option<Result<Probes, ProbeError>>,
-    forwarder: Option<AbortHandle>,
+    tasks: JoinSet<()>,
 }
 
-impl Drop for Kernel {
-    fn drop(&mut self) {
-        if let Some(forwarder) = &self.forwarder {
-            forwarder.abort();
-        }
-    }
+/// How the kernel's side and the reader of Go processes are connected.
+pub(super) struct Links {
+    /// Where it is told what the kernel reports of processes.
+    pub(super) notices: mpsc::Sender<Notice>,
+    /// From where the kernel is told what to read.
+    pub(super) orders: mpsc::Receiver<WatchOrder>,
 }
+
+/// Least time between two walks for cgroups that are not known.
+const RESOLVE_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Kernel {
     /// Loads and attaches what this host allows. What it does not allow is logged once, with what to do about it.
@@ -50,20 +61,33 @@ impl Kernel {
         cgroups: Arc<CgroupIndex>,
         pressure: Arc<Pressure>,
         inputs: &mpsc::Sender<Input>,
+        links: Links,
     ) -> Self {
         let mut kernel = Self {
             plan: Plan::for_host(facts),
             probes: None,
-            forwarder: None,
+            tasks: JoinSet::new(),
         };
         if !config.bpf {
             return kernel;
         }
         kernel.probes = Some(match Probes::start(&kernel.plan, clock) {
-            Ok((probes, events)) => {
+            Ok((mut probes, events)) => {
                 say_hooks(&probes);
-                let forwarder = forward(events, cgroups, config.only.clone(), clock, pressure, inputs.clone());
-                kernel.forwarder = Some(tokio::spawn(forwarder).abort_handle());
+                let forwarder = Forwarder {
+                    cgroups,
+                    only: config.only.clone(),
+                    clock,
+                    pressure,
+                    inputs: inputs.clone(),
+                    notices: links.notices,
+                    outside: config.go.outside,
+                    resolved: None,
+                };
+                kernel.tasks.spawn(forwarder.run(events));
+                if let Some(watch) = probes.take_death_watch().filter(|_| config.go.outside) {
+                    kernel.tasks.spawn(keep_watch(watch, links.orders));
+                }
                 Ok(probes)
             }
             Err(error) => {
@@ -90,12 +114,10 @@ impl Kernel {
         )
     }
 
-    /// Kernel memory of the maps: the two rings; the rest is a few pages.
+    /// Kernel memory of the maps.
     pub(super) fn map_bytes(&self) -> Reading<Bytes> {
         match &self.probes {
-            Some(Ok(_)) => Ok(Bytes(
-                u64::from(self.plan.oom_ring_bytes) + u64::from(self.plan.exit_ring_bytes),
-            )),
+            Some(Ok(_)) => Ok(Bytes(self.plan.map_bytes())),
             Some(Err(error)) => Err(Missing::new(MissingReason::Failed, error.to_string())),
             None => Err(Missing::new(
                 MissingReason::NotConfigured,
@@ -121,22 +143,70 @@ fn say_hooks(probes: &Probes) {
     }
 }
 
-async fn forward(
-    mut events: mpsc::Receiver<ProbeEvent>,
+/// Where events go, and what is needed to tell whether they are of the watched subtree.
+struct Forwarder {
     cgroups: Arc<CgroupIndex>,
     only: Option<String>,
     clock: Clock,
     pressure: Arc<Pressure>,
     inputs: mpsc::Sender<Input>,
-) {
-    while let Some(event) = events.recv().await {
-        if let ProbeEvent::MemcgReclaim(reclaim) = event {
-            pressure.report(reclaim.cgroup_inode, reclaim.at);
-        } else if let Some(input) = within(event, &cgroups, only.as_deref(), clock)
-            && inputs.send(input).await.is_err()
-        {
-            return;
+    notices: mpsc::Sender<Notice>,
+    /// Whether Go processes are read from outside at all.
+    outside: bool,
+    resolved: Option<Instant>,
+}
+
+impl Forwarder {
+    /// Runs until the probes or the engine end.
+    async fn run(mut self, mut events: mpsc::Receiver<ProbeEvent>) {
+        while let Some(event) = events.recv().await {
+            let delivered = match event {
+                ProbeEvent::ProcessExec(exec) => match self.started(exec) {
+                    Some(notice) => self.notices.send(notice).await.is_ok(),
+                    None => true,
+                },
+                ProbeEvent::Death(death) => {
+                    let Death { at, process, walk } = *death;
+                    let walk = Box::new(walk);
+                    self.notices.send(Notice::Died { at, process, walk }).await.is_ok()
+                }
+                ProbeEvent::MemcgReclaim(reclaim) => {
+                    self.pressure.report(reclaim.cgroup_inode, reclaim.at);
+                    true
+                }
+                event => match within(event, &self.cgroups, self.only.as_deref(), self.clock) {
+                    Some(input) => self.inputs.send(input).await.is_ok(),
+                    None => true,
+                },
+            };
+            if !delivered {
+                return;
+            }
         }
+    }
+
+    /// A new program of the watched subtree. A container's cgroup is younger than the last walk, so it is looked up; but not
+    /// time and again, where programs are started outside of what is watched.
+    fn started(&mut self, exec: ProcessExec) -> Option<Notice> {
+        if !self.outside {
+            return None;
+        }
+        let cgroup = self.cgroups.known(exec.cgroup_inode).or_else(|| {
+            if self
+                .resolved
+                .is_some_and(|resolved| resolved.elapsed() < RESOLVE_INTERVAL)
+            {
+                return None;
+            }
+            let found = self.cgroups.resolve(exec.cgroup_inode, self.clock.now());
+            self.resolved = Some(Instant::now());
+            found
+        })?;
+        let inside = self.only.as_deref().is_none_or(|only| is_below(&cgroup.path, only));
+        inside.then(|| Notice::Started {
+            process: exec.key,
+            target: TargetId::from(&cgroup),
+        })
     }
 }
 
@@ -154,6 +224,20 @@ fn within(event: ProbeEvent, cgroups: &CgroupIndex, only: Option<&str>, clock: C
         ProbeEvent::ProcessExit(exit) => is_watched(&exit, cgroups, only).then_some(Input::ProcessExit(exit)),
         ProbeEvent::Loss(loss) => Some(Input::Loss(loss)),
         ProbeEvent::ProcessExec(_) | ProbeEvent::MemcgReclaim(_) | ProbeEvent::Death(_) => None,
+    }
+}
+
+/// Tells the programs which processes are of interest.
+async fn keep_watch(mut watch: DeathWatch, mut orders: mpsc::Receiver<WatchOrder>) {
+    while let Some(order) = orders.recv().await {
+        match order {
+            WatchOrder::Watch(process, plan) => {
+                if let Err(missing) = watch.watch(process, &plan) {
+                    tracing::warn!(reason = missing.detail, "its heap at death will be the last snapshot");
+                }
+            }
+            WatchOrder::Forget(process) => watch.forget(process),
+        }
     }
 }
 

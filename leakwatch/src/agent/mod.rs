@@ -11,6 +11,7 @@ mod pressure;
 mod urgency;
 
 use crate::agent::kernel::Kernel;
+use crate::agent::kernel::Links;
 use crate::agent::pressure::Pressure;
 use crate::agent::readers::Readers;
 use crate::agent::sampler::Sampler;
@@ -26,6 +27,7 @@ use crate::collect::Collector;
 use crate::collect::endpoint::EndpointCollector;
 use crate::collect::endpoint::EndpointConfig;
 use crate::collect::outside::OutsideCollector;
+use crate::collect::outside::Sources;
 use crate::config::Config;
 use crate::dto::capability::CapabilityBody;
 use crate::engine::Engine;
@@ -42,11 +44,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 /// A recording takes at most this much disk; about two days of 100 targets.
 const RECORDING_BYTES: u64 = 1 << 30;
+
+/// Processes started or killed, and orders about them, on their way between the kernel's side and the reader.
+const LINK: usize = 256;
 
 /// Why the daemon cannot start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -108,12 +114,32 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     // Not kept: the kernel's type information alone is 6 MiB.
     let host = HostFacts::look();
     let pressure = Arc::new(Pressure::default());
-    let kernel = Kernel::start(&host, &config, clock, collector.index(), Arc::clone(&pressure), &inputs);
+    let (notices, noticed) = mpsc::channel(LINK);
+    let (orders, ordered) = mpsc::channel(LINK);
+    let links = Links {
+        notices,
+        orders: ordered,
+    };
+    let kernel = Kernel::start(
+        &host,
+        &config,
+        clock,
+        collector.index(),
+        Arc::clone(&pressure),
+        &inputs,
+        links,
+    );
     let (by_endpoint, watched) = watch::channel(Vec::new());
     let (from_outside, watched_outside) = watch::channel(Vec::new());
     let endpoint_config = EndpointConfig::new(config.go.endpoints.clone(), config.go.discover_endpoints);
     let endpoints = EndpointCollector::new(endpoint_config, clock).run(watched, inputs.clone());
-    let outside = OutsideCollector::new(clock).run(watched_outside, inputs.clone());
+    let outside = OutsideCollector::new(clock, orders).run(
+        Sources {
+            watched: watched_outside,
+            notices: noticed,
+        },
+        inputs.clone(),
+    );
     let sampler = Sampler {
         collector,
         clock,

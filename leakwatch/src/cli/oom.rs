@@ -93,6 +93,7 @@ pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
             page.push_str(&format!("{:>12}  {line}\n", text::size(process.rss_bytes)));
         }
     }
+    page.push_str(&at_death(kill, output));
     if !kill.profiles.is_empty() {
         page.push_str(&heading("Last profiles"));
         for profile in &kill.profiles {
@@ -142,4 +143,38 @@ fn ledger(kill: &OomKillBody, output: Output) -> String {
         page.push_str(&format!("{:>12}  {}\n", "residual", text::amount(residual, "bytes")));
     }
     page + &format!("{:>12}  {}\n", "charge", text::size(kill.ledger.charge_bytes))
+}
+
+/// Goroutine groups shown; the API has the others.
+const GROUPS: usize = 10;
+
+fn at_death(kill: &OomKillBody, output: Output) -> String {
+    let at_death = &kill.at_death;
+    let age = at_death.heap_age_seconds.map_or_else(String::new, text::time);
+    let milliseconds = at_death.heap_seconds.unwrap_or_default() * 1e3;
+    let buckets = at_death.buckets.unwrap_or_default();
+    let heap = match at_death.heap.as_str() {
+        "complete" => format!("heap at death: complete, {buckets} buckets read by the kernel in {milliseconds:.1} ms"),
+        "truncated" => format!(
+            "heap at death: truncated by {}, {buckets} buckets read by the kernel in {milliseconds:.1} ms, {} lost, \
+             {} unreadable, {} without a stack",
+            at_death.truncated_by.as_deref().unwrap_or("losses"),
+            at_death.buckets_lost.unwrap_or_default(),
+            at_death.buckets_unreadable.unwrap_or_default(),
+            at_death.buckets_without_stack.unwrap_or_default(),
+        ),
+        "last_snapshot" => format!("heap at death: not read; the last snapshot was taken {age} before the kill"),
+        _ => "heap at death: not read, and there is no snapshot".to_owned(),
+    };
+    let mut page = format!("\n{}\n{heap}\n", output.styled(Style::Strong, "The end of the victim"));
+    for group in at_death.goroutine_groups.iter().take(GROUPS) {
+        let creator = group
+            .created_by
+            .as_deref()
+            .map_or_else(String::new, |creator| format!(", created by {}", one_line(creator)));
+        let function = one_line(&group.function);
+        let line = format!("{function} [{}]{creator}", one_line(&group.state));
+        page.push_str(&format!("{:>12}  {line}\n", format!("{} goroutines", group.count)));
+    }
+    page
 }

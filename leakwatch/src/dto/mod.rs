@@ -17,6 +17,7 @@ pub mod series;
 pub mod profile;
 pub mod diff;
 pub mod event;
+pub mod at_death;
 pub mod oom_kill;
 pub mod service;
 pub mod capability;

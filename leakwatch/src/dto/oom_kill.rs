@@ -1,5 +1,6 @@
 //! The post-mortem of an OOM kill.
 
+use crate::dto::at_death::AtDeathBody;
 use crate::dto::instant::Instant;
 use crate::dto::ledger::LedgerBody;
 use crate::dto::link;
@@ -46,6 +47,8 @@ pub struct OomKillBody {
     pub last_sample_age_seconds: Option<f64>,
     /// The last profiles of the victim.
     pub profiles: Vec<LastProfileBody>,
+    /// What was read of the victim while it died, and how complete it is.
+    pub at_death: AtDeathBody,
     /// The cgroup's memory in the last sample.
     pub ledger: LedgerBody,
     /// The verdict on what was known then.
@@ -180,6 +183,7 @@ impl OomKillBody {
                     ),
                 })
                 .collect(),
+            at_death: AtDeathBody::new(post_mortem),
             ledger: LedgerBody::at_death(&post_mortem.last_memory, sampled_at),
             verdict: missing.applicable("verdict", verdict, "it was killed before it could be judged"),
             missing,

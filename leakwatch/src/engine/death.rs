@@ -1,5 +1,6 @@
 //! An OOM kill: the kernel's record is joined with the last that was known of the target.
 
+use crate::engine::at_death;
 use crate::engine::judge;
 use crate::store::Store;
 use crate::store::event::EventKind;
@@ -38,8 +39,10 @@ pub(super) fn oom_kill(store: &mut Store, kill: OomKill) {
         }
         None => unknown(kill),
     };
+    let id = post_mortem.id.clone();
     store.push_post_mortem(post_mortem);
     store.push_event(at, target, event);
+    at_death::find(store, &id);
 }
 
 /// Without the kernel probe a kill still shows in the cgroup's own counter. Kills that were counted there but never
@@ -147,6 +150,7 @@ fn known(store: &Store, id: &TargetId, kill: OomKill) -> PostMortem {
             .investigation
             .as_ref()
             .map(|investigation| investigation.verdict.clone()),
+        death: None,
         kill,
     }
 }
@@ -164,6 +168,7 @@ fn unknown(kill: OomKill) -> PostMortem {
         other_processes: Vec::new(),
         profiles: Vec::new(),
         verdict: None,
+        death: None,
         kill,
     }
 }

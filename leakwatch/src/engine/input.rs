@@ -1,5 +1,6 @@
 //! Everything that can happen, in one closed enum. Recorded by `record`, replayed by `replay`.
 
+use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::ProcessExit;
@@ -49,6 +50,8 @@ pub enum Input {
     },
     /// The OOM killer chose a victim.
     OomKill(Box<OomKill>),
+    /// A process was killed, and the kernel read its heap and its goroutines.
+    Death(Box<ProcessDeath>),
     /// A process ended.
     ProcessExit(ProcessExit),
     /// Something was dropped.
@@ -100,6 +103,7 @@ impl Input {
             Self::Sample(sample) => sample.at,
             Self::Profile(profile) => profile.at,
             Self::OomKill(kill) => kill.at,
+            Self::Death(death) => death.at,
             Self::ProcessExit(exit) => exit.at,
             Self::Loss(loss) => loss.at,
         }

@@ -6,6 +6,7 @@ pub mod input;
 pub mod record;
 pub mod replay;
 mod death;
+mod at_death;
 mod judge;
 
 use crate::engine::input::Input;
@@ -75,6 +76,7 @@ impl Engine {
                 profile_missing(&mut store, &target, profile_type, missing);
             }
             Input::OomKill(kill) => death::oom_kill(&mut store, *kill),
+            Input::Death(death) => at_death::died(&mut store, *death),
             Input::ProcessExit(exit) => exited(&mut store, exit),
             Input::Loss(loss) => lost(&mut store, &loss),
             Input::Answer {

@@ -8,6 +8,7 @@ pub mod post_mortem;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
 use crate::store::post_mortem::PostMortem;
+use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::Investigation;
@@ -36,6 +37,10 @@ pub struct Bounds {
     pub post_mortems: usize,
     /// Bytes of profiles, originals and values, over all targets; the oldest interior snapshots go first.
     pub profile_bytes: usize,
+    /// Bytes of profiles in post-mortems; those of the oldest go first.
+    pub post_mortem_bytes: usize,
+    /// Deaths that wait for the OOM kill that brought them about.
+    pub deaths: usize,
 }
 
 impl Default for Bounds {
@@ -47,6 +52,8 @@ impl Default for Bounds {
             events: 10_000,
             post_mortems: 500,
             profile_bytes: 64 << 20,
+            post_mortem_bytes: 24 << 20,
+            deaths: 16,
         }
     }
 }
@@ -74,6 +81,7 @@ pub struct Store {
     events: VecDeque<Event>,
     next_event: u64,
     post_mortems: VecDeque<PostMortem>,
+    deaths: VecDeque<ProcessDeath>,
     losses: BTreeMap<Cow<'static, str>, u64>,
 }
 
@@ -88,6 +96,7 @@ impl Store {
             events: VecDeque::new(),
             next_event: 1,
             post_mortems: VecDeque::new(),
+            deaths: VecDeque::new(),
             losses: BTreeMap::new(),
         }
     }
@@ -200,6 +209,49 @@ impl Store {
             self.post_mortems.pop_front();
         }
         self.post_mortems.push_back(post_mortem);
+        self.retain_post_mortem_profiles();
+    }
+
+    pub(crate) fn post_mortem_mut(&mut self, id: &str) -> Option<&mut PostMortem> {
+        self.post_mortems.iter_mut().find(|post_mortem| post_mortem.id == id)
+    }
+
+    /// Drops the profiles of the oldest post-mortems until the others fit.
+    pub(crate) fn retain_post_mortem_profiles(&mut self) {
+        let bytes = |post_mortem: &PostMortem| {
+            post_mortem
+                .profiles
+                .iter()
+                .map(|profile| profile.pprof.len())
+                .sum::<usize>()
+        };
+        let mut total: usize = self.post_mortems.iter().map(bytes).sum();
+        let mut dropped = 0;
+        for post_mortem in &mut self.post_mortems {
+            if total <= self.bounds.post_mortem_bytes {
+                break;
+            }
+            total -= bytes(post_mortem);
+            dropped += u64::from(!post_mortem.profiles.is_empty());
+            post_mortem.profiles.clear();
+        }
+        if dropped > 0 {
+            self.count_loss("post_mortem_profiles_dropped", dropped);
+        }
+    }
+
+    /// Keeps a death whose kill has not been reported yet. One that no kill was reported of was not the OOM killer's doing.
+    pub(crate) fn keep_death(&mut self, death: ProcessDeath) {
+        if self.deaths.len() >= self.bounds.deaths {
+            self.deaths.pop_front();
+        }
+        self.deaths.push_back(death);
+    }
+
+    /// Takes out the death that belongs to a kill.
+    pub(crate) fn take_death(&mut self, belongs: impl Fn(&ProcessDeath) -> bool) -> Option<ProcessDeath> {
+        let index = self.deaths.iter().position(belongs)?;
+        self.deaths.remove(index)
     }
 
     pub(crate) fn count_loss(&mut self, reason: impl Into<Cow<'static, str>>, count: u64) {
@@ -209,7 +261,10 @@ impl Store {
 
     /// Forgets what is beyond the bounds: gone targets that are old or too many, then interior profiles.
     pub(crate) fn retain_within_bounds(&mut self) {
+        /// A kill is reported within milliseconds.
+        const DEATHS_KEPT: Duration = Duration::from_secs(30);
         let now = self.now;
+        self.deaths.retain(|death| now.since(death.at) <= DEATHS_KEPT);
         let mut gone: Vec<(Timestamp, TargetId)> = self
             .targets
             .iter()

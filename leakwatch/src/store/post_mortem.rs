@@ -1,5 +1,6 @@
 //! What is kept of an OOM kill: the kernel's record, joined with the last that was known of the target.
 
+use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::profile::Snapshot;
 use leakwatch_analysis::sample::CgroupMemory;
@@ -40,4 +41,6 @@ pub struct PostMortem {
     pub profiles: Vec<Snapshot>,
     /// The verdict on what was known when it died.
     pub verdict: Option<Verdict>,
+    /// What the kernel read of the victim while it died; its profiles are among `profiles`.
+    pub death: Option<ProcessDeath>,
 }

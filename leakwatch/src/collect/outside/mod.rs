@@ -1,6 +1,8 @@
 //! Heap and goroutine profiles of Go programs, read from their memory: nothing is written, nothing is stopped, and the
 //! program needs no endpoint.
 //!
+//! A process is attached as soon as it has executed its program, and the kernel is told what to read when it is killed.
+//!
 //! Which processes exist and how urgent they are comes from the caller. One process is read at a time, on a thread for
 //! blocking work. What is read is hostile; `leakwatch_goproc` bounds it, and every way to fail is a
 //! [`Missing`] with a reason.
@@ -8,12 +10,16 @@
 mod census;
 mod missing;
 mod profile;
+mod death;
 mod reader;
+mod early;
 
 use crate::clock::Clock;
 use crate::collect::endpoint::Watched;
+use crate::collect::outside::early::Early;
 use crate::collect::outside::reader::Reader;
 use crate::collect::outside::reader::Taken;
+use crate::collect::outside::reader::Tried;
 use crate::collect::schedule::Schedule;
 use crate::engine::input::Input;
 use crate::engine::input::RawProfile;
@@ -22,8 +28,14 @@ use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Timestamp;
+use leakwatch_goproc::death::Walk;
+use leakwatch_goproc::death::WalkPlan;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -38,43 +50,110 @@ struct State {
     told: BTreeMap<ProfileType, Missing>,
 }
 
+/// What the kernel reports of processes.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// A process of a watched cgroup executes another program.
+    Started {
+        /// Which process.
+        process: ProcessKey,
+        /// The target it belongs to.
+        target: TargetId,
+    },
+    /// A process was killed that the kernel was told to read then.
+    Died {
+        /// When.
+        at: Timestamp,
+        /// Which process.
+        process: ProcessKey,
+        /// What was read.
+        walk: Box<Walk>,
+    },
+}
+
+/// What the kernel is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchOrder {
+    /// Read this process when it is killed; replaces what was said of it before.
+    Watch(ProcessKey, WalkPlan),
+    /// Do not.
+    Forget(ProcessKey),
+}
+
+/// What comes in: the processes to be read, all of them every time, and what the kernel reports.
+#[derive(Debug)]
+pub struct Sources {
+    /// Processes of which profiles are wanted.
+    pub watched: watch::Receiver<Vec<Watched>>,
+    /// Closed where there are no kernel probes.
+    pub notices: mpsc::Receiver<Notice>,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug)]
+enum Job {
+    Round(Watched),
+    Early(ProcessKey, TargetId),
+}
+
+/// Processes kept ready to be read at their end although no profiles of them are wanted.
+const MAX_HELD: usize = 256;
+/// How often it is looked whether those have ended.
+const HELD_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Takes profiles of the processes it is told about, forever.
 #[derive(Debug)]
 pub struct OutsideCollector {
     clock: Clock,
     reader: Reader,
     states: HashMap<ProcessKey, State>,
+    early: Early,
+    held: HashSet<ProcessKey>,
+    held_checked: Instant,
+    orders: mpsc::Sender<WatchOrder>,
 }
 
 impl OutsideCollector {
-    /// A collector that has not seen any process yet.
-    pub fn new(clock: Clock) -> Self {
+    /// A collector that has not seen any process yet. What the kernel is to read at the end of a process goes to `orders`.
+    pub fn new(clock: Clock, orders: mpsc::Sender<WatchOrder>) -> Self {
         Self {
             clock,
             reader: Reader::new(clock),
             states: HashMap::new(),
+            early: Early::default(),
+            held: HashSet::new(),
+            held_checked: Instant::now(),
+            orders,
         }
     }
 
-    /// Runs until either channel is closed. `watched` always holds all processes to be read; `output` gets
-    /// `Input::Profile` and `Input::ProfileMissing`, the latter only when the reason is new.
-    pub async fn run(mut self, mut watched: watch::Receiver<Vec<Watched>>, output: mpsc::Sender<Input>) {
+    /// Runs until the list of processes or `output` is closed. `output` gets `Input::Profile`, `Input::ProfileMissing` (only when
+    /// the reason is new), `Input::Death` and `Input::Loss`.
+    pub async fn run(mut self, sources: Sources, output: mpsc::Sender<Input>) {
+        let Sources {
+            mut watched,
+            mut notices,
+        } = sources;
         loop {
             let processes = watched.borrow_and_update().clone();
-            let Some((due, next)) = self.next(&processes) else {
-                if watched.changed().await.is_err() {
-                    return;
+            let next = self.next(&processes).await;
+            let due = next.as_ref().map(|(due, _)| *due);
+            let inputs = tokio::select! {
+                biased;
+                Some(notice) = notices.recv() => self.notice(notice).await,
+                changed = watched.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    continue;
                 }
-                continue;
+                () = until(due) => match next {
+                    Some((_, Job::Round(watched))) => self.read(watched).await,
+                    Some((_, Job::Early(process, target))) => self.try_early(process, target).await,
+                    None => continue,
+                },
             };
-            if due > Instant::now() {
-                tokio::select! {
-                    changed = watched.changed() => if changed.is_err() { return },
-                    () = sleep_until(due) => {}
-                }
-                continue;
-            }
-            for input in self.read(next).await {
+            for input in inputs {
                 if output.send(input).await.is_err() {
                     return;
                 }
@@ -85,11 +164,9 @@ impl OutsideCollector {
         }
     }
 
-    /// Forgets the processes that are gone and answers which one is to be read next, and when.
-    fn next(&mut self, processes: &[Watched]) -> Option<(Instant, Watched)> {
-        let is_watched = |key: &ProcessKey| processes.iter().any(|watched| watched.process == *key);
-        self.states.retain(|key, _| is_watched(key));
-        self.reader.retain(is_watched);
+    /// Forgets the processes that are gone and answers what is to be done next, and when.
+    async fn next(&mut self, processes: &[Watched]) -> Option<(Instant, Job)> {
+        self.let_go(processes).await;
         let now = Instant::now();
         let mut waiting = Vec::new();
         for watched in processes {
@@ -98,10 +175,98 @@ impl OutsideCollector {
                 waiting.push((due, watched));
             }
         }
-        let (due, watched) = waiting
+        let round = waiting
             .into_iter()
-            .min_by_key(|(due, watched)| (*due, watched.process))?;
-        Some((due, watched.clone()))
+            .min_by_key(|(due, watched)| (*due, watched.process))
+            .map(|(due, watched)| (due, Job::Round(watched.clone())));
+        let early = self
+            .early
+            .next()
+            .map(|(due, process, target)| (due, Job::Early(process, target)));
+        round.into_iter().chain(early).min_by_key(|(due, _)| *due)
+    }
+
+    async fn let_go(&mut self, processes: &[Watched]) {
+        let listed: HashSet<ProcessKey> = processes.iter().map(|watched| watched.process).collect();
+        self.states.retain(|key, _| listed.contains(key));
+        // From now on the list says how long they are of interest.
+        self.held.retain(|key| !listed.contains(key));
+        if self.held_checked.elapsed() >= HELD_INTERVAL {
+            self.held_checked = Instant::now();
+            let reader = &self.reader;
+            self.held.retain(|key| !reader.is_gone(key));
+        }
+        let held = &self.held;
+        for key in self.reader.retain(|key| listed.contains(key) || held.contains(key)) {
+            if !self.reader.has_pid(key.pid) {
+                self.order(WatchOrder::Forget(key)).await;
+            }
+        }
+    }
+
+    /// Tells the kernel's side; without one there is nobody to be told.
+    async fn order(&self, order: WatchOrder) {
+        if self.orders.send(order).await.is_err() {
+            tracing::trace!("no kernel probe takes orders");
+        }
+    }
+
+    /// Takes in what the kernel reports.
+    async fn notice(&mut self, notice: Notice) -> Vec<Input> {
+        match notice {
+            Notice::Started { process, target } => {
+                // What was known of it was of the program before.
+                self.reader.leave(&process);
+                self.held.remove(&process);
+                if self.early.add(process, target, Instant::now()) {
+                    return Vec::new();
+                }
+                vec![self.loss("early_processes_over_bound")]
+            }
+            Notice::Died { at, process, walk } => {
+                self.early.remove(&process);
+                self.held.remove(&process);
+                let death = self.blocking(move |reader| reader.at_death(at, process, &walk)).await;
+                match death.flatten() {
+                    Some(death) => vec![Input::Death(Box::new(death))],
+                    None => vec![self.loss("death_of_unknown_process")],
+                }
+            }
+        }
+    }
+
+    fn loss(&self, reason: &'static str) -> Input {
+        Input::Loss(Loss {
+            at: self.clock.now(),
+            reason: reason.into(),
+            count: 1,
+        })
+    }
+
+    /// Tries a process that has just been started.
+    async fn try_early(&mut self, process: ProcessKey, target: TargetId) -> Vec<Input> {
+        let begun = Instant::now();
+        let tried = self
+            .blocking(move |reader| (reader.try_early(process, &target), reader.new_plan(process)))
+            .await;
+        let (tried, plan) = tried.unwrap_or((Tried::Never, None));
+        let now = Instant::now();
+        self.early.tried(process, tried != Tried::NotYet, now - begun, now);
+        if tried == Tried::Never {
+            return Vec::new();
+        }
+        let listed = self.states.contains_key(&process);
+        if !listed && self.held.len() >= MAX_HELD && !self.held.contains(&process) {
+            self.early.remove(&process);
+            return vec![self.loss("early_processes_over_bound")];
+        }
+        if !listed {
+            self.held.insert(process);
+        }
+        if let Some(plan) = plan {
+            self.order(WatchOrder::Watch(process, plan)).await;
+        }
+        Vec::new()
     }
 
     /// Reads one process and turns what came of it into inputs.
@@ -109,26 +274,44 @@ impl OutsideCollector {
         let state = self.states.entry(watched.process).or_default();
         // Leaked goroutines are only known to the runtime itself.
         state.schedule.start(Instant::now(), false);
-        let mut reader = std::mem::replace(&mut self.reader, Reader::new(self.clock));
         let wanted = watched.clone();
-        let round = spawn_blocking(move || {
-            let taken = reader.round(&wanted);
-            (reader, taken)
-        });
-        let taken = match round.await {
-            Ok((reader, taken)) => {
-                self.reader = reader;
-                taken
-            }
-            // The reader is lost with all it knew; the others are attached again.
-            Err(error) => {
-                tracing::error!(%error, process = %watched.process, "reading a Go process failed");
-                Vec::new()
-            }
-        };
+        let round = self.blocking(move |reader| (reader.round(&wanted), reader.new_plan(wanted.process)));
+        let (taken, plan) = round.await.unwrap_or_default();
+        if let Some(plan) = plan {
+            self.order(WatchOrder::Watch(watched.process, plan)).await;
+        }
         let answered = taken.iter().any(|taken| taken.profile.is_ok());
+        let state = self.states.entry(watched.process).or_default();
         state.schedule.finish(Instant::now(), answered);
         state.inputs(&watched, taken)
+    }
+
+    /// Works with the reader on a thread for blocking work.
+    async fn blocking<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Reader) -> T + Send + 'static) -> Option<T> {
+        let mut reader = std::mem::replace(&mut self.reader, Reader::new(self.clock));
+        let done = spawn_blocking(move || {
+            let result = work(&mut reader);
+            (reader, result)
+        });
+        match done.await {
+            Ok((reader, result)) => {
+                self.reader = reader;
+                Some(result)
+            }
+            // The reader is lost with all it knew; processes are attached again.
+            Err(error) => {
+                tracing::error!(%error, "reading a Go process failed");
+                None
+            }
+        }
+    }
+}
+
+/// Completes when the time has come, if there is one.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

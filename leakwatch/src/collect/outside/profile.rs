@@ -9,8 +9,10 @@ use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::SampleType;
 use leakwatch_analysis::units::Timestamp;
 use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::death::HeapAtDeath;
 use leakwatch_goproc::goroutines;
 use leakwatch_goproc::heap;
+use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::Frames;
 use leakwatch_goproc::heap::LogicalCall;
 use leakwatch_goproc::heap::View;
@@ -36,26 +38,38 @@ pub(super) fn heap(process: &GoProcess, snapshot: &heap::Snapshot, exe: &str, at
         return builder.finish();
     };
     let index = reader.index();
-    let mut samples = Vec::new();
-    for (id, counts) in snapshot.all(View::LastGc) {
-        let size = index.size(id).unwrap_or(0);
-        let allocs = signed(counts.allocs);
-        // Negative only when garbage collections ended during each reading.
-        let in_use = allocs.saturating_sub(signed(counts.frees)).max(0);
-        let allocated = heap::scale(allocs, size, snapshot.rate);
-        let in_use = heap::scale(in_use, size, snapshot.rate);
-        if allocated.objects != 0 {
-            samples.push((in_use, allocated, id, size));
-        }
-    }
-    samples.sort_by_key(|(in_use, allocated, id, _)| (Reverse(in_use.bytes), Reverse(allocated.bytes), *id));
-    let mut frames = process.heap_frames();
-    for (in_use, allocated, id, size) in samples {
-        let calls = frames.allocating_calls(index.stack(id));
-        let values = [allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
-        builder.sample(&calls, &values, Some(size));
-    }
+    let buckets = snapshot.all(View::LastGc).map(|(id, counts)| Allocations {
+        size: index.size(id).unwrap_or(0),
+        counts,
+        stack: index.stack(id),
+    });
+    builder.allocations(process, buckets, snapshot.rate);
     builder.finish()
+}
+
+/// The same of a process that was killed. A bucket whose stack nobody knows has no calls.
+pub(super) fn heap_at_death(
+    process: &GoProcess,
+    heap: &HeapAtDeath<'_>,
+    view: View,
+    exe: &str,
+    at: Timestamp,
+) -> Encoded {
+    let mut builder = Builder::new(ProfileType::Heap, heap.rate, exe, &process.module().text, at);
+    let buckets = heap.buckets.iter().map(|bucket| Allocations {
+        size: bucket.size,
+        counts: heap.counts(view, bucket),
+        stack: bucket.stack.unwrap_or_default(),
+    });
+    builder.allocations(process, buckets, heap.rate);
+    builder.finish()
+}
+
+/// What is told of one bucket.
+struct Allocations<'b> {
+    size: u64,
+    counts: Counts,
+    stack: &'b [u64],
 }
 
 /// The goroutine profile: one sample for each distinct stack, most frequent first. Where only every second, third, ...
@@ -136,6 +150,28 @@ impl Builder {
             ..proto::Mapping::default()
         });
         builder
+    }
+
+    /// Adds the buckets in which anything was allocated, largest first.
+    fn allocations<'b>(&mut self, process: &GoProcess, buckets: impl Iterator<Item = Allocations<'b>>, rate: u64) {
+        let mut samples = Vec::new();
+        for (index, bucket) in buckets.enumerate() {
+            let allocs = signed(bucket.counts.allocs);
+            // Negative only when garbage collections ended during each reading.
+            let in_use = allocs.saturating_sub(signed(bucket.counts.frees)).max(0);
+            let allocated = heap::scale(allocs, bucket.size, rate);
+            let in_use = heap::scale(in_use, bucket.size, rate);
+            if allocated.objects != 0 {
+                samples.push((in_use, allocated, index, bucket));
+            }
+        }
+        samples.sort_by_key(|(in_use, allocated, index, _)| (Reverse(in_use.bytes), Reverse(allocated.bytes), *index));
+        let mut frames = process.heap_frames();
+        for (in_use, allocated, _, bucket) in samples {
+            let calls = frames.allocating_calls(bucket.stack);
+            let values = [allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
+            self.sample(&calls, &values, Some(bucket.size));
+        }
     }
 
     /// Adds a stack with its values, and the size of its objects where they have one.

@@ -3,23 +3,37 @@
 use crate::clock::Clock;
 use crate::collect::endpoint::Watched;
 use crate::collect::outside::census::LastStacks;
+use crate::collect::outside::death;
 use crate::collect::outside::missing;
 use crate::collect::outside::profile;
 use crate::collect::outside::profile::Encoded;
+use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Timestamp;
 use leakwatch_goproc::Binary;
+use leakwatch_goproc::BinaryError;
+use leakwatch_goproc::attach::AttachError;
 use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::attach::NoHeap;
+use leakwatch_goproc::death::Walk;
+use leakwatch_goproc::death::WalkPlan;
 use leakwatch_goproc::goroutines::GoroutineBounds;
+use leakwatch_goproc::heap::HeapError;
+use leakwatch_goproc::memory::MemoryError;
+use leakwatch_goproc::memory::ReadMemory as _;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::Weak;
+use std::time::Duration;
+use std::time::Instant;
 
 /// A profile, or why there is none, with the instant.
 #[derive(Debug)]
@@ -33,20 +47,46 @@ pub(super) struct Taken {
 /// Identity of an executable: device, inode, time of change (seconds, nanoseconds).
 type BinaryId = (u64, u64, i64, i64);
 
+/// How long a process that is no longer wanted is kept: what the kernel read of it at its end may still be on its way.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// Executables remembered not to be readable.
+const MAX_FOREIGN: usize = 4096;
+
+/// A process that can be read.
+#[derive(Debug)]
+struct Attached {
+    process: GoProcess,
+    target: TargetId,
+    exe: String,
+    /// What the kernel was told to read at its end.
+    plan: WalkPlan,
+    /// The goroutines whose stacks were read last.
+    stacks: Option<LastStacks>,
+}
+
+/// How a first try to read a process went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// It is attached, and its heap was read.
+    Readable,
+    /// It may be readable later.
+    NotYet,
+    /// It will not be: it has ended, or is no Go program.
+    Never,
+}
+
 /// The processes that are attached.
 #[derive(Debug)]
 pub(super) struct Reader {
     clock: Clock,
     attached: HashMap<ProcessKey, Attached>,
+    /// Those that are no longer wanted, since when.
+    left: HashMap<ProcessKey, (Instant, Attached)>,
     /// Executables of attached processes; one that nobody runs any more is dropped.
     binaries: HashMap<BinaryId, Weak<Binary>>,
-}
-
-/// A process and what was last read of it.
-#[derive(Debug)]
-struct Attached {
-    process: GoProcess,
-    stacks: Option<LastStacks>,
+    /// Executables that are no Go programs.
+    foreign: HashSet<BinaryId>,
 }
 
 impl Reader {
@@ -54,14 +94,41 @@ impl Reader {
         Self {
             clock,
             attached: HashMap::new(),
+            left: HashMap::new(),
             binaries: HashMap::new(),
+            foreign: HashSet::new(),
         }
     }
 
-    /// Lets go of all other processes.
-    pub(super) fn retain(&mut self, wanted: impl Fn(&ProcessKey) -> bool) {
-        self.attached.retain(|key, _| wanted(key));
+    /// Lets go of all other processes, and answers of which.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&ProcessKey) -> bool) -> Vec<ProcessKey> {
+        let unwanted: Vec<ProcessKey> = self.attached.keys().filter(|key| !wanted(key)).copied().collect();
+        for key in &unwanted {
+            self.leave(key);
+        }
+        self.left.retain(|_, (since, _)| since.elapsed() < KEPT);
         self.binaries.retain(|_, binary| binary.strong_count() > 0);
+        unwanted
+    }
+
+    /// It has ended, or executes another program now.
+    pub(super) fn leave(&mut self, key: &ProcessKey) {
+        if let Some(attached) = self.attached.remove(key) {
+            self.left.insert(*key, (Instant::now(), attached));
+        }
+    }
+
+    /// Whether another process with the same pid is attached.
+    pub(super) fn has_pid(&self, pid: u32) -> bool {
+        self.attached.keys().any(|key| key.pid == pid)
+    }
+
+    /// Whether the memory of an attached process is gone.
+    pub(super) fn is_gone(&self, key: &ProcessKey) -> bool {
+        self.attached.get(key).is_none_or(|attached| {
+            let text = attached.process.module().text.start;
+            matches!(attached.process.memory().read_u64(text), Err(MemoryError::Gone))
+        })
     }
 
     /// Takes both profiles of a process.
@@ -72,7 +139,7 @@ impl Reader {
             at,
             profile,
         };
-        let attached = match self.attach(watched.process) {
+        let attached = match self.attach(watched.process, &watched.target) {
             Ok(attached) => attached,
             Err(missing) => {
                 return [ProfileType::Heap, ProfileType::Goroutine]
@@ -80,11 +147,10 @@ impl Reader {
                     .into();
             }
         };
-        let exe = watched.exe.as_deref().unwrap_or_default();
         let at = clock.now();
-        let heap = taken(ProfileType::Heap, at, heap(&mut attached.process, exe, at));
+        let heap = taken(ProfileType::Heap, at, heap(&mut attached.process, &attached.exe, at));
         let at = clock.now();
-        let goroutines = taken(ProfileType::Goroutine, at, attached.goroutines(exe, at));
+        let goroutines = taken(ProfileType::Goroutine, at, attached.goroutines(at));
         let both = vec![heap, goroutines];
         let gone = |taken: &Taken| {
             let missing = taken.profile.as_ref().err();
@@ -92,16 +158,69 @@ impl Reader {
         };
         if both.iter().any(gone) {
             // It may have executed another program, which is attached to next time.
-            self.attached.remove(&watched.process);
+            self.leave(&watched.process);
         }
         both
     }
 
-    fn attach(&mut self, key: ProcessKey) -> Reading<&mut Attached> {
+    /// Tries a process that has just been started: its buckets are read, no profile is made.
+    pub(super) fn try_early(&mut self, key: ProcessKey, target: &TargetId) -> Tried {
+        let Attached { process, .. } = match self.attach(key, target) {
+            Ok(attached) => attached,
+            Err(missing) => {
+                return match missing.reason {
+                    MissingReason::NotYet | MissingReason::Failed | MissingReason::Malformed => Tried::NotYet,
+                    _ => Tried::Never,
+                };
+            }
+        };
+        match process.heap() {
+            // Without heap profile there are still the goroutines.
+            Ok(_) | Err(NoHeap::NotLinked | NoHeap::RateZero { .. }) => Tried::Readable,
+            Err(NoHeap::Heap(HeapError::Gone)) => {
+                self.leave(&key);
+                Tried::Never
+            }
+            Err(_) => Tried::NotYet,
+        }
+    }
+
+    /// What the kernel is to read at the end of a process, when that is not what it was told before.
+    pub(super) fn new_plan(&mut self, key: ProcessKey) -> Option<WalkPlan> {
+        let attached = self.attached.get_mut(&key)?;
+        let plan = attached.process.walk_plan();
+        (plan != attached.plan).then(|| {
+            attached.plan = plan;
+            plan
+        })
+    }
+
+    /// Puts in words what the kernel read of a process; `None` for one that was not attached.
+    pub(super) fn at_death(&mut self, at: Timestamp, key: ProcessKey, walk: &Walk) -> Option<ProcessDeath> {
+        self.leave(&key);
+        let (
+            _,
+            Attached {
+                process, target, exe, ..
+            },
+        ) = self.left.get_mut(&key)?;
+        Some(ProcessDeath {
+            at,
+            target: target.clone(),
+            process: key,
+            heap: death::heap(process, walk, exe, at),
+            goroutines: death::goroutines(process, walk),
+        })
+    }
+
+    fn attach(&mut self, key: ProcessKey, target: &TargetId) -> Reading<&mut Attached> {
         let attached = match self.attached.remove(&key) {
             Some(attached) => attached,
             None => Attached {
                 process: self.open(key)?,
+                target: target.clone(),
+                exe: executable(key.pid),
+                plan: WalkPlan::default(),
                 stacks: None,
             },
         };
@@ -110,12 +229,30 @@ impl Reader {
 
     fn open(&mut self, key: ProcessKey) -> Reading<GoProcess> {
         let before = binary_id(key.pid);
+        if before.is_some_and(|id| self.foreign.contains(&id)) {
+            return Err(missing::attach(&AttachError::Binary {
+                pid: key.pid,
+                source: BinaryError::NotGo,
+            }));
+        }
         let known = before.and_then(|id| self.binaries.get(&id)?.upgrade());
         let process = match known {
             Some(binary) => GoProcess::attach_known(key.pid, &binary),
             None => GoProcess::attach(key.pid),
         };
-        let process = process.map_err(|error| missing::attach(&error))?;
+        let process = process.map_err(|error| {
+            if let (
+                AttachError::Binary {
+                    source: BinaryError::NotGo,
+                    ..
+                },
+                Some(id),
+            ) = (&error, before)
+            {
+                self.remember_foreign(id);
+            }
+            missing::attach(&error)
+        })?;
         // Its memory is open now: whoever has the pid at this point is who had it when it was opened.
         if start_ticks(key.pid) != Some(key.start_ticks) {
             return Err(Missing::new(
@@ -135,6 +272,13 @@ impl Reader {
         }
         Ok(process)
     }
+
+    fn remember_foreign(&mut self, id: BinaryId) {
+        if self.foreign.len() >= MAX_FOREIGN {
+            self.foreign.clear();
+        }
+        self.foreign.insert(id);
+    }
 }
 
 fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Encoded>> {
@@ -144,7 +288,7 @@ fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Enc
 
 impl Attached {
     /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
-    fn goroutines(&mut self, exe: &str, at: Timestamp) -> Reading<Option<Encoded>> {
+    fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Encoded>> {
         let goroutines = self.process.goroutines(GoroutineBounds::default());
         let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error))?;
         let census = goroutines.census().map_err(|error| missing::goroutines(&error))?;
@@ -153,8 +297,15 @@ impl Attached {
         }
         let snapshot = goroutines.snapshot().map_err(|error| missing::goroutines(&error))?;
         self.stacks = Some(LastStacks::new(at, &census));
-        Ok(Some(profile::goroutines(&self.process, &snapshot, exe, at)))
+        Ok(Some(profile::goroutines(&self.process, &snapshot, &self.exe, at)))
     }
+}
+
+/// The path of its executable, for people; empty when it cannot be read.
+fn executable(pid: u32) -> String {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let path = path.to_string_lossy();
+    path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
 }
 
 /// Which file the process executes.

@@ -6,7 +6,7 @@ pub(super) struct Message {
     /// Nanoseconds since the Unix epoch.
     #[prost(fixed64, tag = "1")]
     pub(super) at: u64,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Answer(Answer),
     #[prost(message, tag = "11")]
     Tick(Tick),
+    #[prost(message, tag = "12")]
+    Death(Box<Death>),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -262,4 +264,60 @@ pub(super) struct Answer {
     /// Absent when the answer is taken back; else 0 yes, 1 no, 2 unknown.
     #[prost(uint32, optional, tag = "3")]
     pub(super) given: Option<u32>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Death {
+    #[prost(string, tag = "1")]
+    pub(super) target: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) process: Option<ProcessKey>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) heap: Option<HeapAtDeath>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) heap_missing: Option<Missing>,
+    #[prost(message, repeated, tag = "5")]
+    pub(super) groups: Vec<GoroutineGroup>,
+    #[prost(uint64, tag = "6")]
+    pub(super) goroutines_missing: u64,
+    #[prost(uint64, tag = "7")]
+    pub(super) goroutines_held_up_nanos: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct HeapAtDeath {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) allocated: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) retained: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    pub(super) buckets: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) lost: u64,
+    #[prost(uint64, tag = "5")]
+    pub(super) unreadable: u64,
+    #[prost(uint64, tag = "6")]
+    pub(super) unknown: u64,
+    #[prost(uint64, tag = "7")]
+    pub(super) unknown_bytes: u64,
+    #[prost(uint32, optional, tag = "8")]
+    pub(super) cut: Option<u32>,
+    #[prost(uint64, tag = "9")]
+    pub(super) held_up_nanos: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct GoroutineGroup {
+    #[prost(uint64, tag = "1")]
+    pub(super) count: u64,
+    #[prost(string, tag = "2")]
+    pub(super) function: String,
+    #[prost(string, tag = "3")]
+    pub(super) created_by: String,
+    #[prost(string, tag = "4")]
+    pub(super) file: String,
+    #[prost(uint32, tag = "5")]
+    pub(super) line: u32,
+    #[prost(string, tag = "6")]
+    pub(super) state: String,
 }

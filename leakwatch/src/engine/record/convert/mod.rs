@@ -2,9 +2,12 @@
 
 mod sample;
 mod kill;
+mod death;
 
 use crate::engine::input::Input;
 use crate::engine::input::RawProfile;
+use crate::engine::record::convert::death::death_from;
+use crate::engine::record::convert::death::death_to;
 use crate::engine::record::convert::kill::kill_from;
 use crate::engine::record::convert::kill::kill_to;
 use crate::engine::record::convert::sample::sample_from;
@@ -113,6 +116,7 @@ pub(super) fn to_wire(input: &Input) -> wire::Message {
             missing: Some(missing_to(missing)),
         }),
         Input::OomKill(kill) => wire::Kind::OomKill(Box::new(kill_to(kill))),
+        Input::Death(death) => wire::Kind::Death(Box::new(death_to(death))),
         Input::ProcessExit(exit) => wire::Kind::ProcessExit(wire::ProcessExit {
             key: Some(key_to(exit.key)),
             comm: exit.comm.clone(),
@@ -165,6 +169,7 @@ pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
             missing: missing_from(required(profile.missing, "missing")?)?,
         },
         wire::Kind::OomKill(kill) => Input::OomKill(Box::new(kill_from(at, *kill)?)),
+        wire::Kind::Death(death) => Input::Death(Box::new(death_from(at, *death)?)),
         wire::Kind::ProcessExit(exit) => Input::ProcessExit(event::ProcessExit {
             at,
             key: key_from(exit.key)?,

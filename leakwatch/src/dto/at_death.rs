@@ -1,0 +1,156 @@
+//! What was read of an OOM victim while it died.
+
+use crate::dto::missing::MissingMap;
+use crate::store::post_mortem::PostMortem;
+use leakwatch_analysis::death::GoroutineGroup;
+use leakwatch_analysis::death::HeapAtDeath;
+use leakwatch_analysis::death::ProcessDeath;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How the heap in a post-mortem came about, and the victim's goroutines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AtDeath)]
+pub struct AtDeathBody {
+    /// Which heap profile the post-mortem has: `complete` or `truncated`, both read by the kernel while the victim died,
+    /// `last_snapshot`, or `none`.
+    pub heap: String,
+    /// Age of that profile when the victim was killed.
+    pub heap_age_seconds: Option<f64>,
+    /// Buckets of the heap profile (allocations of one size by one stack) that were read.
+    pub buckets: Option<u64>,
+    /// Buckets that were read and got lost on the way.
+    pub buckets_lost: Option<u64>,
+    /// Buckets that were not in memory.
+    pub buckets_unreadable: Option<u64>,
+    /// Buckets whose stack nobody knows: they are in the profile without one.
+    pub buckets_without_stack: Option<u64>,
+    /// What is in use of those.
+    pub bytes_without_stack: Option<u64>,
+    /// Why reading ended before the last bucket: `time`, `bound`, `room`, `unreadable` or `damaged`.
+    pub truncated_by: Option<String>,
+    /// How long the victim was held up for its heap.
+    pub heap_seconds: Option<f64>,
+    /// How long for its goroutines.
+    pub goroutine_seconds: Option<f64>,
+    /// The program's own goroutines.
+    pub goroutines: Option<u64>,
+    /// Of those the largest groups, largest first.
+    pub goroutine_groups: Vec<GoroutineGroupBody>,
+    /// Goroutines in no group.
+    pub goroutines_missing: Option<u64>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+/// Goroutines with the same beginning that did the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = GoroutineGroup)]
+pub struct GoroutineGroupBody {
+    /// How many.
+    pub count: u64,
+    /// The function they were started with.
+    pub function: String,
+    /// The function that started them; `null` for the first goroutine.
+    pub created_by: Option<String>,
+    /// File of the `go` statement.
+    pub file: Option<String>,
+    /// Its line.
+    pub line: Option<u32>,
+    /// What they waited for, in Go's words, or what else they did.
+    pub state: String,
+}
+
+impl AtDeathBody {
+    /// Of a stored post-mortem.
+    pub fn new(post_mortem: &PostMortem) -> Self {
+        let mut missing = MissingMap::default();
+        let death = post_mortem.death.as_ref().ok_or_else(unread);
+        let heap = death
+            .clone()
+            .and_then(|death| death.heap.as_ref().map_err(Clone::clone));
+        let of_heap = heap.as_ref().map(|heap| *heap);
+        let mut heap_field =
+            |field, value: &dyn Fn(&HeapAtDeath) -> u64| missing.take(field, of_heap, |heap| value(heap));
+        let buckets = heap_field("buckets", &|heap| heap.buckets);
+        let buckets_lost = heap_field("buckets_lost", &|heap| heap.lost);
+        let buckets_unreadable = heap_field("buckets_unreadable", &|heap| heap.unreadable);
+        let buckets_without_stack = heap_field("buckets_without_stack", &|heap| heap.unknown);
+        let bytes_without_stack = heap_field("bytes_without_stack", &|heap| heap.unknown_bytes.0);
+        let heap_seconds = missing.take("heap_seconds", of_heap, |heap| heap.held_up.as_secs_f64());
+        let cut = heap.as_ref().ok().and_then(|heap| heap.cut);
+        let newest = post_mortem
+            .profiles
+            .iter()
+            .find(|profile| profile.profile_type == ProfileType::Heap);
+        let state = match (&heap, newest) {
+            (Ok(heap), _) if heap.is_complete() => "complete",
+            (Ok(_), _) => "truncated",
+            (Err(_), Some(_)) => "last_snapshot",
+            (Err(_), None) => "none",
+        };
+        let of_death = death.as_ref().map(|death| *death);
+        let mut death_field =
+            |field, value: &dyn Fn(&ProcessDeath) -> u64| missing.take(field, of_death, |death| value(death));
+        let goroutines = death_field("goroutines", &|death| {
+            death.goroutines.groups.iter().map(|group| group.count).sum()
+        });
+        let goroutines_missing = death_field("goroutines_missing", &|death| death.goroutines.missing);
+        Self {
+            heap: state.to_owned(),
+            heap_age_seconds: missing.applicable(
+                "heap_age_seconds",
+                newest.map(|newest| post_mortem.kill.at.since(newest.at).as_secs_f64()),
+                "there is no heap profile",
+            ),
+            buckets,
+            buckets_lost,
+            buckets_unreadable,
+            buckets_without_stack,
+            bytes_without_stack,
+            truncated_by: missing.applicable(
+                "truncated_by",
+                cut.map(|cut| cut.name().to_owned()),
+                "reading did not end before the last bucket",
+            ),
+            heap_seconds,
+            goroutine_seconds: missing.take("goroutine_seconds", of_death, |death| {
+                death.goroutines.held_up.as_secs_f64()
+            }),
+            goroutines,
+            goroutine_groups: death.map_or_else(
+                |_missing| Vec::new(),
+                |death| death.goroutines.groups.iter().map(GoroutineGroupBody::from).collect(),
+            ),
+            goroutines_missing,
+            missing,
+        }
+    }
+}
+
+/// The kernel read nothing of the victim.
+fn unread() -> Missing {
+    Missing::new(
+        MissingReason::NotYet,
+        "the kernel did not read the victim while it died: it was not known as a Go process then, or the probe is not attached",
+    )
+    .with_fix("run `leakwatch doctor` to see whether signal:signal_deliver is attached")
+}
+
+impl From<&GoroutineGroup> for GoroutineGroupBody {
+    fn from(group: &GoroutineGroup) -> Self {
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Self {
+            count: group.count,
+            function: group.function.clone(),
+            created_by: known(&group.created_by),
+            file: known(&group.file),
+            line: (group.line != 0).then_some(group.line),
+            state: group.state.clone(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The heap at death: what the kernel read of a process while SIGKILL ended it joins the history of the target, and the
+//! post-mortem where it was the OOM killer who sent the signal. Either may come first.
+
+use crate::engine::judge;
+use crate::store::Store;
+use crate::store::post_mortem::PostMortem;
+use leakwatch_analysis::death::HeapAtDeath;
+use leakwatch_analysis::death::ProcessDeath;
+use leakwatch_analysis::event::OomKill;
+use leakwatch_analysis::pprof;
+use leakwatch_analysis::profile::ProfileSource;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::profile::Snapshot;
+use leakwatch_analysis::stack::StackTable;
+use std::sync::Arc;
+
+/// Takes in what was read.
+pub(super) fn died(store: &mut Store, death: ProcessDeath) {
+    remember(store, &death);
+    let of_victim = |post_mortem: &&PostMortem| is_of(&post_mortem.kill, &death);
+    let id = store
+        .post_mortems()
+        .rev()
+        .find(of_victim)
+        .map(|post_mortem| post_mortem.id.clone());
+    match id {
+        Some(id) => complete(store, &id, death),
+        None => store.keep_death(death),
+    }
+}
+
+/// A post-mortem was written: what was read of its victim may be there already.
+pub(super) fn find(store: &mut Store, id: &str) {
+    let Some(post_mortem) = store.post_mortem(id) else {
+        return;
+    };
+    let kill = post_mortem.kill.clone();
+    if let Some(death) = store.take_death(|death| is_of(&kill, death)) {
+        complete(store, id, death);
+    }
+}
+
+fn is_of(kill: &OomKill, death: &ProcessDeath) -> bool {
+    kill.victim.pid == death.process.pid && kill.victim.start_ticks == Some(death.process.start_ticks)
+}
+
+/// The live heap of the last garbage collection is one more snapshot of the process: the growth up to the end counts.
+fn remember(store: &mut Store, death: &ProcessDeath) {
+    let Ok(heap) = &death.heap else { return };
+    let Some(stored) = store.target_mut(&death.target) else {
+        return;
+    };
+    let newest = stored.history.snapshots.get(&ProfileType::Heap);
+    let is_newer = newest
+        .and_then(|series| series.newest())
+        .is_none_or(|newest| newest.at <= death.at);
+    // The process that came after it is followed already.
+    if !is_newer {
+        return;
+    }
+    if let Some(snapshot) = snapshot(death, heap, &heap.retained, &mut stored.history.stacks) {
+        stored.history.apply_snapshot(snapshot);
+        stored.changed = true;
+    } else {
+        store.count_loss("profile_undecodable", 1);
+    }
+}
+
+fn snapshot(
+    death: &ProcessDeath,
+    heap: &HeapAtDeath,
+    profile: &Arc<[u8]>,
+    stacks: &mut StackTable,
+) -> Option<Snapshot> {
+    let decoded = pprof::decode(profile, &pprof::Bounds::default()).ok()?;
+    let summary = pprof::summarize(&decoded, ProfileType::Heap, stacks).ok()?;
+    Some(Snapshot {
+        target: death.target.clone(),
+        process: death.process,
+        profile_type: ProfileType::Heap,
+        at: death.at,
+        source: ProfileSource::KernelAtDeath,
+        values: summary.values,
+        total: summary.total,
+        complete: heap.is_complete() && summary.dropped == 0,
+        pprof: Arc::clone(profile),
+    })
+}
+
+/// Puts what was read into the post-mortem, and judges anew with it.
+fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
+    let target = death.target.clone();
+    // A process that was started since belongs to another window: what is known of that one says nothing about the victim.
+    let same_window = store
+        .target(&target)
+        .is_some_and(|stored| stored.history.window_start <= death.at);
+    if same_window {
+        judge::judge(store, &target, death.at);
+    }
+    let verdict = store
+        .target(&target)
+        .filter(|_| same_window)
+        .and_then(|stored| stored.investigation.as_ref())
+        .map(|investigation| investigation.verdict.clone());
+    // Stacks are named in the profile itself: it has to outlive the target.
+    let heap = death
+        .heap
+        .as_ref()
+        .ok()
+        .and_then(|heap| snapshot(&death, heap, &heap.allocated, &mut StackTable::default()));
+    let Some(post_mortem) = store.post_mortem_mut(id) else {
+        return;
+    };
+    if let Some(heap) = heap {
+        post_mortem
+            .profiles
+            .retain(|profile| profile.profile_type != ProfileType::Heap);
+        post_mortem.profiles.push(Snapshot {
+            values: Vec::new(),
+            ..heap
+        });
+    }
+    if verdict.is_some() {
+        post_mortem.verdict = verdict;
+    }
+    post_mortem.death = Some(without_profiles(death));
+    store.retain_post_mortem_profiles();
+}
+
+/// The profiles are kept elsewhere.
+fn without_profiles(mut death: ProcessDeath) -> ProcessDeath {
+    if let Ok(heap) = &mut death.heap {
+        heap.allocated = Arc::from([]);
+        heap.retained = Arc::from([]);
+    }
+    death
+}

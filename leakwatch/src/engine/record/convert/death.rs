@@ -1,0 +1,98 @@
+//! What was read of processes that were killed.
+
+use crate::engine::record::convert::Converted;
+use crate::engine::record::convert::entry;
+use crate::engine::record::convert::key_from;
+use crate::engine::record::convert::key_to;
+use crate::engine::record::convert::missing_from;
+use crate::engine::record::convert::missing_to;
+use crate::engine::record::convert::position;
+use crate::engine::record::convert::required;
+use crate::engine::record::wire;
+use leakwatch_analysis::death::CutReason;
+use leakwatch_analysis::death::GoroutineGroup;
+use leakwatch_analysis::death::GoroutinesAtDeath;
+use leakwatch_analysis::death::HeapAtDeath;
+use leakwatch_analysis::death::ProcessDeath;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::units::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn death_to(death: &ProcessDeath) -> wire::Death {
+    wire::Death {
+        target: death.target.as_str().to_owned(),
+        process: Some(key_to(death.process)),
+        heap: death.heap.as_ref().ok().map(|heap| wire::HeapAtDeath {
+            allocated: heap.allocated.to_vec(),
+            retained: heap.retained.to_vec(),
+            buckets: heap.buckets,
+            lost: heap.lost,
+            unreadable: heap.unreadable,
+            unknown: heap.unknown,
+            unknown_bytes: heap.unknown_bytes.0,
+            cut: heap.cut.map(|cut| position(&CutReason::ALL, &cut)),
+            held_up_nanos: nanos(heap.held_up),
+        }),
+        heap_missing: death.heap.as_ref().err().map(missing_to),
+        groups: death
+            .goroutines
+            .groups
+            .iter()
+            .map(|group| wire::GoroutineGroup {
+                count: group.count,
+                function: group.function.clone(),
+                created_by: group.created_by.clone(),
+                file: group.file.clone(),
+                line: group.line,
+                state: group.state.clone(),
+            })
+            .collect(),
+        goroutines_missing: death.goroutines.missing,
+        goroutines_held_up_nanos: nanos(death.goroutines.held_up),
+    }
+}
+
+pub(super) fn death_from(at: Timestamp, death: wire::Death) -> Converted<ProcessDeath> {
+    let heap = match death.heap_missing {
+        Some(missing) => Err(missing_from(missing)?),
+        None => {
+            let heap = required(death.heap, "heap")?;
+            Ok(HeapAtDeath {
+                allocated: Arc::from(heap.allocated),
+                retained: Arc::from(heap.retained),
+                buckets: heap.buckets,
+                lost: heap.lost,
+                unreadable: heap.unreadable,
+                unknown: heap.unknown,
+                unknown_bytes: Bytes(heap.unknown_bytes),
+                cut: heap.cut.map(|cut| entry(&CutReason::ALL, cut, "cut")).transpose()?,
+                held_up: Duration::from_nanos(heap.held_up_nanos),
+            })
+        }
+    };
+    let groups = death.groups.into_iter().map(|group| GoroutineGroup {
+        count: group.count,
+        function: group.function,
+        created_by: group.created_by,
+        file: group.file,
+        line: group.line,
+        state: group.state,
+    });
+    Ok(ProcessDeath {
+        at,
+        target: TargetId::from_text(&death.target),
+        process: key_from(death.process)?,
+        heap,
+        goroutines: GoroutinesAtDeath {
+            groups: groups.collect(),
+            missing: death.goroutines_missing,
+            held_up: Duration::from_nanos(death.goroutines_held_up_nanos),
+        },
+    })
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,3 @@
+module example.com/deathbed
+
+go 1.19
