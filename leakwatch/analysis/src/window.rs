@@ -86,10 +86,9 @@ pub fn distinct_snapshots<'a>(
 ) -> Vec<&'a Snapshot> {
     let mut distinct: Vec<&Snapshot> = Vec::new();
     for snapshot in snapshots {
-        let repeated = profile_type == ProfileType::Heap
-            && distinct
-                .last()
-                .is_some_and(|last| last.total == snapshot.total && last.values.len() == snapshot.values.len());
+        // Stacks that are listed without a value yet come at any time and say nothing.
+        let repeated =
+            profile_type == ProfileType::Heap && distinct.last().is_some_and(|last| last.total == snapshot.total);
         if !repeated {
             distinct.push(snapshot);
         }

@@ -5,6 +5,7 @@ use crate::detect::lives::Lives;
 use crate::forecast;
 use crate::growth;
 use crate::growth::ProfileGrowth;
+use crate::growth::Share;
 use crate::growth::Site;
 use crate::history::TargetHistory;
 use crate::profile::ProfileType;
@@ -30,6 +31,10 @@ pub const ALONE_RATE: f64 = 1e-4;
 
 /// With the default GOGC=100 the heap may grow to twice what is live.
 pub const GC_HEADROOM: f64 = 2.0;
+/// A live heap that surely grew by more than this part of it is not flat.
+const FLAT_HEAP: f64 = 0.1;
+/// Above this part of the limit garbage-collection headroom becomes dangerous.
+const HEADROOM_PART: f64 = 0.8;
 /// What a Go process holds outside of its heap (runtime metadata, stacks, binary), at most: this or this part of the level.
 const OUTSIDE_BYTES: f64 = 12.0 * 1_048_576.0;
 const OUTSIDE_PART: f64 = 0.1;
@@ -91,10 +96,13 @@ pub struct Facts<'a> {
     pub dying: bool,
     /// Whether differences that chance explains are read in favour of a leak: a claim already made is to be contradicted by more.
     pub lenient: bool,
-    /// Whether the growth may be the program loading its data before it serves: in short lives that cannot be told otherwise.
-    pub loading: bool,
+    /// In how many goroutine profiles `main` was loading data: growth then may be just that. All when no profile tells, or when
+    /// nothing depends on it.
+    pub loading: Share,
     /// Growth of the live heap in the life before, when this one is too young to say.
     pub heap_before: Option<ProfileGrowth>,
+    /// Growth of goroutine counts in the life before, when this one is too young to say.
+    pub goroutines_before: Option<ProfileGrowth>,
     /// When the limit will be reached.
     pub time_to_limit: Option<TimeToLimit>,
 }
@@ -102,7 +110,13 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Looks at everything once.
     pub fn gather(history: &'a TargetHistory, replicas: &'a [&'a TargetHistory], now: Timestamp) -> Self {
-        let series = window::memory(history, now);
+        let mut series = window::memory(history, now);
+        let limit = history.limit().bytes();
+        let dying = is_dying(history, now);
+        if let Some(limit) = limit.filter(|_| dying) {
+            // At its kill a process had reached the limit, whenever it was sampled last.
+            series.push((now.seconds_from(history.window_start), limit.as_f64()));
+        }
         let (memory, motion) = memory_trend(window::after_start_up(history, &series, now));
         let observed = match (series.first(), series.last()) {
             (Some(first), Some(last)) => last.0 - first.0,
@@ -110,14 +124,12 @@ impl<'a> Facts<'a> {
         };
         let heap = growth::measure(history, ProfileType::Heap, now);
         let goroutines = growth::measure(history, ProfileType::Goroutine, now);
-        let limit = history.limit().bytes();
         let level = series.last().map_or(0.0, |point| point.1);
         let lives = Lives::of(history, replicas);
         let age = now.since(window::process_start(history)).as_secs_f64();
         let young = !lives.is_empty() && age <= lives.typical_seconds * LIKE_BEFORE;
-        let heap_before = young
-            .then(|| growth::measure_previous(history, ProfileType::Heap))
-            .flatten();
+        let before = |profile_type| young.then(|| growth::measure_previous(history, profile_type)).flatten();
+        let may_load = dying || !lives.is_empty() || motion == Motion::Growing;
         let mut facts = Self {
             history,
             replicas,
@@ -131,11 +143,12 @@ impl<'a> Facts<'a> {
             goroutines,
             proven_leaked: proven_leaked(history, now),
             is_go: window::is_go(history, now),
-            lenient: is_dying(history, now),
-            dying: is_dying(history, now),
+            lenient: dying,
+            dying,
             lives,
-            loading: is_loading(history, now),
-            heap_before,
+            loading: if may_load { loading(history, now) } else { Share::All },
+            heap_before: before(ProfileType::Heap),
+            goroutines_before: before(ProfileType::Goroutine),
             heap,
             time_to_limit: None,
         };
@@ -179,9 +192,16 @@ impl<'a> Facts<'a> {
         let Some(heap) = self.heap.as_ref().filter(|heap| heap.observations >= 3) else {
             return false;
         };
-        let grows = heap.persistent(CORROBORATED_RATE).next().is_some();
-        let outside = OUTSIDE_BYTES.max(self.level * OUTSIDE_PART);
-        !grows && self.level <= GC_HEADROOM * heap.now + outside
+        let grows = heap.persistent(CORROBORATED_RATE).next().is_some() || heap.total.low > heap.now * FLAT_HEAP;
+        !grows && self.level <= GC_HEADROOM * heap.now + outside_heap(self.level)
+    }
+
+    /// Whether a Go heap at its present size may grow past the limit before it is collected, and is close to it already.
+    pub fn lacks_headroom(&self) -> bool {
+        let (Some(limit), Some(heap)) = (self.limit.map(Bytes::as_f64), &self.heap) else {
+            return false;
+        };
+        GC_HEADROOM * heap.now > limit && self.level > limit * HEADROOM_PART
     }
 
     /// The place that piles up most goroutines, if any does.
@@ -221,6 +241,11 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// What a Go process that holds `level` bytes may hold outside of its heap.
+pub fn outside_heap(level: f64) -> f64 {
+    OUTSIDE_BYTES.max(level * OUTSIDE_PART)
+}
+
 /// Whether the newest thing known of the process is its kill.
 fn is_dying(history: &TargetHistory, now: Timestamp) -> bool {
     history.oom_kills.last().is_some_and(|kill| {
@@ -234,8 +259,8 @@ fn is_dying(history: &TargetHistory, now: Timestamp) -> bool {
     })
 }
 
-/// Whether `main` itself is at work in a place that holds much, or no profile tells that it is not.
-fn is_loading(history: &TargetHistory, now: Timestamp) -> bool {
+/// Whether `main` itself is at work in a place that holds much, in this life and in the one before.
+fn loading(history: &TargetHistory, now: Timestamp) -> Share {
     let of_now = || {
         let holders = growth::large_places(history, window::snapshots(history, ProfileType::Heap, now).last()?);
         growth::main_is_in(
@@ -249,10 +274,7 @@ fn is_loading(history: &TargetHistory, now: Timestamp) -> bool {
         let holders = growth::large_places(history, series(ProfileType::Heap)?.newest()?);
         growth::main_is_in(history, series(ProfileType::Goroutine)?.as_slice().iter(), &holders)
     };
-    match (of_now(), of_before()) {
-        (None, None) => true,
-        (now, before) => now == Some(true) || before == Some(true),
-    }
+    of_now().max(of_before()).unwrap_or(Share::All)
 }
 
 fn proven_leaked(history: &TargetHistory, now: Timestamp) -> Option<f64> {

@@ -12,6 +12,7 @@ use crate::detect::facts::Motion;
 use crate::detect::lives::LOADING_SECONDS;
 use crate::growth;
 use crate::growth::ProfileGrowth;
+use crate::growth::Share;
 use crate::growth::Site;
 use crate::profile::ProfileType;
 use crate::stats::count;
@@ -33,14 +34,14 @@ const LEAST_ACCELERATION: f64 = 0.7;
 /// When the whole heap cannot have grown by this part of a place's growth, other places shrank: objects moved, they did not leak.
 const LEAST_PART_OF_TOTAL: f64 = 0.5;
 /// Doubt whether this life is like the one before.
-const BEFORE_DOUBT: f64 = 0.03;
+pub const BEFORE_DOUBT: f64 = 0.03;
 /// The same as `TIME_DOUBT_SECONDS` when the limit ends the growth: a cache would have to be bounded above the limit, or the
 /// program would have to be loading still. Experiment: docs/detectors.md, "Time and doubt".
-const KILLED_DOUBT_SECONDS: f64 = 8.0;
+pub const KILLED_DOUBT_SECONDS: f64 = 8.0;
 /// A life that was killed shows growth with this many differing profiles when its memory grew as well.
-const LEAST_OBSERVATIONS_KILLED: usize = 2;
+pub const LEAST_OBSERVATIONS_KILLED: usize = 2;
 /// And over this time, which two profiles of a hurried schedule span.
-const LEAST_SECONDS_KILLED: f64 = 4.0;
+pub const LEAST_SECONDS_KILLED: f64 = 4.0;
 /// Part of the whole growth that one place must hold to be claimed before the usual time.
 const ONE_PLACE: f64 = 0.7;
 /// Allocation that rose by more than this follows rising load.
@@ -111,7 +112,7 @@ fn examine_now(facts: &Facts<'_>) -> Opinion {
 
 /// Seconds of earlier lives that grew until they were killed, as far as they say anything.
 fn lives_watched(facts: &Facts<'_>) -> f64 {
-    let short = if facts.loading {
+    let short = if facts.loading == Share::All {
         0.0
     } else {
         facts.lives.short_growing_seconds
@@ -153,6 +154,8 @@ fn doubts(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) ->
         0.0
     };
     let acceleration = match &facts.memory {
+        // Few collections and few steps: a cache that slows down before the limit shows it in both.
+        Some(memory) if facts.dying => (site.acceleration * (1.0 + grain)).max(memory.acceleration()),
         Some(memory) => (site.acceleration * (1.0 + grain)).min(memory.acceleration()),
         None => site.acceleration * (1.0 + grain),
     };
@@ -184,7 +187,7 @@ fn time_doubt(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64
     let seconds = seconds + lives_watched(facts);
     let unbounded = (TIME_DOUBT_SECONDS / seconds).powi(2);
     let one_place = site.growth.estimate >= heap.total.estimate * ONE_PLACE;
-    let may_load = facts.loading && facts.age < LOADING_SECONDS;
+    let may_load = facts.loading == Share::All && facts.age < LOADING_SECONDS;
     let left = match facts.time_to_limit {
         _ if facts.dying => 0.0,
         Some(time) if facts.motion == Motion::Growing => time.p90_seconds,

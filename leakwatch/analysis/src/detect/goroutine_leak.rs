@@ -9,6 +9,10 @@ use crate::detect::facts::ALONE_RATE;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
 use crate::detect::go_heap_leak;
+use crate::detect::go_heap_leak::BEFORE_DOUBT;
+use crate::detect::go_heap_leak::KILLED_DOUBT_SECONDS;
+use crate::detect::go_heap_leak::LEAST_OBSERVATIONS_KILLED;
+use crate::detect::go_heap_leak::LEAST_SECONDS_KILLED;
 use crate::growth;
 use crate::growth::ProfileGrowth;
 use crate::growth::Site;
@@ -25,15 +29,56 @@ const LEAST_GROWTH: f64 = 10.0;
 const LEAST_RELATIVE_GROWTH: f64 = 0.2;
 const LEAST_OBSERVATIONS: usize = 3;
 const LEAST_SECONDS: f64 = 25.0;
+/// Killed lives that are looked at.
+const MOST_LIVES: usize = 8;
 /// A goroutine starts with 2 KiB of stack (`stackMin` in runtime/stack.go) and a g structure of about 450 bytes.
 const GOROUTINE_BYTES: f64 = 2500.0;
 
 /// What is left of doubt when the runtime proves goroutines leaked: that they matter.
 const PROOF_DOUBT: f64 = 0.03;
 
-/// Looks for a goroutine leak: by growth, else by the runtime's proof alone.
+/// Looks for a goroutine leak: by growth, in this life or, while it is too young to say, in the one before; else by the runtime's
+/// proof alone.
 pub fn examine(facts: &Facts<'_>) -> Opinion {
-    by_growth(facts).or_else(|because| by_proof(facts).ok_or(because))
+    let now = by_growth(facts);
+    let before = facts
+        .goroutines_before
+        .as_ref()
+        .and_then(|goroutines| by_life_before(facts, goroutines));
+    let best = match (now, before) {
+        (Ok(now), Some(before)) if now.confidence >= before.confidence => Ok(now),
+        (_, Some(before)) => Ok(before),
+        (now, None) => now,
+    };
+    best.or_else(|because| by_proof(facts).ok_or(because))
+}
+
+/// The life before ended by an OOM kill with goroutines piled up: they do so again until this life shows otherwise.
+fn by_life_before(facts: &Facts<'_>, goroutines: &ProfileGrowth) -> Option<Claim> {
+    let site = goroutines.persistent(ALONE_RATE).find(|site| is_material(site))?;
+    let watched = lives_watched(facts);
+    if goroutines.observations < LEAST_OBSERVATIONS_KILLED || watched <= 0.0 {
+        return None;
+    }
+    let heap = facts.heap_before.as_ref();
+    if heap
+        .and_then(|heap| independent_heap_growth(facts, heap, site))
+        .is_some()
+    {
+        return None;
+    }
+    let seen = count(goroutines.observations + facts.lives.killed);
+    let doubt = (KILLED_DOUBT_SECONDS / watched).powi(2) + 0.5_f64.powf(seen) + BEFORE_DOUBT;
+    Some(claim(facts, goroutines, site, 1.0 - doubt.min(1.0)))
+}
+
+/// Seconds of earlier lives that were killed while goroutines may have piled up. That they are still starting up explains growth of
+/// memory in such lives, but hardly that they wait at one place in ever greater number.
+fn lives_watched(facts: &Facts<'_>) -> f64 {
+    if facts.lives.levelled > 0 {
+        return 0.0;
+    }
+    facts.lives.typical_seconds * count(facts.lives.killed.min(MOST_LIVES))
 }
 
 /// So many proven leaked that it cannot be a leftover of starting up.
@@ -41,7 +86,11 @@ fn by_proof(facts: &Facts<'_>) -> Option<Claim> {
     facts.proven_leaked.filter(|proven| *proven >= LEAST_GROWTH)?;
     let leaked = growth::all_of_newest(facts.history, ProfileType::GoroutineLeak, facts.now)?;
     let site = leaked.sites.first()?;
-    if independent_heap_growth(facts, site).is_some() {
+    let heap = facts.heap.as_ref();
+    if heap
+        .and_then(|heap| independent_heap_growth(facts, heap, site))
+        .is_some()
+    {
         return None;
     }
     Some(claim(facts, &leaked, site, 1.0 - PROOF_DOUBT))
@@ -60,14 +109,20 @@ fn by_growth(facts: &Facts<'_>) -> Opinion {
             words::duration(seconds)
         ));
     };
-    if goroutines.observations < LEAST_OBSERVATIONS || seconds < LEAST_SECONDS {
+    let (observations, least) = if facts.dying {
+        (LEAST_OBSERVATIONS_KILLED, LEAST_SECONDS_KILLED)
+    } else {
+        (LEAST_OBSERVATIONS, LEAST_SECONDS)
+    };
+    if goroutines.observations < observations || seconds < least {
         return Err(format!(
             "{} goroutine profiles over {} are too few to tell a leak from a burst",
             goroutines.observations,
             words::duration(seconds)
         ));
     }
-    if let Some(other) = independent_heap_growth(facts, site) {
+    let heap = facts.heap.as_ref();
+    if let Some(other) = heap.and_then(|heap| independent_heap_growth(facts, heap, site)) {
         return Err(format!(
             "{:.0} more goroutines explain less of the growth than {} does",
             site.growth.estimate,
@@ -75,8 +130,12 @@ fn by_growth(facts: &Facts<'_>) -> Opinion {
         ));
     }
     let proof = facts.proven_leaked.unwrap_or(0.0);
-    let time = (go_heap_leak::TIME_DOUBT_SECONDS / seconds).powi(2);
-    let observations = 0.5_f64.powf(count(goroutines.observations));
+    let time = if facts.dying {
+        (KILLED_DOUBT_SECONDS / (seconds.max(facts.observed) + lives_watched(facts))).powi(2)
+    } else {
+        (go_heap_leak::TIME_DOUBT_SECONDS / (seconds + lives_watched(facts))).powi(2)
+    };
+    let observations = 0.5_f64.powf(count(goroutines.observations + facts.lives.killed));
     let evenness = (0.6 - site.persistence).max(0.0) * 0.3;
     let memory = if matches!(facts.motion, Motion::Levelling) {
         0.05
@@ -97,8 +156,7 @@ pub fn is_material(site: &Site) -> bool {
 }
 
 /// A heap place that grows more than the goroutines can explain: allocated outside of their stacks, and larger than they are.
-fn independent_heap_growth<'a>(facts: &'a Facts<'_>, goroutine_site: &Site) -> Option<&'a Site> {
-    let heap = facts.heap.as_ref()?;
+fn independent_heap_growth<'a>(facts: &Facts<'_>, heap: &'a ProfileGrowth, goroutine_site: &Site) -> Option<&'a Site> {
     let by_goroutines = |site: &Site| {
         let own: Vec<&str> = facts
             .history

@@ -11,9 +11,12 @@ use crate::detect::undersized_limit;
 use crate::detect::warm_up;
 use crate::investigation::Answer;
 use crate::investigation::StepId;
+use crate::profile::ProfileType;
+use crate::units::Timestamp;
 use crate::verdict::Rejected;
 use crate::verdict::Verdict;
 use crate::verdict::VerdictClass;
+use crate::window;
 use crate::words;
 use std::collections::BTreeMap;
 
@@ -23,7 +26,8 @@ const LEAST_CONFIDENCE: f64 = 0.7;
 const LEAST_LEAK_CONFIDENCE: f64 = 0.9;
 /// A leak that was claimed stays claimed from here on: new profiles that add nothing must not take an answer back.
 const KEPT_LEAK_CONFIDENCE: f64 = 0.7;
-/// Samples that are looked back to for the claim.
+
+/// Samples that are looked back to one by one for the claim.
 const LOOK_BACK: usize = 24;
 
 /// Answers of a person by step.
@@ -85,11 +89,25 @@ fn is_kept(facts: &Facts<'_>, claim: &Claim) -> bool {
         VerdictClass::GoroutineLeak => goroutine_leak::examine,
         _ => return false,
     };
+    let profile_type = match claim.class {
+        VerdictClass::GoHeapLeak => ProfileType::Heap,
+        _ => ProfileType::Goroutine,
+    };
     let place = |claim: &Claim| Some(std::sync::Arc::clone(&claim.culprit.as_ref()?.frame.function));
-    // The instant itself first, then the samples before it.
-    let earlier = facts.history.window().iter().rev().map(|point| point.at);
-    let instants = std::iter::once(facts.now).chain(earlier.filter(|at| *at < facts.now));
-    for at in instants.take(LOOK_BACK) {
+    // The instant itself first, then the last samples, then the profiles before them, all that are kept: between those hardly
+    // anything is learned.
+    let samples = facts.history.window().iter().rev().map(|point| point.at);
+    let mut instants: Vec<Timestamp> = std::iter::once(facts.now)
+        .chain(samples.filter(|at| *at < facts.now))
+        .take(LOOK_BACK)
+        .collect();
+    let oldest = instants.last().copied().unwrap_or(facts.now);
+    let profiles: Vec<Timestamp> = window::snapshots(facts.history, profile_type, oldest)
+        .map(|snapshot| snapshot.at)
+        .filter(|at| *at < oldest)
+        .collect();
+    instants.extend(profiles.into_iter().rev());
+    for at in instants {
         let mut then = Facts::gather(facts.history, facts.replicas, at);
         if examine(&then).is_ok_and(|before| before.confidence >= LEAST_LEAK_CONFIDENCE) {
             return true;

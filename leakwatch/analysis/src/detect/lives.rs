@@ -2,10 +2,13 @@
 //! Nothing is computed across lives; each is looked at on its own. Lives of replicas that are gone count as well: in an
 //! orchestrator a restarted container is a new cgroup.
 
+use crate::growth::Share;
 use crate::history::PastWindow;
+use crate::history::ProcessRecord;
 use crate::history::TargetHistory;
 use crate::history::WindowEnd;
 use crate::stats;
+use crate::units::Timestamp;
 use crate::window;
 
 /// Newest lives that are looked at.
@@ -14,6 +17,11 @@ const MAX_LIVES: usize = 8;
 pub const LOADING_SECONDS: f64 = 32.0;
 /// A life shorter than this was killed while it started up, whatever it did.
 const START_UP_SECONDS: f64 = 10.0;
+/// A life that is so many times as long as the killed ones were is not like them. Bursts that come at random leave such a gap once in
+/// twenty (exponential intervals).
+const OUTLIVED: f64 = 3.0;
+/// And nothing is said of a life before this age.
+const LEAST_OUTLIVED_SECONDS: f64 = 60.0;
 /// Start-up of a short life, as a part of it.
 const START_UP_PART: f64 = 0.2;
 
@@ -35,6 +43,8 @@ pub struct Lives {
     pub growing_seconds: f64,
     /// The same of those that may have been killed while they loaded.
     pub short_growing_seconds: f64,
+    /// When the newest of them ended.
+    pub last_end: Option<Timestamp>,
     /// Of the newest lives, how many went up fast and stayed there until the kill.
     pub levelled: usize,
 }
@@ -53,10 +63,13 @@ impl Lives {
                 .filter_map(|replica| Some((*replica, last_life(replica)?))),
         );
         killed.sort_by_key(|(_, past)| past.to);
-        let mut lengths: Vec<f64> = killed.iter().map(|(_, past)| length(past)).collect();
+        let unseen = never_sampled(history);
+        let mut lengths: Vec<f64> = killed.iter().map(|(_, past)| length(past)).chain(unseen).collect();
+        let ends = killed.iter().map(|(_, past)| past.to);
         let mut lives = Self {
             killed: lengths.len(),
             typical_seconds: stats::median(&mut lengths).unwrap_or(0.0),
+            last_end: ends.chain(history.oom_kills.last().map(|kill| kill.at)).max(),
             ..Self::default()
         };
         for (history, past) in killed.iter().rev().take(MAX_LIVES) {
@@ -78,12 +91,39 @@ impl Lives {
         self.killed == 0
     }
 
-    /// Whether the typical life ended before start-up can be told from growth. `loading`: whether the program may have been
-    /// loading its data all that time.
-    pub fn are_short(&self, loading: bool) -> bool {
-        let least = if loading { LOADING_SECONDS } else { START_UP_SECONDS };
+    /// Whether the life since then may still end as the ones before did.
+    pub fn are_recent(&self, now: Timestamp) -> bool {
+        let outlived = (self.typical_seconds * OUTLIVED).max(LEAST_OUTLIVED_SECONDS);
+        let since = self.last_end.map(|end| now.since(end).as_secs_f64());
+        self.killed > 0 && since.is_some_and(|since| since < outlived)
+    }
+
+    /// Whether the typical life ended before start-up could be told from growth, `main` having been `loading` all that time, or at
+    /// some time of a very short life.
+    pub fn are_short(&self, loading: Share) -> bool {
+        let least = match loading {
+            Share::All => LOADING_SECONDS,
+            Share::Some => START_UP_SECONDS,
+            Share::None => return false,
+        };
         self.killed > 0 && self.typical_seconds < least
     }
+
+    /// Whether no life was long enough to show what the program needs.
+    pub fn hide_need(&self) -> bool {
+        self.killed > 0 && self.typical_seconds < LOADING_SECONDS
+    }
+}
+
+/// Lengths, at most, of lives that began and were killed between two samples: the time since the kill before.
+fn never_sampled(history: &TargetHistory) -> impl Iterator<Item = f64> {
+    let kills = &history.oom_kills;
+    kills.iter().zip(kills.iter().skip(1)).filter_map(|(before, kill)| {
+        let sampled = |past: &PastWindow| past.from <= kill.at && past.to >= before.at;
+        let survived = |record: &&ProcessRecord| record.first_seen <= kill.at;
+        let known = history.past_windows.iter().any(sampled) || history.main_process().as_ref().is_some_and(survived);
+        (!known).then(|| kill.at.seconds_from(before.at))
+    })
 }
 
 /// The life that a gone replica was killed in.

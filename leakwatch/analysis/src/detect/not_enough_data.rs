@@ -10,6 +10,7 @@ use crate::verdict::Evidence;
 use crate::verdict::EvidenceLink;
 use crate::verdict::VerdictClass;
 use crate::words;
+use std::collections::BTreeSet;
 
 /// Every detector can answer after this time of samples and profiles.
 const ENOUGH_SECONDS: f64 = 60.0;
@@ -24,6 +25,17 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
         format!(
             "Too few samples yet; about {} more are needed.",
             words::duration(wait.max(10.0))
+        )
+    } else if facts.dying || facts.lives.are_recent(facts.now) {
+        let kills = facts.lives.killed + usize::from(facts.dying);
+        let after = if facts.lives.is_empty() {
+            facts.age
+        } else {
+            facts.lives.typical_seconds
+        };
+        format!(
+            "Killed for lack of memory {kills} time(s), after about {}: too short to tell a leak from a limit that is too small.",
+            words::duration(after)
         )
     } else if growing && missing.iter().any(|(what, _)| *what == "heap_profile") {
         format!(
@@ -44,6 +56,15 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
         format!("Watched for {}: not decided yet.", words::duration(facts.observed))
     };
     let mut advice: Vec<String> = missing.iter().filter_map(|(_, missing)| missing.fix.clone()).collect();
+    // One endpoint serves several types of profile.
+    let mut told = BTreeSet::new();
+    advice.retain(|fix| told.insert(fix.clone()));
+    if facts.dying || facts.lives.are_recent(facts.now) {
+        advice.push(
+            "Double the limit once: a leak lives about twice as long and is killed again, a need settles below it."
+                .to_owned(),
+        );
+    }
     advice.push(if wait > 0.0 {
         format!("Wait about {} more.", words::duration(wait))
     } else {

@@ -7,6 +7,7 @@ use crate::detect::Claim;
 use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
+use crate::detect::undersized_limit::PLATEAU_PART;
 use crate::verdict::Evidence;
 use crate::verdict::EvidenceLink;
 use crate::verdict::VerdictClass;
@@ -52,6 +53,22 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     }
     if let Some(site) = facts.goroutine_suspect() {
         return Err(format!("goroutines pile up at {}", words::place(&site.frame)));
+    }
+    if facts.lives.are_recent(facts.now) {
+        return Err(format!(
+            "killed for lack of memory {} time(s), typically after {}, and it has not outlived that clearly yet",
+            facts.lives.killed,
+            words::duration(facts.lives.typical_seconds)
+        ));
+    }
+    if facts.dying {
+        return Err("it was killed for lack of memory".to_owned());
+    }
+    let full = facts
+        .limit
+        .is_some_and(|limit| facts.level >= limit.as_f64() * PLATEAU_PART);
+    if full || facts.lacks_headroom() {
+        return Err("the limit leaves no room for a burst or for garbage".to_owned());
     }
     let blind = facts.is_go == Some(true) && facts.heap.is_none();
     let moves = facts.motion != Motion::Flat;

@@ -4,27 +4,26 @@
 use crate::detect::Claim;
 use crate::detect::Opinion;
 use crate::detect::facts::Facts;
-use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::Motion;
 use crate::detect::go_heap_leak;
+use crate::detect::goroutine_leak;
+use crate::detect::need;
+use crate::growth::ProfileGrowth;
 use crate::stats::count;
-use crate::units::Bytes;
 use crate::verdict::Evidence;
 use crate::verdict::EvidenceLink;
 use crate::verdict::VerdictClass;
 use crate::words;
 
 /// A plateau above this part of the limit leaves no room for a garbage collection or a burst.
-const PLATEAU_PART: f64 = 0.92;
-/// The recommended limit leaves this much above the peak need.
-const MARGIN: f64 = 1.3;
+pub const PLATEAU_PART: f64 = 0.92;
 const LEAST_SECONDS: f64 = 30.0;
-/// Above this part of the limit garbage-collection headroom becomes dangerous.
-const HEADROOM_PART: f64 = 0.8;
-/// One kill may be an accident.
+/// Two profiles of a flat heap may lie on both sides of a wave.
+const LEAST_OBSERVATIONS: usize = 3;
+/// Growth below this part of the live heap is flat.
+const FLAT_PART: f64 = 0.1;
+/// One kill may be an accident, unless its life showed a level.
 const LEAST_LIVES: usize = 2;
-/// What a program that never lived long enough may need, relative to the limit.
-const UNSEEN_NEED: f64 = 1.6;
 
 /// Looks for a limit that is too small.
 pub fn examine(facts: &Facts<'_>) -> Opinion {
@@ -32,8 +31,10 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         return Err("there is no limit".to_owned());
     };
     let limit = limit.as_f64();
-    // A program killed while it starts up shows nothing but growth.
-    let starting = facts.lives.killed >= LEAST_LIVES && facts.lives.are_short(facts.loading);
+    let lives = &facts.lives;
+    let flat_before = facts.heap_before.as_ref().is_some_and(is_flat);
+    // A program that starts up shows nothing but growth.
+    let starting = (lives.killed >= LEAST_LIVES && lives.are_short(facts.loading)) || flat_before;
     if let Some(site) = facts.leaking_sites().next().filter(|_| !starting) {
         return Err(format!(
             "{} retains more and more: no limit would be enough",
@@ -43,20 +44,18 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     if facts.goroutine_suspect().is_some() && !starting {
         return Err("goroutines pile up: no limit would be enough".to_owned());
     }
-    if go_heap_leak::examine(facts).is_ok_and(|claim| claim.culprit.is_some()) {
-        return Err("the life before leaked until it was killed: no limit would be enough".to_owned());
+    let leaks = |opinion: Opinion| opinion.is_ok_and(|claim| claim.culprit.is_some());
+    if leaks(go_heap_leak::examine(facts)) || leaks(goroutine_leak::examine(facts)) {
+        return Err("it leaks or leaked in the life before: no limit would be enough".to_owned());
     }
     let settled = matches!(facts.motion, Motion::Flat | Motion::Levelling) && facts.observed >= LEAST_SECONDS;
     let plateau = settled && facts.level >= limit * PLATEAU_PART;
-    let heap_is_flat = facts.heap.as_ref().is_some_and(|heap| {
-        heap.observations >= 3 && heap.span().as_secs_f64() >= LEAST_SECONDS && heap.total.estimate <= heap.now * 0.1
-    });
-    let lives = &facts.lives;
+    let heap_is_flat = facts.heap.as_ref().is_some_and(is_flat);
     // Killed again and again before start-up was over, or on a plateau, or while the live heap was flat.
-    let kills = lives.killed >= LEAST_LIVES
-        && (lives.are_short(facts.loading) || lives.levelled >= LEAST_LIVES || heap_is_flat);
-    let need = facts.heap.as_ref().map(|heap| heap.now * GC_HEADROOM);
-    let headroom = need.is_some_and(|need| need > limit) && settled && facts.level > limit * HEADROOM_PART;
+    let level_shown = lives.levelled > 0 || flat_before;
+    let kills = lives.are_recent(facts.now)
+        && ((lives.killed >= LEAST_LIVES && (lives.are_short(facts.loading) || heap_is_flat)) || level_shown);
+    let headroom = facts.lacks_headroom() && settled;
     if !plateau && !kills && !headroom {
         return Err(format!(
             "memory that cannot be reclaimed is {} of the limit{}",
@@ -68,20 +67,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
             }
         ));
     }
-    let peak = facts
-        .history
-        .window()
-        .iter()
-        .filter_map(|point| point.unreclaimable_max.bytes())
-        .map(Bytes::as_f64)
-        .fold(facts.level, f64::max);
-    let need = if kills && !heap_is_flat {
-        // It never lived to show what it needs; the heap may have been at half of what it grows to before a collection.
-        limit * UNSEEN_NEED
-    } else {
-        need.unwrap_or(0.0).max(peak).max(limit)
-    };
-    let recommended = need * MARGIN;
+    let need = need::of(facts.history, lives, facts.now, limit);
     let mut evidence = vec![Evidence {
         claim: format!(
             "memory that cannot be reclaimed is {} of the limit of {}",
@@ -104,7 +90,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
             link: Some(EvidenceLink::Events),
         });
     }
-    let confidence = if plateau || headroom {
+    let by_level = if plateau || headroom {
         let pressure = if facts.limit_hits() > 0 || !lives.is_empty() {
             0.0
         } else {
@@ -117,30 +103,38 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         };
         1.0 - 5.0 / (facts.observed + 5.0) - pressure - blind
     } else {
-        (0.64 + 0.05 * count(lives.killed)).min(0.9)
+        0.0
     };
+    let by_kills = if kills {
+        (0.7 + 0.05 * count(lives.killed)).min(0.9)
+    } else {
+        0.0
+    };
+    let confidence = by_level.max(by_kills);
     Ok(Claim {
         class: VerdictClass::UndersizedLimit,
         confidence: confidence.clamp(0.0, 1.0),
-        summary: format!(
-            "The limit of {} is too small for a steady need of {}; raise it to {}.",
-            words::bytes(limit),
-            words::bytes(need),
-            words::bytes(recommended)
-        ),
+        summary: match need.bytes {
+            Some(bytes) => format!(
+                "The limit of {} is too small for a need of {}; raise it to {}.",
+                words::bytes(limit),
+                words::bytes(bytes),
+                need.limit
+            ),
+            None => format!(
+                "The limit of {} is too small to start in; raise it to {} and watch what it needs.",
+                words::bytes(limit),
+                need.limit
+            ),
+        },
         since: facts.history.window_start,
         culprit: None,
         evidence,
         advice: vec![
-            format!(
-                "Raise the limit to {}: peak need {} plus {} margin.",
-                words::bytes(recommended),
-                words::bytes(need),
-                words::percent(MARGIN - 1.0)
-            ),
+            format!("Raise the limit to {}: {}.", need.limit, need.derivation),
             "Or make a Go program collect earlier: GOMEMLIMIT at 90 % of the limit.".to_owned(),
         ],
-        recommended_limit: Some(round_up(recommended)),
+        recommended_limit: Some(need.limit),
         would_change_our_mind: vec![
             "live heap grows from one collection to the next".to_owned(),
             "with twice the limit it lives about twice as long and is killed again: then it leaks".to_owned(),
@@ -148,13 +142,9 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     })
 }
 
-/// Up to whole MiB.
-fn round_up(bytes: f64) -> Bytes {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast of a float saturates"
-    )]
-    let mib = (bytes / 1_048_576.0).ceil() as u64;
-    Bytes::from_mib(mib)
+/// Whether the live heap stayed where it was.
+fn is_flat(heap: &ProfileGrowth) -> bool {
+    heap.observations >= LEAST_OBSERVATIONS
+        && heap.span().as_secs_f64() >= LEAST_SECONDS
+        && heap.total.estimate <= heap.now * FLAT_PART
 }

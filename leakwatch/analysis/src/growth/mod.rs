@@ -149,6 +149,28 @@ pub fn measure_previous(history: &TargetHistory, profile_type: ProfileType) -> O
     measure_between(history, profile_type, &[], &after_start_up(history, &all))
 }
 
+/// What the newest collections of the process that is looked at left, and those of the process before: totals of the live heap,
+/// start-up left out where enough follows.
+pub fn live_heaps(history: &TargetHistory, now: Timestamp) -> Vec<f64> {
+    const ENOUGH: usize = 3;
+    let now_lives = window::distinct_snapshots(window::snapshots(history, ProfileType::Heap, now), ProfileType::Heap);
+    let previous = window::previous_series(history, ProfileType::Heap);
+    let lived = previous.map_or_else(Vec::new, |series| {
+        window::distinct_snapshots(series.as_slice().iter(), ProfileType::Heap)
+    });
+    let totals = |snapshots: &[&Snapshot]| -> Vec<f64> {
+        let totals = after_start_up(history, snapshots).into_iter();
+        totals
+            .map(|snapshot| amount(ProfileType::Heap, &snapshot.total))
+            .collect()
+    };
+    let (now_lives, lived) = (totals(&now_lives), totals(&lived));
+    if now_lives.len() < ENOUGH && lived.len() >= ENOUGH {
+        return lived;
+    }
+    now_lives.into_iter().chain(lived).collect()
+}
+
 /// Whether the newest total is above all that was seen in the first half.
 fn at_new_height(profile_type: ProfileType, snapshots: &[&Snapshot]) -> bool {
     let total = |snapshot: &&Snapshot| amount(profile_type, &snapshot.total);
@@ -298,13 +320,24 @@ pub fn large_places<'a>(history: &'a TargetHistory, heap: &Snapshot) -> Vec<&'a 
         .collect()
 }
 
-/// Whether `main` itself was at work in one of the functions in all goroutine profiles of a life: it still loads, it does not serve yet.
-/// None when no goroutine profile tells.
+/// In how many of the goroutine profiles of a life something was so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Share {
+    /// In none.
+    None,
+    /// In some, not in all.
+    Some,
+    /// In all.
+    All,
+}
+
+/// Whether `main` itself was at work in one of the functions: in all goroutine profiles of a life, it still loaded when it ended; in
+/// none, it serves. None when no goroutine profile tells.
 pub fn main_is_in<'a>(
     history: &TargetHistory,
     goroutines: impl Iterator<Item = &'a Snapshot>,
     functions: &[&str],
-) -> Option<bool> {
+) -> Option<Share> {
     let (mut inside, mut seen) = (0_usize, 0_usize);
     for snapshot in goroutines {
         let at_work = snapshot.values.iter().filter(|(_, value)| value.inuse_objects > 0);
@@ -320,5 +353,10 @@ pub fn main_is_in<'a>(
         seen += 1;
         inside += usize::from(is_inside);
     }
-    (seen > 0).then_some(inside == seen)
+    match inside {
+        _ if seen == 0 => None,
+        0 => Some(Share::None),
+        _ if inside == seen => Some(Share::All),
+        _ => Some(Share::Some),
+    }
 }

@@ -1,0 +1,126 @@
+//! What a program steadily needs, and the limit that leaves room for it. Source: history; must not judge.
+//!
+//! All lives that are remembered count, so that a recommendation does not jump with every collection or restart.
+
+use crate::detect::facts::GC_HEADROOM;
+use crate::detect::facts::outside_heap;
+use crate::detect::lives::Lives;
+use crate::growth;
+use crate::history::PastWindow;
+use crate::history::TargetHistory;
+use crate::stats;
+use crate::units::Bytes;
+use crate::units::Timestamp;
+use crate::window;
+use crate::words;
+
+/// Room above the need: what the Vertical Pod Autoscaler of Kubernetes adds (`recommendation-margin-fraction`).
+const MARGIN: f64 = 1.15;
+/// A program that was killed wanted more than its limit, but not how much more: as much as the Vertical Pod Autoscaler assumes
+/// (`oom-bump-up-ratio`).
+const CUT_OFF: f64 = 1.2;
+/// A program that was killed before it showed its need gets this part of its limit to show it in.
+const UNSEEN: f64 = 2.0;
+/// Recommended limits are multiples of this, or of the next power of two above this part of them.
+const GRAIN: (f64, f64) = (4.0 * 1_048_576.0, 0.02);
+
+/// The need and how it is derived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Need {
+    /// Bytes that have to fit below the limit; none when no life was long enough to show it.
+    pub bytes: Option<f64>,
+    /// A limit that fits.
+    pub limit: Bytes,
+    /// How `limit` was found, as a sentence.
+    pub derivation: String,
+}
+
+/// Derives the need of a program with a `limit`.
+pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) -> Need {
+    let live = upper_quartile(growth::live_heaps(history, now));
+    if lives.hide_need() {
+        let seen = live.unwrap_or(0.0) * GC_HEADROOM * MARGIN;
+        let recommended = round_up(seen.max(limit * UNSEEN));
+        return Need {
+            bytes: None,
+            limit: recommended,
+            derivation: format!(
+                "killed after {} each time, so what it needs was never seen; twice the limit will show it",
+                words::duration(lives.typical_seconds)
+            ),
+        };
+    }
+    let level = levels(history, now);
+    let mut candidates: Vec<(f64, String)> = Vec::new();
+    if let Some(live) = live {
+        let outside = (level.lowest - live).clamp(0.0, outside_heap(level.highest));
+        candidates.push((
+            GC_HEADROOM * live + outside,
+            format!(
+                "{} of live heap, as much again before it is collected (GOGC=100), and {} outside the heap",
+                words::bytes(live),
+                words::bytes(outside)
+            ),
+        ));
+    }
+    if lives.killed > 0 {
+        candidates.push((
+            CUT_OFF * limit,
+            format!("{} more than the limit it was killed at", words::percent(CUT_OFF - 1.0)),
+        ));
+    }
+    candidates.push((level.highest.max(limit), "the highest level seen".to_owned()));
+    let largest = candidates.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
+    let (bytes, from) = largest.unwrap_or((limit, String::new()));
+    let recommended = round_up(bytes * MARGIN);
+    Need {
+        bytes: Some(bytes),
+        limit: recommended,
+        derivation: format!(
+            "{} ({from}) and {} of room make {recommended}",
+            words::bytes(bytes),
+            words::percent(MARGIN - 1.0)
+        ),
+    }
+}
+
+struct Levels {
+    lowest: f64,
+    highest: f64,
+}
+
+/// The lowest level after start-up of this life, and the highest of all lives under this limit.
+fn levels(history: &TargetHistory, now: Timestamp) -> Levels {
+    let memory = window::memory(history, now);
+    let lowest = window::after_start_up(history, &memory, now).iter();
+    let peaks = window::peaks(history, now);
+    let same_limit = |past: &&PastWindow| past.limit == history.limit();
+    let past = history.past_windows.iter().filter(same_limit);
+    Levels {
+        lowest: lowest.map(|point| point.1).fold(f64::INFINITY, f64::min),
+        highest: past
+            .filter_map(|past| Some(past.peak?.as_f64()))
+            .chain(peaks.iter().map(|point| point.1))
+            .fold(0.0, f64::max),
+    }
+}
+
+/// Lives that were killed early show their full size in their last profiles only.
+fn upper_quartile(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    stats::median(values.get_mut(half..)?)
+}
+
+fn round_up(bytes: f64) -> Bytes {
+    let mut grain = GRAIN.0;
+    while grain < bytes * GRAIN.1 {
+        grain *= 2.0;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast of a float saturates"
+    )]
+    Bytes(((bytes / grain).ceil() * grain) as u64)
+}
