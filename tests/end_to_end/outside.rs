@@ -66,11 +66,40 @@ fn a_leak_is_found_in_the_memory_of_a_stripped_service_without_an_endpoint() -> 
     assert!(top.contains("main.getOrQueryMarketsValues"), "{top}");
     let top = go.pprof(&["-top", "-cum", &newest("goroutine")], directory.path())?;
     assert!(top.contains("main.main"), "{top}");
+    runtime_is_in_the_ledger(&daemon, &target)?;
     let status = daemon.client().json("/api/v1/status")?;
     let lanes = status["lanes"].as_array().context("lanes")?;
     let heap = lanes.iter().find(|lane| text(lane, "name") == "go_heap");
     let heap = heap.context("no lane go_heap")?;
     assert_eq!(text(heap, "state"), "on", "{heap:#}");
     assert!(text(heap, "detail").contains("memory"), "{heap:#}");
+    Ok(())
+}
+
+/// What the runtime holds is nearly all that the kernel charges to the cgroup as anonymous memory.
+fn runtime_is_in_the_ledger(daemon: &Daemon, target: &str) -> Result<()> {
+    let ledger = daemon.client().json(&format!("/api/v1/targets/{target}/ledger"))?;
+    let lines = ledger["lines"].as_array().context("lines")?;
+    let mut held = 0;
+    for name in ["go_live_heap", "go_garbage", "go_idle_heap", "go_stacks", "go_metadata"] {
+        let line = lines.iter().find(|line| text(line, "name") == name).context(name)?;
+        held += line["bytes"].as_u64().with_context(|| format!("{line:#}"))?;
+    }
+    let anonymous = lines.iter().find(|line| text(line, "name") == "anonymous");
+    let anonymous = anonymous.and_then(|line| line["bytes"].as_u64()).context("anonymous")?;
+    // Read up to an interval apart, and of what the runtime has mapped some pages were never touched.
+    assert!(
+        held > anonymous / 2 && held < anonymous * 3 / 2,
+        "{held} of {anonymous}: {ledger:#}"
+    );
+    let path = format!("/api/v1/targets/{target}/series?metrics=go_collections,go_heap_marked_bytes");
+    let answer = daemon.client().json(&path)?;
+    let series = answer["series"].as_array().context("series")?;
+    assert_eq!(series.len(), 2, "{answer:#}");
+    for one in series {
+        let values = one["values"].as_array().context("values")?;
+        let known: Vec<u64> = values.iter().filter_map(Value::as_u64).collect();
+        assert!(known.len() > 1 && known.first() < known.last(), "{one:#}");
+    }
     Ok(())
 }

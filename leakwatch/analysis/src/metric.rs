@@ -3,6 +3,7 @@
 use crate::history::MemoryPoint;
 use crate::history::TargetHistory;
 use crate::profile::ProfileType;
+use crate::sample::GoRuntime;
 use crate::sample::Limit;
 use crate::units::Timestamp;
 
@@ -31,11 +32,23 @@ pub enum Metric {
     Goroutines,
     /// Goroutines that the runtime itself proved leaked.
     LeakedGoroutines,
+    /// Live Go heap found by the last garbage collection, as the runtime counts it.
+    HeapMarked,
+    /// Size of the Go heap at which the next garbage collection is to end.
+    HeapGoal,
+    /// Go heap that is free and not returned to the system.
+    IdleHeap,
+    /// Stacks of goroutines.
+    GoStacks,
+    /// All memory that the Go runtime has mapped and not returned.
+    GoMapped,
+    /// Garbage collections since the process started.
+    Collections,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Charge,
         Self::Unreclaimable,
         Self::Anon,
@@ -47,6 +60,12 @@ impl Metric {
         Self::LiveHeap,
         Self::Goroutines,
         Self::LeakedGoroutines,
+        Self::HeapMarked,
+        Self::HeapGoal,
+        Self::IdleHeap,
+        Self::GoStacks,
+        Self::GoMapped,
+        Self::Collections,
     ];
 
     /// Name on the wire.
@@ -63,6 +82,12 @@ impl Metric {
             Self::LiveHeap => "go_heap_live_bytes",
             Self::Goroutines => "goroutines",
             Self::LeakedGoroutines => "leaked_goroutines",
+            Self::HeapMarked => "go_heap_marked_bytes",
+            Self::HeapGoal => "go_heap_goal_bytes",
+            Self::IdleHeap => "go_idle_heap_bytes",
+            Self::GoStacks => "go_stacks_bytes",
+            Self::GoMapped => "go_mapped_bytes",
+            Self::Collections => "go_collections",
         }
     }
 
@@ -71,10 +96,11 @@ impl Metric {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
-    /// `bytes` or `goroutines`.
+    /// `bytes`, `goroutines` or `collections`.
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Goroutines | Self::LeakedGoroutines => "goroutines",
+            Self::Collections => "collections",
             _ => "bytes",
         }
     }
@@ -85,6 +111,18 @@ impl Metric {
             Self::LiveHeap => profile_totals(history, ProfileType::Heap, from, to),
             Self::Goroutines => profile_totals(history, ProfileType::Goroutine, from, to),
             Self::LeakedGoroutines => profile_totals(history, ProfileType::GoroutineLeak, from, to),
+            Self::HeapMarked
+            | Self::HeapGoal
+            | Self::IdleHeap
+            | Self::GoStacks
+            | Self::GoMapped
+            | Self::Collections => history
+                .go_runtimes
+                .as_slice()
+                .iter()
+                .filter(|point| (from..=to).contains(&point.at))
+                .map(|point| (point.at, self.of_runtime(&point.numbers)))
+                .collect(),
             _ => history
                 .points
                 .since(from)
@@ -93,6 +131,19 @@ impl Metric {
                 .map(|point| (point.at, self.of_point(history, point)))
                 .collect(),
         }
+    }
+
+    fn of_runtime(self, numbers: &GoRuntime) -> Option<u64> {
+        let bytes = match self {
+            Self::HeapMarked => numbers.heap_marked,
+            Self::HeapGoal => numbers.heap_goal?,
+            Self::IdleHeap => numbers.heap_idle,
+            Self::GoStacks => numbers.stacks,
+            Self::GoMapped => numbers.mapped_ready,
+            Self::Collections => return Some(numbers.collections.into()),
+            _ => return None,
+        };
+        Some(bytes.0)
     }
 
     fn of_point(self, history: &TargetHistory, point: &MemoryPoint) -> Option<u64> {
@@ -105,7 +156,7 @@ impl Metric {
             Self::Kernel => point.kernel.bytes(),
             Self::Rss => point.rss.bytes(),
             Self::Limit => limit_at(history, point.at).bytes(),
-            Self::LiveHeap | Self::Goroutines | Self::LeakedGoroutines => None,
+            _ => None,
         };
         bytes.map(|bytes| bytes.0)
     }

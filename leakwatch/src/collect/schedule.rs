@@ -25,7 +25,7 @@ pub enum Urgency {
 }
 
 impl Urgency {
-    /// Time from one profile to the next.
+    /// Time from one profile by endpoint to the next.
     pub const fn interval(self) -> Duration {
         match self {
             Self::Calm => Duration::from_secs(30),
@@ -49,14 +49,14 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// When the process is to be asked next; `None` while it is being asked.
-    pub(super) fn due(&self, urgency: Urgency, now: Instant) -> Option<Instant> {
+    /// When a process that is asked every `interval` is to be asked next; `None` while it is being asked.
+    pub(super) fn due(&self, interval: Duration, now: Instant) -> Option<Instant> {
         let Some(started) = self.started else {
             return Some(now);
         };
         let finished = self.finished?;
         Some(match self.failures {
-            0 => started + urgency.interval(),
+            0 => started + interval,
             failures => finished + backoff(failures),
         })
     }
@@ -103,9 +103,9 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..10 {
             schedule.start(now, false);
-            assert_eq!(schedule.due(Urgency::NearLimit, now), None, "one at a time");
+            assert_eq!(schedule.due(Urgency::NearLimit.interval(), now), None, "one at a time");
             schedule.finish(now, false);
-            let due = schedule.due(Urgency::NearLimit, now).unwrap();
+            let due = schedule.due(Urgency::NearLimit.interval(), now).unwrap();
             waits.push((due - now).as_secs());
             now = due;
         }
@@ -113,7 +113,10 @@ mod tests {
         schedule.start(now, false);
         schedule.finish(now + Duration::from_secs(2), true);
         for (urgency, seconds) in [(Urgency::Calm, 30), (Urgency::Growing, 10), (Urgency::NearLimit, 5)] {
-            assert_eq!(schedule.due(urgency, now), Some(now + Duration::from_secs(seconds)));
+            assert_eq!(
+                schedule.due(urgency.interval(), now),
+                Some(now + Duration::from_secs(seconds))
+            );
         }
     }
 

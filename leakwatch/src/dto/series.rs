@@ -32,7 +32,7 @@ pub struct SeriesSetBody {
 pub struct SeriesBody {
     /// Name of the metric.
     pub metric: String,
-    /// `bytes` or `goroutines`.
+    /// `bytes`, `goroutines` or `collections`.
     pub unit: String,
     /// The newest value in each step; `null` where none was taken.
     pub values: Vec<Option<u64>>,

@@ -8,7 +8,9 @@ use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::sample::GoRuntime;
 use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::sample::Sample;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::Target;
@@ -47,6 +49,17 @@ pub enum Input {
         profile_type: ProfileType,
         /// Why.
         missing: Missing,
+    },
+    /// What the runtime of a Go process counts.
+    GoRuntime {
+        /// When it was read.
+        at: Timestamp,
+        /// Of which target.
+        target: TargetId,
+        /// Of which process.
+        process: ProcessKey,
+        /// The numbers, or why they are not known.
+        numbers: Reading<GoRuntime>,
     },
     /// The OOM killer chose a victim.
     OomKill(Box<OomKill>),
@@ -98,6 +111,7 @@ impl Input {
             Self::TargetSeen { at, .. }
             | Self::TargetGone { at, .. }
             | Self::ProfileMissing { at, .. }
+            | Self::GoRuntime { at, .. }
             | Self::Answer { at, .. }
             | Self::Tick { at } => *at,
             Self::Sample(sample) => sample.at,

@@ -75,6 +75,18 @@ impl Engine {
             } => {
                 profile_missing(&mut store, &target, profile_type, missing);
             }
+            Input::GoRuntime {
+                at,
+                target,
+                process,
+                numbers,
+            } => {
+                if let Some(stored) = store.target_mut(&target) {
+                    stored.history.apply_go_runtime(at, process, numbers);
+                } else {
+                    store.count_loss("profile_of_unknown_target", 1);
+                }
+            }
             Input::OomKill(kill) => death::oom_kill(&mut store, *kill),
             Input::Death(death) => at_death::died(&mut store, *death),
             Input::ProcessExit(exit) => exited(&mut store, exit),

@@ -79,7 +79,10 @@ mod tests {
     fn every_loss_is_documented() {
         let documented = include_str!("../../../docs/operating.md");
         for name in LossReason::ALL.map(name).into_iter().chain([RECORD_MALFORMED]) {
-            assert!(documented.contains(&format!("`{name}`")), "docs/operating.md does not explain {name}");
+            assert!(
+                documented.contains(&format!("`{name}`")),
+                "docs/operating.md does not explain {name}"
+            );
         }
     }
 }

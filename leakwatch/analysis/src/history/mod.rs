@@ -1,11 +1,14 @@
 //! What is remembered of one target: bounded, in memory, filled by the engine in the order things happened.
 
 mod points;
+mod runtimes;
 mod snapshots;
 
 pub use crate::history::points::Amount;
 pub use crate::history::points::MemoryPoint;
 pub use crate::history::points::Points;
+pub use crate::history::runtimes::RuntimePoint;
+pub use crate::history::runtimes::RuntimeSeries;
 pub use crate::history::snapshots::SnapshotSeries;
 
 use crate::event::OomKill;
@@ -13,6 +16,7 @@ use crate::event::ProcessExit;
 use crate::profile::ProfileType;
 use crate::profile::Snapshot;
 use crate::sample::CgroupMemory;
+use crate::sample::GoRuntime;
 use crate::sample::Limit;
 use crate::sample::Missing;
 use crate::sample::ProcessMemory;
@@ -94,6 +98,10 @@ pub struct TargetHistory {
     pub snapshots: BTreeMap<ProfileType, SnapshotSeries>,
     /// Profiles of the process that was followed before, without their original bytes: what a restart must not make forgotten.
     pub previous_snapshots: BTreeMap<ProfileType, SnapshotSeries>,
+    /// Numbers of the runtime of the Go process that is followed.
+    pub go_runtimes: RuntimeSeries,
+    /// Why there are no newer ones.
+    pub go_runtime_missing: Option<Missing>,
     /// Why a profile type has no newer snapshot.
     pub profile_missing: BTreeMap<ProfileType, Missing>,
     /// OOM kills in this cgroup, oldest first, bounded by [`TargetHistory::MAX_OOM_KILLS`].
@@ -135,6 +143,8 @@ impl TargetHistory {
             stacks: StackTable::default(),
             snapshots: BTreeMap::new(),
             previous_snapshots: BTreeMap::new(),
+            go_runtimes: RuntimeSeries::default(),
+            go_runtime_missing: None,
             profile_missing: BTreeMap::new(),
             oom_kills: Vec::new(),
             oom_kill_count: 0,
@@ -299,6 +309,17 @@ impl TargetHistory {
         }
         series.push(snapshot);
         true
+    }
+
+    /// Takes in what the runtime of a process counts, or why that is not known.
+    pub fn apply_go_runtime(&mut self, at: Timestamp, process: ProcessKey, numbers: Reading<GoRuntime>) {
+        match numbers {
+            Ok(numbers) => {
+                self.go_runtime_missing = None;
+                self.go_runtimes.push(RuntimePoint { at, process, numbers });
+            }
+            Err(missing) => self.go_runtime_missing = Some(missing),
+        }
     }
 
     fn rss(&self, key: ProcessKey) -> Bytes {

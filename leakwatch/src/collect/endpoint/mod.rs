@@ -158,7 +158,7 @@ impl EndpointCollector {
         let mut waiting: Vec<(Instant, &Watched)> = Vec::new();
         for watched in processes {
             let state = self.states.entry(watched.process).or_default();
-            if let Some(due) = state.schedule.due(watched.urgency, now) {
+            if let Some(due) = state.schedule.due(watched.urgency.interval(), now) {
                 waiting.push((due, watched));
             }
         }

@@ -5,7 +5,9 @@ use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_goproc::BinaryError;
 use leakwatch_goproc::attach::AttachError;
+use leakwatch_goproc::attach::NoGc;
 use leakwatch_goproc::attach::NoHeap;
+use leakwatch_goproc::gc::GcError;
 use leakwatch_goproc::goroutines::GoroutinesError;
 use leakwatch_goproc::goroutines::NoGoroutines;
 use leakwatch_goproc::heap::HeapError;
@@ -71,6 +73,18 @@ pub(super) fn goroutines(error: &GoroutinesError) -> Missing {
         GoroutinesError::TooMany { .. } => MissingReason::TooLarge,
         GoroutinesError::NotAList { .. } => MissingReason::Malformed,
         GoroutinesError::ListMoves => MissingReason::Failed,
+    };
+    told(reason, error)
+}
+
+/// The numbers of its runtime were not found or not read.
+pub(super) fn gc(error: &NoGc) -> Missing {
+    let reason = match error {
+        NoGc::UnknownVersion { .. } => MissingReason::Unsupported,
+        NoGc::Locate(source) => locate(source),
+        NoGc::Gc(GcError::Gone) => MissingReason::Gone,
+        NoGc::Gc(GcError::Variable { source, .. }) => memory(source),
+        NoGc::Gc(GcError::Contradiction { .. }) => MissingReason::Malformed,
     };
     told(reason, error)
 }

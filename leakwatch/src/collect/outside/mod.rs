@@ -5,34 +5,29 @@
 //!
 //! Which processes exist and how urgent they are comes from the caller. One process is read at a time, on a thread for
 //! blocking work. What is read is hostile; `leakwatch_goproc` bounds it, and every way to fail is a
-//! [`Missing`] with a reason.
+//! `Missing` with a reason.
 
 mod census;
 mod missing;
 mod profile;
 mod death;
 mod reader;
+mod state;
 mod early;
 
 use crate::clock::Clock;
 use crate::collect::endpoint::Watched;
 use crate::collect::outside::early::Early;
 use crate::collect::outside::reader::Reader;
-use crate::collect::outside::reader::Taken;
 use crate::collect::outside::reader::Tried;
-use crate::collect::schedule::Schedule;
+use crate::collect::outside::state::State;
 use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
 use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Timestamp;
 use leakwatch_goproc::death::Walk;
 use leakwatch_goproc::death::WalkPlan;
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -41,14 +36,6 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
-
-/// What is remembered about one process between its rounds.
-#[derive(Debug, Default)]
-struct State {
-    schedule: Schedule,
-    /// The reasons already told, to tell each once.
-    told: BTreeMap<ProfileType, Missing>,
-}
 
 /// What the kernel reports of processes.
 #[derive(Clone, Debug)]
@@ -171,7 +158,7 @@ impl OutsideCollector {
         let mut waiting = Vec::new();
         for watched in processes {
             let state = self.states.entry(watched.process).or_default();
-            if let Some(due) = state.schedule.due(watched.urgency, now) {
+            if let Some(due) = state.due(watched.urgency, now) {
                 waiting.push((due, watched));
             }
         }
@@ -272,18 +259,16 @@ impl OutsideCollector {
     /// Reads one process and turns what came of it into inputs.
     async fn read(&mut self, watched: Watched) -> Vec<Input> {
         let state = self.states.entry(watched.process).or_default();
-        // Leaked goroutines are only known to the runtime itself.
-        state.schedule.start(Instant::now(), false);
+        state.start(Instant::now());
         let wanted = watched.clone();
-        let round = self.blocking(move |reader| (reader.round(&wanted), reader.new_plan(wanted.process)));
-        let (taken, plan) = round.await.unwrap_or_default();
+        let read = self.blocking(move |reader| (reader.round(&wanted), reader.new_plan(wanted.process)));
+        let (round, plan) = read.await.unwrap_or_default();
         if let Some(plan) = plan {
             self.order(WatchOrder::Watch(watched.process, plan)).await;
         }
-        let answered = taken.iter().any(|taken| taken.profile.is_ok());
         let state = self.states.entry(watched.process).or_default();
-        state.schedule.finish(Instant::now(), answered);
-        state.inputs(&watched, taken)
+        state.finish(Instant::now(), &round);
+        state.inputs(&watched, round)
     }
 
     /// Works with the reader on a thread for blocking work.
@@ -312,51 +297,5 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-impl State {
-    fn inputs(&mut self, watched: &Watched, taken: Vec<Taken>) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        for Taken {
-            profile_type,
-            at,
-            profile,
-        } in taken
-        {
-            match profile {
-                Ok(encoded) => {
-                    self.told.remove(&profile_type);
-                    let Some(encoded) = encoded else { continue };
-                    if encoded.dropped > 0 {
-                        inputs.push(Input::Loss(Loss {
-                            at,
-                            reason: "outside_stacks_over_bound".into(),
-                            count: encoded.dropped,
-                        }));
-                    }
-                    inputs.push(Input::Profile(RawProfile {
-                        at,
-                        target: watched.target.clone(),
-                        process: watched.process,
-                        profile_type,
-                        source: ProfileSource::Snapshot,
-                        pprof: encoded.pprof,
-                    }));
-                }
-                Err(missing) => {
-                    if self.told.get(&profile_type) != Some(&missing) {
-                        self.told.insert(profile_type, missing.clone());
-                        inputs.push(Input::ProfileMissing {
-                            at,
-                            target: watched.target.clone(),
-                            profile_type,
-                            missing,
-                        });
-                    }
-                }
-            }
-        }
-        inputs
     }
 }

@@ -9,11 +9,13 @@ use crate::collect::outside::profile;
 use crate::collect::outside::profile::Encoded;
 use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::sample::GoRuntime;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Bytes;
 use leakwatch_analysis::units::Timestamp;
 use leakwatch_goproc::Binary;
 use leakwatch_goproc::BinaryError;
@@ -42,6 +44,14 @@ pub(super) struct Taken {
     pub(super) at: Timestamp,
     /// `None` when what was said last still holds.
     pub(super) profile: Reading<Option<Encoded>>,
+}
+
+/// What one round brought.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    pub(super) profiles: Vec<Taken>,
+    /// What the runtime counts; `None` where the process could not even be attached.
+    pub(super) runtime: Option<(Timestamp, Reading<GoRuntime>)>,
 }
 
 /// Identity of an executable: device, inode, time of change (seconds, nanoseconds).
@@ -131,8 +141,8 @@ impl Reader {
         })
     }
 
-    /// Takes both profiles of a process.
-    pub(super) fn round(&mut self, watched: &Watched) -> Vec<Taken> {
+    /// Takes both profiles of a process and the numbers of its runtime.
+    pub(super) fn round(&mut self, watched: &Watched) -> Round {
         let clock = self.clock;
         let taken = |profile_type, at, profile| Taken {
             profile_type,
@@ -142,9 +152,13 @@ impl Reader {
         let attached = match self.attach(watched.process, &watched.target) {
             Ok(attached) => attached,
             Err(missing) => {
-                return [ProfileType::Heap, ProfileType::Goroutine]
-                    .map(|profile_type| taken(profile_type, clock.now(), Err(missing.clone())))
-                    .into();
+                let both = [ProfileType::Heap, ProfileType::Goroutine];
+                return Round {
+                    profiles: both
+                        .map(|profile_type| taken(profile_type, clock.now(), Err(missing.clone())))
+                        .into(),
+                    runtime: None,
+                };
             }
         };
         let at = clock.now();
@@ -152,6 +166,7 @@ impl Reader {
         let at = clock.now();
         let goroutines = taken(ProfileType::Goroutine, at, attached.goroutines(at));
         let both = vec![heap, goroutines];
+        let runtime = Some((clock.now(), runtime(&mut attached.process)));
         let gone = |taken: &Taken| {
             let missing = taken.profile.as_ref().err();
             missing.is_some_and(|missing| missing.reason == MissingReason::Gone)
@@ -160,7 +175,10 @@ impl Reader {
             // It may have executed another program, which is attached to next time.
             self.leave(&watched.process);
         }
-        both
+        Round {
+            profiles: both,
+            runtime,
+        }
     }
 
     /// Tries a process that has just been started: its buckets are read, no profile is made.
@@ -279,6 +297,24 @@ impl Reader {
         }
         self.foreign.insert(id);
     }
+}
+
+fn runtime(process: &mut GoProcess) -> Reading<GoRuntime> {
+    let numbers = process.gc().map_err(|error| missing::gc(&error))?;
+    Ok(GoRuntime {
+        heap_marked: Bytes(numbers.heap_marked),
+        heap_live: Bytes(numbers.heap_live),
+        heap_goal: numbers.heap_goal.map(Bytes),
+        heap_in_use: Bytes(numbers.heap_in_use),
+        heap_idle: Bytes(numbers.heap_free),
+        heap_released: Bytes(numbers.heap_released),
+        mapped_ready: Bytes(numbers.mapped_ready),
+        stacks: Bytes(numbers.stacks_in_use),
+        metadata: Bytes(numbers.runtime_metadata),
+        collections: numbers.collections,
+        gc_percent: numbers.gc_percent,
+        memory_limit: numbers.memory_limit.map(Bytes),
+    })
 }
 
 fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Encoded>> {

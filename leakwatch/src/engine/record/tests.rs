@@ -14,6 +14,7 @@ use leakwatch_analysis::investigation::StepId;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::CgroupMemory;
+use leakwatch_analysis::sample::GoRuntime;
 use leakwatch_analysis::sample::Limit;
 use leakwatch_analysis::sample::MemoryEvents;
 use leakwatch_analysis::sample::MemoryStat;
@@ -195,6 +196,37 @@ fn inputs() -> Vec<Input> {
             target: id.clone(),
             profile_type: ProfileType::Heap,
             missing: missing(),
+        },
+        Input::GoRuntime {
+            at,
+            target: id.clone(),
+            process: key,
+            numbers: Ok(GoRuntime {
+                heap_marked: Bytes(1),
+                heap_live: Bytes(2),
+                heap_goal: Some(Bytes(3)),
+                heap_in_use: Bytes(4),
+                heap_idle: Bytes(5),
+                heap_released: Bytes(6),
+                mapped_ready: Bytes(7),
+                stacks: Bytes(8),
+                metadata: Bytes(9),
+                collections: 10,
+                gc_percent: Some(11),
+                memory_limit: Some(Bytes(12)),
+            }),
+        },
+        Input::GoRuntime {
+            at,
+            target: id.clone(),
+            process: key,
+            numbers: Ok(GoRuntime::default()),
+        },
+        Input::GoRuntime {
+            at,
+            target: id.clone(),
+            process: key,
+            numbers: Err(missing()),
         },
         Input::OomKill(Box::new(kill)),
         Input::OomKill(Box::new(unknown)),

@@ -6,7 +6,7 @@ pub(super) struct Message {
     /// Nanoseconds since the Unix epoch.
     #[prost(fixed64, tag = "1")]
     pub(super) at: u64,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Tick(Tick),
     #[prost(message, tag = "12")]
     Death(Box<Death>),
+    #[prost(message, tag = "13")]
+    GoRuntime(Box<GoRuntime>),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -320,4 +322,25 @@ pub(super) struct GoroutineGroup {
     pub(super) line: u32,
     #[prost(string, tag = "6")]
     pub(super) state: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct GoRuntime {
+    #[prost(string, tag = "1")]
+    pub(super) target: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) process: Option<ProcessKey>,
+    /// Marked, live, in use, idle, released, mapped, stacks, metadata; none if missing.
+    #[prost(uint64, repeated, tag = "3")]
+    pub(super) bytes: Vec<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub(super) heap_goal: Option<u64>,
+    #[prost(uint32, tag = "5")]
+    pub(super) collections: u32,
+    #[prost(uint32, optional, tag = "6")]
+    pub(super) gc_percent: Option<u32>,
+    #[prost(uint64, optional, tag = "7")]
+    pub(super) memory_limit: Option<u64>,
+    #[prost(message, optional, tag = "8")]
+    pub(super) missing: Option<Missing>,
 }

@@ -1,6 +1,7 @@
 //! Inputs to messages and back. Reading is fallible: a recording comes from outside.
 
 mod sample;
+mod runtime;
 mod kill;
 mod death;
 
@@ -10,6 +11,8 @@ use crate::engine::record::convert::death::death_from;
 use crate::engine::record::convert::death::death_to;
 use crate::engine::record::convert::kill::kill_from;
 use crate::engine::record::convert::kill::kill_to;
+use crate::engine::record::convert::runtime::runtime_from;
+use crate::engine::record::convert::runtime::runtime_to;
 use crate::engine::record::convert::sample::sample_from;
 use crate::engine::record::convert::sample::sample_to;
 use crate::engine::record::convert::sample::target_from;
@@ -115,6 +118,12 @@ pub(super) fn to_wire(input: &Input) -> wire::Message {
             profile_type: profile_type.name().to_owned(),
             missing: Some(missing_to(missing)),
         }),
+        Input::GoRuntime {
+            target,
+            process,
+            numbers,
+            ..
+        } => wire::Kind::GoRuntime(Box::new(runtime_to(target, *process, numbers))),
         Input::OomKill(kill) => wire::Kind::OomKill(Box::new(kill_to(kill))),
         Input::Death(death) => wire::Kind::Death(Box::new(death_to(death))),
         Input::ProcessExit(exit) => wire::Kind::ProcessExit(wire::ProcessExit {
@@ -167,6 +176,12 @@ pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
             target: TargetId::from_text(&profile.target),
             profile_type: profile_type_from(&profile.profile_type)?,
             missing: missing_from(required(profile.missing, "missing")?)?,
+        },
+        wire::Kind::GoRuntime(runtime) => Input::GoRuntime {
+            at,
+            target: TargetId::from_text(&runtime.target),
+            process: key_from(runtime.process.clone())?,
+            numbers: runtime_from(*runtime)?,
         },
         wire::Kind::OomKill(kill) => Input::OomKill(Box::new(kill_from(at, *kill)?)),
         wire::Kind::Death(death) => Input::Death(Box::new(death_from(at, *death)?)),

@@ -207,7 +207,7 @@ fn cgroup_memory_from(memory: wire::CgroupMemory) -> Converted<sample::CgroupMem
 }
 
 /// A record of exactly `N` numbers, or why there is none.
-fn reading_from<T, const N: usize>(
+pub(super) fn reading_from<T, const N: usize>(
     numbers: &[u64],
     missing: Option<wire::Missing>,
     build: impl Fn(&[u64; N]) -> T,

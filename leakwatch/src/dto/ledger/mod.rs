@@ -1,5 +1,7 @@
 //! The cgroup's charge split into lines that add up, with the residual shown.
 
+mod go;
+
 use crate::dto::instant::Instant;
 use crate::dto::missing::MissingBody;
 use crate::dto::missing::MissingMap;
@@ -7,7 +9,6 @@ use crate::dto::missing::Reason;
 use crate::dto::page::LossBody;
 use leakwatch_analysis::history::MemoryPoint;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::metric::Metric;
 use leakwatch_analysis::sample::CgroupMemory;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::units::Bytes;
@@ -57,15 +58,7 @@ pub struct LedgerLineBody {
 }
 
 /// Parts that this daemon cannot tell apart yet: name, the line they are in, and what will tell.
-const PARTS_UNKNOWN: [(&str, &str, &str); 12] = [
-    ("go_garbage", "anonymous", "memory of the Go runtime read from outside"),
-    (
-        "go_idle_heap",
-        "anonymous",
-        "memory of the Go runtime read from outside",
-    ),
-    ("go_stacks", "anonymous", "memory of the Go runtime read from outside"),
-    ("go_metadata", "anonymous", "memory of the Go runtime read from outside"),
+const PARTS_UNKNOWN: [(&str, &str, &str); 8] = [
     ("native_live", "anonymous", "allocator probes"),
     ("native_free", "anonymous", "allocator probes"),
     ("thread_stacks", "anonymous", "/proc/PID/smaps"),
@@ -97,7 +90,7 @@ impl LedgerBody {
         };
         let why = stat_missing(&history.newest);
         let mut lines = totals(&numbers, &why);
-        lines.push(live_heap(history, point.at));
+        lines.extend(go::lines(history, point.at));
         lines.extend(
             PARTS_UNKNOWN
                 .iter()
@@ -187,35 +180,6 @@ fn totals(numbers: &Numbers, why: &MissingBody) -> Vec<LedgerLineBody> {
     ]
 }
 
-/// Live heap by the profile taken at or before the instant.
-fn live_heap(history: &TargetHistory, at: Timestamp) -> LedgerLineBody {
-    let newest = Metric::LiveHeap
-        .values(history, Timestamp::from_unix_nanos(0), at)
-        .pop();
-    let mut missing = MissingMap::default();
-    if newest.is_none() {
-        let reason = history
-            .profile_missing
-            .get(&leakwatch_analysis::profile::ProfileType::Heap);
-        missing.note("bytes", reason.map_or_else(no_heap_profile, MissingBody::from));
-    }
-    LedgerLineBody {
-        name: "go_live_heap".to_owned(),
-        part_of: Some("anonymous".to_owned()),
-        bytes: newest.and_then(|(_, bytes)| bytes),
-        source: newest.map_or_else(
-            || "heap profile".to_owned(),
-            |(at, _)| {
-                format!(
-                    "heap profile of {}, objects live after the last garbage collection",
-                    Instant(at)
-                )
-            },
-        ),
-        missing,
-    }
-}
-
 fn unknown_part(name: &str, part_of: &str, source: &str) -> LedgerLineBody {
     let mut missing = MissingMap::default();
     let detail = format!("this version does not read {source}; it is counted in {part_of}");
@@ -259,13 +223,5 @@ fn stat_missing(memory: &Reading<CgroupMemory>) -> MissingBody {
             },
             MissingBody::from,
         ),
-    }
-}
-
-fn no_heap_profile() -> MissingBody {
-    MissingBody {
-        reason: Reason::NotConfigured,
-        detail: "no heap profile was taken".to_owned(),
-        fix: Some("configure [[go.endpoint]] or set go.discover_endpoints = true".to_owned()),
     }
 }

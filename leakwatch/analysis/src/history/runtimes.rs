@@ -1,0 +1,89 @@
+//! Numbers of a Go runtime over time, bounded.
+
+use crate::sample::GoRuntime;
+use crate::target::ProcessKey;
+use crate::units::Timestamp;
+
+/// The numbers at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuntimePoint {
+    /// When they were read.
+    pub at: Timestamp,
+    /// Of which process.
+    pub process: ProcessKey,
+    /// The numbers.
+    pub numbers: GoRuntime,
+}
+
+/// Numbers of one process: the newer half at full resolution, older ones thinned again and again.
+#[derive(Clone, Debug, Default)]
+pub struct RuntimeSeries(Vec<RuntimePoint>);
+
+impl RuntimeSeries {
+    /// Readings kept, 144 bytes each.
+    pub const CAPACITY: usize = 192;
+
+    /// Appends a reading; one out of order is ignored. Another process starts the series anew.
+    pub fn push(&mut self, point: RuntimePoint) {
+        match self.0.last() {
+            Some(last) if last.process != point.process => self.0.clear(),
+            Some(last) if last.at >= point.at => return,
+            _ => {}
+        }
+        if self.0.len() >= Self::CAPACITY {
+            let mut index = 0;
+            self.0.retain(|_| {
+                index += 1;
+                index > Self::CAPACITY / 2 || index % 2 == 0
+            });
+        }
+        self.0.push(point);
+    }
+
+    /// All readings, oldest first.
+    pub fn as_slice(&self) -> &[RuntimePoint] {
+        &self.0
+    }
+
+    /// The newest at or before an instant.
+    pub fn at(&self, at: Timestamp) -> Option<&RuntimePoint> {
+        let end = self.0.partition_point(|point| point.at <= at);
+        self.0.get(end.checked_sub(1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(second: u64, pid: u32) -> RuntimePoint {
+        RuntimePoint {
+            at: Timestamp::from_unix_seconds(second),
+            process: ProcessKey { pid, start_ticks: 1 },
+            numbers: GoRuntime::default(),
+        }
+    }
+
+    #[test]
+    fn a_series_is_bounded_of_one_process_and_in_order() {
+        let mut series = RuntimeSeries::default();
+        for second in 1..=10_000 {
+            series.push(point(second, 1));
+        }
+        series.push(point(9_000, 1));
+        let seconds: Vec<u64> = series
+            .as_slice()
+            .iter()
+            .map(|point| point.at.unix_nanos() / 1_000_000_000)
+            .collect();
+        assert!(seconds.len() <= RuntimeSeries::CAPACITY && seconds.is_sorted());
+        let newest = &seconds[seconds.len() - RuntimeSeries::CAPACITY / 2..];
+        assert!(newest.iter().copied().eq(newest[0]..=10_000), "{seconds:?}");
+        let at = |second| series.at(Timestamp::from_unix_seconds(second)).map(|point| point.at);
+        assert_eq!(at(20_000), Some(Timestamp::from_unix_seconds(10_000)));
+        assert_eq!(at(0), None);
+
+        series.push(point(10_001, 2));
+        assert_eq!(series.as_slice(), [point(10_001, 2)]);
+    }
+}
