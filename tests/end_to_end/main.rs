@@ -4,5 +4,6 @@ mod verdicts;
 mod outside;
 mod tool_pprof;
 mod second_daemon;
+mod refusals;
 
 const LEAKWATCH: &str = env!("CARGO_BIN_EXE_leakwatch");

@@ -25,7 +25,7 @@ type Stacks = BTreeMap<Vec<u64>, u64>;
 
 /// Runs a program of a package with its data below a scratch directory, and compares heap and goroutines with what its own
 /// endpoint on `port` says.
-fn check(package: &str, program: &str, port: u16, arguments: &[String], scratch: &Path) -> Result<()> {
+fn check(package: &str, program: &str, port: u16, arguments: &[String], scratch: &Path) -> Result<String> {
     let executable = debian::unpacked(package)?.join("usr/bin").join(program);
     let cgroup = Cgroup::create(program)?;
     // Some keep state in the home directory of their user.
@@ -59,21 +59,19 @@ fn check(package: &str, program: &str, port: u16, arguments: &[String], scratch:
                 outside_goroutines(&mut outside)?,
                 endpoint_goroutines(&client, &outside)?,
             );
-            let only = |one: &Stacks, other: &Stacks| {
+            let only = |one: &Stacks, other: &Stacks| -> Vec<(u64, Vec<String>)> {
                 let differs = one.iter().filter(|(stack, count)| other.get(*stack) != Some(count));
-                differs
-                    .map(|(stack, count)| format!("{count} {:?}\n", names(&outside, stack)))
-                    .collect::<String>()
+                differs.map(|(stack, count)| (*count, names(&outside, stack))).collect()
             };
             return Err(error.context(format!(
-                "ours\n{}theirs\n{}",
+                "ours {:#?} theirs {:#?}",
                 only(&ours, &theirs),
                 only(&theirs, &ours)
             )));
         }
     };
     let numbers = outside.gc()?;
-    eprintln!(
+    Ok(format!(
         "{package} ({}): {buckets} buckets and {} goroutines in {} groups equal its own endpoint's; {} collections, {} bytes \
          live after the last",
         outside.binary().version(),
@@ -81,8 +79,7 @@ fn check(package: &str, program: &str, port: u16, arguments: &[String], scratch:
         goroutines.len(),
         numbers.collections,
         numbers.heap_marked
-    );
-    Ok(())
+    ))
 }
 
 fn outside_goroutines(process: &mut GoProcess) -> Result<Stacks> {
@@ -154,7 +151,11 @@ fn prometheus() -> Result<()> {
         format!("--storage.tsdb.path={}", scratch.path().join("data").display()),
         format!("--web.listen-address=127.0.0.1:{port}"),
     ];
-    check("prometheus", "prometheus", port, &arguments, scratch.path())
+    eprintln!(
+        "{}",
+        check("prometheus", "prometheus", port, &arguments, scratch.path())?
+    );
+    Ok(())
 }
 
 #[test]
@@ -170,7 +171,8 @@ fn etcd() -> Result<()> {
         format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
         "--enable-pprof".to_owned(),
     ];
-    check("etcd-server", "etcd", port, &arguments, scratch.path())
+    eprintln!("{}", check("etcd-server", "etcd", port, &arguments, scratch.path())?);
+    Ok(())
 }
 
 #[test]
@@ -181,7 +183,11 @@ fn victoria_metrics() -> Result<()> {
         format!("-storageDataPath={}", scratch.path().join("data").display()),
         format!("-httpListenAddr=127.0.0.1:{port}"),
     ];
-    check("victoria-metrics", "victoria-metrics", port, &arguments, scratch.path())
+    eprintln!(
+        "{}",
+        check("victoria-metrics", "victoria-metrics", port, &arguments, scratch.path())?
+    );
+    Ok(())
 }
 
 #[test]
@@ -196,5 +202,6 @@ fn caddy() -> Result<()> {
         "--adapter=caddyfile".to_owned(),
         format!("--config={}", config.display()),
     ];
-    check("caddy", "caddy", port, &arguments, scratch.path())
+    eprintln!("{}", check("caddy", "caddy", port, &arguments, scratch.path())?);
+    Ok(())
 }

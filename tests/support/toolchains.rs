@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -83,4 +84,19 @@ pub fn build(name: &str, release: &str, form: Form, directory: &Path) -> Result<
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(executable)
+}
+
+/// A copy whose build info names another version, of the same length.
+pub fn relabelled(executable: &Path, from: &str, to: &str) -> Result<PathBuf> {
+    let mut bytes = fs::read(executable)?;
+    let find = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).position(|window| window == text);
+    let record = find(&bytes, b"\xff Go buildinf:").context("build info")?;
+    let rest = bytes.get(record..).unwrap_or_default();
+    let version = record + find(rest, from.as_bytes()).context("version")?;
+    let place = bytes.get_mut(version..version + to.len()).context("version")?;
+    place.copy_from_slice(to.as_bytes());
+    let copy = executable.with_extension(to);
+    fs::write(&copy, bytes)?;
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+    Ok(copy)
 }

@@ -72,10 +72,9 @@ pub(crate) async fn list(
     found.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.at, snapshot.profile_type)));
     let bodies: Vec<SnapshotBody> = found.into_iter().map(SnapshotBody::from).collect();
     let page = page::of(&parameters, bodies, |body| body.id.clone())?;
-    let missing: MissingMap = history
-        .profile_missing
-        .iter()
-        .map(|(profile_type, missing)| (profile_type.name(), missing))
+    let missing: MissingMap = ProfileType::ALL
+        .into_iter()
+        .filter_map(|profile_type| Some((profile_type.name(), history.no_profile(profile_type)?)))
         .collect();
     let losses = LossBody::list(store.losses());
     Ok(Json(SnapshotListBody {
@@ -270,7 +269,7 @@ fn first(history: &TargetHistory, profile_type: ProfileType) -> Result<&Snapshot
 }
 
 fn none_yet(history: &TargetHistory, profile_type: ProfileType) -> ApiError {
-    let why = history.profile_missing.get(&profile_type).map_or_else(
+    let why = history.no_profile(profile_type).map_or_else(
         || "none was taken yet".to_owned(),
         |missing| match &missing.fix {
             Some(fix) => format!("{}; {fix}", missing.detail),

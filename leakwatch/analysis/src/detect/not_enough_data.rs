@@ -97,7 +97,7 @@ pub fn missing(facts: &Facts<'_>) -> Vec<(&'static str, Missing)> {
             ("goroutine_profile", ProfileType::Goroutine, facts.goroutines.is_some()),
         ] {
             if !there {
-                let reason = facts.history.profile_missing.get(&profile_type).cloned();
+                let reason = facts.history.no_profile(profile_type).cloned();
                 missing.push((name, reason.unwrap_or_else(|| default_reason(facts, profile_type))));
             }
         }
@@ -121,6 +121,6 @@ fn default_reason(facts: &Facts<'_>, profile_type: ProfileType) -> Missing {
         format!("no {} profile of this target was collected", profile_type.name()),
     )
     .with_fix(
-        "serve net/http/pprof in the program and add a [[go.endpoint]] for it, or set go.discover_endpoints = true",
+        "let its memory be read (go.outside = true), or serve net/http/pprof in the program and add a [[go.endpoint]] for it",
     )
 }

@@ -19,6 +19,7 @@ use crate::sample::CgroupMemory;
 use crate::sample::GoRuntime;
 use crate::sample::Limit;
 use crate::sample::Missing;
+use crate::sample::MissingReason;
 use crate::sample::ProcessMemory;
 use crate::sample::Reading;
 use crate::sample::Sample;
@@ -134,10 +135,7 @@ impl TargetHistory {
             window_start: at,
             past_windows: Vec::new(),
             points: Points::default(),
-            newest: Err(Missing::new(
-                crate::sample::MissingReason::NotYet,
-                "no sample taken yet",
-            )),
+            newest: Err(Missing::new(MissingReason::NotYet, "no sample taken yet")),
             newest_at: at,
             processes: BTreeMap::new(),
             stacks: StackTable::default(),
@@ -172,6 +170,16 @@ impl TargetHistory {
                 record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss),
                 record.process.key,
             )
+        })
+    }
+
+    /// Why there is no profile of a type. A process whose executable may not be looked at is not known to be a Go program,
+    /// and so was never asked for one: then that is the reason.
+    pub fn no_profile(&self, profile_type: ProfileType) -> Option<&Missing> {
+        self.profile_missing.get(&profile_type).or_else(|| {
+            let unseen = self.main_process()?.process.runtime.as_ref().err()?;
+            let none = !self.snapshots.contains_key(&profile_type);
+            (none && unseen.reason == MissingReason::NotPermitted).then_some(unseen)
         })
     }
 
@@ -365,7 +373,7 @@ impl TargetHistory {
                 process.key,
                 ProcessRecord {
                     process: process.clone(),
-                    memory: Err(Missing::new(crate::sample::MissingReason::NotYet, "not sampled yet")),
+                    memory: Err(Missing::new(MissingReason::NotYet, "not sampled yet")),
                     first_seen: sample.at,
                     last_seen: sample.at,
                     gone_at: None,

@@ -11,9 +11,9 @@ pub use gc::GcVariables;
 pub use goroutines::GoroutineVariables;
 pub use heap::HeapVariables;
 pub use moduledata::Moduledata;
+pub use moduledata::find as find_moduledata;
 
 pub(crate) use heap::CYCLE_WRAP;
-pub(crate) use moduledata::find as find_moduledata;
 
 use crate::BinaryTable;
 use crate::image::Image;

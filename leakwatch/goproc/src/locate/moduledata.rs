@@ -100,7 +100,7 @@ fn is_header(bytes: &[u8]) -> bool {
 
 /// Finds the structure: by its symbol, by its section (Go 1.26 on), else by what it must contain, in all writable memory
 /// that came from the file.
-pub(crate) fn find<M: ReadMemory + ?Sized>(
+pub fn find<M: ReadMemory + ?Sized>(
     memory: &M,
     image: &Image,
     symbol: Option<u64>,
