@@ -11,6 +11,7 @@ use leakwatch_analysis::pprof;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::Snapshot;
+use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::stack::StackTable;
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ fn remember(store: &mut Store, death: &ProcessDeath) {
     if !is_newer {
         return;
     }
-    if let Some(snapshot) = snapshot(death, heap, &heap.retained, &mut stored.history.stacks) {
+    if let Some(snapshot) = snapshot(death, heap, &mut stored.history.stacks) {
         stored.history.apply_snapshot(snapshot);
         stored.changed = true;
     } else {
@@ -66,13 +67,8 @@ fn remember(store: &mut Store, death: &ProcessDeath) {
     }
 }
 
-fn snapshot(
-    death: &ProcessDeath,
-    heap: &HeapAtDeath,
-    profile: &Arc<[u8]>,
-    stacks: &mut StackTable,
-) -> Option<Snapshot> {
-    let decoded = pprof::decode(profile, &pprof::Bounds::default()).ok()?;
+fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -> Option<Snapshot> {
+    let decoded = pprof::decode(&heap.retained, &pprof::Bounds::default()).ok()?;
     let summary = pprof::summarize(&decoded, ProfileType::Heap, stacks).ok()?;
     Some(Snapshot {
         target: death.target.clone(),
@@ -83,7 +79,7 @@ fn snapshot(
         values: summary.values,
         total: summary.total,
         complete: heap.is_complete() && summary.dropped == 0,
-        pprof: Arc::clone(profile),
+        pprof: Arc::clone(&heap.retained),
     })
 }
 
@@ -102,12 +98,18 @@ fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
         .filter(|_| same_window)
         .and_then(|stored| stored.investigation.as_ref())
         .map(|investigation| investigation.verdict.clone());
-    // Stacks are named in the profile itself: it has to outlive the target.
-    let heap = death
-        .heap
-        .as_ref()
-        .ok()
-        .and_then(|heap| snapshot(&death, heap, &heap.allocated, &mut StackTable::default()));
+    // For reading as it is: it outlives the target, and with it the numbers of stacks.
+    let heap = death.heap.as_ref().ok().map(|heap| Snapshot {
+        target: target.clone(),
+        process: death.process,
+        profile_type: ProfileType::Heap,
+        at: death.at,
+        source: ProfileSource::KernelAtDeath,
+        values: Vec::new(),
+        total: StackValue::default(),
+        complete: heap.is_complete(),
+        pprof: Arc::clone(&heap.allocated),
+    });
     let Some(post_mortem) = store.post_mortem_mut(id) else {
         return;
     };
@@ -115,10 +117,7 @@ fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
         post_mortem
             .profiles
             .retain(|profile| profile.profile_type != ProfileType::Heap);
-        post_mortem.profiles.push(Snapshot {
-            values: Vec::new(),
-            ..heap
-        });
+        post_mortem.profiles.push(heap);
     }
     if verdict.is_some() {
         post_mortem.verdict = verdict;

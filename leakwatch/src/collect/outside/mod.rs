@@ -22,6 +22,7 @@ use crate::collect::outside::reader::Reader;
 use crate::collect::outside::reader::Tried;
 use crate::collect::outside::state::State;
 use crate::engine::input::Input;
+use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::TargetId;
@@ -33,6 +34,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::task::JoinSet;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
@@ -85,6 +88,8 @@ enum Job {
 
 /// Processes kept ready to be read at their end although no profiles of them are wanted.
 const MAX_HELD: usize = 256;
+/// Deaths put in words at the same time.
+const MAX_DEATHS: usize = 4;
 /// How often it is looked whether those have ended.
 const HELD_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -97,6 +102,7 @@ pub struct OutsideCollector {
     early: Early,
     held: HashSet<ProcessKey>,
     held_checked: Instant,
+    deaths: JoinSet<ProcessDeath>,
     orders: mpsc::Sender<WatchOrder>,
 }
 
@@ -110,6 +116,7 @@ impl OutsideCollector {
             early: Early::default(),
             held: HashSet::new(),
             held_checked: Instant::now(),
+            deaths: JoinSet::new(),
             orders,
         }
     }
@@ -127,7 +134,8 @@ impl OutsideCollector {
             let due = next.as_ref().map(|(due, _)| *due);
             let inputs = tokio::select! {
                 biased;
-                Some(notice) = notices.recv() => self.notice(notice).await,
+                Some(death) = self.deaths.join_next() => self.told(death),
+                Some(notice) = notices.recv(), if self.deaths.len() < MAX_DEATHS => self.notice(notice).await,
                 changed = watched.changed() => {
                     if changed.is_err() {
                         return;
@@ -213,11 +221,25 @@ impl OutsideCollector {
             Notice::Died { at, process, walk } => {
                 self.early.remove(&process);
                 self.held.remove(&process);
-                let death = self.blocking(move |reader| reader.at_death(at, process, &walk)).await;
-                match death.flatten() {
-                    Some(death) => vec![Input::Death(Box::new(death))],
-                    None => vec![self.loss("death_of_unknown_process")],
-                }
+                tracing::debug!(%process, buckets = walk.buckets.len(), "read at its death");
+                let Some(attached) = self.reader.take(&process) else {
+                    return vec![self.loss("death_of_unknown_process")];
+                };
+                // Beside the rounds: what was started after it must not wait.
+                self.deaths
+                    .spawn_blocking(move || attached.at_death(at, process, &walk));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A death was put in words.
+    fn told(&self, death: Result<ProcessDeath, JoinError>) -> Vec<Input> {
+        match death {
+            Ok(death) => vec![Input::Death(Box::new(death))],
+            Err(error) => {
+                tracing::error!(%error, "telling what was read of a killed process failed");
+                vec![self.loss("death_not_told")]
             }
         }
     }
@@ -238,6 +260,7 @@ impl OutsideCollector {
             .await;
         let (tried, plan) = tried.unwrap_or((Tried::Never, None));
         let now = Instant::now();
+        tracing::debug!(%process, ?tried, ?plan, took = ?(now - begun), "tried a new process");
         self.early.tried(process, tried != Tried::NotYet, now - begun, now);
         if tried == Tried::Never {
             return Vec::new();

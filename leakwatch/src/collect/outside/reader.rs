@@ -65,7 +65,7 @@ const MAX_FOREIGN: usize = 4096;
 
 /// A process that can be read.
 #[derive(Debug)]
-struct Attached {
+pub(super) struct Attached {
     process: GoProcess,
     target: TargetId,
     exe: String,
@@ -213,22 +213,10 @@ impl Reader {
         })
     }
 
-    /// Puts in words what the kernel read of a process; `None` for one that was not attached.
-    pub(super) fn at_death(&mut self, at: Timestamp, key: ProcessKey, walk: &Walk) -> Option<ProcessDeath> {
-        self.leave(&key);
-        let (
-            _,
-            Attached {
-                process, target, exe, ..
-            },
-        ) = self.left.get_mut(&key)?;
-        Some(ProcessDeath {
-            at,
-            target: target.clone(),
-            process: key,
-            heap: death::heap(process, walk, exe, at),
-            goroutines: death::goroutines(process, walk),
-        })
+    /// Gives away a process that was killed, with all that is known of it; `None` for one that was not attached.
+    pub(super) fn take(&mut self, key: &ProcessKey) -> Option<Attached> {
+        let left = self.left.remove(key).map(|(_, attached)| attached);
+        self.attached.remove(key).or(left)
     }
 
     fn attach(&mut self, key: ProcessKey, target: &TargetId) -> Reading<&mut Attached> {
@@ -323,6 +311,17 @@ fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Enc
 }
 
 impl Attached {
+    /// Puts in words what the kernel read of it. Takes about as long as a round.
+    pub(super) fn at_death(mut self, at: Timestamp, process: ProcessKey, walk: &Walk) -> ProcessDeath {
+        ProcessDeath {
+            at,
+            process,
+            heap: death::heap(&self.process, walk, &self.exe, at),
+            goroutines: death::goroutines(&mut self.process, walk),
+            target: self.target,
+        }
+    }
+
     /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
     fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Encoded>> {
         let goroutines = self.process.goroutines(GoroutineBounds::default());
