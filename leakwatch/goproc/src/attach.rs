@@ -215,6 +215,7 @@ impl<M: ReadMemory> GoProcess<M> {
 
     /// Reads the numbers of its garbage collector.
     pub fn gc(&mut self) -> Result<GcNumbers, NoGc> {
+        self.memory.begin();
         let Some(layout) = self.binary.layout() else {
             return Err(NoGc::UnknownVersion {
                 version: self.binary.version().to_owned(),
@@ -235,6 +236,7 @@ impl<M: ReadMemory> GoProcess<M> {
 
     /// Reads its heap profile. The buckets are those of [`Self::heap_reader`].
     pub fn heap(&mut self) -> Result<Snapshot, NoHeap> {
+        self.memory.begin();
         let rate = self.variables.rate.clone()?.address;
         let value = self.memory.read_u64(rate).map_err(|source| match source {
             MemoryError::Gone => HeapError::Gone,

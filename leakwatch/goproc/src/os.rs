@@ -7,11 +7,14 @@
 use crate::memory::MAX_READ;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::io::ErrorKind;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
+use std::time::Instant;
 
 /// Why a process could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +44,14 @@ pub enum OpenError {
     },
 }
 
+/// Time that one reading of a process may take. Reading a million buckets takes a tenth of it.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// The memory of a running process: `/proc/PID/mem`.
 #[derive(Debug)]
 pub struct ProcessMemory {
     file: File,
+    begun: Cell<Instant>,
 }
 
 impl ProcessMemory {
@@ -52,15 +59,23 @@ impl ProcessMemory {
     pub fn open(pid: u32) -> Result<Self, OpenError> {
         Ok(Self {
             file: open(pid, "mem")?,
+            begun: Cell::new(Instant::now()),
         })
     }
 }
 
 impl ReadMemory for ProcessMemory {
+    fn begin(&self) {
+        self.begun.set(Instant::now());
+    }
+
     fn read_some(&self, address: u64, buffer: &mut [u8]) -> Result<usize, MemoryError> {
         let length = buffer.len() as u64;
         if buffer.len() > MAX_READ {
             return Err(MemoryError::OutOfBounds { address, length });
+        }
+        if self.begun.get().elapsed() > LONGEST {
+            return Err(MemoryError::TimedOut);
         }
         let mut read = 0;
         while let Some(rest) = buffer.get_mut(read..)
@@ -191,7 +206,6 @@ fn failure(error: &io::Error, address: u64, length: u64) -> MemoryError {
 mod tests {
     use super::*;
     use leakwatch_test_support::wait::wait_until;
-    use std::time::Duration;
 
     #[test]
     fn reads_its_own_memory() {
@@ -210,6 +224,21 @@ mod tests {
                 .unwrap()
                 .is_some_and(|entry| memory.read_u64(entry).is_ok())
         );
+    }
+
+    #[test]
+    fn a_reading_that_takes_too_long_ends() {
+        let memory = ProcessMemory::open(std::process::id()).unwrap();
+        let number = Box::new(7_u64);
+        let address = std::ptr::from_ref(&*number).addr() as u64;
+        memory.begun.set(Instant::now().checked_sub(LONGEST * 2).unwrap());
+        assert_eq!(memory.read_u64(address), Err(MemoryError::TimedOut));
+        let mut asked = 0;
+        let ranges = vec![address..address + 8; 1000];
+        let many = crate::memory::read_many(&memory, &ranges, |_, _| asked += 1);
+        assert_eq!((many, asked), (Err(MemoryError::TimedOut), 0));
+        memory.begin();
+        assert_eq!(memory.read_u64(address), Ok(*number));
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub struct GoroutineSource {
 impl<M: ReadMemory> GoProcess<M> {
     /// Its goroutines; the first call finds and confirms where they are.
     pub fn goroutines(&mut self, bounds: GoroutineBounds) -> Result<Goroutines<'_, M, BinaryTable>, NoGoroutines> {
+        self.memory().begin();
         let source = match self.take_goroutine_source() {
             Some(source) => source,
             None => self.find_goroutines()?,

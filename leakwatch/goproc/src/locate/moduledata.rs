@@ -141,7 +141,7 @@ fn scan<M: ReadMemory + ?Sized>(memory: &M, range: Range<u64>, found: &mut Vec<M
         piece.resize(usize::try_from(length).unwrap_or(0), 0);
         let read = match memory.read_some(at, &mut piece) {
             Ok(read) => read,
-            Err(MemoryError::Gone) => return Err(MemoryError::Gone),
+            Err(error) if error.is_final() => return Err(error),
             // A hole: the next page may be readable again.
             Err(_) => 0,
         };

@@ -13,7 +13,7 @@ const MAX_SPAN: u64 = 256 << 10;
 
 /// Reads every range, in the given order, and hands each to `each` with its index and its bytes or the reason why they
 /// are missing. Ranges in ascending order are read together; any other order works and is slower. Only a process that
-/// is gone ends the reading early.
+/// is gone, or time that is up, ends the reading early.
 pub fn read_many<M: ReadMemory + ?Sized>(
     memory: &M,
     ranges: &[Range<u64>],
@@ -37,7 +37,7 @@ pub fn read_many<M: ReadMemory + ?Sized>(
             buffer.resize(usize::try_from(length).unwrap_or(0), 0);
             match memory.read_some(span.start, &mut buffer) {
                 Ok(read) => read,
-                Err(MemoryError::Gone) => return Err(MemoryError::Gone),
+                Err(error) if error.is_final() => return Err(error),
                 Err(_) => 0,
             }
         } else {
@@ -72,7 +72,7 @@ fn read_alone<M: ReadMemory + ?Sized>(
     let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
     match memory.read_vec(range.start, length) {
         Ok(bytes) => each(index, Ok(&bytes)),
-        Err(MemoryError::Gone) => return Err(MemoryError::Gone),
+        Err(error) if error.is_final() => return Err(error),
         Err(error) => each(index, Err(error)),
     }
     Ok(())

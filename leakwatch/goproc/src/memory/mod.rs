@@ -25,6 +25,9 @@ pub enum MemoryError {
     /// The process has ended, or has executed another program since its memory was opened.
     #[error("the process has ended or runs another program")]
     Gone,
+    /// One reading of the process has taken all the time that it may.
+    #[error("reading the process takes longer than it may")]
+    TimedOut,
     /// A length beyond [`MAX_READ`], or a range past the end of the address space: never asked of the system.
     #[error("a read of {length} bytes at {address:#x} is out of bounds")]
     OutOfBounds {
@@ -45,8 +48,18 @@ pub enum MemoryError {
     },
 }
 
+impl MemoryError {
+    /// No later read of this reading will succeed.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Gone | Self::TimedOut)
+    }
+}
+
 /// The memory of one process, or of a test.
 pub trait ReadMemory {
+    /// A reading of several parts begins: where its time is bounded, it counts from now.
+    fn begin(&self) {}
+
     /// Reads what is mapped from `address` on: at least one byte (unless `buffer` is empty), at most the whole buffer. A
     /// short count means that the next byte could not be read.
     fn read_some(&self, address: u64, buffer: &mut [u8]) -> Result<usize, MemoryError>;
@@ -92,6 +105,10 @@ pub trait ReadMemory {
 }
 
 impl<M: ReadMemory + ?Sized> ReadMemory for &M {
+    fn begin(&self) {
+        (**self).begin();
+    }
+
     fn read_some(&self, address: u64, buffer: &mut [u8]) -> Result<usize, MemoryError> {
         (**self).read_some(address, buffer)
     }

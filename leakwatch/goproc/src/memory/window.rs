@@ -83,7 +83,7 @@ impl<'m, M: ReadMemory + ?Sized> Window<'m, M> {
                 }
                 Err(error) => failure = error,
             }
-            if failure == MemoryError::Gone {
+            if failure.is_final() {
                 break;
             }
         }

@@ -99,6 +99,7 @@ fn locate(error: &LocateError) -> MissingReason {
 fn memory(error: &MemoryError) -> MissingReason {
     match error {
         MemoryError::Gone => MissingReason::Gone,
+        MemoryError::TimedOut => MissingReason::Timeout,
         _ => MissingReason::Failed,
     }
 }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::collect::endpoint::Watched;
 use crate::collect::outside::early::Early;
 use crate::collect::outside::reader::Reader;
+use crate::collect::outside::reader::Round;
 use crate::collect::outside::reader::Tried;
 use crate::collect::outside::state::State;
 use crate::engine::input::Input;
@@ -34,11 +35,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::task::JoinError;
 use tokio::task::JoinSet;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
+use tokio::time::timeout;
 
 /// What the kernel reports of processes.
 #[derive(Clone, Debug)]
@@ -90,6 +93,9 @@ enum Job {
 const MAX_HELD: usize = 256;
 /// Deaths put in words at the same time.
 const MAX_DEATHS: usize = 4;
+/// Longer than everything that bounds its own time: what takes longer hangs in the kernel, as a read of memory whose pages
+/// another process holds back (`userfaultfd`) does.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether those have ended.
 const HELD_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -103,6 +109,9 @@ pub struct OutsideCollector {
     held: HashSet<ProcessKey>,
     held_checked: Instant,
     deaths: JoinSet<ProcessDeath>,
+    /// Processes whose reading hangs, with the thread that waits for it: it is left behind, and no second one joins it.
+    stuck: HashMap<ProcessKey, AbortHandle>,
+    patience: Duration,
     orders: mpsc::Sender<WatchOrder>,
 }
 
@@ -117,6 +126,8 @@ impl OutsideCollector {
             held: HashSet::new(),
             held_checked: Instant::now(),
             deaths: JoinSet::new(),
+            stuck: HashMap::new(),
+            patience: PATIENCE,
             orders,
         }
     }
@@ -256,7 +267,9 @@ impl OutsideCollector {
     async fn try_early(&mut self, process: ProcessKey, target: TargetId) -> Vec<Input> {
         let begun = Instant::now();
         let tried = self
-            .blocking(move |reader| (reader.try_early(process, &target), reader.new_plan(process)))
+            .blocking(process, move |reader| {
+                (reader.try_early(process, &target), reader.new_plan(process))
+            })
             .await;
         let (tried, plan) = tried.unwrap_or((Tried::Never, None));
         let now = Instant::now();
@@ -284,8 +297,13 @@ impl OutsideCollector {
         let state = self.states.entry(watched.process).or_default();
         state.start(Instant::now());
         let wanted = watched.clone();
-        let read = self.blocking(move |reader| (reader.round(&wanted), reader.new_plan(wanted.process)));
-        let (round, plan) = read.await.unwrap_or_default();
+        let read = self.blocking(watched.process, move |reader| {
+            (reader.round(&wanted), reader.new_plan(wanted.process))
+        });
+        let (round, plan) = match read.await {
+            Some(read) => read,
+            None => (Round::hung(watched.process, self.clock.now()), None),
+        };
         if let Some(plan) = plan {
             self.order(WatchOrder::Watch(watched.process, plan)).await;
         }
@@ -294,21 +312,35 @@ impl OutsideCollector {
         state.inputs(&watched, round)
     }
 
-    /// Works with the reader on a thread for blocking work.
-    async fn blocking<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Reader) -> T + Send + 'static) -> Option<T> {
+    /// Works with the reader on a thread for blocking work. `None` when that hangs for this process.
+    async fn blocking<T: Send + 'static>(
+        &mut self,
+        process: ProcessKey,
+        work: impl FnOnce(&mut Reader) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.stuck.retain(|_, thread| !thread.is_finished());
+        if self.stuck.contains_key(&process) {
+            return None;
+        }
         let mut reader = std::mem::replace(&mut self.reader, Reader::new(self.clock));
         let done = spawn_blocking(move || {
             let result = work(&mut reader);
             (reader, result)
         });
-        match done.await {
-            Ok((reader, result)) => {
+        let thread = done.abort_handle();
+        match timeout(self.patience, done).await {
+            Ok(Ok((reader, result))) => {
                 self.reader = reader;
                 Some(result)
             }
             // The reader is lost with all it knew; processes are attached again.
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::error!(%error, "reading a Go process failed");
+                None
+            }
+            Err(_) => {
+                tracing::error!(%process, "reading a Go process hangs");
+                self.stuck.insert(process, thread);
                 None
             }
         }
@@ -320,5 +352,29 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reading_that_hangs_does_not_hold_up_the_others() {
+        let (orders, _kept) = mpsc::channel(1);
+        let mut collector = OutsideCollector::new(Clock::start(), orders);
+        collector.patience = Duration::from_millis(50);
+        let [hangs, other] = [7, 8].map(|pid| ProcessKey { pid, start_ticks: 1 });
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let hung = collector.blocking(hangs, move |_| held.recv().is_err());
+        assert_eq!(hung.await, None);
+        collector.patience = PATIENCE;
+        assert_eq!(collector.blocking(other, |_| "read").await, Some("read"));
+        assert_eq!(collector.blocking(hangs, |_| "read").await, None, "no second thread");
+        drop(release);
+        while !collector.stuck.values().all(AbortHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(collector.blocking(hangs, |_| "read").await, Some("read"));
     }
 }

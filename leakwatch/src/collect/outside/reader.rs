@@ -54,6 +54,25 @@ pub(super) struct Round {
     pub(super) runtime: Option<(Timestamp, Reading<GoRuntime>)>,
 }
 
+impl Round {
+    /// A round that has not come to an end.
+    pub(super) fn hung(process: ProcessKey, at: Timestamp) -> Self {
+        let missing = Missing::new(
+            MissingReason::Timeout,
+            format!("reading the memory of process {process} hangs"),
+        );
+        let profiles = [ProfileType::Heap, ProfileType::Goroutine].map(|profile_type| Taken {
+            profile_type,
+            at,
+            profile: Err(missing.clone()),
+        });
+        Self {
+            profiles: profiles.into(),
+            runtime: Some((at, Err(missing))),
+        }
+    }
+}
+
 /// Identity of an executable: device, inode, time of change (seconds, nanoseconds).
 type BinaryId = (u64, u64, i64, i64);
 
