@@ -111,6 +111,14 @@ impl Narrator {
             let (kind, link) = (text(profile, "type"), text(profile, "link"));
             println!("{INDENT}last {kind} profile: {age:.1} s before the kill, {link}");
         }
+        if let Some(at_death) = body.get("at_death").filter(|at_death| at_death["buckets"].is_u64()) {
+            println!(
+                "{INDENT}heap read by the kernel while it died: {}, {} buckets; that held it up for {:.1} ms",
+                text(at_death, "heap"),
+                number(at_death, "/buckets"),
+                number(at_death, "/heap_seconds") * 1e3
+            );
+        }
         if let Some(culprit) = body.pointer("/verdict/culprit").filter(|culprit| culprit.is_object()) {
             println!(
                 "{INDENT}verdict at death: {}, {}",
