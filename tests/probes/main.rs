@@ -5,6 +5,7 @@ mod victim;
 mod kills;
 mod exits;
 mod losses;
+mod deaths;
 mod reclaim;
 
 use anyhow::Context as _;

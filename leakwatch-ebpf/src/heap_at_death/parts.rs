@@ -16,14 +16,29 @@ const HEAP: u32 = 0;
 /// Index of [`goroutine_part`].
 const GOROUTINES: u32 = 1;
 
-/// Buckets of one part: more make too many instructions for the verifier.
-const BUCKETS_PER_PART: u32 = 1536;
-/// Goroutines of one part.
-const GOROUTINES_PER_PART: u32 = 1536;
-/// Calls after which the heap has to be done: 40,000 buckets.
+/// Steps of one part: the verifier follows each one, and allows some eight thousand.
+const STEPS: u32 = 4096;
+/// Calls after which the heap has to be done: 110,000 buckets.
 const HEAP_CALLS: u32 = 27;
-/// Calls after which everything has to be done: 7,500 goroutines.
+/// Calls after which everything has to be done: at least 20,000 goroutines.
 const ALL_CALLS: u32 = 32;
+
+/// [`buckets::step`] as a function of its own, which the verifier looks at once instead of at every step: that takes a global
+/// one without pointers. One when there is another bucket.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn next_bucket_of_part() -> u64 {
+    let Some(scratch) = Scratch::mine() else { return 0 };
+    u64::from(buckets::step(scratch))
+}
+
+/// [`goroutines::step`] likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn next_goroutine_of_part() -> u64 {
+    let Some(scratch) = Scratch::mine() else { return 0 };
+    u64::from(goroutines::step(scratch))
+}
 
 #[expect(clippy::needless_pass_by_value, reason = "what the macro calls it with")]
 #[raw_tracepoint(tracepoint = "signal_deliver")]
@@ -37,12 +52,12 @@ fn heap_at_death_in_parts(ctx: RawTracePointContext) -> i32 {
 #[expect(clippy::needless_pass_by_value, reason = "what the macro calls it with")]
 #[raw_tracepoint(tracepoint = "signal_deliver")]
 fn heap_part(ctx: RawTracePointContext) -> i32 {
-    let Some(scratch) = Scratch::mine() else { return 0 };
-    for _ in 0..BUCKETS_PER_PART {
-        if !buckets::step(scratch) {
+    for _ in 0..STEPS {
+        if next_bucket_of_part() == 0 {
             break;
         }
     }
+    let Some(scratch) = Scratch::mine() else { return 0 };
     scratch.calls += 1;
     if scratch.at != 0 && scratch.calls < HEAP_CALLS {
         call(&ctx, HEAP);
@@ -56,12 +71,12 @@ fn heap_part(ctx: RawTracePointContext) -> i32 {
 #[expect(clippy::needless_pass_by_value, reason = "what the macro calls it with")]
 #[raw_tracepoint(tracepoint = "signal_deliver")]
 fn goroutine_part(ctx: RawTracePointContext) -> i32 {
-    let Some(scratch) = Scratch::mine() else { return 0 };
-    for _ in 0..GOROUTINES_PER_PART {
-        if !goroutines::step(scratch) {
+    for _ in 0..STEPS {
+        if next_goroutine_of_part() == 0 {
             break;
         }
     }
+    let Some(scratch) = Scratch::mine() else { return 0 };
     scratch.calls += 1;
     if scratch.index < scratch.end.goroutines_listed && scratch.calls < ALL_CALLS {
         call(&ctx, GOROUTINES);

@@ -58,6 +58,9 @@ const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long exits gather before they are drained. The ring holds that much of 36,000 exits per second.
 const EXIT_BATCH: Duration = Duration::from_millis(100);
 
+/// Where processes are read when they are killed.
+const SIGNAL_DELIVER: &str = "signal:signal_deliver";
+
 /// What the kernel reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeEvent {
@@ -216,7 +219,8 @@ impl Probes {
         tasks.spawn(report_losses(counters, malformed, clock, events));
 
         let at_death = plan.death.clone().and_then(|hook| load::attach_death(&mut ebpf, hook));
-        let death_watch = at_death.is_ok().then(|| DeathWatch::new(watched, plan.walk_bounds));
+        // Stays even if there is nothing that reads it: other programs refer to the map.
+        let death_watch = Some(DeathWatch::new(watched, plan.walk_bounds));
         let hooks = vec![
             Hook {
                 name: "oom:mark_victim",
@@ -235,7 +239,7 @@ impl Probes {
                 attached: plan.reclaim.clone().and_then(|()| load::attach_reclaim(&mut ebpf)),
             },
             Hook {
-                name: "signal:signal_deliver",
+                name: SIGNAL_DELIVER,
                 attached: at_death,
             },
         ];
@@ -250,6 +254,10 @@ impl Probes {
 
     /// The list of processes that are read when they are killed, once; `None` where that is not possible.
     pub fn take_death_watch(&mut self) -> Option<DeathWatch> {
+        let at_death = self.hooks.iter().find(|hook| hook.name == SIGNAL_DELIVER);
+        if at_death.is_none_or(|hook| hook.attached.is_err()) {
+            return None;
+        }
         self.death_watch.take()
     }
 

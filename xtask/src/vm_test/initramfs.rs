@@ -19,7 +19,7 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-export LEAKWATCH_TEST_VM=1 RUST_BACKTRACE=0
+export LEAKWATCH_TEST_VM=1 LEAKWATCH_TEST_DEATHBED=/deathbed RUST_BACKTRACE=0
 /probes --test-threads=2
 echo RESULT probes $?
 /probes --ignored
@@ -29,8 +29,8 @@ poweroff -f
 
 const APPLETS: [&str; 6] = ["sh", "mount", "cat", "true", "echo", "poweroff"];
 
-/// Packs everything into `dir/initramfs` and returns its path.
-pub(crate) fn pack(dir: &Path, program: &Path) -> anyhow::Result<PathBuf> {
+/// Packs everything into `dir/initramfs` and returns its path: the tests, and the Go program that is killed in them.
+pub(crate) fn pack(dir: &Path, program: &Path, victim: &Path) -> anyhow::Result<PathBuf> {
     let root = dir.join("root");
     if root.exists() {
         fs::remove_dir_all(&root).with_context(|| format!("remove {}", root.display()))?;
@@ -47,6 +47,7 @@ pub(crate) fn pack(dir: &Path, program: &Path) -> anyhow::Result<PathBuf> {
     }
     let stripped = elf::without_dwarf(&fs::read(program)?).with_context(|| format!("strip {}", program.display()))?;
     write_executable(&root.join("probes"), &stripped)?;
+    copy(victim, &root.join("deathbed"))?;
     write_executable(&root.join("init"), INIT.as_bytes())?;
     let archive = dir.join("initramfs");
     archive_tree(&root, &archive)?;

@@ -5,6 +5,7 @@ mod kernels;
 mod initramfs;
 
 use crate::build_ebpf;
+use crate::go;
 use crate::tools;
 use anyhow::Context as _;
 use anyhow::bail;
@@ -46,7 +47,7 @@ pub(crate) fn run(kernels: &[Kernel]) -> anyhow::Result<()> {
     let dir = tools::workspace().join("target/vm");
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     let initramfs = tools::step("packing the tests for the virtual machines", || {
-        initramfs::pack(&dir, &test_program()?)
+        initramfs::pack(&dir, &test_program()?, &victim(&dir)?)
     })?;
     for kernel in kernels {
         tools::step(&format!("testing the probes on Linux {}", kernel.name), || {
@@ -77,6 +78,23 @@ fn test_program() -> anyhow::Result<PathBuf> {
         is_test.then(|| message.get("executable")?.as_str().map(PathBuf::from))?
     });
     program.context("cargo names no test program")
+}
+
+/// Builds the Go program that is killed.
+fn victim(dir: &Path) -> anyhow::Result<PathBuf> {
+    let executable = dir.join("deathbed");
+    let mut build = Command::new("go");
+    build
+        .args(["build", "-ldflags=-s -w", "-o"])
+        .arg(&executable)
+        .arg(".")
+        .current_dir(tools::workspace().join("tests/programs/deathbed"))
+        .env("PATH", go::path_with_go()?)
+        .env("CGO_ENABLED", "0")
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off");
+    tools::run(&mut build)?;
+    Ok(executable)
 }
 
 fn boot(kernel: &Kernel, initramfs: &Path, log: &Path) -> anyhow::Result<()> {
