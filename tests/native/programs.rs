@@ -3,6 +3,8 @@
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
+use leakwatch::native::profile::StackRow;
+use leakwatch::native::symbols::Symbols;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::folder;
 use leakwatch_test_support::wait::wait_until;
@@ -77,10 +79,42 @@ impl Program {
         Ok(counted.collect())
     }
 
+    /// Nanoseconds that each allocation took, its release included.
+    pub(crate) fn price(&self) -> Option<f64> {
+        let output = self.0.output();
+        let price = output
+            .lines()
+            .find_map(|line| line.strip_prefix("nanoseconds_per_pair "))?;
+        price.parse().ok()
+    }
+
     fn wait_for(&self, word: &str, mut meanwhile: impl FnMut()) -> Result<()> {
         wait_until(word, DEADLINE, || {
             meanwhile();
             Ok(self.0.output().lines().any(|line| line == word).then_some(()))
         })
     }
+}
+
+/// What a capture has counted for the functions that say what they allocate, all called by `main` in `pairs.c`.
+pub(crate) fn counted(rows: &[StackRow], symbols: &mut Symbols) -> Vec<Truth> {
+    let mut counted = Vec::new();
+    for row in rows {
+        let mut frame = |index| Some(symbols.frames(*row.addresses.get(index)?).first()?.clone());
+        let (Some(function), Some(caller)) = (frame(0), frame(1)) else {
+            panic!("a stack without a caller: {row:?}");
+        };
+        if function.function.starts_with("from_") {
+            assert_eq!(&*caller.function, "main");
+            assert!(function.file.ends_with("pairs.c") && function.line > 0, "{function:?}");
+            counted.push(Truth {
+                function: function.function.to_string(),
+                alloc_objects: row.value.alloc_objects,
+                alloc_space: row.value.alloc_space,
+                inuse_objects: row.value.inuse_objects,
+                inuse_space: row.value.inuse_space,
+            });
+        }
+    }
+    counted
 }

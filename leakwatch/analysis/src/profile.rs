@@ -15,11 +15,15 @@ pub enum ProfileType {
     Goroutine,
     /// Goroutines that the runtime itself proved leaked (Go 1.27+).
     GoroutineLeak,
+    /// Calls of the allocator since a capture began: the four sample types of a heap.
+    Native,
 }
 
 impl ProfileType {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Heap, Self::Goroutine, Self::GoroutineLeak];
+    pub const ALL: [Self; 4] = [Self::Heap, Self::Goroutine, Self::GoroutineLeak, Self::Native];
+    /// Those that only a Go program has.
+    pub const GO: [Self; 3] = [Self::Heap, Self::Goroutine, Self::GoroutineLeak];
 
     /// Name on the wire and in `/debug/pprof/NAME`.
     pub const fn name(self) -> &'static str {
@@ -27,6 +31,7 @@ impl ProfileType {
             Self::Heap => "heap",
             Self::Goroutine => "goroutine",
             Self::GoroutineLeak => "goroutineleak",
+            Self::Native => "native",
         }
     }
 
@@ -45,6 +50,8 @@ pub enum ProfileSource {
     Snapshot,
     /// Fetched from the process's own pprof endpoint.
     Endpoint,
+    /// Counted by probes while a capture ran.
+    Capture,
 }
 
 /// Values of one stack. For goroutine profiles only `inuse_objects` (the count) is set.
@@ -94,7 +101,7 @@ impl SampleType {
     /// The sample types of a profile type, in the order of Go's profiles.
     pub const fn of(profile_type: ProfileType) -> &'static [Self] {
         match profile_type {
-            ProfileType::Heap => &[
+            ProfileType::Heap | ProfileType::Native => &[
                 Self::AllocObjects,
                 Self::AllocSpace,
                 Self::InuseObjects,
@@ -107,7 +114,7 @@ impl SampleType {
     /// The one shown when none is asked for.
     pub const fn default_of(profile_type: ProfileType) -> Self {
         match profile_type {
-            ProfileType::Heap => Self::InuseSpace,
+            ProfileType::Heap | ProfileType::Native => Self::InuseSpace,
             ProfileType::Goroutine | ProfileType::GoroutineLeak => Self::Goroutine,
         }
     }

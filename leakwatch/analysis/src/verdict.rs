@@ -16,6 +16,8 @@ pub enum VerdictClass {
     GoHeapLeak,
     /// Goroutines pile up.
     GoroutineLeak,
+    /// Memory of the allocator (malloc and its kin) that is not freed.
+    NativeLeak,
     /// The steady need is at or above the limit.
     UndersizedLimit,
     /// Not decidable yet; says what is missing and when it will be enough.
@@ -24,11 +26,12 @@ pub enum VerdictClass {
 
 impl VerdictClass {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Stable,
         Self::WarmUp,
         Self::GoHeapLeak,
         Self::GoroutineLeak,
+        Self::NativeLeak,
         Self::UndersizedLimit,
         Self::NotEnoughData,
     ];
@@ -40,6 +43,7 @@ impl VerdictClass {
             Self::WarmUp => "warm_up",
             Self::GoHeapLeak => "go_heap_leak",
             Self::GoroutineLeak => "goroutine_leak",
+            Self::NativeLeak => "native_leak",
             Self::UndersizedLimit => "undersized_limit",
             Self::NotEnoughData => "not_enough_data",
         }
@@ -47,7 +51,7 @@ impl VerdictClass {
 
     /// Whether a person has to fix code (exit code 3 of `investigate` and `replay`).
     pub const fn is_leak(self) -> bool {
-        matches!(self, Self::GoHeapLeak | Self::GoroutineLeak)
+        matches!(self, Self::GoHeapLeak | Self::GoroutineLeak | Self::NativeLeak)
     }
 }
 

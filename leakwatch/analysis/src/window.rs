@@ -140,7 +140,7 @@ pub fn process_start(history: &TargetHistory) -> Timestamp {
 
 /// Whether the process that holds most memory is a Go program; none while that is unknown.
 pub fn is_go(history: &TargetHistory, now: Timestamp) -> Option<bool> {
-    let has_profile = ProfileType::ALL
+    let has_profile = ProfileType::GO
         .into_iter()
         .any(|profile_type| snapshots(history, profile_type, now).next().is_some());
     if has_profile {

@@ -39,6 +39,16 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
         ),
         lane("go_heap", profiles.clone(), profile_fix),
         lane("goroutines", profiles, profile_fix),
+        lane(
+            "native",
+            config.bpf.then(|| {
+                format!(
+                    "allocator calls of suspects and on request, for at most {} % of the processor time that the process uses",
+                    config.native.cpu_budget_percent
+                )
+            }),
+            probe_fix,
+        ),
     ]
 }
 

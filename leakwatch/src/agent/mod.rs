@@ -3,6 +3,7 @@
 //! A part that cannot run on this host is left out with a reason; what is left goes on.
 
 mod engine_thread;
+mod escalation;
 mod kernel;
 mod lanes;
 mod readers;
@@ -21,6 +22,7 @@ use crate::api::context::Facts;
 use crate::api::listen::ListenError;
 use crate::api::listen::Listeners;
 use crate::api::serve::serve;
+use crate::capture::Captures;
 use crate::clock::Clock;
 use crate::collect::CollectConfig;
 use crate::collect::Collector;
@@ -140,7 +142,9 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         },
         inputs.clone(),
     );
+    let captures = Captures::new(clock, config.bpf, &inputs);
     let sampler = Sampler {
+        captures: captures.clone(),
         collector,
         clock,
         interval: config.interval,
@@ -165,7 +169,14 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     };
     drop(host);
     say_where(&listeners);
-    let router = api::router(Context::new(store, clock, inputs.clone(), Arc::clone(&config), facts));
+    let router = api::router(Context::new(
+        store,
+        clock,
+        inputs.clone(),
+        Arc::clone(&config),
+        facts,
+        captures.clone(),
+    ));
     let (stop_serving, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listeners, router, async {
         // Whether told to stop or left alone: serving ends.
@@ -184,6 +195,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         }
     };
     drop(stop_serving);
+    captures.stop_all();
     let served = server.await;
     // The engine ends, and completes its recording, once nobody can send to it any more.
     drop((kernel, inputs));

@@ -1,10 +1,12 @@
 //! When rounds of samples are taken - all targets every interval, the urgent ones every second in between - and of which
 //! Go processes profiles are wanted.
 
+use crate::agent::escalation;
 use crate::agent::pressure::Pressure;
 use crate::agent::readers::Readers;
 use crate::agent::readers::Wanted;
 use crate::agent::urgency;
+use crate::capture::Captures;
 use crate::clock::Clock;
 use crate::collect::Collector;
 use crate::collect::endpoint::Urgency;
@@ -38,6 +40,7 @@ pub(super) struct Sampler {
     pub(super) pressure: Arc<Pressure>,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) readers: Readers,
+    pub(super) captures: Captures,
 }
 
 impl Sampler {
@@ -82,6 +85,8 @@ impl Sampler {
         let now = self.clock.now();
         let mut urgent = BTreeSet::new();
         let mut wanted = Wanted::default();
+        let captures = self.captures.all();
+        let budget = self.readers.config.native.cpu_budget_percent;
         for (id, stored) in store.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
             let urgency = urgency::of(
                 stored,
@@ -91,6 +96,7 @@ impl Sampler {
             if urgency == Urgency::NearLimit {
                 urgent.insert(id.clone());
             }
+            escalation::consider(&self.captures, &captures, id, stored, budget, now);
             if let Some(watched) = go_process(id, stored, urgency) {
                 self.readers.assign(watched, &stored.history, &mut wanted);
             }

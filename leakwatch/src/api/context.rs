@@ -1,6 +1,7 @@
 //! What all handlers share.
 
 use crate::api::error::ApiError;
+use crate::capture::Captures;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dto::capability::CapabilityBody;
@@ -33,6 +34,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
+    /// Captures that run or ran.
+    pub captures: Captures,
     streams: Arc<Semaphore>,
 }
 
@@ -57,6 +60,7 @@ impl Context {
         inputs: mpsc::Sender<Input>,
         config: Arc<Config>,
         facts: Facts,
+        captures: Captures,
     ) -> Self {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
         Self {
@@ -65,6 +69,7 @@ impl Context {
             inputs,
             config,
             facts: Arc::new(facts),
+            captures,
             streams,
         }
     }

@@ -1,4 +1,4 @@
-//! Routes of the contract whose lanes this daemon does not have: refused with the reason, as the contract wants it.
+//! Routes of the contract that this daemon cannot serve: refused with the reason, as the contract wants it.
 
 use crate::api::context::Context;
 use crate::api::error::ApiError;
@@ -7,50 +7,6 @@ use crate::api::segment::Segments;
 use crate::dto::problem::Problem;
 use axum::extract::State;
 use std::convert::Infallible;
-
-/// Captures on request need the native or the growth lane.
-#[utoipa::path(
-    post,
-    path = "/api/v1/targets/{id}/captures",
-    tag = "captures",
-    params(("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid")),
-    responses(
-        (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "not possible"),
-    )
-)]
-pub(crate) async fn start_capture(
-    State(context): State<Context>,
-    Segments(id): Segments<String>,
-) -> Result<Infallible, ApiError> {
-    lookup::target(&context.read(), &id)?;
-    Err(not_here("captures need the native or the growth lane"))
-}
-
-/// No capture was ever started.
-#[utoipa::path(
-    get,
-    operation_id = "get_capture",
-    path = "/api/v1/captures/{id}",
-    tag = "captures",
-    params(("id" = String, Path, description = "id of the capture")),
-    responses((status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn capture(Segments(id): Segments<String>) -> Result<Infallible, ApiError> {
-    Err(ApiError::not_found("capture", &id))
-}
-
-/// No capture was ever started.
-#[utoipa::path(
-    delete,
-    path = "/api/v1/captures/{id}",
-    tag = "captures",
-    params(("id" = String, Path, description = "id of the capture")),
-    responses((status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn stop_capture(Segments(id): Segments<String>) -> Result<Infallible, ApiError> {
-    Err(ApiError::not_found("capture", &id))
-}
 
 /// Bundles need inputs kept on disk.
 #[utoipa::path(

@@ -22,6 +22,7 @@ mod profiles;
 mod investigation;
 mod events;
 mod stream;
+mod captures;
 mod later;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -59,7 +60,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
         (name = "profiles", description = "Stacks with values"),
         (name = "investigation", description = "The guided workflow"),
         (name = "events", description = "What happened"),
-        (name = "captures", description = "Not possible with this daemon"),
+        (name = "captures", description = "Looking closer for a while"),
     )
 )]
 struct Document;
@@ -110,8 +111,8 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(events::oom_kill))
         .routes(routes!(events::oom_kill_profile))
         .routes(routes!(stream::stream))
-        .routes(routes!(later::start_capture))
-        .routes(routes!(later::capture, later::stop_capture))
+        .routes(routes!(captures::start_capture))
+        .routes(routes!(captures::capture, captures::stop_capture))
         .routes(routes!(later::bundle))
 }
 

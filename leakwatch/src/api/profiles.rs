@@ -27,7 +27,7 @@ use leakwatch_analysis::profile::Snapshot;
 use leakwatch_analysis::units::Timestamp;
 
 /// Profile types of the contract that need lanes this daemon does not have.
-const OTHER_TYPES: [&str; 2] = ["native", "growth"];
+const OTHER_TYPES: [&str; 1] = ["growth"];
 
 /// Snapshots of a target, newest first.
 #[utoipa::path(
@@ -237,7 +237,8 @@ pub(crate) async fn pprof(
 /// The type a path names.
 pub(crate) fn type_of(name: &str) -> Result<ProfileType, ApiError> {
     if OTHER_TYPES.contains(&name) {
-        let reason = format!("this daemon takes no {name} profiles: heap, goroutine and goroutineleak are there");
+        let reason =
+            format!("this daemon takes no {name} profiles: heap, goroutine, goroutineleak and native are there");
         return Err(ApiError::Conflict { reason });
     }
     ProfileType::from_name(name).ok_or_else(|| ApiError::not_found("profile type", name))

@@ -1,6 +1,264 @@
-//! Captures: the allocator probes on one process for a while, from looking for its allocator to the profile.
+//! Captures: the allocator probes on one process for a while, from looking for its allocator to profiles for the engine.
 //!
-//! Puts together what `native` finds out about the process and what `probes` attaches. Everything here blocks: it belongs on a
-//! thread of its own.
+//! Puts together what `native` finds out about the process and what `probes` attaches. Each capture has a thread of its own;
+//! [`Captures`] starts, stops and remembers them, within bounds.
 
+pub mod governor;
+pub mod price;
 pub mod session;
+mod run;
+
+use crate::clock::Clock;
+use crate::engine::input::Input;
+use crate::native::allocator::ProbePoint;
+use crate::probes::native::NativeCounts;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Timestamp;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Captures at a time, each with some MiB of maps and a thread.
+pub const MAX_RUNNING: usize = 4;
+/// Captures remembered.
+const MAX_REMEMBERED: usize = 256;
+/// Mean bytes between samples unless asked otherwise.
+pub const DEFAULT_SAMPLE_BYTES: u64 = 512 * 1024;
+
+/// What to capture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaptureRequest {
+    /// The target.
+    pub target: TargetId,
+    /// Its process.
+    pub process: ProcessKey,
+    /// The process's executable, for the profile.
+    pub exe: String,
+    /// For how long.
+    pub duration: Duration,
+    /// Mean bytes between samples; 1 takes every call.
+    pub sample_bytes: u64,
+    /// Processor time it may cost, in percent of what the process uses.
+    pub cpu_budget_percent: f64,
+    /// Started by the daemon itself, not by a person.
+    pub automatic: bool,
+}
+
+/// How far a capture is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CaptureState {
+    /// Looks for the allocator and attaches.
+    Starting,
+    /// Attached.
+    Running,
+    /// Ended as planned.
+    Done,
+    /// Ended by a person or with the daemon.
+    Stopped,
+    /// Ended early: it had cost what it may.
+    OverBudget,
+    /// Could not be done, or not to its end.
+    Failed(Missing),
+}
+
+/// One capture.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// Its id.
+    pub id: String,
+    /// What was asked for.
+    pub request: CaptureRequest,
+    /// How far it is.
+    pub state: CaptureState,
+    /// When it was asked for.
+    pub started_at: Timestamp,
+    /// Time attached so far.
+    pub attached: Duration,
+    /// Hits and samples.
+    pub counts: NativeCounts,
+    /// Processor time it has cost the process, by the price of a hit.
+    pub spent: Duration,
+    /// Processor time it may cost.
+    pub allowance: Duration,
+    /// Share of a processor that the process used before.
+    pub share: f64,
+    /// What is probed.
+    pub points: Vec<ProbePoint>,
+    /// Distinct stacks.
+    pub stacks: usize,
+    /// Losses by reason.
+    pub losses: Vec<(&'static str, u64)>,
+    stop: bool,
+}
+
+impl Capture {
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        !matches!(self.state, CaptureState::Starting | CaptureState::Running)
+    }
+}
+
+/// Why a capture was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The process is captured already.
+    #[error("process {process} is captured already, by capture {id}")]
+    AlreadyRunning {
+        /// The process.
+        process: ProcessKey,
+        /// The capture.
+        id: String,
+    },
+    /// As many as there may be.
+    #[error("{MAX_RUNNING} captures are running, more would cost too much")]
+    TooMany,
+    /// The daemon may not use eBPF.
+    #[error("eBPF is switched off by --no-bpf")]
+    SwitchedOff,
+    /// The operating system refused a thread.
+    #[error("cannot start a thread for the capture")]
+    Thread(#[source] io::Error),
+}
+
+/// All captures of the daemon.
+#[derive(Clone, Debug)]
+pub struct Captures {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    enabled: bool,
+    inputs: mpsc::WeakSender<Input>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    captures: VecDeque<Capture>,
+    number: u64,
+}
+
+impl Captures {
+    /// None yet. Profiles go to `inputs` for as long as somebody else holds it open.
+    pub fn new(clock: Clock, enabled: bool, inputs: &mpsc::Sender<Input>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                enabled,
+                inputs: inputs.downgrade(),
+                state: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+        }
+    }
+
+    /// Starts a capture.
+    pub fn start(&self, request: CaptureRequest) -> Result<Capture, CaptureError> {
+        if !self.shared.enabled {
+            return Err(CaptureError::SwitchedOff);
+        }
+        let mut state = self.shared.lock();
+        let running = || state.captures.iter().filter(|capture| !capture.has_ended());
+        if let Some(other) = running().find(|capture| capture.request.process == request.process) {
+            return Err(CaptureError::AlreadyRunning {
+                process: request.process,
+                id: other.id.clone(),
+            });
+        }
+        if running().count() >= MAX_RUNNING {
+            return Err(CaptureError::TooMany);
+        }
+        let started_at = self.shared.clock.now();
+        state.number += 1;
+        let capture = Capture {
+            id: format!("c{:x}-{}", started_at.unix_millis(), state.number),
+            request,
+            state: CaptureState::Starting,
+            started_at,
+            attached: Duration::ZERO,
+            counts: NativeCounts::default(),
+            spent: Duration::ZERO,
+            allowance: Duration::ZERO,
+            share: 0.0,
+            points: Vec::new(),
+            stacks: 0,
+            losses: Vec::new(),
+            stop: false,
+        };
+        if state.captures.len() >= MAX_REMEMBERED
+            && let Some(oldest) = state.captures.iter().position(Capture::has_ended)
+        {
+            state.captures.remove(oldest);
+        }
+        state.captures.push_back(capture.clone());
+        drop(state);
+        let (shared, id) = (Arc::clone(&self.shared), capture.id.clone());
+        let request = capture.request.clone();
+        thread::Builder::new()
+            .name("capture".into())
+            .spawn(move || run::run(&shared, &id, &request))
+            .map_err(CaptureError::Thread)?;
+        Ok(capture)
+    }
+
+    /// One capture.
+    pub fn get(&self, id: &str) -> Option<Capture> {
+        let state = self.shared.lock();
+        state.captures.iter().find(|capture| capture.id == id).cloned()
+    }
+
+    /// All that are remembered, oldest first.
+    pub fn all(&self) -> Vec<Capture> {
+        self.shared.lock().captures.iter().cloned().collect()
+    }
+
+    /// Tells a capture to end; answers what is known of it.
+    pub fn stop(&self, id: &str) -> Option<Capture> {
+        self.shared.update(id, |capture| capture.stop = true);
+        self.get(id)
+    }
+
+    /// Tells all to end.
+    pub fn stop_all(&self) {
+        for capture in &mut self.shared.lock().captures {
+            capture.stop = true;
+        }
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Only whole values are stored under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, id: &str, change: impl FnOnce(&mut Capture)) {
+        if let Some(capture) = self.lock().captures.iter_mut().find(|capture| capture.id == id) {
+            change(capture);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits; true when the capture was told to end.
+    fn rest(&self, id: &str, duration: Duration) -> bool {
+        let told = |state: &State| state.captures.iter().any(|capture| capture.id == id && capture.stop);
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), duration, |state| !told(state));
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        told(&state)
+    }
+}

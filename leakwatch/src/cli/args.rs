@@ -63,6 +63,8 @@ pub enum Command {
     Profile(ProfileArgs),
     /// Compare two profiles of a target
     Diff(DiffArgs),
+    /// Look closer at what a target allocates, for a while
+    Capture(CaptureArgs),
     /// List what happened, newest first
     Events(EventsArgs),
     /// List OOM kills, or explain one
@@ -148,7 +150,7 @@ pub struct InvestigateArgs {
 /// Options of `profile`.
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
-    /// `heap`, `goroutine` or `goroutineleak`
+    /// `heap`, `goroutine`, `goroutineleak` or `native`
     #[arg(value_name = "TYPE")]
     pub profile_type: String,
     /// Which target
@@ -170,7 +172,7 @@ pub struct ProfileArgs {
 /// Options of `diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// `heap`, `goroutine` or `goroutineleak`
+    /// `heap`, `goroutine`, `goroutineleak` or `native`
     #[arg(value_name = "TYPE")]
     pub profile_type: String,
     /// Which target
@@ -190,6 +192,25 @@ pub struct DiffArgs {
     /// Write to this file
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Options of `capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// Which target; of its processes the largest, or the one whose pid this is
+    pub target: String,
+    /// `native`: the calls of the allocator
+    #[arg(long, default_value = "native")]
+    pub lane: String,
+    /// For how long
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub seconds: u64,
+    /// Processor time it may cost, in percent of what the process uses, at most 5 [default: as configured]
+    #[arg(long, value_name = "P")]
+    pub cpu_budget_percent: Option<f64>,
+    /// Mean bytes between samples; 1 takes every call [default: 524288]
+    #[arg(long, value_name = "BYTES")]
+    pub sample_bytes: Option<u64>,
 }
 
 /// Options of `events`.

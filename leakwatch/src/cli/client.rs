@@ -8,15 +8,17 @@ use crate::config::token::Token;
 use crate::dto::problem::Problem;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::Method;
 use http::Request;
 use http::Uri;
 use http::header;
 use http_body_util::BodyExt as _;
-use http_body_util::Empty;
+use http_body_util::Full;
 use http_body_util::Limited;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -93,13 +95,32 @@ impl Client {
 
     /// The body of a route, understood.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
-        let body = self.bytes(path).await?;
+        self.json(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Sends a body; answers the one that comes back.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CliError> {
+        let body = serde_json::to_vec(body).map_err(|error| self.not_understood(path, error.into()))?;
+        self.json(Method::POST, path, body.into()).await
+    }
+
+    /// Deletes; answers the body that comes back.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.json(Method::DELETE, path, Bytes::new()).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, CliError> {
+        let body = self.send(method, path, body).await?;
         serde_json::from_slice(&body).map_err(|error| self.not_understood(path, error.into()))
     }
 
     /// The body of a route as it is.
     pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, CliError> {
-        let asked = timeout(TIMEOUT, self.ask(path)).await;
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, CliError> {
+        let asked = timeout(TIMEOUT, self.ask(method, path, body)).await;
         let (status, body) = asked
             .map_err(Cause::from)
             .and_then(|answer| answer)
@@ -126,26 +147,38 @@ impl Client {
         }
     }
 
-    async fn ask(&self, path: &str) -> Result<(http::StatusCode, Bytes), Cause> {
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<(http::StatusCode, Bytes), Cause> {
+        let request = Request::builder().method(method).uri(path);
         match &self.endpoint {
-            Endpoint::Unix(socket) => self.over(UnixStream::connect(socket).await?, "localhost", path).await,
+            Endpoint::Unix(socket) => {
+                let request = request.header(header::HOST, "localhost");
+                self.over(UnixStream::connect(socket).await?, request, body).await
+            }
             Endpoint::Tcp { authority, host, port } => {
-                self.over(TcpStream::connect((host.as_str(), *port)).await?, authority, path)
-                    .await
+                let request = request.header(header::HOST, authority);
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                self.over(stream, request, body).await
             }
         }
     }
 
-    async fn over<S>(&self, stream: S, host: &str, path: &str) -> Result<(http::StatusCode, Bytes), Cause>
+    async fn over<S>(
+        &self,
+        stream: S,
+        mut request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<(http::StatusCode, Bytes), Cause>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let mut request = Request::get(path).header(header::HOST, host);
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let request = request.body(Empty::<Bytes>::new())?;
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(body))?;
         let answer = async {
             let response = sender.send_request(request).await?;
             let status = response.status();

@@ -3,6 +3,7 @@
 
 pub mod args;
 mod agent;
+mod capture;
 mod client;
 mod doctor;
 mod error;
@@ -61,6 +62,7 @@ pub async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Investigate(args) => investigate::run(&connect()?, &args, output).await,
         Command::Profile(args) => profile::one(&connect()?, &args, output).await,
         Command::Diff(args) => profile::diff(&connect()?, &args, output).await,
+        Command::Capture(args) => capture::run(&connect()?, &args, output).await,
         Command::Events(args) => list::events(&connect()?, &args, output).await,
         Command::Oom(args) => oom::run(&connect()?, &args, output).await,
         Command::Replay(args) => replay::run(&args, output),

@@ -21,4 +21,5 @@ pub mod at_death;
 pub mod oom_kill;
 pub mod service;
 pub mod capability;
+pub mod capture;
 pub mod status;

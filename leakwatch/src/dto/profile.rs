@@ -77,6 +77,7 @@ pub const fn source_name(source: ProfileSource) -> &'static str {
         ProfileSource::KernelAtDeath => "kernel_at_death",
         ProfileSource::Snapshot => "snapshot",
         ProfileSource::Endpoint => "endpoint",
+        ProfileSource::Capture => "capture",
     }
 }
 

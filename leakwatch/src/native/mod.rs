@@ -5,6 +5,7 @@
 //! ([`estimate`], [`profile`]). It reads ELF files and `/proc/PID/maps`, and writes to neither; the probes themselves are in
 //! `crate::probes`, what puts both together is `crate::capture`.
 
+pub mod process;
 pub mod placement;
 pub mod function;
 pub mod image;

@@ -199,7 +199,7 @@ mod tests {
         let place = Place {
             instruction: 0x1234,
             stack_pointer: 0x7000,
-            frame_pointer: 0,
+            frame_pointer: 0x7010,
             memory: &[],
         };
         let frames = unwinder.unwind(&place);

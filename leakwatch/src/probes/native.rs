@@ -28,6 +28,7 @@ use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::thread;
 use zerocopy::FromBytes as _;
 use zerocopy::IntoBytes as _;
 
@@ -165,16 +166,30 @@ impl NativeProbes {
         Ok(())
     }
 
-    /// Detaches, allocating functions first: what is freed meanwhile is still matched. The maps can be read afterwards.
+    /// Detaches, entries of allocating functions first: what is freed meanwhile is still matched. The maps can be read afterwards.
     pub fn detach(&mut self) {
-        while let Some((name, link)) = self.links.pop() {
-            let program: Reading<&mut UProbe> = load::program(&mut self.ebpf, name);
-            if let Ok(program) = program
-                && let Err(error) = program.detach(link)
-            {
-                tracing::warn!(%error, name, "a probe was not detached");
+        let (entries, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.links)
+            .into_iter()
+            .partition(|(name, _)| name.starts_with("enter"));
+        self.detach_at_once(entries);
+        self.detach_at_once(others);
+    }
+
+    /// The kernel lets every detach wait until no processor runs the probe: they wait at the same time.
+    fn detach_at_once(&mut self, links: Vec<(&'static str, UProbeLinkId)>) {
+        let owned: Vec<_> = links
+            .into_iter()
+            .filter_map(|(name, link)| {
+                let program: Reading<&mut UProbe> = load::program(&mut self.ebpf, name);
+                program.ok()?.take_link(link).ok()
+            })
+            .collect();
+        thread::scope(|scope| {
+            for link in owned {
+                // Where no thread can be had it is dropped right here.
+                drop(thread::Builder::new().spawn_scoped(scope, move || drop(link)));
             }
-        }
+        });
     }
 
     /// Hands over the stacks that arrived since the last call.

@@ -25,7 +25,7 @@ pub const MATERIAL_PART: f64 = 0.02;
 pub const HIDDEN_PART: f64 = 0.2;
 
 /// False discovery rate for places in the code when memory as a whole grows.
-const CORROBORATED_RATE: f64 = 0.01;
+pub const CORROBORATED_RATE: f64 = 0.01;
 /// The same when only the profile says so.
 pub const ALONE_RATE: f64 = 1e-4;
 
@@ -86,6 +86,8 @@ pub struct Facts<'a> {
     pub heap: Option<ProfileGrowth>,
     /// Growth of goroutine counts by place.
     pub goroutines: Option<ProfileGrowth>,
+    /// Growth of what the allocator was asked for and not given back, by place, during the newest capture.
+    pub native: Option<ProfileGrowth>,
     /// Goroutines that the runtime proved leaked, newest.
     pub proven_leaked: Option<f64>,
     /// Whether the main process is Go, if known.
@@ -141,6 +143,7 @@ impl<'a> Facts<'a> {
             level,
             limit,
             goroutines,
+            native: growth::measure(history, ProfileType::Native, now),
             proven_leaked: proven_leaked(history, now),
             is_go: window::is_go(history, now),
             lenient: dying,

@@ -5,6 +5,7 @@ use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::go_heap_leak;
 use crate::detect::goroutine_leak;
+use crate::detect::native_leak;
 use crate::detect::not_enough_data;
 use crate::detect::stable;
 use crate::detect::undersized_limit;
@@ -38,6 +39,7 @@ pub fn opinions(facts: &Facts<'_>) -> Vec<(VerdictClass, Opinion)> {
     vec![
         (VerdictClass::GoroutineLeak, goroutine_leak::examine(facts)),
         (VerdictClass::GoHeapLeak, go_heap_leak::examine(facts)),
+        (VerdictClass::NativeLeak, native_leak::examine(facts)),
         (VerdictClass::UndersizedLimit, undersized_limit::examine(facts)),
         (VerdictClass::WarmUp, warm_up::examine(facts)),
         (VerdictClass::Stable, stable::examine(facts)),
@@ -87,6 +89,7 @@ fn is_kept(facts: &Facts<'_>, claim: &Claim) -> bool {
     let examine = match claim.class {
         VerdictClass::GoHeapLeak => go_heap_leak::examine,
         VerdictClass::GoroutineLeak => goroutine_leak::examine,
+        VerdictClass::NativeLeak => native_leak::examine,
         _ => return false,
     };
     let profile_type = match claim.class {
@@ -136,6 +139,7 @@ fn vetoed(class: VerdictClass, overrides: &Overrides) -> Option<String> {
     let steps: &[(StepId, Answer)] = match class {
         VerdictClass::GoHeapLeak => &[(StepId::LiveHeap, Answer::No), (StepId::Memory, Answer::No)],
         VerdictClass::GoroutineLeak => &[(StepId::Goroutines, Answer::No), (StepId::Memory, Answer::No)],
+        VerdictClass::NativeLeak => &[(StepId::Native, Answer::No), (StepId::Memory, Answer::No)],
         VerdictClass::UndersizedLimit | VerdictClass::WarmUp => &[(StepId::Other, Answer::No)],
         VerdictClass::Stable => &[
             (StepId::Memory, Answer::Yes),
@@ -155,6 +159,7 @@ fn wanted(class: VerdictClass, overrides: &Overrides) -> bool {
     match class {
         VerdictClass::GoHeapLeak => overrides.get(&StepId::LiveHeap) == Some(&Answer::Yes),
         VerdictClass::GoroutineLeak => overrides.get(&StepId::Goroutines) == Some(&Answer::Yes),
+        VerdictClass::NativeLeak => overrides.get(&StepId::Native) == Some(&Answer::Yes),
         _ => false,
     }
 }

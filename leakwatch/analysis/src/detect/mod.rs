@@ -6,6 +6,7 @@ pub mod facts;
 pub mod need;
 pub mod go_heap_leak;
 pub mod goroutine_leak;
+pub mod native_leak;
 pub mod undersized_limit;
 pub mod warm_up;
 pub mod stable;

@@ -235,7 +235,7 @@ fn after_start_up<'a>(history: &TargetHistory, all: &[&'a Snapshot]) -> Vec<&'a 
 )]
 fn amount(profile_type: ProfileType, value: &StackValue) -> f64 {
     match profile_type {
-        ProfileType::Heap => value.inuse_space as f64,
+        ProfileType::Heap | ProfileType::Native => value.inuse_space as f64,
         ProfileType::Goroutine | ProfileType::GoroutineLeak => value.inuse_objects as f64,
     }
 }
@@ -247,7 +247,7 @@ fn amount(profile_type: ProfileType, value: &StackValue) -> f64 {
     reason = "statistics tolerate the rounding, which starts at 8 PiB"
 )]
 fn growth_variance(profile_type: ProfileType, base: &StackValue, compare: &StackValue) -> f64 {
-    if profile_type != ProfileType::Heap {
+    if !matches!(profile_type, ProfileType::Heap | ProfileType::Native) {
         return 0.0;
     }
     let both = base.inuse_variance + compare.inuse_variance;
@@ -279,7 +279,7 @@ fn estimate(profile_type: ProfileType, points: &[(f64, f64)], variance: f64) -> 
 const fn noise_floor(profile_type: ProfileType) -> f64 {
     match profile_type {
         // One size class of the runtime's largest small objects.
-        ProfileType::Heap => 32_768.0,
+        ProfileType::Heap | ProfileType::Native => 32_768.0,
         ProfileType::Goroutine | ProfileType::GoroutineLeak => GOROUTINE_NOISE,
     }
 }

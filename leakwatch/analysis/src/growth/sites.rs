@@ -37,10 +37,12 @@ pub(super) fn sites(
         return Vec::new();
     };
     let seconds = compare.at.seconds_from(base.at).max(f64::MIN_POSITIVE);
-    let build = Build::learn(
-        &history.stacks,
-        compare.values.iter().map(|(id, _)| *id).take(LEARNED_STACKS),
-    );
+    let build = if profile_type == ProfileType::Native {
+        Build::Native
+    } else {
+        let learned = compare.values.iter().map(|(id, _)| *id).take(LEARNED_STACKS);
+        Build::learn(&history.stacks, learned)
+    };
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
     for change in changes(profile_type, base, compare) {
         let Some(frame) = build.culprit(history.stacks.frames(change.stack)) else {

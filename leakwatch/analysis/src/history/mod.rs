@@ -315,6 +315,11 @@ impl TargetHistory {
             let previous = std::mem::take(series).without_originals();
             self.previous_snapshots.insert(snapshot.profile_type, previous);
         }
+        // A capture counts from its own beginning: what an earlier one has counted is no baseline for it.
+        let restarted = |before: &Snapshot| before.total.alloc_space > snapshot.total.alloc_space;
+        if snapshot.profile_type == ProfileType::Native && series.newest().is_some_and(restarted) {
+            *series = SnapshotSeries::default();
+        }
         series.push(snapshot);
         true
     }

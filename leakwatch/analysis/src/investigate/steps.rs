@@ -2,6 +2,7 @@
 
 use super::teaches;
 use crate::detect::facts::Facts;
+use crate::detect::native_leak;
 use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::Motion;
 use crate::detect::not_enough_data;
@@ -294,6 +295,12 @@ fn live_heap(facts: &Facts<'_>) -> Reply {
 
 fn native(facts: &Facts<'_>) -> Reply {
     let series = ["anon_bytes", "go_heap_live_bytes"];
+    if let (Some(growth), Ok(claim)) = (&facts.native, native_leak::examine(facts)) {
+        let mut reply = Reply::new(Answer::Yes, claim.confidence, claim.summary).series(&series);
+        reply.evidence = claim.evidence;
+        compared(&mut reply, ProfileType::Native, growth);
+        return reply;
+    }
     let points = window::series(facts.history, |point| point.anon.bytes());
     let Some((grew, _)) = trend::change(&points) else {
         return Reply::new(Answer::Unknown, 0.0, "Anonymous memory was not measured.").series(&series);
@@ -307,6 +314,16 @@ fn native(facts: &Facts<'_>) -> Reply {
         );
         reply.skipped_because = Some("anonymous memory does not grow".to_owned());
         return reply.series(&series);
+    }
+    if facts.is_go == Some(false) {
+        let grew = words::bytes(grew);
+        return if facts.motion == Motion::Growing {
+            let why = format!("Anonymous memory grew by {grew} and goes on growing; the process has no Go heap.");
+            Reply::new(Answer::Yes, 0.6, why).series(&series)
+        } else {
+            let why = format!("Anonymous memory grew by {grew}, but does not keep growing.");
+            Reply::new(Answer::Unknown, 0.3, why).series(&series)
+        };
     }
     let Some(heap) = &facts.heap else {
         return Reply::new(

@@ -5,6 +5,7 @@ use crate::api::context::Context;
 use crate::api::context::Facts;
 use crate::api::router;
 use crate::capabilities::Capability;
+use crate::capture::Captures;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Environment;
@@ -126,7 +127,14 @@ impl Daemon {
             lanes: vec![LaneBody::on("samples", "every 5 s")],
             bpf_map: Err(Missing::new(MissingReason::NotConfigured, "eBPF is switched off")),
         };
-        let context = Context::new(store, clock, inputs, Arc::new(config), facts);
+        let context = Context::new(
+            store,
+            clock,
+            inputs.clone(),
+            Arc::new(config),
+            facts,
+            Captures::new(clock, false, &inputs),
+        );
         Self {
             router: router(context.clone()),
             context,

@@ -130,7 +130,7 @@ impl Builder {
             builder.profile.sample_type.push(value_type);
         }
         let (counted, unit) = match profile_type {
-            ProfileType::Heap => ("space", "bytes"),
+            ProfileType::Heap | ProfileType::Native => ("space", "bytes"),
             ProfileType::Goroutine | ProfileType::GoroutineLeak => ("goroutine", "count"),
         };
         builder.profile.period_type = Some(builder.value_type(counted, unit));

@@ -82,7 +82,7 @@ impl Columns {
                 })
         };
         Ok(match profile_type {
-            ProfileType::Heap => Self::Heap {
+            ProfileType::Heap | ProfileType::Native => Self::Heap {
                 alloc_objects: column("alloc_objects")?,
                 alloc_space: column("alloc_space")?,
                 inuse_objects: column("inuse_objects")?,

@@ -54,10 +54,11 @@ const RUNTIMES: [ContainerRuntime; 4] = [
     ContainerRuntime::Docker,
     ContainerRuntime::Podman,
 ];
-const SOURCES: [ProfileSource; 3] = [
+const SOURCES: [ProfileSource; 4] = [
     ProfileSource::KernelAtDeath,
     ProfileSource::Snapshot,
     ProfileSource::Endpoint,
+    ProfileSource::Capture,
 ];
 const SCOPES: [OomScope; 2] = [OomScope::Memcg, OomScope::Global];
 const ANSWERS: [investigation::Answer; 3] = [

@@ -1,0 +1,76 @@
+//! When the daemon captures by itself: only a process that analysis suspects of native growth already, and not again for a while.
+
+use crate::capture::Capture;
+use crate::capture::CaptureRequest;
+use crate::capture::CaptureState;
+use crate::capture::Captures;
+use crate::capture::DEFAULT_SAMPLE_BYTES;
+use crate::store::StoredTarget;
+use leakwatch_analysis::investigation::Answer;
+use leakwatch_analysis::investigation::StepId;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::verdict::VerdictClass;
+use std::time::Duration;
+
+/// Long enough for a profile every few seconds, and for what is freed soon to be freed.
+const DURATION: Duration = Duration::from_mins(1);
+/// After a capture that said nothing, the next one is this much later.
+const REST: Duration = Duration::from_mins(10);
+/// The same while the verdict waits for more.
+const SHORT_REST: Duration = Duration::from_mins(1);
+
+/// Starts a capture of the target's largest process if it is suspected and was left alone for long enough.
+pub(super) fn consider(
+    captures: &Captures,
+    remembered: &[Capture],
+    id: &TargetId,
+    stored: &StoredTarget,
+    cpu_budget_percent: f64,
+    now: Timestamp,
+) {
+    if !is_suspect(stored) {
+        return;
+    }
+    let Some(record) = stored.history.main_process() else {
+        return;
+    };
+    let process = record.process.key;
+    let earlier = remembered
+        .iter()
+        .rev()
+        .find(|capture| capture.request.process == process);
+    let rest = match earlier.map(|capture| &capture.state) {
+        Some(CaptureState::Failed(_) | CaptureState::Stopped | CaptureState::OverBudget) => REST,
+        _ => SHORT_REST,
+    };
+    if earlier.is_some_and(|capture| !capture.has_ended() || now.since(capture.started_at) < DURATION + rest) {
+        return;
+    }
+    let request = CaptureRequest {
+        target: id.clone(),
+        process,
+        exe: record.process.exe.clone().unwrap_or_default(),
+        duration: DURATION,
+        sample_bytes: DEFAULT_SAMPLE_BYTES,
+        cpu_budget_percent,
+        automatic: true,
+    };
+    match captures.start(request) {
+        Ok(capture) => tracing::info!(capture = capture.id, %process, "memory outside the Go heap grows: capturing"),
+        Err(error) => tracing::debug!(%error, "no capture"),
+    }
+}
+
+/// Memory outside the Go heap grows, and nothing explains it yet.
+fn is_suspect(stored: &StoredTarget) -> bool {
+    let Some(investigation) = &stored.investigation else {
+        return false;
+    };
+    let undecided = matches!(
+        investigation.verdict.class,
+        VerdictClass::NotEnoughData | VerdictClass::UndersizedLimit | VerdictClass::WarmUp
+    );
+    let native = investigation.steps.iter().find(|step| step.id == StepId::Native);
+    undecided && native.is_some_and(|step| step.answer == Answer::Yes)
+}

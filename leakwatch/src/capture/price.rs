@@ -1,0 +1,101 @@
+//! What a hit costs on this host, measured once on the daemon's own allocator: probes that never sample are put on its `malloc` and
+//! `free` while one thread allocates and releases a few thousand times.
+
+use crate::capture::governor::Price;
+use crate::native::allocator;
+use crate::native::allocator::ProbePoint;
+use crate::native::placement::AT_ENTRY;
+use crate::native::placement::Execution;
+use crate::probes::native::NativeProbes;
+use crate::probes::native::NativeSettings;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::Reading;
+use std::hint::black_box;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+const PAIRS: u32 = 5_000;
+/// The least of so many measurements: what else the machine does only adds.
+const ROUNDS: usize = 5;
+/// Never sampled: more than any program allocates.
+const NEVER: u64 = 1 << 38;
+
+/// The price on this host; the typical one where it cannot be measured.
+pub fn of_this_host() -> Price {
+    static PRICE: OnceLock<Price> = OnceLock::new();
+    *PRICE.get_or_init(|| {
+        measure().unwrap_or_else(|missing| {
+            tracing::info!(reason = missing.detail, "the price of a probe was not measured");
+            Price::TYPICAL
+        })
+    })
+}
+
+fn measure() -> Reading<Price> {
+    let pid = std::process::id();
+    let points = allocator::find(pid)?.points;
+    let emulated = |name: &str| {
+        let mut found = points.iter().filter(|point| point.symbol == name);
+        let point = found.find(|point| point.placement.execution == Execution::Emulated);
+        point.cloned().ok_or_else(|| {
+            Missing::new(
+                MissingReason::Unsupported,
+                format!("our own {name} has no cheap place for a probe"),
+            )
+        })
+    };
+    let (malloc, free) = (emulated("malloc")?, emulated("free")?);
+    let bare = pair();
+    let allocation = with_probes(pid, &[malloc])? - bare;
+    let release = with_probes(pid, std::slice::from_ref(&free))? - bare;
+    let stepped = if free.placement.offset == 0 {
+        None
+    } else {
+        let at_entry = ProbePoint {
+            file_offset: free.file_offset - free.placement.offset,
+            placement: AT_ENTRY,
+            ..free
+        };
+        Some(with_probes(pid, &[at_entry])? - bare - release)
+    };
+    Ok(Price {
+        allocation: allocation.max(1.0),
+        release: release.max(1.0),
+        single_step: stepped.map_or(Price::TYPICAL.single_step, |stepped| stepped.max(1.0)),
+    })
+}
+
+fn with_probes(pid: u32, points: &[ProbePoint]) -> Reading<f64> {
+    let settings = NativeSettings {
+        mean_bytes: NEVER,
+        live_objects: 16,
+        code: [0..1, 1..2],
+    };
+    let probes = NativeProbes::attach(pid, points, &settings)?;
+    let nanos = pair();
+    drop(probes);
+    Ok(nanos)
+}
+
+/// Nanoseconds of one allocation and its release.
+fn pair() -> f64 {
+    let round = |_| {
+        let start = Instant::now();
+        for number in 0..PAIRS {
+            drop(black_box(Box::new(number)));
+        }
+        start.elapsed().as_secs_f64() * 1e9 / f64::from(PAIRS)
+    };
+    (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_takes_time() {
+        assert!(pair() > 0.0);
+    }
+}

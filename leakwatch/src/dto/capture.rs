@@ -1,0 +1,178 @@
+//! Captures: what a person asks for, and how far it is.
+
+use crate::capture::Capture;
+use crate::capture::CaptureState;
+use crate::capture::DEFAULT_SAMPLE_BYTES;
+use crate::dto::instant::Instant;
+use crate::dto::missing::MissingMap;
+use crate::dto::page::LossBody;
+use crate::native::placement::Execution;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What to capture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CaptureRequest)]
+pub struct CaptureRequestBody {
+    /// `native`.
+    pub lane: String,
+    /// For how long, 1 to 3600; 60 without it.
+    #[serde(default = "default_seconds")]
+    pub seconds: u64,
+    /// Processor time it may cost, in percent of what the process uses, at most 5; what is configured without it.
+    #[serde(default)]
+    pub cpu_budget_percent: Option<f64>,
+    /// Mean bytes between samples; 1 takes every call.
+    #[serde(default = "default_sample_bytes")]
+    pub sample_bytes: u64,
+}
+
+fn default_seconds() -> u64 {
+    60
+}
+
+fn default_sample_bytes() -> u64 {
+    DEFAULT_SAMPLE_BYTES
+}
+
+/// One capture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Capture)]
+pub struct CaptureBody {
+    /// Its id.
+    pub id: String,
+    /// Id of the target.
+    pub target: String,
+    /// Id of the process.
+    pub process: String,
+    /// `native`.
+    pub lane: String,
+    /// `starting`, `running`, `done`, `stopped`, `over_budget` or `failed`.
+    pub state: String,
+    /// Whether the daemon started it by itself.
+    pub automatic: bool,
+    /// When it was asked for.
+    pub started_at: Instant,
+    /// How long it is to be attached.
+    pub seconds: f64,
+    /// How long it has been attached.
+    pub attached_seconds: f64,
+    /// Share of the time that is over, 0 to 1.
+    pub progress: f64,
+    /// Mean bytes between samples; 1 for every call.
+    pub sample_bytes: u64,
+    /// What it costs the process.
+    pub cost: CaptureCostBody,
+    /// Allocations sampled.
+    pub samples: u64,
+    /// Distinct stacks.
+    pub stacks: usize,
+    /// The functions that are probed.
+    pub functions: Vec<ProbedFunctionBody>,
+    /// What was lost in this capture.
+    pub losses: Vec<LossBody>,
+    /// Where the profile is.
+    pub profile: String,
+    /// Why it failed.
+    pub missing: MissingMap,
+}
+
+/// What a capture costs the process: hits times the price of a hit, which is measured on the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CaptureCost)]
+pub struct CaptureCostBody {
+    /// Entries into allocating functions.
+    pub allocation_hits: u64,
+    /// Entries into freeing functions.
+    pub release_hits: u64,
+    /// Processor time spent so far.
+    pub cpu_seconds: f64,
+    /// Processor time that may be spent.
+    pub allowed_cpu_seconds: f64,
+    /// The budget.
+    pub cpu_budget_percent: f64,
+    /// Processors that the process used before.
+    pub process_cpus: f64,
+}
+
+/// A function that is probed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbedFunction)]
+pub struct ProbedFunctionBody {
+    /// Its symbol.
+    pub symbol: String,
+    /// The file it is in.
+    pub path: String,
+    /// Bytes from its entry to the probed instruction.
+    pub offset: u64,
+    /// Whether the kernel emulates that instruction; otherwise it is single-stepped, at thirty times the price.
+    pub emulated: bool,
+}
+
+impl From<&Capture> for CaptureBody {
+    fn from(capture: &Capture) -> Self {
+        let request = &capture.request;
+        let mut missing = MissingMap::default();
+        let state = match &capture.state {
+            CaptureState::Starting => "starting",
+            CaptureState::Running => "running",
+            CaptureState::Done => "done",
+            CaptureState::Stopped => "stopped",
+            CaptureState::OverBudget => "over_budget",
+            CaptureState::Failed(reason) => {
+                missing.note("profile", reason.into());
+                "failed"
+            }
+        };
+        let progress = if capture.has_ended() {
+            1.0
+        } else {
+            (capture.attached.as_secs_f64() / request.duration.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0)
+        };
+        Self {
+            id: capture.id.clone(),
+            target: request.target.to_string(),
+            process: request.process.to_string(),
+            lane: "native".to_owned(),
+            state: state.to_owned(),
+            automatic: request.automatic,
+            started_at: capture.started_at.into(),
+            seconds: request.duration.as_secs_f64(),
+            attached_seconds: capture.attached.as_secs_f64(),
+            progress,
+            sample_bytes: request.sample_bytes,
+            cost: CaptureCostBody {
+                allocation_hits: capture.counts.entries,
+                release_hits: capture.counts.frees,
+                cpu_seconds: capture.spent.as_secs_f64(),
+                allowed_cpu_seconds: capture.allowance.as_secs_f64(),
+                cpu_budget_percent: request.cpu_budget_percent,
+                process_cpus: capture.share,
+            },
+            samples: capture.counts.samples,
+            stacks: capture.stacks,
+            functions: capture
+                .points
+                .iter()
+                .map(|point| ProbedFunctionBody {
+                    symbol: point.symbol.clone(),
+                    path: point.path.clone(),
+                    offset: point.placement.offset,
+                    emulated: point.placement.execution == Execution::Emulated,
+                })
+                .collect(),
+            losses: capture
+                .losses
+                .iter()
+                .map(|(reason, count)| LossBody {
+                    reason: (*reason).to_owned(),
+                    count: *count,
+                })
+                .collect(),
+            profile: format!("/api/v1/targets/{}/profiles/native", request.target),
+            missing,
+        }
+    }
+}
