@@ -154,3 +154,50 @@ pub fn is_go(history: &TargetHistory, now: Timestamp) -> Option<bool> {
         .ok()
         .map(|runtime| matches!(runtime, Runtime::Go { .. }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ProfileSource;
+    use crate::profile::StackValue;
+    use crate::stack::StackTable;
+    use crate::target::TargetId;
+    use std::sync::Arc;
+
+    /// A program lists stacks that allocated for the first time before a collection gives them a value.
+    #[test]
+    fn profiles_with_the_same_totals_are_one_observation() {
+        let mut stacks = StackTable::default();
+        let mut profile = |second: u64, listed: usize, retained: i64| Snapshot {
+            target: TargetId::from_text("t"),
+            process: ProcessKey { pid: 1, start_ticks: 1 },
+            profile_type: ProfileType::Heap,
+            at: Timestamp::from_unix_seconds(second),
+            source: ProfileSource::Endpoint,
+            values: (0..listed)
+                .map(|_| (stacks.intern(&[]).unwrap(), StackValue::default()))
+                .collect(),
+            total: StackValue {
+                inuse_space: retained,
+                ..StackValue::default()
+            },
+            complete: true,
+            pprof: Arc::from([]),
+        };
+        let profiles = [
+            profile(1, 1, 10),
+            profile(2, 1, 10),
+            profile(3, 2, 10),
+            profile(4, 2, 20),
+        ];
+        let distinct = |profile_type| -> Vec<u64> {
+            let found = distinct_snapshots(profiles.iter(), profile_type);
+            found
+                .iter()
+                .map(|found| found.at.unix_nanos() / 1_000_000_000)
+                .collect()
+        };
+        assert_eq!(distinct(ProfileType::Heap), [1, 4]);
+        assert_eq!(distinct(ProfileType::Goroutine), [1, 2, 3, 4], "counts are as of now");
+    }
+}

@@ -37,7 +37,9 @@ pub struct Need {
 
 /// Derives the need of a program with a `limit`.
 pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) -> Need {
-    let live = upper_quartile(growth::live_heaps(history, now));
+    // What a life held most of the time: neither in a burst nor while it loaded.
+    let lives_held = growth::live_heaps(history, now).into_iter().filter_map(|mut life| stats::median(&mut life));
+    let live = lives_held.max_by(f64::total_cmp);
     if lives.hide_need() {
         let seen = live.unwrap_or(0.0) * GC_HEADROOM * MARGIN;
         let recommended = round_up(seen.max(limit * UNSEEN));
@@ -50,14 +52,14 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
             ),
         };
     }
-    let level = levels(history, now);
+    let highest = highest_level(history, now);
     let mut candidates: Vec<(f64, String)> = Vec::new();
     if let Some(live) = live {
-        let outside = (level.lowest - live).clamp(0.0, outside_heap(level.highest));
+        let outside = outside_heap(highest);
         candidates.push((
             GC_HEADROOM * live + outside,
             format!(
-                "{} of live heap, as much again before it is collected (GOGC=100), and {} outside the heap",
+                "{} of live heap, as much again before it is collected (GOGC=100), and up to {} outside the heap",
                 words::bytes(live),
                 words::bytes(outside)
             ),
@@ -69,7 +71,7 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
             format!("{} more than the limit it was killed at", words::percent(CUT_OFF - 1.0)),
         ));
     }
-    candidates.push((level.highest.max(limit), "the highest level seen".to_owned()));
+    candidates.push((highest.max(limit), "the highest level seen".to_owned()));
     let largest = candidates.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
     let (bytes, from) = largest.unwrap_or((limit, String::new()));
     let recommended = round_up(bytes * MARGIN);
@@ -84,32 +86,14 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
     }
 }
 
-struct Levels {
-    lowest: f64,
-    highest: f64,
-}
-
-/// The lowest level after start-up of this life, and the highest of all lives under this limit.
-fn levels(history: &TargetHistory, now: Timestamp) -> Levels {
-    let memory = window::memory(history, now);
-    let lowest = window::after_start_up(history, &memory, now).iter();
+/// The highest level of all lives under this limit.
+fn highest_level(history: &TargetHistory, now: Timestamp) -> f64 {
     let peaks = window::peaks(history, now);
     let same_limit = |past: &&PastWindow| past.limit == history.limit();
     let past = history.past_windows.iter().filter(same_limit);
-    Levels {
-        lowest: lowest.map(|point| point.1).fold(f64::INFINITY, f64::min),
-        highest: past
-            .filter_map(|past| Some(past.peak?.as_f64()))
-            .chain(peaks.iter().map(|point| point.1))
-            .fold(0.0, f64::max),
-    }
-}
-
-/// Lives that were killed early show their full size in their last profiles only.
-fn upper_quartile(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    stats::median(values.get_mut(half..)?)
+    past.filter_map(|past| Some(past.peak?.as_f64()))
+        .chain(peaks.iter().map(|point| point.1))
+        .fold(0.0, f64::max)
 }
 
 fn round_up(bytes: f64) -> Bytes {

@@ -149,26 +149,17 @@ pub fn measure_previous(history: &TargetHistory, profile_type: ProfileType) -> O
     measure_between(history, profile_type, &[], &after_start_up(history, &all))
 }
 
-/// What the newest collections of the process that is looked at left, and those of the process before: totals of the live heap,
-/// start-up left out where enough follows.
-pub fn live_heaps(history: &TargetHistory, now: Timestamp) -> Vec<f64> {
-    const ENOUGH: usize = 3;
-    let now_lives = window::distinct_snapshots(window::snapshots(history, ProfileType::Heap, now), ProfileType::Heap);
-    let previous = window::previous_series(history, ProfileType::Heap);
-    let lived = previous.map_or_else(Vec::new, |series| {
-        window::distinct_snapshots(series.as_slice().iter(), ProfileType::Heap)
-    });
-    let totals = |snapshots: &[&Snapshot]| -> Vec<f64> {
-        let totals = after_start_up(history, snapshots).into_iter();
-        totals
-            .map(|snapshot| amount(ProfileType::Heap, &snapshot.total))
-            .collect()
+/// Live heap as of each kept profile of the process that is looked at and of the one before, start-up left out where enough follows.
+pub fn live_heaps(history: &TargetHistory, now: Timestamp) -> [Vec<f64>; 2] {
+    let totals = |snapshots: Vec<&Snapshot>| -> Vec<f64> {
+        let settled = after_start_up(history, &snapshots).into_iter();
+        settled.map(|snapshot| amount(ProfileType::Heap, &snapshot.total)).collect()
     };
-    let (now_lives, lived) = (totals(&now_lives), totals(&lived));
-    if now_lives.len() < ENOUGH && lived.len() >= ENOUGH {
-        return lived;
-    }
-    now_lives.into_iter().chain(lived).collect()
+    let before = window::previous_series(history, ProfileType::Heap).map_or(&[][..], |series| series.as_slice());
+    [
+        totals(window::snapshots(history, ProfileType::Heap, now).collect()),
+        totals(before.iter().collect()),
+    ]
 }
 
 /// Whether the newest total is above all that was seen in the first half.

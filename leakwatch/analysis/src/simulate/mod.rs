@@ -6,6 +6,7 @@ pub(crate) mod random;
 mod programs;
 mod heap;
 mod classes;
+mod lives;
 mod answers;
 mod traces;
 mod properties;
@@ -14,6 +15,7 @@ mod speed;
 use crate::event::OomKill;
 use crate::event::OomTrigger;
 use crate::event::OomVictim;
+use crate::event::ProcessExit;
 use crate::history::TargetHistory;
 use crate::investigate;
 use crate::profile::ProfileSource;
@@ -159,6 +161,7 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
             history.apply_oom_kill(kill(now, pid));
             killed_at.get_or_insert(watched);
             post_mortems.push(investigate(&history, &BTreeMap::new(), &[], now).verdict);
+            history.apply_exit(&exit(now, pid));
             if !setup.restart_after_kill {
                 break;
             }
@@ -323,6 +326,16 @@ fn kill(at: Timestamp, pid: u32) -> OomKill {
     }
 }
 
+fn exit(at: Timestamp, pid: u32) -> ProcessExit {
+    ProcessExit {
+        at,
+        key: key(pid),
+        comm: "app".into(),
+        exit_code: Ok(9),
+        cgroup_inode: None,
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the cast of a float saturates")]
 fn heap_profile(
     history: &mut TargetHistory,
@@ -350,6 +363,11 @@ fn heap_profile(
         ..StackValue::default()
     };
     values.push((history.stacks.intern(&stack_of("main.render")).unwrap(), garbage));
+    // Stacks that allocated for the first time since the last collection are listed, without a value yet.
+    for listed in 0..(process.age / 11.0) as u32 {
+        let stack = stack_of(&format!("main.route{listed}"));
+        values.push((history.stacks.intern(&stack).unwrap(), StackValue::default()));
+    }
     snapshot(history, ProfileType::Heap, values, pid, at)
 }
 
