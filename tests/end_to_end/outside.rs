@@ -8,10 +8,14 @@ use leakwatch_test_support::daemon::Daemon;
 use leakwatch_test_support::daemon::Options;
 use leakwatch_test_support::daemon::text;
 use leakwatch_test_support::process::Running;
+use leakwatch_test_support::programs;
 use leakwatch_test_support::programs::Go;
 use leakwatch_test_support::programs::marked_line;
+use leakwatch_test_support::toolchains;
+use leakwatch_test_support::toolchains::Form;
 use leakwatch_test_support::wait::wait_until;
 use serde_json::Value;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -22,8 +26,12 @@ fn a_leak_is_found_in_the_memory_of_a_stripped_service_without_an_endpoint() -> 
     let go = Go::on_path();
     let parent = Cgroup::create("outside")?;
     let cgroup = parent.child("markets", Some(512 << 20))?;
-    let executable = go.build_stripped("markets", directory.path())?;
-    // Without -listen it opens no port.
+    // Nothing in it could serve a profile.
+    let folder = programs::without_endpoint("markets", directory.path())?;
+    let executable = toolchains::build_folder(&folder, "local", Form::Stripped, directory.path())?;
+    let packages = fs::read(&executable)?;
+    let endpoint = packages.windows(16).any(|bytes| bytes == b"net/http/pprof.I");
+    anyhow::ensure!(!endpoint, "the endpoint is linked in");
     let arguments = ["-variant=cache-leak", "-rate=1000000"];
     let mut service = Running::start_in(&cgroup, &executable, arguments, &directory.path().join("log"))?;
     let daemon = Daemon::start(&Options {

@@ -19,14 +19,15 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-struct Target {
-    process: Running,
-    client: Client,
+/// A program that is ready.
+pub(crate) struct Target {
+    pub(crate) process: Running,
+    pub(crate) client: Client,
 }
 
 impl Target {
     /// `collect` is GOGC: a program that compares itself with us had better not collect in the middle of it.
-    fn start(executable: &Path, arguments: &[&str], collect: &str, log: &Path) -> Result<Self> {
+    pub(crate) fn start(executable: &Path, arguments: &[&str], collect: &str, log: &Path) -> Result<Self> {
         let mut command = Command::new(executable);
         command.args(arguments).env("GOGC", collect).env_remove("GOMEMLIMIT");
         let process = Running::start(command, log)?;

@@ -13,6 +13,26 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs")
 }
 
+/// What leakwatch advises to a program whose heap cannot be read.
+pub const ADVISED: &str = "func init() { runtime.MemProfile(nil, false) }";
+
+/// Copies the program NAME into a folder in `directory`: without an endpoint for its profiles, and with the one line that
+/// makes the linker keep profiling.
+pub fn without_endpoint(name: &str, directory: &Path) -> Result<PathBuf> {
+    let copy = directory.join(format!("{name}-without-endpoint"));
+    fs::create_dir_all(&copy)?;
+    for entry in fs::read_dir(folder().join(name))? {
+        let entry = entry?;
+        let source = fs::read_to_string(entry.path())?;
+        // As many lines as before: the truth is told by their numbers.
+        let source = source.replace("_ \"net/http/pprof\"", "");
+        fs::write(copy.join(entry.file_name()), source)?;
+    }
+    let line = format!("package main\n\nimport \"runtime\"\n\n{ADVISED}\n");
+    fs::write(copy.join("profiling.go"), line)?;
+    Ok(copy)
+}
+
 /// A Go toolchain.
 #[derive(Clone, Debug)]
 pub struct Go(PathBuf);

@@ -37,6 +37,30 @@ pub enum Form {
     Pie,
     /// Position-independent, without symbols and debug information.
     StrippedPie,
+    /// Without symbols and without section headers: nothing but what the kernel needs to run it.
+    Headerless,
+    /// Linked with the C library by the system's linker, without symbols.
+    Cgo,
+    /// Compiled without optimisation and inlining.
+    Unoptimised,
+    /// With the C library inside, position-independent, without symbols.
+    StaticPie,
+}
+
+impl Form {
+    /// Mode, flags of the linker, flags of the compiler, and whether C may be linked.
+    const fn flags(self) -> (&'static str, &'static str, &'static str, bool) {
+        match self {
+            Self::Plain => ("exe", "", "", false),
+            Self::Debug => ("exe", "-compressdwarf=false", "", false),
+            Self::Stripped | Self::Headerless => ("exe", "-s -w", "", false),
+            Self::Pie => ("pie", "", "", false),
+            Self::StrippedPie => ("pie", "-s -w", "", false),
+            Self::Cgo => ("exe", "-s -w -linkmode=external", "", true),
+            Self::Unoptimised => ("exe", "", "all=-N -l", false),
+            Self::StaticPie => ("pie", "-s -w -linkmode=external -extldflags=-static-pie", "", true),
+        }
+    }
 }
 
 /// The releases to test: all with `LEAKWATCH_SLOW_TESTS=1`, a few that differ most otherwise.
@@ -47,33 +71,51 @@ pub fn releases() -> &'static [&'static str] {
     }
 }
 
+/// The newest release, or all with `LEAKWATCH_SLOW_TESTS=1`: for what hardly depends on the release and builds slowly.
+pub fn newest_or_all() -> &'static [&'static str] {
+    let releases = releases();
+    if releases.len() == QUICK.len() {
+        releases.get(QUICK.len() - 1..).unwrap_or_default()
+    } else {
+        releases
+    }
+}
+
 /// Builds `tests/programs/NAME` into `directory`; the toolchain comes through the module proxy and is kept by Go.
 pub fn build(name: &str, release: &str, form: Form, directory: &Path) -> Result<PathBuf> {
+    build_folder(&super::programs::folder().join(name), release, form, directory)
+}
+
+/// The same for the program in another folder.
+pub fn build_folder(folder: &Path, release: &str, form: Form, directory: &Path) -> Result<PathBuf> {
+    let name = folder.file_name().context("the folder's name")?.display();
     let executable = directory.join(format!("{name}-{release}-{form:?}"));
-    let (mode, flags) = match form {
-        Form::Plain => ("exe", ""),
-        Form::Debug => ("exe", "-compressdwarf=false"),
-        Form::Stripped => ("exe", "-s -w"),
-        Form::Pie => ("pie", ""),
-        Form::StrippedPie => ("pie", "-s -w"),
-    };
-    let folder = super::programs::folder().join(name);
+    let (mode, linker, compiler, with_c) = form.flags();
     // Go 1.19 takes a folder of its own toolchain for an unknown import when it is told to build `.`.
-    let sources = fs::read_dir(&folder)
+    let sources = fs::read_dir(folder)
         .with_context(|| folder.display().to_string())?
         .map(|entry| Ok(entry?.file_name()))
         .collect::<Result<Vec<_>>>()?;
     let output = Command::new("go")
-        .args(["build", "-buildmode", mode, "-ldflags", flags, "-o"])
+        .args([
+            "build",
+            "-buildmode",
+            mode,
+            "-ldflags",
+            linker,
+            "-gcflags",
+            compiler,
+            "-o",
+        ])
         .arg(&executable)
         .args(
             sources
                 .iter()
                 .filter(|file| Path::new(file).extension().is_some_and(|kind| kind == "go")),
         )
-        .current_dir(&folder)
+        .current_dir(folder)
         .env("GOTOOLCHAIN", release)
-        .env("CGO_ENABLED", "0")
+        .env("CGO_ENABLED", if with_c { "1" } else { "0" })
         .env("GOFLAGS", "-mod=mod")
         .env("GOWORK", "off")
         .output()
@@ -83,7 +125,23 @@ pub fn build(name: &str, release: &str, form: Form, directory: &Path) -> Result<
         "{release} build {name}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    if form == Form::Headerless {
+        remove_section_headers(&executable)?;
+    }
     Ok(executable)
+}
+
+/// As `sstrip` does: the file says that it has none (`e_shoff`, `e_shnum`, `e_shstrndx`), and they are zeros.
+fn remove_section_headers(executable: &Path) -> Result<()> {
+    let mut bytes = fs::read(executable)?;
+    let word = bytes.get(40..48).context("header")?.try_into()?;
+    let number = bytes.get(60..62).context("header")?.try_into()?;
+    let start = usize::try_from(u64::from_le_bytes(word))?;
+    let end = start + usize::from(u16::from_le_bytes(number)) * 64;
+    for range in [40..48, 60..64, start..end] {
+        bytes.get_mut(range).context("section headers")?.fill(0);
+    }
+    Ok(fs::write(executable, bytes)?)
 }
 
 /// A copy whose build info names another version, of the same length.

@@ -58,7 +58,7 @@ pub enum NoHeap {
     /// No function that reads the profile is linked in, so the linker has turned profiling off.
     #[error(
         "the program does not profile its heap: nothing in it refers to the memory profile. One line does: \
-         `import _ \"net/http/pprof\"`, or `var _ = runtime.MemProfile` where no endpoint is wanted"
+         `import _ \"net/http/pprof\"`, or `func init() {{ runtime.MemProfile(nil, false) }}` where no endpoint is wanted"
     )]
     NotLinked,
     /// The program has set the sampling rate to zero.

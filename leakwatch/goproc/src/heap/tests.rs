@@ -319,6 +319,42 @@ fn deep_stacks_are_no_trouble() {
     assert_eq!(reader.index().stack(last)[0], 0x40_0000 + (count - 1) * 1024);
 }
 
+/// As many buckets as are kept, one after the other as the runtime puts them, and one more.
+#[test]
+fn a_million_buckets_are_read_and_one_more_is_told() {
+    let mut bytes = vec![0; 0x18];
+    let total = MAX_BUCKETS as u64 + 1;
+    let length = 48 + 8 + 64;
+    for number in 0..total {
+        let next = if number == 0 {
+            0
+        } else {
+            HEAD + 0x18 + (number - 1) * length
+        };
+        let mut written = bucket(16, (3, 1));
+        written.stack.truncate(1);
+        bytes.extend(written.bytes(next, RecordFormat::Objects));
+    }
+    let mut memory = FakeMemory::new();
+    memory.map(HEAD, bytes);
+    assert!(memory.write_u64(HEAD, HEAD + 0x18 + (total - 2) * length));
+    assert!(memory.write_u64(RATE, 1));
+    let mut reader = reader(Some(RecordFormat::Objects));
+    let snapshot = reader.read(&memory).unwrap();
+    assert_eq!(
+        (reader.index().len(), reader.index().is_truncated()),
+        (MAX_BUCKETS, false)
+    );
+    let objects = snapshot.in_use(View::LastGc, reader.index()).objects;
+    assert_eq!(objects, 2 * i64::try_from(MAX_BUCKETS).unwrap());
+    assert!(memory.write_u64(HEAD, HEAD + 0x18 + (total - 1) * length));
+    reader.read(&memory).unwrap();
+    assert_eq!(
+        (reader.index().len(), reader.index().is_truncated()),
+        (MAX_BUCKETS, true)
+    );
+}
+
 fn written() -> impl Strategy<Value = Written> {
     let counts = (0_u64..1 << 40, 0_u64..1 << 40).prop_map(|(allocs, frees)| (allocs.max(frees), allocs.min(frees)));
     (

@@ -161,3 +161,87 @@ fn scan<M: ReadMemory + ?Sized>(memory: &M, range: Range<u64>, found: &mut Vec<M
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::FakeMemory;
+    use proptest::prelude::*;
+
+    const DATA: u64 = 0x40_0000;
+    const BIAS: u64 = 0x1000_0000;
+    /// Where in the data the structure is, and where the header of the function table.
+    const MODULE: u64 = 0x240;
+    const HEADER: u64 = 0x80;
+
+    /// An executable with one writable segment.
+    fn image(length: u64) -> Image {
+        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend([3, 0, 62, 0, 1, 0, 0, 0]);
+        bytes.extend(words(&[DATA, 64, 0]));
+        bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
+        bytes.extend([1, 0, 0, 0, 6, 0, 0, 0]);
+        bytes.extend(words(&[0, DATA, DATA, length, length, 0x1000]));
+        let mut file = FakeMemory::new();
+        file.map(0, bytes);
+        Image::parse(&file).unwrap()
+    }
+
+    /// The data of a program whose first module lies at [`MODULE`].
+    fn data() -> Vec<u8> {
+        let start = DATA + BIAS;
+        let mut words = vec![0_u64; 0x100];
+        let mut put = |at: u64, values: &[u64]| {
+            for (index, value) in values.iter().enumerate() {
+                words[usize::try_from(at / 8).unwrap() + index] = *value;
+            }
+        };
+        put(HEADER, &[0x0801_0000_ffff_fff1, 2, 1, 0, 72, 0x80, 0x90, 0xa0, 0xb0]);
+        put(MODULE, &[start + HEADER, start + HEADER + 72]);
+        put(MODULE + 104, &[start + HEADER + 0xb0, 0x40]);
+        put(MODULE + 136, &[3]);
+        put(MODULE + 160, &[0x1040_1000, 0x1040_2000, 0, 0x0, 0, 0]);
+        put(MODULE + 176, &[0x1040_1000, 0x1040_3000]);
+        for (index, at) in [192, 208, 224, 240].into_iter().enumerate() {
+            let variables = start + index as u64 * 0x100;
+            put(MODULE + at, &[variables, variables + 0x80]);
+        }
+        words.into_iter().flat_map(u64::to_le_bytes).collect()
+    }
+
+    fn found(data: Vec<u8>, symbol: Option<u64>) -> Result<Moduledata, LocateError> {
+        let image = image(data.len() as u64);
+        let mut memory = FakeMemory::new();
+        memory.map(DATA + BIAS, data);
+        find(&memory, &image, symbol, BIAS)
+    }
+
+    #[test]
+    fn it_is_found_by_what_it_holds_and_a_wrong_symbol_does_no_harm() {
+        for symbol in [None, Some(DATA + MODULE), Some(DATA), Some(u64::MAX)] {
+            let module = found(data(), symbol).unwrap();
+            assert_eq!(module.located.address, DATA + BIAS + MODULE);
+            assert_eq!(module.text, 0x1040_1000..0x1040_3000);
+            let by_symbol = symbol == Some(DATA + MODULE);
+            let method = if by_symbol { Method::Symbol } else { Method::Memory };
+            assert_eq!(module.located.method, method);
+        }
+        assert!(found(vec![0; 0x800], None).is_err());
+    }
+
+    proptest! {
+        /// Damage anywhere leads to a consistent module or to none.
+        #[test]
+        fn damage_does_no_harm(damage in proptest::collection::vec((0_usize..0x800, any::<u8>()), 1..12), symbol: bool) {
+            let mut data = data();
+            for (at, byte) in damage {
+                data[at] = byte;
+            }
+            if let Ok(module) = found(data, symbol.then_some(DATA + MODULE)) {
+                prop_assert!(!module.pclntab.is_empty() && !module.text.is_empty());
+                prop_assert!(module.variables.iter().all(|range| range.start <= range.end));
+            }
+        }
+    }
+}

@@ -40,8 +40,9 @@ pub(super) fn attach(error: &AttachError) -> Missing {
 pub(super) fn heap(error: &NoHeap) -> Missing {
     let reason = match error {
         NoHeap::NotLinked => {
-            return told(MissingReason::Unsupported, error)
-                .with_fix("refer to runtime.MemProfile in the program, for example by `import _ \"net/http/pprof\"`");
+            return told(MissingReason::Unsupported, error).with_fix(
+                "add `func init() { runtime.MemProfile(nil, false) }` to the program, or `import _ \"net/http/pprof\"`",
+            );
         }
         NoHeap::RateZero { .. } => {
             return told(MissingReason::Unsupported, error)

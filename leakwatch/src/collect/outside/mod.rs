@@ -365,7 +365,7 @@ mod tests {
         let mut collector = OutsideCollector::new(Clock::start(), orders);
         collector.patience = Duration::from_millis(50);
         let [hangs, other] = [7, 8].map(|pid| ProcessKey { pid, start_ticks: 1 });
-        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
         let hung = collector.blocking(hangs, move |_| held.recv().is_err());
         assert_eq!(hung.await, None);
         collector.patience = PATIENCE;
