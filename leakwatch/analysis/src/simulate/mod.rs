@@ -364,7 +364,7 @@ fn heap_profile(
     };
     values.push((history.stacks.intern(&stack_of("main.render")).unwrap(), garbage));
     // Stacks that allocated for the first time since the last collection are listed, without a value yet.
-    for listed in 0..(process.age / 11.0) as u32 {
+    for listed in (0..1000).take_while(|listed| f64::from(*listed) * 11.0 < process.age) {
         let stack = stack_of(&format!("main.route{listed}"));
         values.push((history.stacks.intern(&stack).unwrap(), StackValue::default()));
     }
