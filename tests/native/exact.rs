@@ -10,7 +10,7 @@ use leakwatch::native::symbols::Symbols;
 #[test]
 fn a_million_pairs_from_200_stacks_are_counted_exactly() {
     let directory = tempfile::tempdir().unwrap();
-    let executable = compile("pairs", &[], directory.path()).unwrap();
+    let executable = compile("pairs", directory.path()).unwrap();
     let program = Program::start(&executable, &["1000000", "1"], directory.path()).unwrap();
     let mut session = Session::start(program.pid(), 1).unwrap();
     let truth = program.run(|| session.poll()).unwrap();

@@ -3,3 +3,4 @@
 mod programs;
 mod exact;
 mod sampled;
+mod verdicts;

@@ -16,18 +16,29 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Compiles `NAME.c` with optimisation, debugging information and, as distributions do, without frame pointers.
-pub(crate) fn compile(name: &str, flags: &[&str], directory: &Path) -> Result<PathBuf> {
+/// Compiles `NAME.c` to `NAME`.
+pub(crate) fn compile(name: &str, directory: &Path) -> Result<PathBuf> {
+    compile_with("cc", &format!("{name}.c"), name, &[], directory)
+}
+
+/// Compiles with optimisation, debugging information and, as distributions do, without frame pointers.
+pub(crate) fn compile_with(
+    compiler: &str,
+    source: &str,
+    name: &str,
+    flags: &[&str],
+    directory: &Path,
+) -> Result<PathBuf> {
     let executable = directory.join(name);
-    let output = Command::new("cc")
+    let output = Command::new(compiler)
         .args(["-O2", "-g", "-fomit-frame-pointer", "-o"])
         .arg(&executable)
-        .arg(folder().join("native").join(format!("{name}.c")))
+        .arg(folder().join("native").join(source))
         .args(flags)
         .output()
-        .context("start cc")?;
+        .with_context(|| format!("start {compiler}"))?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cc: {errors}");
+    ensure!(output.status.success(), "{compiler}: {errors}");
     Ok(executable)
 }
 

@@ -13,7 +13,7 @@ const MEAN_BYTES: u64 = 65_536;
 #[test]
 fn estimates_are_as_good_as_they_say() {
     let directory = tempfile::tempdir().unwrap();
-    let executable = compile("pairs", &[], directory.path()).unwrap();
+    let executable = compile("pairs", directory.path()).unwrap();
     // Half of it is kept: 236 MB, in sizes from 16 to 928 bytes.
     let program = Program::start(&executable, &["1000000", "50"], directory.path()).unwrap();
     let mut session = Session::start(program.pid(), MEAN_BYTES).unwrap();

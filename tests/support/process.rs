@@ -6,7 +6,7 @@ use crate::wait::wait_until;
 use anyhow::Context as _;
 use anyhow::Result;
 use rustix::process::Pid;
-use rustix::process::Signal;
+pub use rustix::process::Signal;
 use rustix::process::kill_process;
 use std::ffi::OsStr;
 use std::fs;

@@ -15,6 +15,7 @@ mod go;
 mod engines;
 mod demo;
 mod bench_idle;
+mod bench_native;
 mod bench_goproc;
 mod lint;
 mod tidy;
@@ -62,6 +63,8 @@ enum Command {
 enum Bench {
     /// Processor time and memory of the daemon beside many sleeping processes
     Idle(bench_idle::Arguments),
+    /// What a pair of malloc and free costs with probes attached, beside libbpf-tools' memleak
+    Native(bench_native::Arguments),
     /// Reading Go processes from outside, beside their own endpoint
     Goproc(bench_goproc::Arguments),
 }
@@ -73,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Bench(Bench::Idle(arguments)) => bench_idle::main(&arguments),
+        Command::Bench(Bench::Native(arguments)) => bench_native::main(&arguments),
         Command::Bench(Bench::Goproc(arguments)) => bench_goproc::main(&arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),

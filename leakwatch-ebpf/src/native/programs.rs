@@ -30,7 +30,7 @@ fn enter_product(ctx: ProbeContext) -> u32 {
     enter(&ctx, count.wrapping_mul(size), 0, 0)
 }
 
-/// `aligned_alloc(alignment, size)`, `memalign`.
+/// `aligned_alloc(alignment, size)`, `memalign`; `malloc` where the size has been moved to that register.
 #[uprobe]
 fn enter_second(ctx: ProbeContext) -> u32 {
     let size = ctx.arg(1).unwrap_or(0);
@@ -115,24 +115,24 @@ fn leave(ctx: RetProbeContext) -> u32 {
 /// `free(address)`, `operator delete`.
 #[uprobe]
 fn release(ctx: ProbeContext) -> u32 {
+    let address = ctx.arg(0).unwrap_or(0);
+    leave_live(address)
+}
+
+/// The same where the address has been moved to the register of the second argument.
+#[uprobe]
+fn release_second(ctx: ProbeContext) -> u32 {
+    let address = ctx.arg(1).unwrap_or(0);
+    leave_live(address)
+}
+
+#[inline(always)]
+fn leave_live(address: u64) -> u32 {
     maps::count(NativeCount::FreeHits);
-    let address: u64 = ctx.arg(0).unwrap_or(0);
     if address != 0
         && let Some(object) = live::take(address)
     {
         live::freed(&object);
     }
-    0
-}
-
-/// Does nothing: what a hit costs without any of the above.
-#[uprobe]
-fn nothing(_ctx: ProbeContext) -> u32 {
-    0
-}
-
-/// Does nothing at a return.
-#[uretprobe]
-fn nothing_at_return(_ctx: RetProbeContext) -> u32 {
     0
 }

@@ -33,6 +33,8 @@ pub struct Placement {
     pub offset: u64,
     /// What a hit there costs.
     pub execution: Execution,
+    /// Whether the only argument is in the register of the second there: mimalloc moves it before its first branch.
+    pub moved: bool,
 }
 
 /// Registers that hold arguments.
@@ -62,13 +64,19 @@ impl Arguments {
 pub const AT_ENTRY: Placement = Placement {
     offset: 0,
     execution: Execution::SingleStepped,
+    moved: false,
 };
+
+/// Where a copy of the only argument may be.
+const MOVED: &[Register] = &[Register::RSI];
 
 /// Chooses the instruction; `code` is the function from its entry, in x86-64 machine code, cut anywhere.
 pub fn place(code: &[u8], arguments: Arguments) -> Placement {
     let mut info = InstructionInfoFactory::new();
     let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
     let mut instruction = Instruction::default();
+    let mut needed = arguments.registers();
+    let mut copied = false;
     for _ in 0..MAX_INSTRUCTIONS {
         if !decoder.can_decode() {
             break;
@@ -85,22 +93,36 @@ pub fn place(code: &[u8], arguments: Arguments) -> Placement {
             return Placement {
                 offset,
                 execution: Execution::Emulated,
+                moved: needed == MOVED,
             };
         }
         let used = info.info(&instruction);
-        let is_lost = used.used_registers().iter().any(|used| {
-            let full = used.register().full_register();
-            let written = !matches!(
-                used.access(),
-                OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
-            );
-            written && (full == Register::RSP || arguments.registers().contains(&full))
-        });
-        if is_lost || instruction.flow_control() != FlowControl::Next {
+        let writes = |wanted: &[Register]| {
+            used.used_registers().iter().any(|used| {
+                let written = !matches!(
+                    used.access(),
+                    OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
+                );
+                written && wanted.contains(&used.register().full_register())
+            })
+        };
+        if copied && writes(needed) && !writes(MOVED) {
+            needed = MOVED;
+        }
+        if writes(needed) || writes(&[Register::RSP]) || instruction.flow_control() != FlowControl::Next {
             break;
         }
+        let copies_now = arguments == Arguments::One && copies(&instruction);
+        copied = copies_now || (copied && !writes(MOVED));
     }
     AT_ENTRY
+}
+
+/// `mov rsi, rdi`.
+fn copies(instruction: &Instruction) -> bool {
+    matches!(instruction.code(), Code::Mov_rm64_r64 | Code::Mov_r64_rm64)
+        && instruction.op0_register() == Register::RSI
+        && instruction.op1_register() == Register::RDI
 }
 
 /// `push_setup_xol_ops` and `branch_setup_xol_ops` of Linux 5.8 and later.
@@ -213,6 +235,13 @@ mod tests {
                 "mimalloc malloc",
                 "488b0549b400004889fe64488b384881fe00040000772948",
                 One,
+                21,
+                Emulated,
+            ),
+            (
+                "mimalloc calloc",
+                "488b05c9ad00004889f8648b3a4883f8017405",
+                Two,
                 0,
                 SingleStepped,
             ),
@@ -239,26 +268,28 @@ mod tests {
                 Emulated,
             ),
         ] {
-            assert_eq!(
-                place(&bytes(code), arguments),
-                Placement { offset, execution },
-                "{function}"
-            );
+            let expected = Placement {
+                offset,
+                execution,
+                moved: function == "mimalloc malloc",
+            };
+            assert_eq!(place(&bytes(code), arguments), expected, "{function}");
         }
     }
 
     #[test]
     fn what_would_change_the_meaning_is_left_alone() {
-        use Execution::Emulated;
+        let emulated = |offset, moved| Placement {
+            offset,
+            execution: Execution::Emulated,
+            moved,
+        };
         for (what, code, placement) in [
-            (
-                "endbr64; push rbp",
-                "f30f1efa55",
-                Placement {
-                    offset: 4,
-                    execution: Emulated,
-                },
-            ),
+            ("endbr64; push rbp", "f30f1efa55", emulated(4, false)),
+            ("mov rsi, rdi; xor edi, edi; push", "4889fe31ff55", emulated(5, true)),
+            ("mov rsi, rdi; xor esi, esi; push", "4889fe31f655", emulated(5, false)),
+            ("both lost", "4889fe31f631ff55", AT_ENTRY),
+            ("the copy lost last", "4889fe31ff31f655", AT_ENTRY),
             ("endbr64; sub rsp, 8; push", "f30f1efa4883ec0855", AT_ENTRY),
             ("mov rdi, rax; push", "4889c755", AT_ENTRY),
             ("mov edi, eax; push", "89c755", AT_ENTRY),

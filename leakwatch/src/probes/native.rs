@@ -284,23 +284,32 @@ impl Drop for NativeProbes {
 fn in_order(points: &[ProbePoint]) -> Vec<(&'static str, &ProbePoint)> {
     let of = |wanted: fn(Signature) -> bool| points.iter().filter(move |point| wanted(point.signature));
     let moves = |signature| matches!(signature, Signature::OldSize | Signature::OldProduct);
-    let releases = of(|signature| signature == Signature::Release).map(|point| ("release", point));
+    let releases = of(|signature| signature == Signature::Release).map(|point| (release_of(point), point));
     let returns = of(|signature| signature != Signature::Release).map(|point| ("leave", point));
     let mut entries: Vec<&ProbePoint> = of(|signature| signature != Signature::Release).collect();
     entries.sort_by_key(|point| !moves(point.signature));
-    let entries = entries.into_iter().map(|point| (program_of(point.signature), point));
+    let entries = entries.into_iter().map(|point| (program_of(point), point));
     releases.chain(returns).chain(entries).collect()
 }
 
-const fn program_of(signature: Signature) -> &'static str {
-    match signature {
+const fn release_of(point: &ProbePoint) -> &'static str {
+    if point.placement.moved {
+        "release_second"
+    } else {
+        "release"
+    }
+}
+
+const fn program_of(point: &ProbePoint) -> &'static str {
+    match point.signature {
+        Signature::Size if point.placement.moved => "enter_second",
         Signature::Size => "enter_size",
         Signature::Product => "enter_product",
         Signature::Second => "enter_second",
         Signature::Result => "enter_result",
         Signature::OldSize => "enter_old_size",
         Signature::OldProduct => "enter_old_product",
-        Signature::Release => "release",
+        Signature::Release => release_of(point),
     }
 }
 

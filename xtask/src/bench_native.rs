@@ -1,0 +1,178 @@
+//! What a pair of `malloc` and `free` costs while the probes are attached: nothing attached, every call counted, sampled as by default, and
+//! the same by libbpf-tools' `memleak`, in turns on the same program.
+
+use crate::build_ebpf;
+use crate::tools;
+use anyhow::Context as _;
+use anyhow::bail;
+use leakwatch_test_support::process::Running;
+use leakwatch_test_support::programs::folder;
+use leakwatch_test_support::wait::interrupt;
+use leakwatch_test_support::wait::wait_until;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_mins(2);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Turns of all ways of looking
+    #[arg(long, default_value_t = 5)]
+    turns: usize,
+    /// Pairs in each
+    #[arg(long, default_value_t = 200_000)]
+    pairs: u64,
+    /// Directory of an unpacked libbpf-tools with its libraries [default: memleak/root in the cache]
+    #[arg(long)]
+    memleak: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Nothing,
+    Leakwatch(u64),
+    Memleak(u64),
+}
+
+const WAYS: [(&str, Way); 5] = [
+    ("nothing attached", Way::Nothing),
+    ("leakwatch, every call", Way::Leakwatch(1)),
+    ("leakwatch, 512 KiB", Way::Leakwatch(524_288)),
+    ("memleak, every call", Way::Memleak(1)),
+    ("memleak -s 100", Way::Memleak(100)),
+];
+
+pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
+    ctrlc::set_handler(interrupt).context("handle Ctrl-C")?;
+    build_ebpf::main()?;
+    // The price is that of the kernel side; user space may be slow.
+    tools::run(tools::cargo().args(["build", "--locked", "-p", "leakwatch", "--example", "capture"]))?;
+    let directory = tempfile::tempdir()?;
+    let program = directory.path().join("pairs");
+    let source = folder().join("native/pairs.c");
+    tools::run(Command::new("cc").args(["-O2", "-g", "-o"]).arg(&program).arg(source))?;
+    let memleak = match &arguments.memleak {
+        Some(root) => root.clone(),
+        None => tools::cache_dir()?.join("memleak/root"),
+    };
+    let mut prices: Vec<Vec<f64>> = vec![Vec::new(); WAYS.len()];
+    for _ in 0..arguments.turns {
+        for ((_, way), prices) in WAYS.iter().zip(&mut prices) {
+            if matches!(way, Way::Memleak(_)) && !memleak.exists() {
+                continue;
+            }
+            prices.push(measure(*way, &program, arguments.pairs, &memleak, directory.path())?);
+        }
+    }
+    for ((name, _), prices) in WAYS.iter().zip(&mut prices) {
+        prices.sort_by(f64::total_cmp);
+        match (prices.first(), prices.get(prices.len() / 2), prices.last()) {
+            (Some(least), Some(median), Some(most)) => {
+                tools::say(format!("{name}: {median:.0} ns a pair ({least:.0} to {most:.0})"));
+            }
+            _ => tools::say(format!("{name}: not there, see --memleak")),
+        }
+    }
+    Ok(())
+}
+
+/// Nanoseconds of a pair.
+fn measure(way: Way, program: &Path, pairs: u64, memleak: &Path, directory: &Path) -> anyhow::Result<f64> {
+    let mut command = Command::new(program);
+    command.args([pairs.to_string(), "0".to_owned()]);
+    let target = Running::start(command, &directory.join("pairs.log"))?;
+    let said = |running: &Running, word: &str| {
+        wait_until(word, DEADLINE, || Ok(running.output().contains(word).then_some(())))
+            .with_context(|| running.output())
+    };
+    said(&target, "ready\n")?;
+    let pid = target.pid().to_string();
+    let mut tool = match way {
+        Way::Nothing => None,
+        Way::Leakwatch(sample_bytes) => {
+            let mut tool = Command::new(tools::target_dir().join("debug/examples/capture"));
+            tool.args([&pid, &sample_bytes.to_string()]);
+            Some(Tool::start(tool, directory)?)
+        }
+        Way::Memleak(sample) => {
+            let mut tool = Command::new(memleak.join("usr/lib64/ld-linux-x86-64.so.2"));
+            tool.arg("--library-path").arg(memleak.join("usr/lib/x86_64-linux-gnu"));
+            tool.arg(memleak.join("usr/sbin/memleak-libbpf"));
+            tool.args(["-p", &pid, "-s", &sample.to_string(), "3600"]);
+            Some(Tool::start(tool, directory)?)
+        }
+    };
+    if let Some(tool) = &mut tool {
+        tool.wait_attached()?;
+    }
+    target.signal(leakwatch_test_support::process::Signal::USR1)?;
+    said(&target, "done\n")?;
+    drop(tool);
+    let output = target.output();
+    let price = output
+        .lines()
+        .find_map(|line| line.strip_prefix("nanoseconds_per_pair "))
+        .context("the program does not say what a pair costs")?;
+    Ok(price.parse()?)
+}
+
+/// What is attached; dropping it detaches.
+struct Tool {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Tool {
+    fn start(mut command: Command, directory: &Path) -> anyhow::Result<Self> {
+        let log = directory.join("tool.log");
+        let output = fs::File::create(&log)?;
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("start the tool")?;
+        Ok(Self { child, log })
+    }
+
+    /// Attached when it has held the same number of probes for a second: not every tool says so, or not at once.
+    fn wait_attached(&mut self) -> anyhow::Result<()> {
+        let directory = PathBuf::from(format!("/proc/{}/fd", self.child.id()));
+        let (mut before, mut same) = (0, 0);
+        wait_until("the probes", DEADLINE, || {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the tool ended, {status}: {}", fs::read_to_string(&self.log)?);
+            }
+            let files = fs::read_dir(&directory)?.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+            let probes = files
+                .filter(|link| {
+                    ["perf_event", "bpf_link"]
+                        .iter()
+                        .any(|kind| link.to_string_lossy().contains(kind))
+                })
+                .count();
+            same = if probes == before { same + 1 } else { 0 };
+            before = probes;
+            Ok((probes > 0 && same >= 10).then_some(()))
+        })
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        // Its standard input ends: ours is done. Theirs has to be killed.
+        drop(self.child.stdin.take());
+        let ended = wait_until("the tool to end", Duration::from_secs(3), || {
+            Ok(self.child.try_wait()?)
+        });
+        if ended.is_err() {
+            drop(self.child.kill());
+        }
+        drop(self.child.wait());
+    }
+}
