@@ -146,7 +146,7 @@ impl OutsideCollector {
             let inputs = tokio::select! {
                 biased;
                 Some(death) = self.deaths.join_next() => self.told(death),
-                Some(notice) = notices.recv(), if self.deaths.len() < MAX_DEATHS => self.notice(notice).await,
+                Some(notice) = notices.recv(), if self.deaths.len() < MAX_DEATHS => self.notice(notice),
                 changed = watched.changed() => {
                     if changed.is_err() {
                         return;
@@ -218,7 +218,7 @@ impl OutsideCollector {
     }
 
     /// Takes in what the kernel reports.
-    async fn notice(&mut self, notice: Notice) -> Vec<Input> {
+    fn notice(&mut self, notice: Notice) -> Vec<Input> {
         match notice {
             Notice::Started { process, target } => {
                 // What was known of it was of the program before.

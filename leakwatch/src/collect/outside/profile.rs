@@ -12,6 +12,7 @@ use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::death::HeapAtDeath;
 use leakwatch_goproc::goroutines;
 use leakwatch_goproc::heap;
+use leakwatch_goproc::heap::Consistency;
 use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::Frames;
 use leakwatch_goproc::heap::LogicalCall;
@@ -44,6 +45,14 @@ pub(super) fn heap(process: &GoProcess, snapshot: &heap::Snapshot, exe: &str, at
         stack: index.stack(id),
     });
     builder.allocations(process, buckets, snapshot.rate);
+    builder.dropped += snapshot.unreadable;
+    if index.is_truncated() {
+        builder.dropped += 1;
+        builder.comment(&format!("only the first {} buckets were read", index.len()));
+    }
+    if snapshot.consistency == Consistency::Mixed {
+        builder.comment("garbage collections ended during each reading: counts may be off by what one of them moved");
+    }
     builder.finish()
 }
 
@@ -91,6 +100,13 @@ pub(super) fn goroutines(process: &GoProcess, snapshot: &goroutines::Snapshot, e
             call.address = call.address.wrapping_add(process.bias());
         }
         builder.sample(&calls, &[signed(count)], None);
+    }
+    builder.dropped += snapshot.over_bound;
+    if snapshot.stride > 1 {
+        builder.comment(&format!(
+            "one of {} goroutines was read and counts for as many; the runtime lists {}",
+            snapshot.stride, snapshot.listed
+        ));
     }
     builder.finish()
 }
@@ -204,6 +220,12 @@ impl Builder {
             });
         }
         self.profile.sample.push(sample);
+    }
+
+    /// Says something about all of it; `go tool pprof -comments` shows it.
+    fn comment(&mut self, text: &str) {
+        let text = self.string(text);
+        self.profile.comment.push(text);
     }
 
     fn finish(mut self) -> Encoded {
@@ -343,7 +365,10 @@ mod tests {
         builder.sample(&[call(0x2010, "main.wait", 5, false)], &[7], None);
         // A goroutine whose stack could not be read counts all the same.
         builder.sample(&[], &[2], None);
+        builder.comment("one of 2 was read");
         let profile = pprof::decode(&builder.finish().pprof, &pprof::Bounds::default()).unwrap();
+        let comment = usize::try_from(profile.comment[0]).unwrap();
+        assert_eq!(profile.string_table[comment], "one of 2 was read");
         pprof::expect_type(&profile, ProfileType::Goroutine).unwrap();
         let summary = pprof::summarize(&profile, ProfileType::Goroutine, &mut StackTable::default()).unwrap();
         assert_eq!(summary.total.inuse_objects, 9);
