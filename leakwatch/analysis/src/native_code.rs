@@ -6,15 +6,35 @@ use crate::stack::Frame;
 
 /// Objects of the language and of allocators: their callers are meant.
 const RUNTIME_OBJECTS: [&str; 12] = [
-    "libc.so", "libc-", "ld-linux", "ld-musl", "libpthread", "libstdc++", "libc++", "libgcc_s", "libjemalloc", "libtcmalloc", "libmimalloc",
+    "libc.so",
+    "libc-",
+    "ld-linux",
+    "ld-musl",
+    "libpthread",
+    "libstdc++",
+    "libc++",
+    "libgcc_s",
+    "libjemalloc",
+    "libtcmalloc",
+    "libmimalloc",
     "libasan",
 ];
 /// Namespaces and crates of the standard libraries, and of what stands between Rust and an allocator.
 const STANDARD_NAMES: [&str; 9] = [
-    "std::", "__gnu_cxx::", "core::", "alloc::", "hashbrown::", "__rust", "__rdl_", "operator ", "tikv_jemalloc",
+    "std::",
+    "__gnu_cxx::",
+    "core::",
+    "alloc::",
+    "hashbrown::",
+    "__rust",
+    "__rdl_",
+    "operator ",
+    "tikv_jemalloc",
 ];
 /// Words in the name of what only passes a request on: `xmalloc`, `zcalloc`, `PyMem_Realloc`, `my_strdup`.
-const ALLOCATING_WORDS: [&str; 7] = ["malloc", "calloc", "realloc", "memalign", "strdup", "strndup", "asprintf"];
+const ALLOCATING_WORDS: [&str; 7] = [
+    "malloc", "calloc", "realloc", "memalign", "strdup", "strndup", "asprintf",
+];
 
 /// Whose code the frame is.
 pub(crate) fn origin(frame: &Frame) -> Origin {
@@ -34,7 +54,10 @@ pub(crate) fn origin(frame: &Frame) -> Origin {
     if file.starts_with("/rustc/") || file.contains("/lib/rustlib/") || file.starts_with("/usr/include/") {
         return Origin::Standard;
     }
-    if file.contains("/.cargo/registry/") || file.contains("/cargo/registry/") || (frame.line == 0 && object.contains(".so")) {
+    if file.contains("/.cargo/registry/")
+        || file.contains("/cargo/registry/")
+        || (frame.line == 0 && object.contains(".so"))
+    {
         return Origin::Library;
     }
     if function.starts_with("0x") {
@@ -73,17 +96,37 @@ mod tests {
             (
                 "Cache::put(int)",
                 vec![
-                    ("operator new(unsigned long)", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30", 0),
-                    ("std::__new_allocator<char>::allocate(unsigned long)", "/usr/include/c++/12/bits/new_allocator.h", 137),
+                    (
+                        "operator new(unsigned long)",
+                        "/usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30",
+                        0,
+                    ),
+                    (
+                        "std::__new_allocator<char>::allocate(unsigned long)",
+                        "/usr/include/c++/12/bits/new_allocator.h",
+                        137,
+                    ),
                     ("Cache::put(int)", "/src/cache.cc", 31),
                 ],
             ),
             (
                 "service::session::remember",
                 vec![
-                    ("<tikv_jemallocator::Jemalloc as core::alloc::global::GlobalAlloc>::alloc", "/root/.cargo/registry/src/x/lib.rs", 81),
-                    ("alloc::alloc::alloc", "/rustc/59807616e1/library/alloc/src/alloc.rs", 95),
-                    ("<alloc::vec::Vec<T> as core::clone::Clone>::clone", "/rustc/59807616e1/library/alloc/src/vec/mod.rs", 1),
+                    (
+                        "<tikv_jemallocator::Jemalloc as core::alloc::global::GlobalAlloc>::alloc",
+                        "/root/.cargo/registry/src/x/lib.rs",
+                        81,
+                    ),
+                    (
+                        "alloc::alloc::alloc",
+                        "/rustc/59807616e1/library/alloc/src/alloc.rs",
+                        95,
+                    ),
+                    (
+                        "<alloc::vec::Vec<T> as core::clone::Clone>::clone",
+                        "/rustc/59807616e1/library/alloc/src/vec/mod.rs",
+                        1,
+                    ),
                     ("service::session::remember", "src/session.rs", 12),
                 ],
             ),
@@ -98,12 +141,24 @@ mod tests {
             ),
             (
                 "remember",
-                vec![("getline", "/lib/x86_64-linux-gnu/libc.so.6", 0), ("remember", "/src/lines.c", 9)],
+                vec![
+                    ("getline", "/lib/x86_64-linux-gnu/libc.so.6", 0),
+                    ("remember", "/src/lines.c", 9),
+                ],
             ),
             // A library is meant only where nobody else is.
-            ("png_read", vec![("png_read", "/usr/lib/libpng16.so.16", 0), ("0x7f00", "/usr/lib/libx.so", 0)]),
+            (
+                "png_read",
+                vec![
+                    ("png_read", "/usr/lib/libpng16.so.16", 0),
+                    ("0x7f00", "/usr/lib/libx.so", 0),
+                ],
+            ),
         ] {
-            let frames: Vec<Frame> = stack.iter().map(|(function, file, line)| frame(function, file, *line)).collect();
+            let frames: Vec<Frame> = stack
+                .iter()
+                .map(|(function, file, line)| frame(function, file, *line))
+                .collect();
             let found = Build::Native.culprit(&frames).unwrap();
             assert_eq!(&*found.function, expected);
         }

@@ -118,7 +118,10 @@ fn claim(facts: &Facts<'_>, native: &ProfileGrowth, site: &Site, confidence: f64
             words::bytes(site.growth.estimate),
             words::rate(site.rate)
         ),
-        since: facts.memory.as_ref().map_or(native.base, |memory| facts.instant(memory.from)),
+        since: facts
+            .memory
+            .as_ref()
+            .map_or(native.base, |memory| facts.instant(memory.from)),
         culprit: Some(culprit),
         evidence,
         advice: vec![

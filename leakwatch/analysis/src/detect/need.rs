@@ -38,7 +38,9 @@ pub struct Need {
 /// Derives the need of a program with a `limit`.
 pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) -> Need {
     // What a life held most of the time: neither in a burst nor while it loaded.
-    let lives_held = growth::live_heaps(history, now).into_iter().filter_map(|mut life| stats::median(&mut life));
+    let lives_held = growth::live_heaps(history, now)
+        .into_iter()
+        .filter_map(|mut life| stats::median(&mut life));
     let live = lives_held.max_by(f64::total_cmp);
     if lives.hide_need() {
         let seen = live.unwrap_or(0.0) * GC_HEADROOM * MARGIN;

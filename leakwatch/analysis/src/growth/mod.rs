@@ -153,7 +153,9 @@ pub fn measure_previous(history: &TargetHistory, profile_type: ProfileType) -> O
 pub fn live_heaps(history: &TargetHistory, now: Timestamp) -> [Vec<f64>; 2] {
     let totals = |snapshots: Vec<&Snapshot>| -> Vec<f64> {
         let settled = after_start_up(history, &snapshots).into_iter();
-        settled.map(|snapshot| amount(ProfileType::Heap, &snapshot.total)).collect()
+        settled
+            .map(|snapshot| amount(ProfileType::Heap, &snapshot.total))
+            .collect()
     };
     let before = window::previous_series(history, ProfileType::Heap).map_or(&[][..], |series| series.as_slice());
     [

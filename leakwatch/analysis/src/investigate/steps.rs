@@ -2,9 +2,9 @@
 
 use super::teaches;
 use crate::detect::facts::Facts;
-use crate::detect::native_leak;
 use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::Motion;
+use crate::detect::native_leak;
 use crate::detect::not_enough_data;
 use crate::growth::ProfileGrowth;
 use crate::history::MemoryPoint;
