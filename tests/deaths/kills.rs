@@ -226,7 +226,7 @@ fn five_thousand_buckets() -> Result<()> {
     let plan = Plan {
         stacks: 5_000,
         busy: 0,
-        life: Duration::from_secs(4),
+        life: Duration::from_secs(3),
     };
     run("death-5k", plan, 1).map(drop)
 }
@@ -236,7 +236,7 @@ fn thirty_thousand_buckets() -> Result<()> {
     let plan = Plan {
         stacks: 30_000,
         busy: 0,
-        life: Duration::from_secs(4),
+        life: Duration::from_secs(3),
     };
     let tally = run("death-30k", plan, 1)?;
     assert_delay(&tally);
@@ -248,7 +248,7 @@ fn forty_seven_busy_threads() -> Result<()> {
     let plan = Plan {
         stacks: 5_000,
         busy: 47,
-        life: Duration::from_secs(4),
+        life: Duration::from_secs(3),
     };
     run("death-busy", plan, 1).map(drop)
 }

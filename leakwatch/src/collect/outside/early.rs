@@ -49,14 +49,23 @@ impl Early {
         self.waiting.remove(process);
     }
 
-    /// Which one is next, and when.
-    pub(super) fn next(&self) -> Option<(Instant, ProcessKey, TargetId)> {
-        let (process, candidate) = self
+    /// When the next are to be tried.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let due = self.waiting.values().map(|candidate| candidate.due).min()?;
+        Some(self.rested.map_or(due, |rested| due.max(rested)))
+    }
+
+    /// All that are to be tried now, those first that have waited longest.
+    pub(super) fn due(&self, now: Instant) -> Vec<(ProcessKey, TargetId)> {
+        let mut due: Vec<_> = self
             .waiting
             .iter()
-            .min_by_key(|(process, candidate)| (candidate.due, **process))?;
-        let due = self.rested.map_or(candidate.due, |rested| candidate.due.max(rested));
-        Some((due, *process, candidate.target.clone()))
+            .filter(|(_, candidate)| candidate.due <= now)
+            .collect();
+        due.sort_by_key(|(process, candidate)| (candidate.due, **process));
+        due.into_iter()
+            .map(|(process, candidate)| (*process, candidate.target.clone()))
+            .collect()
     }
 
     /// It was tried, which took that long. One that is not `settled` is tried again.
@@ -89,10 +98,11 @@ mod tests {
         let mut now = Instant::now();
         assert!(early.add(PROCESS, target(), now));
         let mut waits = Vec::new();
-        while let Some((due, process, _)) = early.next() {
+        while let Some(due) = early.next() {
             waits.push((due - now).as_millis());
             now = due;
-            early.tried(process, false, Duration::from_millis(1), now);
+            assert_eq!(early.due(now), [(PROCESS, target())]);
+            early.tried(PROCESS, false, Duration::from_millis(1), now);
         }
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400]);
         assert!(early.add(PROCESS, target(), now));
@@ -113,13 +123,14 @@ mod tests {
             "known already"
         );
         let later = now + FIRST;
+        assert_eq!(early.due(later).len(), MAX_WAITING);
         early.tried(
             ProcessKey { pid: 0, start_ticks: 1 },
             true,
             Duration::from_millis(5),
             later,
         );
-        let (due, _, _) = early.next().unwrap();
+        let due = early.next().unwrap();
         assert_eq!(due, later + Duration::from_millis(45));
     }
 }

@@ -86,11 +86,13 @@ pub struct Sources {
 #[derive(Clone, Debug)]
 enum Job {
     Round(Watched),
-    Early(ProcessKey, TargetId),
+    Early,
 }
 
 /// Processes kept ready to be read at their end although no profiles of them are wanted.
 const MAX_HELD: usize = 256;
+/// Notices taken at a time: a machine that builds software starts hundreds of programs per second.
+const MAX_NOTICES: usize = 256;
 /// Deaths put in words at the same time.
 const MAX_DEATHS: usize = 4;
 /// Longer than everything that bounds its own time: what takes longer hangs in the kernel, as a read of memory whose pages
@@ -139,6 +141,7 @@ impl OutsideCollector {
             mut watched,
             mut notices,
         } = sources;
+        let mut noticed = Vec::with_capacity(MAX_NOTICES);
         loop {
             let processes = watched.borrow_and_update().clone();
             let next = self.next(&processes).await;
@@ -146,7 +149,9 @@ impl OutsideCollector {
             let inputs = tokio::select! {
                 biased;
                 Some(death) = self.deaths.join_next() => self.told(death),
-                Some(notice) = notices.recv(), if self.deaths.len() < MAX_DEATHS => self.notice(notice),
+                1.. = notices.recv_many(&mut noticed, MAX_NOTICES), if self.deaths.len() < MAX_DEATHS => {
+                    noticed.drain(..).flat_map(|notice| self.notice(notice)).collect()
+                }
                 changed = watched.changed() => {
                     if changed.is_err() {
                         return;
@@ -155,7 +160,7 @@ impl OutsideCollector {
                 }
                 () = until(due) => match next {
                     Some((_, Job::Round(watched))) => self.read(watched).await,
-                    Some((_, Job::Early(process, target))) => self.try_early(process, target).await,
+                    Some((_, Job::Early)) => self.try_early().await,
                     None => continue,
                 },
             };
@@ -185,10 +190,7 @@ impl OutsideCollector {
             .into_iter()
             .min_by_key(|(due, watched)| (*due, watched.process))
             .map(|(due, watched)| (due, Job::Round(watched.clone())));
-        let early = self
-            .early
-            .next()
-            .map(|(due, process, target)| (due, Job::Early(process, target)));
+        let early = self.early.next().map(|due| (due, Job::Early));
         round.into_iter().chain(early).min_by_key(|(due, _)| *due)
     }
 
@@ -218,28 +220,26 @@ impl OutsideCollector {
     }
 
     /// Takes in what the kernel reports.
-    fn notice(&mut self, notice: Notice) -> Vec<Input> {
+    fn notice(&mut self, notice: Notice) -> Option<Input> {
         match notice {
             Notice::Started { process, target } => {
                 // What was known of it was of the program before.
                 self.reader.leave(&process);
                 self.held.remove(&process);
-                if self.early.add(process, target, Instant::now()) {
-                    return Vec::new();
-                }
-                vec![self.loss("early_processes_over_bound")]
+                let added = self.early.add(process, target, Instant::now());
+                (!added).then(|| self.loss("early_processes_over_bound"))
             }
             Notice::Died { at, process, walk } => {
                 self.early.remove(&process);
                 self.held.remove(&process);
                 tracing::debug!(%process, buckets = walk.buckets.len(), "read at its death");
                 let Some(attached) = self.reader.take(&process) else {
-                    return vec![self.loss("death_of_unknown_process")];
+                    return Some(self.loss("death_of_unknown_process"));
                 };
                 // Beside the rounds: what was started after it must not wait.
                 self.deaths
                     .spawn_blocking(move || attached.at_death(at, process, &walk));
-                Vec::new()
+                None
             }
         }
     }
@@ -263,27 +263,40 @@ impl OutsideCollector {
         })
     }
 
-    /// Tries a process that has just been started.
-    async fn try_early(&mut self, process: ProcessKey, target: TargetId) -> Vec<Input> {
+    /// Tries a process that has just been started, and lets go of those that have ended or are not Go's: nearly all.
+    async fn try_early(&mut self) -> Vec<Input> {
         let begun = Instant::now();
-        let tried = self
+        let due = self.early.due(begun);
+        let Some((first, _)) = due.first().cloned() else {
+            return Vec::new();
+        };
+        let (promising, others) = self
+            .blocking(first, move |reader| reader.sift(due))
+            .await
+            .unwrap_or_else(|| (Vec::new(), vec![first]));
+        for process in others {
+            self.early.remove(&process);
+        }
+        let Some((process, target)) = promising.into_iter().next() else {
+            return Vec::new();
+        };
+        let (tried, plan) = self
             .blocking(process, move |reader| {
-                (reader.try_early(process, &target), reader.new_plan(process))
+                (reader.try_one(process, &target), reader.new_plan(process))
             })
-            .await;
-        let (tried, plan) = tried.unwrap_or((Tried::Never, None));
+            .await
+            .unwrap_or((Tried::Never, None));
         let now = Instant::now();
-        tracing::debug!(%process, ?tried, ?plan, took = ?(now - begun), "tried a new process");
         self.early.tried(process, tried != Tried::NotYet, now - begun, now);
+        tracing::debug!(%process, ?tried, took = ?(now - begun), "tried a new process");
         if tried == Tried::Never {
             return Vec::new();
         }
-        let listed = self.states.contains_key(&process);
-        if !listed && self.held.len() >= MAX_HELD && !self.held.contains(&process) {
-            self.early.remove(&process);
-            return vec![self.loss("early_processes_over_bound")];
-        }
-        if !listed {
+        if !self.states.contains_key(&process) {
+            if self.held.len() >= MAX_HELD && !self.held.contains(&process) {
+                self.early.remove(&process);
+                return vec![self.loss("early_processes_over_bound")];
+            }
             self.held.insert(process);
         }
         if let Some(plan) = plan {

@@ -200,8 +200,19 @@ impl Reader {
         }
     }
 
+    /// Of processes that have just been started, those that are worth a try; the others have ended, or are no Go programs.
+    pub(super) fn sift(
+        &self,
+        processes: Vec<(ProcessKey, TargetId)>,
+    ) -> (Vec<(ProcessKey, TargetId)>, Vec<ProcessKey>) {
+        let (promising, others): (Vec<_>, Vec<_>) = processes
+            .into_iter()
+            .partition(|(key, _)| binary_id(key.pid).is_some_and(|id| !self.foreign.contains(&id)));
+        (promising, others.into_iter().map(|(key, _)| key).collect())
+    }
+
     /// Tries a process that has just been started: its buckets are read, no profile is made.
-    pub(super) fn try_early(&mut self, key: ProcessKey, target: &TargetId) -> Tried {
+    pub(super) fn try_one(&mut self, key: ProcessKey, target: &TargetId) -> Tried {
         let Attached { process, .. } = match self.attach(key, target) {
             Ok(attached) => attached,
             Err(missing) => {
