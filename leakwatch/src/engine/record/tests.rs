@@ -2,6 +2,11 @@
 
 use super::*;
 use crate::engine::input::RawProfile;
+use leakwatch_analysis::death::CutReason;
+use leakwatch_analysis::death::GoroutineGroup;
+use leakwatch_analysis::death::GoroutinesAtDeath;
+use leakwatch_analysis::death::HeapAtDeath;
+use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::OomMemcg;
@@ -33,6 +38,7 @@ use leakwatch_analysis::target::Target;
 use leakwatch_analysis::target::TargetKind;
 use leakwatch_analysis::units::Bytes;
 use leakwatch_analysis::units::Timestamp;
+use std::time::Duration;
 
 fn missing() -> Missing {
     Missing::new(MissingReason::TooLarge, "too large").with_fix("make it smaller")
@@ -230,6 +236,41 @@ fn inputs() -> Vec<Input> {
         },
         Input::OomKill(Box::new(kill)),
         Input::OomKill(Box::new(unknown)),
+        Input::Death(Box::new(ProcessDeath {
+            at,
+            target: id.clone(),
+            process: key,
+            heap: Ok(HeapAtDeath {
+                allocated: [1, 2].into(),
+                retained: [3].into(),
+                buckets: 4,
+                lost: 5,
+                unreadable: 6,
+                unknown: 7,
+                unknown_bytes: Bytes(8),
+                cut: Some(CutReason::Damaged),
+                held_up: Duration::from_nanos(9),
+            }),
+            goroutines: GoroutinesAtDeath {
+                groups: vec![GoroutineGroup {
+                    count: 10,
+                    function: "main.f".into(),
+                    created_by: "main.g".into(),
+                    file: "main.go".into(),
+                    line: 11,
+                    state: "select".into(),
+                }],
+                missing: 12,
+                held_up: Duration::from_nanos(13),
+            },
+        })),
+        Input::Death(Box::new(ProcessDeath {
+            at,
+            target: id.clone(),
+            process: key,
+            heap: Err(missing()),
+            goroutines: GoroutinesAtDeath::default(),
+        })),
         Input::ProcessExit(ProcessExit {
             at,
             key,
