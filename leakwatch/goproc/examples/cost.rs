@@ -87,7 +87,7 @@ fn through_endpoint(pid: u32, repeats: usize, endpoint: &str, path: &str) -> Res
     let mut readers = Vec::new();
     let target = median(repeats, || {
         let before = of_process(pid)?;
-        readers.push(own(|| Ok(client.bytes(path)?))?);
+        readers.push(own(|| client.bytes(path))?);
         Ok(of_process(pid)?.saturating_sub(before))
     })?;
     readers.sort_unstable();

@@ -76,7 +76,7 @@ pub struct GoroutineBounds {
 impl Default for GoroutineBounds {
     fn default() -> Self {
         Self {
-            goroutines: 100_000,
+            goroutines: 200_000,
             frames: 1 << 20,
         }
     }
