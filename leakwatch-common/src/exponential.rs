@@ -49,6 +49,7 @@ pub const fn distance(random: u32, mean: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 mod tests {
     extern crate std;
 

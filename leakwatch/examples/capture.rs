@@ -24,11 +24,11 @@ fn main() -> anyhow::Result<()> {
     let sample_bytes: u64 = sample_bytes.parse().context("SAMPLE_BYTES")?;
     let mut session = Session::start(pid, sample_bytes).map_err(|missing| anyhow::anyhow!("{}", missing.detail))?;
     println!("attached");
-    let (ended, end) = mpsc::sync_channel(1);
+    let (ended, end) = mpsc::sync_channel::<()>(1);
     thread::spawn(move || {
-        // Whatever comes: only the end matters.
+        // Whatever comes, its end is what matters: the channel closes.
         drop(io::stdin().read_to_end(&mut Vec::new()));
-        drop(ended.send(()));
+        drop(ended);
     });
     while end.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
         session.poll();

@@ -2,6 +2,7 @@
 
 use crate::programs::Program;
 use crate::programs::Truth;
+use crate::programs::alone;
 use crate::programs::compile;
 use crate::programs::counted;
 use leakwatch::capture::session::Session;
@@ -9,6 +10,7 @@ use leakwatch::native::symbols::Symbols;
 
 #[test]
 fn a_million_pairs_from_200_stacks_are_counted_exactly() {
+    let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let executable = compile("pairs", directory.path()).unwrap();
     let program = Program::start(&executable, &["1000000", "1"], directory.path()).unwrap();

@@ -3,4 +3,5 @@
 mod programs;
 mod exact;
 mod sampled;
+mod lifecycle;
 mod verdicts;

@@ -12,9 +12,18 @@ use rustix::process::Signal;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Held by a test while it has probes: one at a time, as they count descriptors and measure time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static PROBES: Mutex<()> = Mutex::new(());
+    PROBES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Compiles `NAME.c` to `NAME`.
 pub(crate) fn compile(name: &str, directory: &Path) -> Result<PathBuf> {
@@ -108,6 +117,7 @@ impl Program {
 }
 
 /// What a capture has counted for the functions that say what they allocate, all called by `main` in `pairs.c`.
+#[expect(clippy::panic, reason = "called by tests only")]
 pub(crate) fn counted(rows: &[StackRow], symbols: &mut Symbols) -> Vec<Truth> {
     let mut counted = Vec::new();
     for row in rows {

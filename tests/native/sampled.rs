@@ -2,6 +2,7 @@
 
 use crate::programs::Program;
 use crate::programs::Truth;
+use crate::programs::alone;
 use crate::programs::compile;
 use crate::programs::counted;
 use leakwatch::capture::session::Session;
@@ -11,7 +12,9 @@ use std::collections::BTreeMap;
 const MEAN_BYTES: u64 = 65_536;
 
 #[test]
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn estimates_are_as_good_as_they_say() {
+    let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let executable = compile("pairs", directory.path()).unwrap();
     // Half of it is kept: 236 MB, in sizes from 16 to 928 bytes.

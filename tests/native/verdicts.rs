@@ -2,7 +2,6 @@
 //! leaking function with file and line, without a question asked.
 
 use crate::programs::compile_with;
-use anyhow::Result;
 use leakwatch_test_support::cgroup::Cgroup;
 use leakwatch_test_support::daemon::Daemon;
 use leakwatch_test_support::daemon::Options;
@@ -80,7 +79,7 @@ fn leaks_are_called_by_name_without_a_question_asked() {
         let target = daemon.wait_target(cgroup.path()).unwrap();
         let Some(function) = case.culprit else { continue };
         let verdict = wait_until(&format!("the verdict of {}", case.name), DEADLINE, || {
-            leak(&daemon, &target)
+            Ok(leak(&daemon, &target))
         })
         .unwrap();
         assert_eq!(text(&verdict, "class"), "native_leak", "{}: {verdict}", case.name);
@@ -93,15 +92,13 @@ fn leaks_are_called_by_name_without_a_question_asked() {
     // The cache without a leak was watched as long as it took to judge the others.
     for (case, cgroup, _) in running.iter().filter(|(case, ..)| case.culprit.is_none()) {
         let target = daemon.wait_target(cgroup.path()).unwrap();
-        assert!(leak(&daemon, &target).unwrap().is_none(), "{}", case.name);
+        assert!(leak(&daemon, &target).is_none(), "{}", case.name);
     }
 }
 
-/// The verdict, when it is a leak.
-fn leak(daemon: &Daemon, target: &str) -> Result<Option<Value>> {
-    let Ok(investigation) = daemon.investigation(target) else {
-        return Ok(None);
-    };
-    let verdict = investigation.get("verdict").cloned().unwrap_or_default();
-    Ok(text(&verdict, "class").ends_with("_leak").then_some(verdict))
+/// The verdict, when it is a leak; before the first round there is none.
+fn leak(daemon: &Daemon, target: &str) -> Option<Value> {
+    let investigation = daemon.investigation(target).ok()?;
+    let verdict = investigation.get("verdict").cloned()?;
+    text(&verdict, "class").ends_with("_leak").then_some(verdict)
 }

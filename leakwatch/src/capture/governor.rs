@@ -102,7 +102,7 @@ mod tests {
 
     /// Seconds after which a capture ends on a program that makes so many pairs of calls a second.
     fn ends(pairs_per_second: u64, share: f64, single_stepped: (bool, bool)) -> Option<f64> {
-        let mut governor = Governor::new(PRICE, single_stepped, 2.0, share, Duration::from_secs(60));
+        let mut governor = Governor::new(PRICE, single_stepped, 2.0, share, Duration::from_mins(1));
         (0..=600).find_map(|tick| {
             let pairs = pairs_per_second * tick / 10;
             let counts = NativeCounts {
@@ -112,7 +112,7 @@ mod tests {
                 samples: 0,
             };
             let at = Duration::from_millis(tick * 100);
-            (!governor.goes_on(at, &counts)).then(|| at.as_secs_f64())
+            (!governor.goes_on(at, &counts)).then_some(at.as_secs_f64())
         })
     }
 
