@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Do not fail when tests were skipped
     #[arg(long)]
     allow_skips: bool,
+    /// The slow tier as well: every release of Go, and the table of layouts against each
+    #[arg(long)]
+    slow: bool,
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
@@ -29,6 +32,9 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     engines::ensure_engines();
     let mut tests = tools::cargo();
     tests.env("PATH", go::path_with_go()?);
+    if arguments.slow {
+        tests.env("LEAKWATCH_SLOW_TESTS", "1");
+    }
     tests.args([
         "test",
         "--workspace",
