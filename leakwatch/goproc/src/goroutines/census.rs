@@ -56,6 +56,7 @@ impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
     pub fn census(&self) -> Result<Census, GoroutinesError> {
         /// Headers decoded at a time.
         const CHUNK: usize = 8192;
+        self.memory.begin();
         let listed = list::read(self.memory, self.source.list, self.bounds.goroutines)?;
         let mut owners = Owners::new(self.table, self.bias);
         let mut groups: HashMap<Key, (u64, Option<u64>)> = HashMap::new();

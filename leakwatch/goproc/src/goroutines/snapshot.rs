@@ -135,6 +135,7 @@ struct Reader<'r, 'p, M: ?Sized, B> {
 impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
     /// Reads all stacks.
     pub fn snapshot(&self) -> Result<Snapshot, GoroutinesError> {
+        self.memory.begin();
         let listed = list::read(self.memory, self.source.list, self.bounds.goroutines)?;
         let mut reader = Reader {
             process: self,

@@ -97,7 +97,7 @@ const MAX_NOTICES: usize = 256;
 const MAX_DEATHS: usize = 4;
 /// Longer than everything that bounds its own time: what takes longer hangs in the kernel, as a read of memory whose pages
 /// another process holds back (`userfaultfd`) does.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it is looked whether those have ended.
 const HELD_INTERVAL: Duration = Duration::from_secs(5);
 

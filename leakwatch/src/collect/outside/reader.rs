@@ -156,7 +156,9 @@ impl Reader {
     pub(super) fn is_gone(&self, key: &ProcessKey) -> bool {
         self.attached.get(key).is_none_or(|attached| {
             let text = attached.process.module().text.start;
-            matches!(attached.process.memory().read_u64(text), Err(MemoryError::Gone))
+            let memory = attached.process.memory();
+            memory.begin();
+            matches!(memory.read_u64(text), Err(MemoryError::Gone))
         })
     }
 
