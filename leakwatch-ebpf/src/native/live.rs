@@ -11,10 +11,10 @@ use leakwatch_common::native::Totals;
 pub(crate) fn allocated(address: u64, object: &LiveObject) {
     maps::count(NativeCount::Samples);
     if let Some(totals) = totals(object) {
-        // SAFETY: fields of a live value of the map.
-        let (allocs, bytes) = unsafe { (&raw mut (*totals).allocs, &raw mut (*totals).alloc_bytes) };
-        maps::add(allocs, 1);
-        maps::add(bytes, object.size);
+        // SAFETY: a field of a live value of the map.
+        maps::add(unsafe { &raw mut (*totals).allocs }, 1);
+        // SAFETY: likewise.
+        maps::add(unsafe { &raw mut (*totals).alloc_bytes }, object.size);
     }
     put_back(address, object);
 }
@@ -43,10 +43,10 @@ pub(crate) fn take(address: u64) -> Option<LiveObject> {
 #[inline(always)]
 pub(crate) fn freed(object: &LiveObject) {
     if let Some(totals) = totals(object) {
-        // SAFETY: fields of a live value of the map.
-        let (frees, bytes) = unsafe { (&raw mut (*totals).frees, &raw mut (*totals).free_bytes) };
-        maps::add(frees, 1);
-        maps::add(bytes, object.size);
+        // SAFETY: a field of a live value of the map.
+        maps::add(unsafe { &raw mut (*totals).frees }, 1);
+        // SAFETY: likewise.
+        maps::add(unsafe { &raw mut (*totals).free_bytes }, object.size);
     }
 }
 

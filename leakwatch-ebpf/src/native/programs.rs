@@ -1,4 +1,5 @@
 //! The programs, by where a family of functions has its arguments.
+#![expect(clippy::needless_pass_by_value, reason = "what the macros call them with")]
 
 use crate::live;
 use crate::maps;
@@ -82,13 +83,11 @@ fn leave(ctx: RetProbeContext) -> u32 {
         returned
     } else if returned == 0 {
         // SAFETY: the helper checks the address.
-        match unsafe { bpf_probe_read_user(state.result_at as *const u64) } {
-            Ok(address) => address,
-            Err(_) => {
-                maps::count(NativeCount::UserReadFault);
-                0
-            }
+        let left = unsafe { bpf_probe_read_user(state.result_at as *const u64) };
+        if left.is_err() {
+            maps::count(NativeCount::UserReadFault);
         }
+        left.unwrap_or(0)
     } else {
         0
     };

@@ -64,6 +64,7 @@ fn read(from: u64, words: &mut [u64; WORDS]) -> bool {
 }
 
 #[inline(always)]
+#[expect(clippy::multiple_unsafe_ops_per_block, reason = "all of them write to one record")]
 fn tell(place: Place, fingerprint: u64) {
     let Some(mut entry) = maps::NATIVE_STACKS.reserve::<NativeStack>(0) else {
         maps::count(NativeCount::StackRingFull);

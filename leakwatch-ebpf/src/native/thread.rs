@@ -28,25 +28,32 @@ pub(crate) struct Request {
 
 /// The state of the current thread.
 #[inline(always)]
-pub(crate) fn current() -> Option<*mut ThreadState> {
-    maps::NATIVE_THREADS.get_ptr_mut(bpf_get_current_pid_tgid() as u32)
+fn current() -> Option<*mut ThreadState> {
+    maps::NATIVE_THREADS.get_ptr_mut(thread_id())
+}
+
+#[inline(always)]
+fn current_or_new() -> Option<*mut ThreadState> {
+    current().or_else(|| {
+        maps::NATIVE_THREADS
+            .insert(thread_id(), ThreadState::default(), 0)
+            .ok()?;
+        current()
+    })
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is the thread's id")]
+fn thread_id() -> u32 {
+    bpf_get_current_pid_tgid() as u32
 }
 
 /// Enters an allocating function.
 #[inline(always)]
 pub(crate) fn enter(stack_pointer: u64, request: &Request) {
     maps::count(NativeCount::EntryHits);
-    let state = match current() {
-        Some(state) => state,
-        None => {
-            let thread = bpf_get_current_pid_tgid() as u32;
-            let fresh = ThreadState::default();
-            let entered = maps::NATIVE_THREADS.insert(thread, fresh, 0);
-            match maps::NATIVE_THREADS.get_ptr_mut(thread) {
-                Some(state) if entered.is_ok() => state,
-                _ => return maps::count(NativeCount::ThreadLost),
-            }
-        }
+    let Some(state) = current_or_new() else {
+        return maps::count(NativeCount::ThreadLost);
     };
     // SAFETY: a live value of the map; only this thread uses it.
     let state = unsafe { &mut *state };

@@ -326,6 +326,9 @@ fn native(facts: &Facts<'_>) -> Reply {
         };
     }
     let Some(heap) = &facts.heap else {
+        if let Some(reply) = beyond_live_heap(facts, grew) {
+            return reply.series(&series);
+        }
         return Reply::new(
             Answer::Unknown,
             0.0,
@@ -356,6 +359,22 @@ fn native(facts: &Facts<'_>) -> Reply {
         )
         .series(&series)
     }
+}
+
+/// Profiles that do not differ say how large the live heap is all the same: with all its garbage it may be too small to explain the growth.
+#[expect(clippy::cast_precision_loss, reason = "compared roughly; the rounding starts at 8 PiB")]
+fn beyond_live_heap(facts: &Facts<'_>, grew: f64) -> Option<Reply> {
+    let newest = window::snapshots(facts.history, ProfileType::Heap, facts.now).last()?;
+    let explained = newest.total.inuse_space as f64 * GC_HEADROOM;
+    if facts.motion != Motion::Growing || grew < 2.0 * explained + crate::detect::facts::MATERIAL_BYTES {
+        return None;
+    }
+    let why = format!(
+        "Anonymous memory grew by {}, and all of the live heap with its garbage is {} at most.",
+        words::bytes(grew),
+        words::bytes(explained)
+    );
+    Some(Reply::new(Answer::Yes, 0.6, why))
 }
 
 fn other(verdict: &Verdict) -> Reply {
