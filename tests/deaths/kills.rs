@@ -112,21 +112,17 @@ fn run(name: &str, plan: Plan, at_once: usize) -> Result<Tally> {
 
 #[expect(clippy::print_stderr, reason = "the numbers are what the test is run for")]
 fn report(name: &str, tally: &Tally) {
-    let delay = |share: f64| {
+    let delay = |percent: usize| {
         let last = tally.delays.len().saturating_sub(1);
-        tally
-            .delays
-            .get((last as f64 * share).round() as usize)
-            .copied()
-            .unwrap_or(f64::NAN)
+        tally.delays.get(last * percent / 100).copied().unwrap_or(f64::NAN)
     };
     eprintln!(
         "{name}: {} complete, {} not; delay per 33,000 buckets: median {:.1} ms, 95 % {:.1} ms, most {:.1} ms",
         tally.complete,
         tally.incomplete.len(),
-        delay(0.5),
-        delay(0.95),
-        delay(1.0)
+        delay(50),
+        delay(95),
+        delay(100)
     );
     for reason in &tally.incomplete {
         eprintln!("  {reason}");

@@ -67,10 +67,8 @@ impl Victim {
             "it ended with {status}:\n{output}"
         );
         let said = |word: &str| {
-            let lines = output.lines().rev();
-            let number = lines
-                .filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
-                .next();
+            let mut lines = output.lines().rev();
+            let number = lines.find_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
             number
                 .and_then(|number| number.parse::<i64>().ok())
                 .with_context(|| format!("it did not say {word}:\n{output}"))

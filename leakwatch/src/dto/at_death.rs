@@ -74,8 +74,7 @@ impl AtDeathBody {
             .clone()
             .and_then(|death| death.heap.as_ref().map_err(Clone::clone));
         let of_heap = heap.as_ref().map(|heap| *heap);
-        let mut heap_field =
-            |field, value: &dyn Fn(&HeapAtDeath) -> u64| missing.take(field, of_heap, |heap| value(heap));
+        let mut heap_field = |field, value: &dyn Fn(&HeapAtDeath) -> u64| missing.take(field, of_heap, value);
         let buckets = heap_field("buckets", &|heap| heap.buckets);
         let buckets_lost = heap_field("buckets_lost", &|heap| heap.lost);
         let buckets_unreadable = heap_field("buckets_unreadable", &|heap| heap.unreadable);
@@ -94,8 +93,7 @@ impl AtDeathBody {
             (Err(_), None) => "none",
         };
         let of_death = death.as_ref().map(|death| *death);
-        let mut death_field =
-            |field, value: &dyn Fn(&ProcessDeath) -> u64| missing.take(field, of_death, |death| value(death));
+        let mut death_field = |field, value: &dyn Fn(&ProcessDeath) -> u64| missing.take(field, of_death, value);
         let goroutines = death_field("goroutines", &|death| {
             death.goroutines.groups.iter().map(|group| group.count).sum()
         });

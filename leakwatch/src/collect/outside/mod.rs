@@ -150,7 +150,7 @@ impl OutsideCollector {
                 biased;
                 Some(death) = self.deaths.join_next() => self.told(death),
                 1.. = notices.recv_many(&mut noticed, MAX_NOTICES), if self.deaths.len() < MAX_DEATHS => {
-                    noticed.drain(..).flat_map(|notice| self.notice(notice)).collect()
+                    noticed.drain(..).filter_map(|notice| self.notice(notice)).collect()
                 }
                 changed = watched.changed() => {
                     if changed.is_err() {

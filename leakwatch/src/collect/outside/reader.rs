@@ -225,8 +225,11 @@ impl Reader {
             }
         };
         match process.heap() {
-            // Without heap profile there are still the goroutines.
-            Ok(_) | Err(NoHeap::NotLinked | NoHeap::RateZero { .. }) => Tried::Readable,
+            // Without heap profile there are still the goroutines; what tells their layout may not be there yet.
+            Ok(_) | Err(NoHeap::NotLinked | NoHeap::RateZero { .. }) => match process.walk_plan().goroutines {
+                Some(_) => Tried::Readable,
+                None => Tried::NotYet,
+            },
             Err(NoHeap::Heap(HeapError::Gone)) => {
                 self.leave(&key);
                 Tried::Never

@@ -55,22 +55,21 @@ pub(super) fn death_to(death: &ProcessDeath) -> wire::Death {
 }
 
 pub(super) fn death_from(at: Timestamp, death: wire::Death) -> Converted<ProcessDeath> {
-    let heap = match death.heap_missing {
-        Some(missing) => Err(missing_from(missing)?),
-        None => {
-            let heap = required(death.heap, "heap")?;
-            Ok(HeapAtDeath {
-                allocated: Arc::from(heap.allocated),
-                retained: Arc::from(heap.retained),
-                buckets: heap.buckets,
-                lost: heap.lost,
-                unreadable: heap.unreadable,
-                unknown: heap.unknown,
-                unknown_bytes: Bytes(heap.unknown_bytes),
-                cut: heap.cut.map(|cut| entry(&CutReason::ALL, cut, "cut")).transpose()?,
-                held_up: Duration::from_nanos(heap.held_up_nanos),
-            })
-        }
+    let heap = if let Some(missing) = death.heap_missing {
+        Err(missing_from(missing)?)
+    } else {
+        let heap = required(death.heap, "heap")?;
+        Ok(HeapAtDeath {
+            allocated: Arc::from(heap.allocated),
+            retained: Arc::from(heap.retained),
+            buckets: heap.buckets,
+            lost: heap.lost,
+            unreadable: heap.unreadable,
+            unknown: heap.unknown,
+            unknown_bytes: Bytes(heap.unknown_bytes),
+            cut: heap.cut.map(|cut| entry(&CutReason::ALL, cut, "cut")).transpose()?,
+            held_up: Duration::from_nanos(heap.held_up_nanos),
+        })
     };
     let groups = death.groups.into_iter().map(|group| GoroutineGroup {
         count: group.count,
