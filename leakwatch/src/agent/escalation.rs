@@ -8,6 +8,7 @@ use crate::capture::DEFAULT_SAMPLE_BYTES;
 use crate::store::StoredTarget;
 use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
+use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Timestamp;
 use leakwatch_analysis::verdict::VerdictClass;
@@ -62,7 +63,7 @@ pub(super) fn consider(
     }
 }
 
-/// Memory outside the Go heap grows, and nothing explains it yet.
+/// Memory outside the Go heap grows, or may do so, and nothing explains it yet.
 fn is_suspect(stored: &StoredTarget) -> bool {
     let Some(investigation) = &stored.investigation else {
         return false;
@@ -71,6 +72,17 @@ fn is_suspect(stored: &StoredTarget) -> bool {
         investigation.verdict.class,
         VerdictClass::NotEnoughData | VerdictClass::UndersizedLimit | VerdictClass::WarmUp
     );
-    let native = investigation.steps.iter().find(|step| step.id == StepId::Native);
-    undecided && native.is_some_and(|step| step.answer == Answer::Yes)
+    let answer = |id| {
+        let step = investigation.steps.iter().find(|step| step.id == id);
+        step.map(|step| step.answer)
+    };
+    // Without a heap profile only the allocator's calls can tell whether it is native memory.
+    let untold =
+        !stored.history.snapshots.contains_key(&ProfileType::Heap) && answer(StepId::Memory) == Some(Answer::Yes);
+    undecided
+        && match answer(StepId::Native) {
+            Some(Answer::Yes) => true,
+            Some(Answer::Unknown) => untold,
+            _ => false,
+        }
 }
