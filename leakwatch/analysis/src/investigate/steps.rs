@@ -362,7 +362,10 @@ fn native(facts: &Facts<'_>) -> Reply {
 }
 
 /// Profiles that do not differ say how large the live heap is all the same: with all its garbage it may be too small to explain the growth.
-#[expect(clippy::cast_precision_loss, reason = "compared roughly; the rounding starts at 8 PiB")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "compared roughly; the rounding starts at 8 PiB"
+)]
 fn beyond_live_heap(facts: &Facts<'_>, grew: f64) -> Option<Reply> {
     let newest = window::snapshots(facts.history, ProfileType::Heap, facts.now).last()?;
     let explained = newest.total.inuse_space as f64 * GC_HEADROOM;
