@@ -41,6 +41,10 @@ pub(crate) static DEATH_EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 102
 #[map]
 pub(crate) static WATCHED: HashMap<u32, Watch> = HashMap::with_max_entries(MAX_WATCHED, 0);
 
+/// Starts of the processes that were read last, by pid. User space may put one back into `WATCHED` while its other threads die.
+#[map]
+pub(crate) static READ: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
+
 /// Goroutines of victims, counted. User space takes them out.
 #[map]
 pub(crate) static GOROUTINES: HashMap<GoroutineGroup, u64> = HashMap::with_max_entries(MAX_GROUPS, 0);

@@ -57,6 +57,13 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
     if ticks != scratch.watch.start_ticks {
         return None;
     }
+    if let Some(read) = maps::READ.get_ptr(&pid) {
+        // SAFETY: the entry is there.
+        if unsafe { read.read() } == start {
+            return None;
+        }
+    }
+    maps::READ.insert(&pid, &start, 0).ok()?;
     let end = &mut scratch.end;
     end.kind = KIND_END;
     end.pid = pid;

@@ -18,6 +18,8 @@ const TRIES: u32 = 7;
 const MAX_WAITING: usize = 1024;
 /// Rest after a try, in times of its length.
 const REST: u32 = 9;
+/// A try that took longer than a tenth of this waited for a processor, most likely, instead of using one.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 struct Candidate {
@@ -70,7 +72,7 @@ impl Early {
 
     /// It was tried, which took that long. One that is not `settled` is tried again.
     pub(super) fn tried(&mut self, process: ProcessKey, settled: bool, took: Duration, now: Instant) {
-        self.rested = Some(now + took * REST);
+        self.rested = Some(now + (took * REST).min(LONGEST_REST));
         let Some(candidate) = self.waiting.get_mut(&process) else {
             return;
         };
