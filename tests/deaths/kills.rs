@@ -150,7 +150,10 @@ fn judge(daemon: &Daemon, truth: &Truth) -> Result<f64> {
     for (function, expected) in [("main.park", PARKED), ("main.spin", truth.plan.busy.into())] {
         let of_function = groups.iter().filter(|group| text(group, "function") == function);
         let count: u64 = of_function.filter_map(|group| group["count"].as_u64()).sum();
-        ensure!(count == expected, "{count} goroutines in {function}, {truth:?}");
+        ensure!(
+            count == expected,
+            "{count} goroutines in {function}, {truth:?}: {at_death:#}"
+        );
     }
     let profile = kill["profiles"]
         .as_array()

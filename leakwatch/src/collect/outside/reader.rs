@@ -226,10 +226,15 @@ impl Reader {
         };
         match process.heap() {
             // Without heap profile there are still the goroutines; what tells their layout may not be there yet.
-            Ok(_) | Err(NoHeap::NotLinked | NoHeap::RateZero { .. }) => match process.walk_plan().goroutines {
-                Some(_) => Tried::Readable,
-                None => Tried::NotYet,
-            },
+            Ok(_) | Err(NoHeap::NotLinked | NoHeap::RateZero { .. }) => {
+                match process.goroutines(GoroutineBounds::default()) {
+                    Ok(_) => Tried::Readable,
+                    Err(error) => {
+                        tracing::debug!(%key, %error, "goroutines are not known yet");
+                        Tried::NotYet
+                    }
+                }
+            }
             Err(NoHeap::Heap(HeapError::Gone)) => {
                 self.leave(&key);
                 Tried::Never
