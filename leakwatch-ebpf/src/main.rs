@@ -28,6 +28,12 @@ mod process_exit;
 #[cfg(target_arch = "bpf")]
 mod process_exec;
 #[cfg(target_arch = "bpf")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_ptr_alignment,
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "sizes are small constants, words lie at multiples of eight, and neighbouring words are written together"
+)]
 mod heap_at_death;
 
 /// The kernel refuses some helpers to programs without a licence compatible with the GPL.

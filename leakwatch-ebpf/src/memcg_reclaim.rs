@@ -25,12 +25,12 @@ fn memcg_reclaim(_ctx: RawTracePointContext) -> i32 {
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     // SAFETY: a torn or stale instant reports once more or once less.
-    let last = unsafe { maps::RECLAIMED.get(&cgroup_id) }.copied();
+    let last = unsafe { maps::RECLAIMED.get(cgroup_id) }.copied();
     if last.is_some_and(|last| now.wrapping_sub(last) < INTERVAL_NANOS) {
         return 0;
     }
     // Full of cgroups that were seen lately: reported more often, then.
-    let _: Result<(), i32> = maps::RECLAIMED.insert(&cgroup_id, &now, 0);
+    let _inserted = maps::RECLAIMED.insert(cgroup_id, now, 0).is_ok();
     let Some(mut entry) = maps::RECLAIM_EVENTS.reserve::<MemcgReclaim>(0) else {
         maps::lose(LossReason::ReclaimRingFull);
         return 0;

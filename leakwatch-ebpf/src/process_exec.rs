@@ -16,7 +16,7 @@ use leakwatch_common::loss::LossReason;
 fn process_exec(_ctx: RawTracePointContext) -> i32 {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // Not watched, most likely.
-    let _: Result<(), i32> = maps::WATCHED.remove(&pid);
+    let _removed = maps::WATCHED.remove(pid).is_ok();
     let Some(task) = Object::current_task() else {
         return 0;
     };

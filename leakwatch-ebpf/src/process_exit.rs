@@ -35,7 +35,7 @@ fn process_exit(_ctx: RawTracePointContext) -> i32 {
     if last {
         let pid = (pid_tgid >> 32) as u32;
         // What is known of its memory is of no use any more. Not watched, most likely.
-        let _: Result<(), i32> = maps::WATCHED.remove(&pid);
+        let _removed = maps::WATCHED.remove(pid).is_ok();
         emit(pid, task.follow(offset!(task_group_leader)).unwrap_or(task), signal);
     }
     0

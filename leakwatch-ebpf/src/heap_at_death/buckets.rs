@@ -78,8 +78,8 @@ pub(super) fn step(scratch: &mut Scratch) -> bool {
     }
     let block = scratch.block.as_mut_ptr();
     // Header, stack and counters of most buckets in one read. It may reach beyond the last page of the runtime's memory.
-    // SAFETY: the block is larger.
     let mut read = AHEAD;
+    // SAFETY: the block is larger.
     if !unsafe { read_user_bytes(block, AHEAD * 8, at) } {
         read = HEADER as u32 / 8;
         // SAFETY: likewise.
@@ -157,6 +157,9 @@ fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32, read: u32) {
     scratch.chunk.head.entries += 1;
 }
 
+/// Words of a chunk at most.
+const MOST: u64 = (CHUNK_WORDS + ENTRY_WORDS + MAX_DEPTH) as u64;
+
 /// Sends the chunk.
 #[inline(always)]
 pub(super) fn flush(scratch: &mut Scratch) {
@@ -166,7 +169,6 @@ pub(super) fn flush(scratch: &mut Scratch) {
     }
     let used = maps::DEATH_EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
     let size = maps::DEATH_EVENTS.query(u64::from(BPF_RB_RING_SIZE));
-    const MOST: u64 = (CHUNK_WORDS + ENTRY_WORDS + MAX_DEPTH) as u64;
     let bytes = size_of::<WalkChunk>() as u64 + u64::from(words).min(MOST) * 8;
     let fits = used + bytes + RESERVED_FOR_ENDS <= size;
     // SAFETY: the chunk has as many bytes, all of them initialised.

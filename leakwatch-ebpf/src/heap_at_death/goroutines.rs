@@ -105,12 +105,12 @@ fn count_one(scratch: &mut Scratch, goroutine: u64) {
         scratch.end.goroutines_ended += 1;
         return;
     }
-    if let Some(count) = maps::GOROUTINES.get_ptr_mut(&group) {
+    if let Some(count) = maps::GOROUTINES.get_ptr_mut(group) {
         // SAFETY: the entry is there, and only this walk counts goroutines of this process.
         unsafe { *count += 1 };
     } else {
         let one = 1_u64;
-        if maps::GOROUTINES.insert(&group, &one, u64::from(BPF_ANY)).is_err() {
+        if maps::GOROUTINES.insert(group, one, u64::from(BPF_ANY)).is_err() {
             maps::lose(LossReason::GoroutineGroupsFull);
             scratch.end.goroutines_ungrouped += 1;
             return;

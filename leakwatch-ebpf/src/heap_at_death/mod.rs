@@ -37,7 +37,7 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
         return None;
     }
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let watch = maps::WATCHED.get_ptr(&pid)?;
+    let watch = maps::WATCHED.get_ptr(pid)?;
     let task = Object::current_task()?;
     // The other threads of a process that ends by itself are sent the same signal.
     let signal = task.follow(offset!(task_signal))?;
@@ -52,18 +52,18 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
     // SAFETY: the entry is there; user space replaces entries and never writes into one.
     scratch.watch = unsafe { watch.read() };
     // Of all threads that got here, one succeeds.
-    maps::WATCHED.remove(&pid).ok()?;
+    maps::WATCHED.remove(pid).ok()?;
     let ticks = start.checked_div(scratch.watch.nanos_per_tick)?;
     if ticks != scratch.watch.start_ticks {
         return None;
     }
-    if let Some(read) = maps::READ.get_ptr(&pid) {
+    if let Some(read) = maps::READ.get_ptr(pid) {
         // SAFETY: the entry is there.
         if unsafe { read.read() } == start {
             return None;
         }
     }
-    maps::READ.insert(&pid, &start, 0).ok()?;
+    maps::READ.insert(pid, start, 0).ok()?;
     let end = &mut scratch.end;
     end.kind = KIND_END;
     end.pid = pid;
