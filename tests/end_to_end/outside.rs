@@ -112,7 +112,7 @@ fn a_leak_is_found_in_the_memory_of_a_stripped_service_without_an_endpoint() -> 
     assert!(top.contains("main.getOrQueryMarketsValues"), "{top}");
     let top = go.pprof(&["-top", "-cum", &newest("goroutine")], directory.path())?;
     assert!(top.contains("main.main"), "{top}");
-    runtime_is_in_the_ledger(&daemon, &target)?;
+    runtime_is_in_the_ledger(daemon, target)?;
     let status = daemon.client().json("/api/v1/status")?;
     let lanes = status["lanes"].as_array().context("lanes")?;
     let heap = lanes.iter().find(|lane| text(lane, "name") == "go_heap");
