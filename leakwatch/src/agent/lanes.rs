@@ -34,7 +34,7 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
         ),
         lane(
             "oom_and_exit_events",
-            kernel.then(|| "tracepoints oom:mark_victim, sched:sched_process_exit".into()),
+            kernel.then(|| "tracepoints oom:mark_victim and sched:sched_process_exit".into()),
             probe_fix,
         ),
         lane("go_heap", profiles.clone(), profile_fix),
@@ -42,8 +42,13 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
         lane(
             "native",
             config.bpf.then(|| {
+                let who = if config.native.automatic {
+                    "of suspects and on request"
+                } else {
+                    "on request"
+                };
                 format!(
-                    "allocator calls of suspects and on request, for at most {} % of the processor time that the process uses",
+                    "allocator calls {who}, for at most {} % of the processor time that the process uses",
                     config.native.cpu_budget_percent
                 )
             }),

@@ -86,7 +86,7 @@ impl Sampler {
         let mut urgent = BTreeSet::new();
         let mut wanted = Wanted::default();
         let captures = self.captures.all();
-        let budget = self.readers.config.native.cpu_budget_percent;
+        let native = self.readers.config.native;
         for (id, stored) in store.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
             let urgency = urgency::of(
                 stored,
@@ -96,7 +96,9 @@ impl Sampler {
             if urgency == Urgency::NearLimit {
                 urgent.insert(id.clone());
             }
-            escalation::consider(&self.captures, &captures, id, stored, budget, now);
+            if native.automatic {
+                escalation::consider(&self.captures, &captures, id, stored, native.cpu_budget_percent, now);
+            }
             if let Some(watched) = go_process(id, stored, urgency) {
                 self.readers.assign(watched, &stored.history, &mut wanted);
             }

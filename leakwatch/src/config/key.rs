@@ -289,6 +289,15 @@ pub(crate) const KEYS: &[Key] = &[
         show: |config| Some(config.go.discover_endpoints.to_string()),
     },
     Key {
+        name: "native.automatic",
+        expected: "true or false",
+        set: |config, value| {
+            config.native.automatic = value.boolean()?;
+            Ok(())
+        },
+        show: |config| Some(config.native.automatic.to_string()),
+    },
+    Key {
         name: "native.cpu_budget_percent",
         expected: "a number above 0, at most 100, like 2.0",
         set: |config, value| {

@@ -109,6 +109,8 @@ pub struct EndpointRule {
 /// How native allocations are looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NativeConfig {
+    /// Capture suspects without being asked to.
+    pub automatic: bool,
     /// Percent of the target's CPU that automatic captures may take.
     pub cpu_budget_percent: f64,
 }
@@ -250,6 +252,7 @@ impl Config {
                 endpoints: Vec::new(),
             },
             native: NativeConfig {
+                automatic: true,
                 cpu_budget_percent: 2.0,
             },
             store: StoreConfig {
