@@ -75,11 +75,11 @@ impl Refused {
     }
 }
 
-fn start_daemon(executable: &Path, parent: &Cgroup, interval_seconds: u32) -> Result<Daemon> {
+fn start_daemon(executable: &Path, parent: &Cgroup) -> Result<Daemon> {
     Daemon::start(&Options {
         executable,
         only: parent.path(),
-        interval_seconds,
+        interval_seconds: 1,
         config: "",
         arguments: &[],
     })
@@ -134,7 +134,7 @@ fn the_api_says_why_a_heap_cannot_be_read() -> Result<()> {
         )?,
         corrupted,
     ];
-    let daemon = start_daemon(Path::new(LEAKWATCH), &parent, 1)?;
+    let daemon = start_daemon(Path::new(LEAKWATCH), &parent)?;
     for refused in &refused {
         let shown = refused.shown(&daemon)?;
         let advice = match refused.detail {
@@ -199,13 +199,14 @@ fn the_api_names_the_capability_that_is_missing() -> Result<()> {
         format!("#!/bin/sh\nexec setpriv --bounding-set -sys_ptrace {LEAKWATCH} \"$@\"\n"),
     )?;
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
-    let daemon = start_daemon(&wrapper, &parent, 1)?;
+    let daemon = start_daemon(&wrapper, &parent)?;
     let shown = refused.shown(&daemon)?;
     ensure!(text(&shown, "fix").contains("CAP_SYS_PTRACE"), "{shown:#}");
     Ok(())
 }
 
-/// The daemon looks for processes more rarely than it reads them: it finds one gone that it believes to live.
+/// The daemon looks for processes more rarely than it reads them, and without the kernel's word of exits it finds one gone that it
+/// believes to live.
 #[test]
 fn the_api_says_that_a_process_has_vanished() -> Result<()> {
     let directory = TempDir::new()?;
@@ -218,7 +219,13 @@ fn the_api_says_that_a_process_has_vanished() -> Result<()> {
         ["600"],
         &directory.path().join("other.log"),
     )?;
-    let daemon = start_daemon(Path::new(LEAKWATCH), &parent, 60)?;
+    let daemon = Daemon::start(&Options {
+        executable: Path::new(LEAKWATCH),
+        only: parent.path(),
+        interval_seconds: 60,
+        config: "",
+        arguments: &["--no-bpf"],
+    })?;
     let target = daemon.wait_target(refused.cgroup.path())?;
     wait_until("a heap profile", DEADLINE, || {
         let answer = daemon
