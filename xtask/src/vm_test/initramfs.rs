@@ -19,6 +19,7 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+echo RESULT booted 0
 export LEAKWATCH_TEST_VM=1 LEAKWATCH_TEST_DEATHBED=/deathbed RUST_BACKTRACE=0
 /probes --test-threads=2
 echo RESULT probes $?
