@@ -12,11 +12,14 @@ use std::io::Read as _;
 use std::io::Write as _;
 
 mod bounds;
+mod builder;
 pub mod proto;
 mod summary;
 mod validate;
 
 pub use bounds::Bounds;
+pub use builder::ProfileBuilder;
+pub use builder::signed;
 pub use summary::Summary;
 pub use summary::expect_type;
 pub use summary::summarize;

@@ -3,10 +3,10 @@
 //! The heap is that of the last garbage collection, where a program's own endpoint shows the one before. What is beyond
 //! the bounds is left out, smallest first, and counted.
 
-use leakwatch_analysis::pprof;
+use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
+use leakwatch_analysis::pprof::signed;
 use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::SampleType;
 use leakwatch_analysis::units::Timestamp;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::death::HeapAtDeath;
@@ -116,13 +116,10 @@ const MAX_SAMPLES: usize = 1 << 17;
 const MAX_LOCATIONS: usize = 1 << 17;
 const MAX_ELEMENTS: usize = 2 << 20;
 
-/// Builds one profile. Texts, functions and locations are stored once.
+/// Builds one profile. Locations are stored once.
 #[derive(Debug)]
 struct Builder {
-    profile: proto::Profile,
-    strings: HashMap<String, i64>,
-    /// By name and file.
-    functions: HashMap<(i64, i64), u64>,
+    base: ProfileBuilder,
     /// By the addresses of all calls in it.
     locations: HashMap<Vec<u64>, u64>,
     elements: usize,
@@ -131,41 +128,12 @@ struct Builder {
 
 impl Builder {
     fn new(profile_type: ProfileType, period: u64, exe: &str, text: &Range<u64>, at: Timestamp) -> Self {
-        let mut builder = Self {
-            profile: proto::Profile::default(),
-            strings: HashMap::new(),
-            functions: HashMap::new(),
+        Self {
+            base: ProfileBuilder::new(profile_type, period, exe, text, at),
             locations: HashMap::new(),
             elements: 0,
             dropped: 0,
-        };
-        // The first text is the empty one.
-        builder.string("");
-        for sample_type in SampleType::of(profile_type) {
-            let value_type = builder.value_type(sample_type.name(), sample_type.unit());
-            builder.profile.sample_type.push(value_type);
         }
-        let (counted, unit) = match profile_type {
-            ProfileType::Heap | ProfileType::Native => ("space", "bytes"),
-            ProfileType::Goroutine | ProfileType::GoroutineLeak => ("goroutine", "count"),
-        };
-        builder.profile.period_type = Some(builder.value_type(counted, unit));
-        builder.profile.period = signed(period);
-        builder.profile.default_sample_type = builder.string(SampleType::default_of(profile_type).name());
-        builder.profile.time_nanos = signed(at.unix_nanos());
-        let filename = builder.string(exe);
-        builder.profile.mapping.push(proto::Mapping {
-            id: 1,
-            memory_start: text.start,
-            memory_limit: text.end,
-            filename,
-            has_functions: true,
-            has_filenames: true,
-            has_line_numbers: true,
-            has_inline_frames: true,
-            ..proto::Mapping::default()
-        });
-        builder
     }
 
     /// Adds the buckets in which anything was allocated, largest first.
@@ -194,8 +162,8 @@ impl Builder {
     fn sample(&mut self, calls: &[LogicalCall], values: &[i64], size: Option<u64>) {
         // A call can make one location, one line and one reference.
         let most = self.elements + 2 * calls.len() + values.len() + 1;
-        if self.profile.sample.len() >= MAX_SAMPLES
-            || self.profile.location.len() + calls.len() > MAX_LOCATIONS
+        if self.base.profile.sample.len() >= MAX_SAMPLES
+            || self.base.profile.location.len() + calls.len() > MAX_LOCATIONS
             || most > MAX_ELEMENTS
         {
             self.dropped += 1;
@@ -213,27 +181,18 @@ impl Builder {
             label: Vec::new(),
         };
         if let Some(size) = size {
-            sample.label.push(proto::Label {
-                key: self.string("bytes"),
-                num: signed(size),
-                ..proto::Label::default()
-            });
+            sample.label.push(self.base.bytes_label(size));
         }
-        self.profile.sample.push(sample);
+        self.base.profile.sample.push(sample);
     }
 
-    /// Says something about all of it; `go tool pprof -comments` shows it.
     fn comment(&mut self, text: &str) {
-        let text = self.string(text);
-        self.profile.comment.push(text);
+        self.base.comment(text);
     }
 
-    fn finish(mut self) -> Encoded {
-        let mut strings: Vec<(String, i64)> = self.strings.into_iter().collect();
-        strings.sort_unstable_by_key(|(_, index)| *index);
-        self.profile.string_table = strings.into_iter().map(|(text, _)| text).collect();
+    fn finish(self) -> Encoded {
         Encoded {
-            pprof: pprof::encode(&self.profile).into(),
+            pprof: self.base.finish(),
             dropped: self.dropped,
         }
     }
@@ -243,68 +202,19 @@ impl Builder {
         if let Some(id) = self.locations.get(&key) {
             return *id;
         }
-        let line = calls
+        let lines = calls
             .iter()
-            .map(|call| proto::Line {
-                function_id: self.function(&call.frame.function, &call.frame.file),
-                line: call.frame.line.into(),
-                column: 0,
-            })
-            .collect();
-        let id = self.profile.location.len() as u64 + 1;
-        self.profile.location.push(proto::Location {
-            id,
-            mapping_id: 1,
-            // Inside the call, as runtime/pprof has it.
-            address: key.first().map_or(0, |address| address.saturating_sub(1)),
-            line,
-            is_folded: false,
-        });
+            .map(|call| (&*call.frame.function, &*call.frame.file, call.frame.line));
+        let id = self.base.location(key.first().copied().unwrap_or(0), lines);
         self.locations.insert(key, id);
         id
     }
-
-    fn function(&mut self, name: &str, file: &str) -> u64 {
-        let (name, filename) = (self.string(name), self.string(file));
-        let next = self.functions.len() as u64 + 1;
-        let id = *self.functions.entry((name, filename)).or_insert(next);
-        if id == next {
-            self.profile.function.push(proto::Function {
-                id,
-                name,
-                system_name: name,
-                filename,
-                start_line: 0,
-            });
-        }
-        id
-    }
-
-    fn string(&mut self, text: &str) -> i64 {
-        if let Some(index) = self.strings.get(text) {
-            return *index;
-        }
-        let index = signed(self.strings.len() as u64);
-        self.strings.insert(text.to_owned(), index);
-        index
-    }
-
-    fn value_type(&mut self, name: &str, unit: &str) -> proto::ValueType {
-        proto::ValueType {
-            r#type: self.string(name),
-            unit: self.string(unit),
-        }
-    }
-}
-
-/// Numbers of real processes fit; a damaged one becomes the largest instead of a negative one.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leakwatch_analysis::pprof;
     use leakwatch_analysis::stack::StackTable;
     use leakwatch_goproc::pclntab::Frame;
 
