@@ -128,13 +128,32 @@ pub struct ThreadState {
     pub old_address: u64,
     /// What was known about it.
     pub old: LiveObject,
-    /// Bytes until the next sample.
-    pub until_sample: u64,
     /// Entries into inner allocator functions since the outermost one.
     pub inner: u32,
     /// Bits of [`thread_flags`].
     pub flags: u32,
 }
+
+/// What every hit touches, one for each processor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct PerCpu {
+    /// Hits at the entry of allocating functions.
+    pub entries: u64,
+    /// Returns that were looked at, beyond the price of an entry.
+    pub returns: u64,
+    /// Hits at freeing functions.
+    pub frees: u64,
+    /// Bytes until the next sample; zero before it is drawn.
+    pub until_sample: u64,
+}
+
+/// Logarithm of the slots of the table that tells most addresses that were never sampled from those that were.
+pub const FILTER_BITS: u32 = 18;
+/// Calls of the kernel's functions are written as calls of helpers that do not exist, starting here: the loader knows their numbers.
+pub const KERNEL_FUNCTIONS: i32 = 0x6b66_0000;
+/// What they are called, in order.
+pub const KERNEL_FUNCTION_NAMES: [&str; 2] = ["bpf_session_is_return", "bpf_session_cookie"];
 
 /// Bits of [`ThreadState::flags`].
 pub mod thread_flags {
@@ -142,41 +161,33 @@ pub mod thread_flags {
     pub const SAMPLED: u32 = 1;
     /// `ThreadState::old` was live and is taken out of the live set while `realloc` works.
     pub const OLD_TAKEN: u32 = 2;
-    /// `ThreadState::until_sample` was drawn.
-    pub const DRAWN: u32 = 4;
 }
 
 /// Indices of the per-CPU array `NATIVE_COUNTS`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NativeCount {
-    /// Hits at the entry of allocating functions.
-    EntryHits = 0,
-    /// Hits at the return of allocating functions.
-    ReturnHits = 1,
-    /// Hits at freeing functions.
-    FreeHits = 2,
     /// Allocations sampled.
-    Samples = 3,
+    Samples = 0,
     /// Lost: the live set was full, a sampled object was not entered.
-    LiveFull = 4,
+    LiveFull = 1,
     /// Lost: the table of totals was full.
-    TotalsFull = 5,
+    TotalsFull = 2,
     /// Lost: no room for the record of a new stack. It is tried again at the next call from there.
-    StackRingFull = 6,
+    StackRingFull = 3,
     /// Lost: the table of stacks was full.
-    StacksFull = 7,
+    StacksFull = 4,
     /// Lost: the state of a thread was displaced or could not be kept while it was in a call.
-    ThreadLost = 8,
+    ThreadLost = 5,
     /// Lost: memory of the process could not be read.
-    UserReadFault = 9,
+    UserReadFault = 6,
     /// Calls that did not return as expected: the thread left them by an exception, a jump or its end.
-    Abandoned = 10,
+    Abandoned = 7,
 }
 
 impl NativeCount {
     /// Number of counts: the size of the array.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 8;
 
     /// Index in the array.
     pub const fn index(self) -> u32 {

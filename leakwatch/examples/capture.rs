@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
     let pid: u32 = pid.parse().context("PID")?;
     let sample_bytes: u64 = sample_bytes.parse().context("SAMPLE_BYTES")?;
     let mut session = Session::start(pid, sample_bytes).map_err(|missing| anyhow::anyhow!("{}", missing.detail))?;
-    println!("attached");
+    println!("attached, {:?}", session.way());
     let (ended, end) = mpsc::sync_channel::<()>(1);
     thread::spawn(move || {
         // Whatever comes, its end is what matters: the channel closes.

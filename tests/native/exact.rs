@@ -7,21 +7,39 @@ use crate::programs::compile;
 use crate::programs::counted;
 use leakwatch::capture::session::Session;
 use leakwatch::native::symbols::Symbols;
+use leakwatch_analysis::sample::Reading;
 
 #[test]
 fn a_million_pairs_from_200_stacks_are_counted_exactly() {
+    pairs_are_counted_exactly(Session::start, "1000000");
+}
+
+#[test]
+fn they_are_where_the_kernel_has_no_sessions() {
+    pairs_are_counted_exactly(Session::start_single, "200000");
+}
+
+fn pairs_are_counted_exactly(start: impl Fn(u32, u64) -> Reading<Session>, pairs: &str) {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let executable = compile("pairs", directory.path()).unwrap();
-    let program = Program::start(&executable, &["1000000", "1"], directory.path()).unwrap();
-    let mut session = Session::start(program.pid(), 1).unwrap();
+    let program = Program::start(&executable, &[pairs, "1"], directory.path()).unwrap();
+    let mut session = start(program.pid(), 1).unwrap();
     let truth = program.run(|| session.poll()).unwrap();
     session.detach();
     let rows = session.rows();
-    println!("{:?} ns for a pair, {:?}", program.price(), session.counts());
+    println!(
+        "{:?}: {:?} ns for a pair, {:?}",
+        session.way(),
+        program.price(),
+        session.counts()
+    );
     assert_eq!(session.losses(), []);
     assert_eq!(truth.len(), 200);
-    assert_eq!(truth.iter().map(|truth| truth.alloc_objects).sum::<i64>(), 1_000_000);
+    assert_eq!(
+        truth.iter().map(|truth| truth.alloc_objects).sum::<i64>().to_string(),
+        pairs
+    );
 
     let mut symbols = Symbols::of_process(program.pid());
     let mut counted = counted(&rows, &mut symbols);

@@ -1,6 +1,8 @@
 //! What is allocated and sampled, and the totals of each stack.
 
 use crate::maps;
+use crate::stack;
+use leakwatch_common::native::FILTER_BITS;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::TotalKey;
@@ -26,16 +28,49 @@ pub(crate) fn put_back(address: u64, object: &LiveObject) {
         maps::count(NativeCount::LiveFull);
         // Counted as freed: what is not followed must not look like a leak.
         freed(object);
+        return;
     }
+    filter(address, 1);
+}
+
+/// Adds to the slot of an address: sampled objects are few, and most addresses need no search of the live set.
+#[inline(always)]
+fn filter(address: u64, difference: i64) {
+    if maps::config!(mean_bytes) > 1
+        && let Some(slot) = maps::NATIVE_FILTER.get_ptr_mut(slot(address))
+    {
+        maps::add(slot, difference.cast_unsigned());
+    }
+}
+
+#[inline(always)]
+fn may_be_live(address: u64) -> bool {
+    if maps::config!(mean_bytes) <= 1 {
+        return true;
+    }
+    let slot = maps::NATIVE_FILTER.get_ptr(slot(address));
+    // SAFETY: a live value of the map.
+    slot.is_none_or(|slot| unsafe { slot.read_volatile() } != 0)
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the upper bits only")]
+const fn slot(address: u64) -> u32 {
+    // Allocators align to sixteen bytes.
+    ((address >> 4).wrapping_mul(stack::MULTIPLIER) >> (64 - FILTER_BITS)) as u32
 }
 
 /// Takes an object out of the live set, if it is in there.
 #[inline(always)]
 pub(crate) fn take(address: u64) -> Option<LiveObject> {
+    if !may_be_live(address) {
+        return None;
+    }
     // SAFETY: the value is copied out before the entry is removed; the object is the caller's own until then.
     let object = unsafe { maps::NATIVE_LIVE.get(address) }.copied()?;
     // Another thread was faster: a program that frees twice.
     maps::NATIVE_LIVE.remove(address).ok()?;
+    filter(address, -1);
     Some(object)
 }
 

@@ -2,13 +2,16 @@
 
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
+use aya_ebpf::maps::Array;
 use aya_ebpf::maps::HashMap;
 use aya_ebpf::maps::LruHashMap;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::RingBuf;
+use leakwatch_common::native::FILTER_BITS;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
+use leakwatch_common::native::PerCpu;
 use leakwatch_common::native::ThreadState;
 use leakwatch_common::native::TotalKey;
 use leakwatch_common::native::Totals;
@@ -46,9 +49,29 @@ pub(crate) static NATIVE_TOTALS: HashMap<TotalKey, Totals> = HashMap::with_max_e
 #[map]
 pub(crate) static NATIVE_THREADS: LruHashMap<u32, ThreadState> = LruHashMap::with_max_entries(16_384, 0);
 
+/// How many sampled objects there are at the addresses of each slot.
+#[map]
+pub(crate) static NATIVE_FILTER: Array<u64> = Array::with_max_entries(1 << FILTER_BITS, 0);
+
+/// How many threads are in a function that may call another one that is probed.
+#[map]
+pub(crate) static NATIVE_INSIDE: Array<u64> = Array::with_max_entries(1, 0);
+
+/// What every hit touches.
+#[map]
+static NATIVE_CPU: PerCpuArray<PerCpu> = PerCpuArray::with_max_entries(1, 0);
+
 /// Counts by [`NativeCount`].
 #[map]
 static NATIVE_COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(NativeCount::COUNT, 0);
+
+/// That of this processor. Numbers in it are not added to atomically: where another thread gets the processor in between, which
+/// happens within a probe once in a million hits, a hit is not counted or a distance drawn anew, neither of which does harm.
+#[inline(always)]
+pub(crate) fn cpu() -> Option<&'static mut PerCpu> {
+    // SAFETY: a live value of the map, of which each processor has its own.
+    NATIVE_CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
+}
 
 /// Counts one.
 #[inline(always)]

@@ -17,7 +17,7 @@ use leakwatch_common::native::STACK_BYTES;
 
 const WORDS: usize = FINGERPRINT_STEP / 8;
 /// An odd number with its bits well mixed: 2^64 divided by the golden ratio.
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Fingerprint of the stack of a place; tells the daemon about one it has not seen.
 #[inline(always)]

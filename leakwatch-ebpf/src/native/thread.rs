@@ -3,11 +3,9 @@
 
 use crate::live;
 use crate::maps;
-use crate::maps::config;
 use crate::registers::RETURN_POPS;
+use crate::sampling;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
-use leakwatch_common::exponential;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::ThreadState;
@@ -24,6 +22,18 @@ pub(crate) struct Request {
     pub(crate) result_at: u64,
     /// The object that may move; zero if none.
     pub(crate) old_address: u64,
+}
+
+impl Request {
+    /// For so many bytes, whose address is returned.
+    #[inline(always)]
+    pub(crate) const fn of(size: u64) -> Self {
+        Self {
+            size,
+            result_at: 0,
+            old_address: 0,
+        }
+    }
 }
 
 /// The state of the current thread.
@@ -48,26 +58,22 @@ fn thread_id() -> u32 {
     bpf_get_current_pid_tgid() as u32
 }
 
-/// Enters an allocating function.
+/// Enters an allocating function. False for an inner one, whose return is of no interest.
 #[inline(always)]
-pub(crate) fn enter(stack_pointer: u64, request: &Request) {
-    maps::count(NativeCount::EntryHits);
+pub(crate) fn enter(stack_pointer: u64, request: &Request) -> bool {
+    let Some(cpu) = maps::cpu() else { return false };
+    cpu.entries += 1;
     let Some(state) = current_or_new() else {
-        return maps::count(NativeCount::ThreadLost);
+        maps::count(NativeCount::ThreadLost);
+        return false;
     };
     // SAFETY: a live value of the map; only this thread uses it.
     let state = unsafe { &mut *state };
-    let outer = state.entry_stack_pointer;
-    if outer != 0 {
-        // Equal when one function ends by jumping to another.
-        if stack_pointer <= outer && state.inner < MAX_INNER {
-            state.inner += 1;
-            return;
-        }
-        abandon(state);
+    if is_inner(state, stack_pointer) {
+        return false;
     }
-    state.flags &= thread_flags::DRAWN;
-    if is_sample(state, request.size) {
+    state.flags = 0;
+    if sampling::is_sample(cpu, request.size) {
         state.flags |= thread_flags::SAMPLED;
     }
     state.size = request.size;
@@ -81,18 +87,57 @@ pub(crate) fn enter(stack_pointer: u64, request: &Request) {
         state.flags |= thread_flags::OLD_TAKEN;
     }
     state.entry_stack_pointer = stack_pointer;
+    inside(1);
+    true
+}
+
+/// Whether the thread is in a function that has called the one it now enters. For functions that call no others themselves:
+/// they leave no state behind.
+#[inline(always)]
+pub(crate) fn is_inside(stack_pointer: u64) -> bool {
+    let threads = maps::NATIVE_INSIDE.get_ptr(0);
+    // SAFETY: a live value of the map.
+    if threads.is_none_or(|threads| unsafe { threads.read_volatile() } == 0) {
+        return false;
+    }
+    // SAFETY: a live value of the map; only this thread uses it.
+    current().is_some_and(|state| is_inner(unsafe { &mut *state }, stack_pointer))
+}
+
+/// Whether a call is an inner one.
+#[inline(always)]
+fn is_inner(state: &mut ThreadState, stack_pointer: u64) -> bool {
+    let outer = state.entry_stack_pointer;
+    if outer == 0 {
+        return false;
+    }
+    // Equal when one function ends by jumping to another.
+    if stack_pointer <= outer && state.inner < MAX_INNER {
+        state.inner += 1;
+        return true;
+    }
+    abandon(state);
+    false
+}
+
+/// Counts the threads that are in a call. One that ends in a call stays counted: the others are then looked up where they need not be.
+#[inline(always)]
+fn inside(difference: i64) {
+    if let Some(threads) = maps::NATIVE_INSIDE.get_ptr_mut(0) {
+        maps::add(threads, difference.cast_unsigned());
+    }
 }
 
 /// Leaves an allocating function. `None` for an inner one.
 #[inline(always)]
 pub(crate) fn leave(stack_pointer: u64) -> Option<&'static mut ThreadState> {
-    maps::count(NativeCount::ReturnHits);
     // SAFETY: a live value of the map; only this thread uses it.
     let state = unsafe { &mut *current()? };
     if state.entry_stack_pointer == 0 || state.entry_stack_pointer + RETURN_POPS != stack_pointer {
         return None;
     }
     state.entry_stack_pointer = 0;
+    inside(-1);
     Some(state)
 }
 
@@ -105,31 +150,5 @@ fn abandon(state: &mut ThreadState) {
     }
     state.old = LiveObject::default();
     state.entry_stack_pointer = 0;
-}
-
-/// Decides by bytes: each byte has the same chance, whatever object it belongs to.
-#[inline(always)]
-fn is_sample(state: &mut ThreadState, size: u64) -> bool {
-    let mean = config!(mean_bytes);
-    if mean <= 1 {
-        return true;
-    }
-    if state.flags & thread_flags::DRAWN == 0 {
-        state.flags |= thread_flags::DRAWN;
-        state.until_sample = distance(mean);
-    }
-    if state.until_sample > size {
-        state.until_sample -= size;
-        return false;
-    }
-    // The distribution has no memory: what of the size is left over makes no difference.
-    state.until_sample = distance(mean);
-    true
-}
-
-#[inline(always)]
-fn distance(mean: u64) -> u64 {
-    // SAFETY: a helper without arguments.
-    let random = unsafe { bpf_get_prandom_u32() };
-    exponential::distance(random, mean)
+    inside(-1);
 }

@@ -71,6 +71,7 @@ fn with_probes(pid: u32, points: &[ProbePoint]) -> Reading<f64> {
         mean_bytes: NEVER,
         live_objects: 16,
         code: [0..1, 1..2],
+        single: false,
     };
     let probes = NativeProbes::attach(pid, points, &settings)?;
     let nanos = pair();

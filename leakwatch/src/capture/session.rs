@@ -11,6 +11,7 @@ use crate::native::unwind::StackUnwinder;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
+use crate::probes::native::Way;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
@@ -36,6 +37,15 @@ pub struct Session {
 impl Session {
     /// Looks for the allocators of the process and attaches to them. `mean_bytes` between samples; 1 takes every call.
     pub fn start(pid: u32, mean_bytes: u64) -> Reading<Self> {
+        Self::start_in(pid, mean_bytes, false)
+    }
+
+    /// The same as on a kernel before 6.13, for comparison.
+    pub fn start_single(pid: u32, mean_bytes: u64) -> Reading<Self> {
+        Self::start_in(pid, mean_bytes, true)
+    }
+
+    fn start_in(pid: u32, mean_bytes: u64, single: bool) -> Reading<Self> {
         let failed = |error: crate::native::image::ImageError| Missing::new(MissingReason::Failed, error.to_string());
         let allocators = allocator::find(pid)?;
         let unwinder = StackUnwinder::of_process(pid).map_err(failed)?;
@@ -47,6 +57,7 @@ impl Session {
                 SAMPLED_OBJECTS
             },
             code: StackUnwinder::code_ranges(pid).map_err(failed)?,
+            single,
         };
         Ok(Self {
             probes: NativeProbes::attach(pid, &allocators.points, &settings)?,
@@ -84,6 +95,11 @@ impl Session {
     /// What is probed.
     pub fn allocators(&self) -> &Allocators {
         &self.allocators
+    }
+
+    /// How the probes are attached.
+    pub fn way(&self) -> &Way {
+        self.probes.way()
     }
 
     /// Mean bytes between samples.

@@ -23,6 +23,7 @@ const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 const KIND_TYPE_TAG: u32 = 18;
 const KIND_ENUM64: u32 = 19;
@@ -90,6 +91,11 @@ impl Btf {
         };
         let types = index_types(&bytes, type_section)?;
         Ok(Self { bytes, types, strings })
+    }
+
+    /// Id of a function of the kernel, by which programs call it.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        self.find(KIND_FUNC, name)
     }
 
     /// Number of types.

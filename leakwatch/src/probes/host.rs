@@ -40,7 +40,8 @@ impl HostFacts {
     }
 }
 
-fn btf() -> Reading<Btf> {
+/// The kernel's own type information.
+pub(super) fn btf() -> Reading<Btf> {
     let bytes = fs::read(BTF)
         .map_err(|error| unreadable(BTF, &error).with_fix("needs a kernel built with CONFIG_DEBUG_INFO_BTF=y"))?;
     Btf::parse(bytes).map_err(|error| Missing::new(MissingReason::Malformed, format!("{BTF}: {error}")))

@@ -2,8 +2,10 @@
 //!
 //! What the counts mean, and who the process is, is decided by `crate::native`. Dropping [`NativeProbes`] detaches everything.
 
+mod session;
+mod single;
+
 use crate::native::allocator::ProbePoint;
-use crate::native::function::Signature;
 use crate::probes::load;
 use aya::Ebpf;
 use aya::EbpfLoader;
@@ -11,11 +13,6 @@ use aya::maps::HashMap;
 use aya::maps::MapData;
 use aya::maps::PerCpuArray;
 use aya::maps::RingBuf;
-use aya::programs::ProgramError;
-use aya::programs::UProbe;
-use aya::programs::uprobe::UProbeAttachLocation;
-use aya::programs::uprobe::UProbeLinkId;
-use aya::programs::uprobe::UProbeScope;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
@@ -26,9 +23,10 @@ use leakwatch_common::native::NATIVE_CONFIG;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
+use single::SingleLink;
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::thread;
+use std::os::fd::OwnedFd;
 use zerocopy::FromBytes as _;
 use zerocopy::IntoBytes as _;
 
@@ -46,6 +44,8 @@ pub struct NativeSettings {
     pub live_objects: u32,
     /// Where the process has code: the executable, and from the first shared library to the last.
     pub code: [Range<u64>; CODE_RANGES],
+    /// As kernels before 6.13 have it, also on later ones.
+    pub single: bool,
 }
 
 /// A stack as it was copied.
@@ -104,21 +104,38 @@ pub struct NativeCounts {
     pub samples: u64,
 }
 
+/// How probes are attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Entry and return in one, the return only where it is wanted (Linux 6.13).
+    Session,
+    /// Entry and return each by itself, and why not the other way.
+    Single(Missing),
+}
+
 /// Attached probes.
 pub struct NativeProbes {
     ebpf: Ebpf,
-    links: Vec<(&'static str, UProbeLinkId)>,
+    links: Links,
+    way: Way,
     stacks: RingBuf<MapData>,
     live: HashMap<MapData, u64, [u64; 3]>,
     totals: HashMap<MapData, [u64; 2], [u64; 4]>,
+    per_cpu: PerCpuArray<MapData, [u64; 4]>,
     counts: PerCpuArray<MapData, u64>,
     malformed: u64,
+}
+
+/// What is attached, in the order of attaching.
+enum Links {
+    Session(Vec<OwnedFd>),
+    Single(Vec<SingleLink>),
 }
 
 impl std::fmt::Debug for NativeProbes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NativeProbes")
-            .field("links", &self.links.len())
+            .field("way", &self.way)
             .finish_non_exhaustive()
     }
 }
@@ -138,58 +155,43 @@ impl NativeProbes {
             .map_max_entries("NATIVE_LIVE", settings.live_objects)
             .load(OBJECT)
             .map_err(|error| Missing::new(MissingReason::Failed, format!("the eBPF object: {error}")))?;
-        let mut probes = Self {
+        let sessions = if settings.single {
+            Err(Missing::new(MissingReason::Unsupported, "not wanted"))
+        } else {
+            session::Programs::of(OBJECT, &ebpf).and_then(|programs| programs.attach(pid.get(), points))
+        };
+        let (links, way) = match sessions {
+            Ok(links) => (Links::Session(links), Way::Session),
+            Err(missing) => (
+                Links::Single(single::attach(&mut ebpf, pid, points)?),
+                Way::Single(missing),
+            ),
+        };
+        Ok(Self {
             stacks: take(&mut ebpf, "NATIVE_STACKS")?,
             live: take(&mut ebpf, "NATIVE_LIVE")?,
             totals: take(&mut ebpf, "NATIVE_TOTALS")?,
+            per_cpu: take(&mut ebpf, "NATIVE_CPU")?,
             counts: take(&mut ebpf, "NATIVE_COUNTS")?,
-            links: Vec::new(),
+            links,
+            way,
             malformed: 0,
             ebpf,
-        };
-        for (program, point) in in_order(points) {
-            probes.attach_one(program, point, pid)?;
-        }
-        Ok(probes)
+        })
     }
 
-    fn attach_one(&mut self, name: &'static str, point: &ProbePoint, pid: NonZeroU32) -> Reading<()> {
-        let program: &mut UProbe = load::program(&mut self.ebpf, name)?;
-        if program.fd().is_err() {
-            load::retrying(|| program.load())?;
-        }
-        let location = UProbeAttachLocation::AbsoluteOffset(point.file_offset);
-        let link = program
-            .attach(location, &point.link, UProbeScope::OneProcess(pid))
-            .map_err(|error| at(point, &error))?;
-        self.links.push((name, link));
-        Ok(())
+    /// How they are attached.
+    pub fn way(&self) -> &Way {
+        &self.way
     }
 
     /// Detaches, entries of allocating functions first: what is freed meanwhile is still matched. The maps can be read afterwards.
     pub fn detach(&mut self) {
-        let (entries, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.links)
-            .into_iter()
-            .partition(|(name, _)| name.starts_with("enter"));
-        self.detach_at_once(entries);
-        self.detach_at_once(others);
-    }
-
-    /// The kernel lets every detach wait until no processor runs the probe: they wait at the same time.
-    fn detach_at_once(&mut self, links: Vec<(&'static str, UProbeLinkId)>) {
-        let owned: Vec<_> = links
-            .into_iter()
-            .filter_map(|(name, link)| {
-                let program: Reading<&mut UProbe> = load::program(&mut self.ebpf, name);
-                program.ok()?.take_link(link).ok()
-            })
-            .collect();
-        thread::scope(|scope| {
-            for link in owned {
-                // Where no thread can be had it is dropped right here.
-                drop(thread::Builder::new().spawn_scoped(scope, move || drop(link)));
-            }
-        });
+        match std::mem::replace(&mut self.links, Links::Session(Vec::new())) {
+            // Closing one detaches it.
+            Links::Session(links) => links.into_iter().rev().for_each(drop),
+            Links::Single(links) => single::detach(&mut self.ebpf, links),
+        }
     }
 
     /// Hands over the stacks that arrived since the last call.
@@ -243,10 +245,12 @@ impl NativeProbes {
 
     /// Hits and samples since the attach.
     pub fn counts(&self) -> NativeCounts {
+        let per_cpu = self.per_cpu.get(&0, 0);
+        let sum = |of: fn(&[u64; 4]) -> u64| per_cpu.as_ref().map_or(0, |per_cpu| per_cpu.iter().map(of).sum());
         NativeCounts {
-            entries: self.count(NativeCount::EntryHits),
-            returns: self.count(NativeCount::ReturnHits),
-            frees: self.count(NativeCount::FreeHits),
+            entries: sum(|[entries, ..]| *entries),
+            returns: sum(|[_, returns, ..]| *returns),
+            frees: sum(|[_, _, frees, _]| *frees),
             samples: self.count(NativeCount::Samples),
         }
     }
@@ -279,37 +283,12 @@ impl Drop for NativeProbes {
     }
 }
 
-/// Every program and its function in the order of attaching: what frees before what allocates, returns before entries, and what
-/// frees and allocates before what only allocates. So nothing is ever allocated whose end would not be seen.
-fn in_order(points: &[ProbePoint]) -> Vec<(&'static str, &ProbePoint)> {
-    let of = |wanted: fn(Signature) -> bool| points.iter().filter(move |point| wanted(point.signature));
-    let moves = |signature| matches!(signature, Signature::OldSize | Signature::OldProduct);
-    let releases = of(|signature| signature == Signature::Release).map(|point| (release_of(point), point));
-    let returns = of(|signature| signature != Signature::Release).map(|point| ("leave", point));
-    let mut entries: Vec<&ProbePoint> = of(|signature| signature != Signature::Release).collect();
-    entries.sort_by_key(|point| !moves(point.signature));
-    let entries = entries.into_iter().map(|point| (program_of(point), point));
-    releases.chain(returns).chain(entries).collect()
-}
-
+/// The program of a function that frees.
 const fn release_of(point: &ProbePoint) -> &'static str {
     if point.placement.moved {
         "release_second"
     } else {
         "release"
-    }
-}
-
-const fn program_of(point: &ProbePoint) -> &'static str {
-    match point.signature {
-        Signature::Size if point.placement.moved => "enter_second",
-        Signature::Size => "enter_size",
-        Signature::Product => "enter_product",
-        Signature::Second => "enter_second",
-        Signature::Result => "enter_result",
-        Signature::OldSize => "enter_old_size",
-        Signature::OldProduct => "enter_old_product",
-        Signature::Release => release_of(point),
     }
 }
 
@@ -335,10 +314,4 @@ where
     M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
 {
     load::take_map(ebpf, name).map_err(|error| Missing::new(MissingReason::Malformed, error.to_string()))
-}
-
-fn at(point: &ProbePoint, error: &ProgramError) -> Missing {
-    let mut missing = load::refused(error);
-    missing.detail = format!("{} in {}: {}", point.symbol, point.path, missing.detail);
-    missing
 }

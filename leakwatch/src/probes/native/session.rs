@@ -1,0 +1,211 @@
+//! The way of attaching since Linux 6.13: one program for entry and return of a function, where the entry decides whether there is a
+//! return to pay for, and one link for all functions of a file. aya makes the maps; its object is gone through once more for
+//! the programs it cannot load.
+
+use super::release_of;
+use crate::native::allocator::ProbePoint;
+use crate::native::function::Signature;
+use crate::probes::host;
+use aya::Ebpf;
+use aya::maps::Map;
+use aya_obj::Object;
+use aya_obj::generated::bpf_insn;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_bpf::Attachment;
+use leakwatch_bpf::Refused;
+use leakwatch_common::native::KERNEL_FUNCTION_NAMES;
+use leakwatch_common::native::KERNEL_FUNCTIONS;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::fd::AsRawFd as _;
+use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// `BPF_JMP | BPF_CALL`.
+const CALL: u8 = 0x85;
+/// `BPF_PSEUDO_KFUNC_CALL`, in the place of the source register.
+const OF_KERNEL: u8 = 2;
+/// The kernel gives up verifying a program when a signal arrives, whatever it is for, and expects to be asked again.
+const ATTEMPTS: u32 = 10;
+
+/// The programs, ready for the kernel but for not having been loaded.
+pub(super) struct Programs {
+    object: Object,
+}
+
+impl Programs {
+    /// Takes the programs of the object that `ebpf` was made from, and lets them use its maps.
+    pub(super) fn of(object: &[u8], ebpf: &Ebpf) -> Reading<Self> {
+        let malformed = |error: &dyn std::fmt::Display| Missing::new(MissingReason::Malformed, error.to_string());
+        let numbers = kernel_functions()?;
+        let mut object = Object::parse(object).map_err(|error| malformed(&error))?;
+        let made: HashMap<&str, RawFd> = ebpf
+            .maps()
+            .filter_map(|(name, map)| Some((name, descriptor(map)?)))
+            .collect();
+        let maps = std::mem::take(&mut object.maps);
+        let known = maps
+            .iter()
+            .filter_map(|(name, map)| Some((name.as_str(), *made.get(name.as_str())?, map)));
+        let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        object
+            .relocate_maps(known, &sections)
+            .map_err(|error| malformed(&error))?;
+        object.relocate_calls(&sections).map_err(|error| malformed(&error))?;
+        for function in object.functions.values_mut() {
+            for instruction in &mut function.instructions {
+                name_kernel_function(instruction, numbers);
+            }
+        }
+        Ok(Self { object })
+    }
+
+    /// Attaches everything; the links, those that free first, which are to be detached last. Each detaches when it is dropped.
+    pub(super) fn attach(&self, pid: u32, points: &[ProbePoint]) -> Reading<Vec<OwnedFd>> {
+        let mut loaded: HashMap<&str, OwnedFd> = HashMap::new();
+        let mut links = Vec::new();
+        for (name, file, offsets) in grouped(points) {
+            let attachment = if name.starts_with("release") {
+                Attachment::Entry
+            } else {
+                Attachment::Session
+            };
+            let program = match loaded.entry(name) {
+                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::hash_map::Entry::Vacant(entry) => entry.insert(self.load(name, attachment)?),
+            };
+            let link = leakwatch_bpf::attach(program.as_fd(), attachment, file, &offsets, pid).map_err(|error| {
+                Missing::new(
+                    MissingReason::Failed,
+                    format!("cannot attach {name} to {}: {error}", file.display()),
+                )
+            })?;
+            links.push(link);
+        }
+        Ok(links)
+    }
+
+    fn load(&self, name: &str, attachment: Attachment) -> Reading<OwnedFd> {
+        let function = self
+            .object
+            .programs
+            .get(name)
+            .and_then(|program| self.object.functions.get(&program.function_key()))
+            .ok_or_else(|| {
+                Missing::new(
+                    MissingReason::Malformed,
+                    format!("the eBPF object has no program {name}"),
+                )
+            })?;
+        let mut result = leakwatch_bpf::load(name, &function.instructions, attachment);
+        for _ in 1..ATTEMPTS {
+            match &result {
+                Err(refused) if refused.error.kind() == io::ErrorKind::WouldBlock => {
+                    result = leakwatch_bpf::load(name, &function.instructions, attachment);
+                }
+                _ => break,
+            }
+        }
+        result.map_err(|refused| describe(name, &refused))
+    }
+}
+
+fn describe(name: &str, refused: &Refused) -> Missing {
+    let lines: Vec<&str> = refused.log.lines().rev().take(8).collect();
+    let lines: Vec<&str> = lines.into_iter().rev().collect();
+    Missing::new(
+        MissingReason::Failed,
+        format!("the kernel refuses {name}: {}: {}", refused.error, lines.join("; ")),
+    )
+}
+
+/// Offsets by program and file, in the order of attaching: what frees before what allocates, and what does both before what only
+/// allocates. So nothing is ever allocated whose end would not be seen.
+fn grouped(points: &[ProbePoint]) -> Vec<(&'static str, &Path, Vec<u64>)> {
+    let rank = |point: &ProbePoint| match point.signature {
+        Signature::Release => 0,
+        Signature::OldSize | Signature::OldProduct => 1,
+        _ => 2,
+    };
+    let mut ordered: Vec<&ProbePoint> = points.iter().collect();
+    ordered.sort_by_key(|point| rank(point));
+    let mut groups: Vec<(&'static str, &Path, Vec<u64>)> = Vec::new();
+    for point in ordered {
+        let name = program_of(point, points);
+        let group = groups
+            .iter_mut()
+            .find(|(other, file, _)| *other == name && *file == point.link);
+        match group {
+            Some((_, _, offsets)) => offsets.push(point.file_offset),
+            None => groups.push((name, &point.link, vec![point.file_offset])),
+        }
+    }
+    groups
+}
+
+fn program_of(point: &ProbePoint, points: &[ProbePoint]) -> &'static str {
+    let innermost = is_innermost(point, points);
+    match point.signature {
+        Signature::Size if innermost && point.placement.moved => "session_innermost_second",
+        Signature::Size if innermost => "session_innermost",
+        Signature::Size if point.placement.moved => "session_second",
+        Signature::Size => "session_size",
+        Signature::Product => "session_product",
+        Signature::Second => "session_second",
+        Signature::Result => "session_result",
+        Signature::OldSize => "session_old_size",
+        Signature::OldProduct => "session_old_product",
+        Signature::Release => release_of(point),
+    }
+}
+
+/// Whether a function certainly calls no other one that is probed: an allocator's other functions call its `malloc`, never the other
+/// way round. Where two files have it, one may pass its calls on to the other.
+fn is_innermost(point: &ProbePoint, points: &[ProbePoint]) -> bool {
+    point.symbol.ends_with("malloc") && points.iter().filter(|other| other.symbol == point.symbol).count() == 1
+}
+
+/// A call of a helper that does not exist becomes one of the kernel's function.
+fn name_kernel_function(instruction: &mut bpf_insn, numbers: [u32; KERNEL_FUNCTION_NAMES.len()]) {
+    if instruction.code != CALL || instruction.src_reg() != 0 {
+        return;
+    }
+    let index = usize::try_from(instruction.imm.wrapping_sub(KERNEL_FUNCTIONS)).unwrap_or(usize::MAX);
+    if let Some(number) = numbers.get(index) {
+        instruction.set_src_reg(OF_KERNEL);
+        instruction.imm = number.cast_signed();
+    }
+}
+
+/// The numbers of the kernel's functions in its type information, looked up once.
+fn kernel_functions() -> Reading<[u32; KERNEL_FUNCTION_NAMES.len()]> {
+    static NUMBERS: OnceLock<Reading<[u32; KERNEL_FUNCTION_NAMES.len()]>> = OnceLock::new();
+    let look = || {
+        let btf = host::btf()?;
+        let mut numbers = [0; KERNEL_FUNCTION_NAMES.len()];
+        for (number, name) in numbers.iter_mut().zip(KERNEL_FUNCTION_NAMES) {
+            *number = btf.function(name).ok_or_else(|| {
+                Missing::new(MissingReason::Unsupported, format!("the kernel has no {name}"))
+                    .with_fix("needs Linux 6.13")
+            })?;
+        }
+        Ok(numbers)
+    };
+    NUMBERS.get_or_init(look).clone()
+}
+
+fn descriptor(map: &Map) -> Option<RawFd> {
+    let data = match map {
+        Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => {
+            data
+        }
+        _ => return None,
+    };
+    Some(data.fd().as_fd().as_raw_fd())
+}
