@@ -26,4 +26,5 @@ pub mod death;
 pub mod loss;
 pub mod config;
 pub mod native;
+pub mod growth;
 pub mod exponential;

@@ -183,11 +183,17 @@ pub enum NativeCount {
     UserReadFault = 6,
     /// Calls that did not return as expected: the thread left them by an exception, a jump or its end.
     Abandoned = 7,
+    /// Page faults sampled.
+    PageSamples = 8,
+    /// System calls seen that change the address space.
+    MappingCalls = 9,
+    /// Lost: no room for the record of a page or a system call.
+    GrowthRingFull = 10,
 }
 
 impl NativeCount {
     /// Number of counts: the size of the array.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 11;
 
     /// Index in the array.
     pub const fn index(self) -> u32 {

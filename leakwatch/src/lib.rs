@@ -13,6 +13,7 @@ pub mod clock;
 pub mod identity;
 pub mod probes;
 pub mod native;
+pub mod growth;
 pub mod capture;
 pub mod capabilities;
 pub mod collect;

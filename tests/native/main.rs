@@ -5,3 +5,4 @@ mod exact;
 mod sampled;
 mod lifecycle;
 mod verdicts;
+mod growth;

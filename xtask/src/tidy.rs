@@ -8,16 +8,17 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("quantity", &[]),
     ("clock", &[]),
     ("state", &[]),
     ("own", &[]),
     ("config", &["quantity"]),
     ("identity", &[]),
-    ("probes", &["clock", "native"]),
+    ("probes", &["clock", "growth", "native"]),
     ("native", &[]),
-    ("capture", &["clock", "engine", "native", "probes"]),
+    ("growth", &[]),
+    ("capture", &["clock", "engine", "growth", "native", "probes"]),
     ("capabilities", &["clock", "identity", "probes"]),
     ("collect", &["clock", "config", "engine", "identity"]),
     ("engine", &["store"]),

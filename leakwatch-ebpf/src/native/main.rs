@@ -30,6 +30,8 @@ mod calls;
 mod programs;
 #[cfg(target_arch = "bpf")]
 mod session;
+#[cfg(target_arch = "bpf")]
+mod growth;
 
 /// The kernel refuses some helpers to programs without a licence compatible with the GPL.
 #[cfg(target_arch = "bpf")]

@@ -1,6 +1,8 @@
 //! The registers of the probed thread, by what the calling convention uses them for.
 
 use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
+use aya_ebpf::helpers::generated::bpf_task_pt_regs;
 
 /// Where the thread is.
 #[derive(Clone, Copy)]
@@ -36,6 +38,36 @@ impl Place {
             }
         }
     }
+}
+
+impl Place {
+    /// Where the current thread was in user mode when it entered the kernel.
+    #[inline(always)]
+    pub(crate) fn of_user() -> Self {
+        Self::of(user_registers())
+    }
+
+    /// The same with the arguments of the system call that it made. The first is lost on arm64 once the call has returned.
+    #[inline(always)]
+    pub(crate) fn of_system_call() -> (Self, [u64; 4]) {
+        let at = user_registers();
+        // SAFETY: a valid `pt_regs`, which the verifier checks.
+        let regs = unsafe { &*at };
+        #[cfg(bpf_target_arch = "x86_64")]
+        let arguments = [regs.rdi, regs.rsi, regs.rdx, regs.r10];
+        #[cfg(bpf_target_arch = "aarch64")]
+        let arguments = [regs.regs[0], regs.regs[1], regs.regs[2], regs.regs[3]];
+        (Self::of(at), arguments)
+    }
+}
+
+/// The registers that the current thread had in user mode. Linux 5.15.
+#[inline(always)]
+fn user_registers() -> *const pt_regs {
+    // SAFETY: the current thread is there as long as it runs this.
+    let task = unsafe { bpf_get_current_task_btf() };
+    // SAFETY: a thread that the kernel has just named.
+    unsafe { bpf_task_pt_regs(task) as *const pt_regs }
 }
 
 /// What a return takes off the stack.

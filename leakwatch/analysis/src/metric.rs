@@ -183,8 +183,8 @@ fn profile_totals(
         .filter(|snapshot| (from..=to).contains(&snapshot.at))
         .map(|snapshot| {
             let total = match profile_type {
-                ProfileType::Heap | ProfileType::Native => snapshot.total.inuse_space,
                 ProfileType::Goroutine | ProfileType::GoroutineLeak => snapshot.total.inuse_objects,
+                _ => snapshot.total.inuse_space,
             };
             (snapshot.at, u64::try_from(total).ok())
         })

@@ -17,11 +17,23 @@ pub enum ProfileType {
     GoroutineLeak,
     /// Calls of the allocator since a capture began: the four sample types of a heap.
     Native,
+    /// Memory that became resident since a capture began, by the stack that touched it: `alloc_space space`.
+    Growth,
+    /// Mappings made since a capture began, by the stack that made them: the four sample types of a heap; the bytes are those that
+    /// became resident.
+    Mapping,
 }
 
 impl ProfileType {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Heap, Self::Goroutine, Self::GoroutineLeak, Self::Native];
+    pub const ALL: [Self; 6] = [
+        Self::Heap,
+        Self::Goroutine,
+        Self::GoroutineLeak,
+        Self::Native,
+        Self::Growth,
+        Self::Mapping,
+    ];
     /// Those that only a Go program has.
     pub const GO: [Self; 3] = [Self::Heap, Self::Goroutine, Self::GoroutineLeak];
 
@@ -32,7 +44,14 @@ impl ProfileType {
             Self::Goroutine => "goroutine",
             Self::GoroutineLeak => "goroutineleak",
             Self::Native => "native",
+            Self::Growth => "growth",
+            Self::Mapping => "mapping",
         }
+    }
+
+    /// Whether it counts from the beginning of a capture, and knows nothing of what was before.
+    pub const fn is_of_capture(self) -> bool {
+        matches!(self, Self::Native | Self::Growth | Self::Mapping)
     }
 
     /// From the wire name.
@@ -93,6 +112,8 @@ pub enum SampleType {
     InuseObjects,
     /// Bytes live.
     InuseSpace,
+    /// Bytes resident.
+    Space,
     /// Goroutines.
     Goroutine,
 }
@@ -101,12 +122,13 @@ impl SampleType {
     /// The sample types of a profile type, in the order of Go's profiles.
     pub const fn of(profile_type: ProfileType) -> &'static [Self] {
         match profile_type {
-            ProfileType::Heap | ProfileType::Native => &[
+            ProfileType::Heap | ProfileType::Native | ProfileType::Mapping => &[
                 Self::AllocObjects,
                 Self::AllocSpace,
                 Self::InuseObjects,
                 Self::InuseSpace,
             ],
+            ProfileType::Growth => &[Self::AllocSpace, Self::Space],
             ProfileType::Goroutine | ProfileType::GoroutineLeak => &[Self::Goroutine],
         }
     }
@@ -114,7 +136,8 @@ impl SampleType {
     /// The one shown when none is asked for.
     pub const fn default_of(profile_type: ProfileType) -> Self {
         match profile_type {
-            ProfileType::Heap | ProfileType::Native => Self::InuseSpace,
+            ProfileType::Heap | ProfileType::Native | ProfileType::Mapping => Self::InuseSpace,
+            ProfileType::Growth => Self::Space,
             ProfileType::Goroutine | ProfileType::GoroutineLeak => Self::Goroutine,
         }
     }
@@ -131,6 +154,7 @@ impl SampleType {
             Self::AllocSpace => "alloc_space",
             Self::InuseObjects => "inuse_objects",
             Self::InuseSpace => "inuse_space",
+            Self::Space => "space",
             Self::Goroutine => "goroutine",
         }
     }
@@ -138,7 +162,7 @@ impl SampleType {
     /// Unit in pprof and in the API.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::AllocSpace | Self::InuseSpace => "bytes",
+            Self::AllocSpace | Self::InuseSpace | Self::Space => "bytes",
             Self::AllocObjects | Self::InuseObjects | Self::Goroutine => "count",
         }
     }
@@ -149,7 +173,7 @@ impl SampleType {
             Self::AllocObjects => values.alloc_objects,
             Self::AllocSpace => values.alloc_space,
             Self::InuseObjects | Self::Goroutine => values.inuse_objects,
-            Self::InuseSpace => values.inuse_space,
+            Self::InuseSpace | Self::Space => values.inuse_space,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::capture::CaptureRequest;
 use crate::capture::CaptureState;
 use crate::capture::Captures;
 use crate::capture::DEFAULT_SAMPLE_BYTES;
+use crate::capture::lane::Lane;
 use crate::store::StoredTarget;
 use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
@@ -49,6 +50,7 @@ pub(super) fn consider(
         return;
     }
     let request = CaptureRequest {
+        lane: Lane::Native,
         target: id.clone(),
         process,
         exe: record.process.exe.clone().unwrap_or_default(),

@@ -9,6 +9,7 @@ use crate::api::segment::Segments;
 use crate::capture::Capture;
 use crate::capture::CaptureError;
 use crate::capture::CaptureRequest;
+use crate::capture::lane::Lane;
 use crate::dto::capture::CaptureBody;
 use crate::dto::capture::CaptureRequestBody;
 use crate::dto::problem::Problem;
@@ -24,7 +25,7 @@ const MAX_SECONDS: u64 = 3_600;
 const MAX_CPU_PERCENT: f64 = 5.0;
 const MAX_SAMPLE_BYTES: u64 = 1 << 30;
 
-/// Captures the allocator's calls of the target's largest process for a while. The profile is there, and grows, while it runs.
+/// Captures the allocator's calls, or what makes memory resident, of the target's largest process for a while. The profile is there, and grows, while it runs.
 #[utoipa::path(
     post,
     path = "/api/v1/targets/{id}/captures",
@@ -68,9 +69,8 @@ pub(crate) async fn start_capture(
 }
 
 fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<CaptureRequest, ApiError> {
-    if asked.lane != "native" {
-        return Err(ApiError::parameter("lane", format!("{:?} is not native", asked.lane)));
-    }
+    let lane = Lane::from_name(&asked.lane)
+        .ok_or_else(|| ApiError::parameter("lane", format!("{:?} is not native or growth", asked.lane)))?;
     if asked.seconds == 0 || asked.seconds > MAX_SECONDS {
         return Err(ApiError::parameter("seconds", format!("is not 1 to {MAX_SECONDS}")));
     }
@@ -99,6 +99,7 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
         reason: format!("target `{target}` has no living process"),
     })?;
     Ok(CaptureRequest {
+        lane,
         target: target.clone(),
         process: record.process.key,
         exe: record.process.exe.clone().unwrap_or_default(),

@@ -26,9 +26,6 @@ use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::Snapshot;
 use leakwatch_analysis::units::Timestamp;
 
-/// Profile types of the contract that need lanes this daemon does not have.
-const OTHER_TYPES: [&str; 1] = ["growth"];
-
 /// Snapshots of a target, newest first.
 #[utoipa::path(
     get,
@@ -37,7 +34,7 @@ const OTHER_TYPES: [&str; 1] = ["growth"];
     tag = "profiles",
     params(
         ("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid"),
-        ("type" = Option<String>, Query, description = "`heap`, `goroutine` or `goroutineleak`"),
+        ("type" = Option<String>, Query, description = "`heap`, `goroutine`, `goroutineleak`, `native`, `growth` or `mapping`"),
         ("from" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative (`-30m`)"),
         ("to" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative (`now`)"),
         ("limit" = Option<u32>, Query, description = "items per page, 1 to 1000 (default 100)"),
@@ -93,7 +90,7 @@ pub(crate) async fn list(
     tag = "profiles",
     params(
         ("id" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid"),
-        ("type" = String, Path, description = "`heap`, `goroutine` or `goroutineleak`"),
+        ("type" = String, Path, description = "`heap`, `goroutine`, `goroutineleak`, `native`, `growth` or `mapping`"),
         ("at" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative; the newest without it"),
         ("format" = Option<String>, Query, description = "`pprof` (default), `flamegraph`, `folded`, `speedscope` or \
             `top`"),
@@ -203,7 +200,7 @@ pub(crate) async fn diff(
     tag = "profiles",
     params(
         ("target" = String, Path, description = "id, container id prefix, unit name, cgroup path or pid"),
-        ("type" = String, Path, description = "`heap`, `goroutine` or `goroutineleak`"),
+        ("type" = String, Path, description = "`heap`, `goroutine`, `goroutineleak`, `native`, `growth` or `mapping`"),
         ("at" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative; the newest without it"),
         ("seconds" = Option<String>, Query, description = "ignored: what `go tool pprof -seconds` adds"),
     ),
@@ -236,11 +233,6 @@ pub(crate) async fn pprof(
 
 /// The type a path names.
 pub(crate) fn type_of(name: &str) -> Result<ProfileType, ApiError> {
-    if OTHER_TYPES.contains(&name) {
-        let reason =
-            format!("this daemon takes no {name} profiles: heap, goroutine, goroutineleak and native are there");
-        return Err(ApiError::Conflict { reason });
-    }
     ProfileType::from_name(name).ok_or_else(|| ApiError::not_found("profile type", name))
 }
 

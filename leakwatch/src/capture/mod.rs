@@ -1,13 +1,17 @@
-//! Captures: the allocator probes on one process for a while, from looking for its allocator to profiles for the engine.
+//! Captures: probes on one process for a while, from looking for its allocator to profiles for the engine.
 //!
 //! Puts together what `native` finds out about the process and what `probes` attaches. Each capture has a thread of its own;
 //! [`Captures`] starts, stops and remembers them, within bounds.
 
+pub mod lane;
 pub mod governor;
 pub mod price;
+pub mod stacks;
 pub mod session;
+pub mod growth;
 mod run;
 
+use crate::capture::lane::Lane;
 use crate::clock::Clock;
 use crate::engine::input::Input;
 use crate::native::allocator::ProbePoint;
@@ -37,6 +41,8 @@ pub const DEFAULT_SAMPLE_BYTES: u64 = 512 * 1024;
 /// What to capture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptureRequest {
+    /// What to look at.
+    pub lane: Lane,
     /// The target.
     pub target: TargetId,
     /// Its process.
@@ -45,7 +51,7 @@ pub struct CaptureRequest {
     pub exe: String,
     /// For how long.
     pub duration: Duration,
-    /// Mean bytes between samples; 1 takes every call.
+    /// Mean bytes between samples; 1 takes every call. For calls of the allocator.
     pub sample_bytes: u64,
     /// Processor time it may cost, in percent of what the process uses.
     pub cpu_budget_percent: f64,

@@ -4,19 +4,18 @@ use crate::capture::CaptureRequest;
 use crate::capture::CaptureState;
 use crate::capture::Shared;
 use crate::capture::governor::Governor;
+use crate::capture::growth;
+use crate::capture::growth::GrowthSession;
+use crate::capture::lane::Lane;
+use crate::capture::lane::Observer;
 use crate::capture::price;
 use crate::capture::session::Session;
 use crate::engine::input::Input;
 use crate::engine::input::RawProfile;
-use crate::native::allocator::ProbePoint;
-use crate::native::function::Signature;
-use crate::native::placement::Execution;
 use crate::native::process;
-use crate::native::profile;
-use crate::native::symbols::Symbols;
+use crate::native::process::Use;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
@@ -29,8 +28,6 @@ const TICK: Duration = Duration::from_millis(100);
 const PROFILE_INTERVAL: Duration = Duration::from_secs(3);
 /// How long the process is watched before, for its use of processors.
 const BEFORE: Duration = Duration::from_secs(1);
-/// Stacks in a profile, those with most live bytes first.
-const MAX_ROWS: usize = 8_192;
 
 /// Runs a capture to its end, whatever that is.
 pub(super) fn run(shared: &Shared, id: &str, request: &CaptureRequest) {
@@ -42,7 +39,7 @@ pub(super) fn run(shared: &Shared, id: &str, request: &CaptureRequest) {
             Input::ProfileMissing {
                 at: shared.clock.now(),
                 target: request.target.clone(),
-                profile_type: ProfileType::Native,
+                profile_type: request.lane.profile_type(),
                 missing: missing.clone(),
             },
         );
@@ -51,21 +48,23 @@ pub(super) fn run(shared: &Shared, id: &str, request: &CaptureRequest) {
 }
 
 fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<CaptureState> {
-    let pid = request.process.pid;
-    let used = used(request)?;
+    let before = used(request)?;
     let watched = Instant::now();
-    let price = price::of_this_host();
+    if request.lane == Lane::Native {
+        // Takes a while the first time.
+        price::of_this_host();
+    }
     if shared.rest(id, BEFORE.saturating_sub(watched.elapsed())) {
         return Ok(CaptureState::Stopped);
     }
-    let share = (self::used(request)?.saturating_sub(used)).as_secs_f64() / watched.elapsed().as_secs_f64();
-    let mut session = Session::start(pid, request.sample_bytes)?;
-    let mut symbols = Symbols::of_process(pid);
-    let points = session.allocators().points.clone();
-    let single_stepped = single_stepped(&points);
+    let now = used(request)?;
+    let share =
+        now.processor_time.saturating_sub(before.processor_time).as_secs_f64() / watched.elapsed().as_secs_f64();
+    let mut observer = attach(request, before, now, watched.elapsed())?;
+    let points = observer.points().to_vec();
     let mut governor = Governor::new(
-        price,
-        single_stepped,
+        observer.price(),
+        observer.single_stepped(),
         request.cpu_budget_percent,
         share,
         request.duration,
@@ -80,15 +79,15 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
     let mut next_profile = BEFORE;
     let state = loop {
         let told = shared.rest(id, TICK);
-        session.poll();
+        observer.poll();
         let attached = start.elapsed();
-        let counts = session.counts();
+        let counts = observer.counts();
         let affordable = governor.goes_on(attached, &counts);
         shared.update(id, |capture| {
             capture.attached = attached;
             capture.counts = counts;
             capture.spent = governor.spent();
-            capture.losses = session.losses();
+            capture.losses = observer.losses();
         });
         if told {
             break CaptureState::Stopped;
@@ -99,15 +98,15 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
         if attached >= request.duration {
             break CaptureState::Done;
         }
-        self::used(request)?;
+        used(request)?;
         if attached >= next_profile {
             next_profile = attached + PROFILE_INTERVAL;
-            hand_over(shared, id, request, &mut session, &mut symbols);
+            hand_over(shared, id, request, observer.as_mut());
         }
     };
-    session.detach();
-    hand_over(shared, id, request, &mut session, &mut symbols);
-    let losses = session.losses();
+    observer.detach();
+    hand_over(shared, id, request, observer.as_mut());
+    let losses = observer.losses();
     for (reason, count) in &losses {
         send(
             shared,
@@ -121,43 +120,42 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
     Ok(state)
 }
 
-/// Processor time of the process; an error when it has ended.
-fn used(request: &CaptureRequest) -> Reading<Duration> {
-    process::processor_time(request.process).map_err(|reason| Missing::new(MissingReason::Failed, reason))
+/// What the process has used; an error when it has ended.
+fn used(request: &CaptureRequest) -> Reading<Use> {
+    process::used(request.process).map_err(|reason| Missing::new(MissingReason::Failed, reason))
 }
 
-/// Whether most allocations, and most releases, hit an instruction that is single-stepped: those of `malloc`'s and `free`'s kind.
-fn single_stepped(points: &[ProbePoint]) -> (bool, bool) {
-    let any = |signature| {
-        let mut of_kind = points.iter().filter(|point| point.signature == signature);
-        of_kind.any(|point| {
-            let main = point.symbol.ends_with("malloc") || point.symbol.ends_with("free");
-            main && point.placement.execution == Execution::SingleStepped
-        })
-    };
-    (any(Signature::Size), any(Signature::Release))
+/// Puts the probes of the lane on the process, which was watched for a while.
+fn attach(request: &CaptureRequest, before: Use, now: Use, watched: Duration) -> Reading<Box<dyn Observer>> {
+    let pid = request.process.pid;
+    Ok(match request.lane {
+        Lane::Native => Box::new(Session::start(pid, request.sample_bytes)?),
+        Lane::Growth => {
+            let faults = now.minor_faults.saturating_sub(before.minor_faults);
+            #[expect(clippy::cast_precision_loss, reason = "a rate, roughly")]
+            let faults_per_second = faults as f64 / watched.as_secs_f64();
+            Box::new(GrowthSession::start(pid, growth::period(faults_per_second))?)
+        }
+    })
 }
 
-fn hand_over(shared: &Shared, id: &str, request: &CaptureRequest, session: &mut Session, symbols: &mut Symbols) {
-    let mut rows = session.rows();
-    shared.update(id, |capture| capture.stacks = rows.len());
-    rows.truncate(MAX_ROWS);
-    if rows.is_empty() {
-        return;
-    }
+fn hand_over(shared: &Shared, id: &str, request: &CaptureRequest, observer: &mut dyn Observer) {
     let at = shared.clock.now();
-    let pprof = profile::encode(&rows, symbols, &request.exe, request.sample_bytes, at);
-    send(
-        shared,
-        Input::Profile(RawProfile {
-            at,
-            target: request.target.clone(),
-            process: request.process,
-            profile_type: ProfileType::Native,
-            source: ProfileSource::Capture,
-            pprof,
-        }),
-    );
+    let seen = observer.seen(&request.exe, at);
+    shared.update(id, |capture| capture.stacks = seen.stacks);
+    for (profile_type, pprof) in seen.profiles {
+        send(
+            shared,
+            Input::Profile(RawProfile {
+                at,
+                target: request.target.clone(),
+                process: request.process,
+                profile_type,
+                source: ProfileSource::Capture,
+                pprof,
+            }),
+        );
+    }
 }
 
 fn send(shared: &Shared, input: Input) {

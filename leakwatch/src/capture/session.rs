@@ -1,28 +1,39 @@
 //! One capture of one process while it runs: what was sampled so far, by stack.
 
+use crate::capture::governor::Price;
+use crate::capture::lane::Observer;
+use crate::capture::lane::Seen;
+use crate::capture::price;
+use crate::capture::stacks;
+use crate::capture::stacks::Stacks;
 use crate::native::allocator;
 use crate::native::allocator::Allocators;
+use crate::native::allocator::ProbePoint;
 use crate::native::estimate;
 use crate::native::estimate::Sampled;
+use crate::native::function::Signature;
+use crate::native::placement::Execution;
+use crate::native::profile;
 use crate::native::profile::StackRow;
-use crate::native::unwind::Frames;
-use crate::native::unwind::Place;
+use crate::native::profile::Title;
+use crate::native::symbols::Symbols;
 use crate::native::unwind::StackUnwinder;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
 use crate::probes::native::Way;
+use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::units::Timestamp;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 
 /// Objects followed when sampling: 100 GiB live at the default mean.
 const SAMPLED_OBJECTS: u32 = 262_144;
 /// Objects followed when every call is taken.
 const EXACT_OBJECTS: u32 = 4 << 20;
+/// Stacks in a profile, those with most live bytes first.
+const MAX_ROWS: usize = 8_192;
 
 /// Probes on a process and the stacks seen so far.
 #[derive(Debug)]
@@ -30,8 +41,8 @@ pub struct Session {
     allocators: Allocators,
     mean_bytes: u64,
     probes: NativeProbes,
-    unwinder: StackUnwinder,
-    stacks: HashMap<u64, Frames>,
+    stacks: Stacks,
+    symbols: Symbols,
 }
 
 impl Session {
@@ -46,9 +57,8 @@ impl Session {
     }
 
     fn start_in(pid: u32, mean_bytes: u64, single: bool) -> Reading<Self> {
-        let failed = |error: crate::native::image::ImageError| Missing::new(MissingReason::Failed, error.to_string());
         let allocators = allocator::find(pid)?;
-        let unwinder = StackUnwinder::of_process(pid).map_err(failed)?;
+        let stacks = Stacks::of_process(pid)?;
         let settings = NativeSettings {
             mean_bytes,
             live_objects: if mean_bytes <= 1 {
@@ -56,35 +66,22 @@ impl Session {
             } else {
                 SAMPLED_OBJECTS
             },
-            code: StackUnwinder::code_ranges(pid).map_err(failed)?,
+            code: StackUnwinder::code_ranges(pid).map_err(|error| stacks::failed(&error))?,
             single,
         };
         Ok(Self {
             probes: NativeProbes::attach(pid, &allocators.points, &settings)?,
             allocators,
             mean_bytes,
-            unwinder,
-            stacks: HashMap::new(),
+            stacks,
+            symbols: Symbols::of_process(pid),
         })
     }
 
     /// Takes in the stacks that are new. To be called several times a second, so that they find room.
     pub fn poll(&mut self) {
-        let (unwinder, stacks) = (&mut self.unwinder, &mut self.stacks);
-        self.probes.drain_stacks(|stack| {
-            if !unwinder.knows(stack.instruction)
-                && let Err(error) = unwinder.look_again()
-            {
-                tracing::debug!(%error, "the process is gone");
-            }
-            let place = Place {
-                instruction: stack.instruction,
-                stack_pointer: stack.stack_pointer,
-                frame_pointer: stack.frame_pointer,
-                memory: stack.memory,
-            };
-            stacks.insert(stack.fingerprint, unwinder.unwind(&place));
-        });
+        let stacks = &mut self.stacks;
+        self.probes.drain_stacks(|stack| stacks.take(&stack));
     }
 
     /// Detaches; what was sampled can still be read.
@@ -115,7 +112,7 @@ impl Session {
     /// Losses so far, by reason; stacks that end before their outermost frame among them.
     pub fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
-        let cut = self.stacks.values().filter(|frames| !frames.complete).count() as u64;
+        let cut = self.stacks.cut();
         if cut > 0 {
             losses.push(("native_stack_cut", cut));
         }
@@ -128,7 +125,6 @@ impl Session {
         let mut values: BTreeMap<&[u64], StackValue> = BTreeMap::new();
         let totals = self.probes.totals();
         for totals in &totals {
-            let addresses = self.stacks.get(&totals.fingerprint);
             let sampled = Sampled {
                 size: totals.size,
                 allocs: totals.allocs,
@@ -136,9 +132,7 @@ impl Session {
                 frees: totals.frees,
                 free_bytes: totals.free_bytes,
             };
-            let value = values
-                .entry(addresses.map_or(&[], |frames| &frames.addresses))
-                .or_default();
+            let value = values.entry(self.stacks.addresses(totals.fingerprint)).or_default();
             value.add(&estimate::scale(&sampled, self.mean_bytes));
         }
         let mut rows: Vec<StackRow> = values
@@ -151,6 +145,64 @@ impl Session {
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.value.inuse_space, row.value.alloc_space)));
         rows
+    }
+}
+
+impl Observer for Session {
+    fn points(&self) -> &[ProbePoint] {
+        &self.allocators.points
+    }
+
+    fn price(&self) -> Price {
+        price::of_this_host()
+    }
+
+    /// Those of `malloc`'s and `free`'s kind.
+    fn single_stepped(&self) -> (bool, bool) {
+        let any = |signature| {
+            let mut of_kind = self.points().iter().filter(|point| point.signature == signature);
+            of_kind.any(|point| {
+                let main = point.symbol.ends_with("malloc") || point.symbol.ends_with("free");
+                main && point.placement.execution == Execution::SingleStepped
+            })
+        };
+        (any(Signature::Size), any(Signature::Release))
+    }
+
+    fn poll(&mut self) {
+        Self::poll(self);
+    }
+
+    fn counts(&self) -> NativeCounts {
+        Self::counts(self)
+    }
+
+    fn losses(&self) -> Vec<(&'static str, u64)> {
+        Self::losses(self)
+    }
+
+    fn detach(&mut self) {
+        Self::detach(self);
+    }
+
+    fn seen(&mut self, exe: &str, at: Timestamp) -> Seen {
+        let mut rows = self.rows();
+        let stacks = rows.len();
+        rows.truncate(MAX_ROWS);
+        let title = Title {
+            profile_type: ProfileType::Native,
+            exe,
+            period: self.mean_bytes,
+            at,
+        };
+        let profile = (!rows.is_empty()).then(|| profile::encode(&rows, &mut self.symbols, &title));
+        Seen {
+            profiles: profile
+                .map(|profile| (ProfileType::Native, profile))
+                .into_iter()
+                .collect(),
+            stacks,
+        }
     }
 }
 

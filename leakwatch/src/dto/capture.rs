@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 #[schema(as = CaptureRequest)]
 pub struct CaptureRequestBody {
-    /// `native`.
+    /// `native`: calls of the allocator; `growth`: page faults and system calls that map memory.
     pub lane: String,
     /// For how long, 1 to 3600; 60 without it.
     #[serde(default = "default_seconds")]
@@ -47,7 +47,7 @@ pub struct CaptureBody {
     pub target: String,
     /// Id of the process.
     pub process: String,
-    /// `native`.
+    /// `native` or `growth`.
     pub lane: String,
     /// `starting`, `running`, `done`, `stopped`, `over_budget` or `failed`.
     pub state: String,
@@ -65,7 +65,7 @@ pub struct CaptureBody {
     pub sample_bytes: u64,
     /// What it costs the process.
     pub cost: CaptureCostBody,
-    /// Allocations sampled.
+    /// Allocations, or page faults, sampled.
     pub samples: u64,
     /// Distinct stacks.
     pub stacks: usize,
@@ -83,9 +83,9 @@ pub struct CaptureBody {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = CaptureCost)]
 pub struct CaptureCostBody {
-    /// Entries into allocating functions.
+    /// Entries into allocating functions; page faults sampled.
     pub allocation_hits: u64,
-    /// Entries into freeing functions.
+    /// Entries into freeing functions; system calls that map memory or give it back.
     pub release_hits: u64,
     /// Processor time spent so far.
     pub cpu_seconds: f64,
@@ -135,7 +135,7 @@ impl From<&Capture> for CaptureBody {
             id: capture.id.clone(),
             target: request.target.to_string(),
             process: request.process.to_string(),
-            lane: "native".to_owned(),
+            lane: request.lane.name().to_owned(),
             state: state.to_owned(),
             automatic: request.automatic,
             started_at: capture.started_at.into(),
@@ -171,7 +171,11 @@ impl From<&Capture> for CaptureBody {
                     count: *count,
                 })
                 .collect(),
-            profile: format!("/api/v1/targets/{}/profiles/native", request.target),
+            profile: format!(
+                "/api/v1/targets/{}/profiles/{}",
+                request.target,
+                request.lane.profile_type().name()
+            ),
             missing,
         }
     }

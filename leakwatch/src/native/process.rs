@@ -1,11 +1,29 @@
 //! The process itself: whether it is still the one that was meant, and the processor time it has used.
 
 use leakwatch_analysis::target::ProcessKey;
+use procfs::process::MMapPath;
 use procfs::process::Process;
 use std::time::Duration;
 
-/// Processor time in user and kernel mode of all threads so far. An error, in words, when the process has ended or its id is another's.
-pub fn processor_time(key: ProcessKey) -> Result<Duration, String> {
+/// What a process has used so far, all threads together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Processor time in user and kernel mode.
+    pub processor_time: Duration,
+    /// Page faults that needed no disk.
+    pub minor_faults: u64,
+}
+
+/// Where the heap of a process ends (`[heap]` in `/proc/PID/maps`); none where it has none, or is gone.
+pub fn heap_end(pid: u32) -> Option<u64> {
+    let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+    let maps = process.maps().ok()?;
+    let heap = maps.0.into_iter().find(|map| map.pathname == MMapPath::Heap)?;
+    Some(heap.address.1)
+}
+
+/// From `/proc/PID/stat`. An error, in words, when the process has ended or its id is another's.
+pub fn used(key: ProcessKey) -> Result<Use, String> {
     let ended = || format!("process {key} has ended");
     let pid = i32::try_from(key.pid).map_err(|_too_large| ended())?;
     let stat = Process::new(pid)
@@ -16,7 +34,10 @@ pub fn processor_time(key: ProcessKey) -> Result<Duration, String> {
     }
     let ticks = stat.utime.saturating_add(stat.stime);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
-    Ok(Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second)))
+    Ok(Use {
+        processor_time: Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second)),
+        minor_faults: stat.minflt,
+    })
 }
 
 #[cfg(test)]
@@ -28,11 +49,11 @@ mod tests {
         let pid = std::process::id();
         let stat = Process::myself().and_then(|process| process.stat()).unwrap();
         let start_ticks = stat.starttime;
-        processor_time(ProcessKey { pid, start_ticks }).unwrap();
+        used(ProcessKey { pid, start_ticks }).unwrap();
         let other = ProcessKey {
             pid,
             start_ticks: start_ticks + 1,
         };
-        assert!(processor_time(other).unwrap_err().contains("has ended"));
+        assert!(used(other).unwrap_err().contains("has ended"));
     }
 }

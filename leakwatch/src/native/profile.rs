@@ -1,9 +1,10 @@
-//! Stacks with values as a pprof profile of type `native`, and the same by name.
+//! Stacks with values as a pprof profile of a type that captures have, and the same by name.
 
 use crate::native::symbols::Symbols;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
 use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::profile::SampleType;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::stack::Frame;
 use leakwatch_analysis::units::Timestamp;
@@ -20,7 +21,7 @@ pub struct StackRow {
     pub addresses: Vec<u64>,
     /// What was allocated there. Of the objects that were sampled, all sizes together.
     pub value: StackValue,
-    /// Mean size of its objects in bytes, as estimated.
+    /// Mean size of its objects in bytes, as estimated; zero where they have none.
     pub object_size: u64,
 }
 
@@ -33,10 +34,24 @@ pub fn frames(addresses: &[u64], symbols: &mut Symbols) -> Vec<Frame> {
     frames
 }
 
-/// Encodes the stacks as a gzipped `profile.proto`. `exe` is the executable, `mean_bytes` between samples.
-pub fn encode(rows: &[StackRow], symbols: &mut Symbols, exe: &str, mean_bytes: u64, at: Timestamp) -> Arc<[u8]> {
+/// What a profile says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Title<'a> {
+    /// What was counted.
+    pub profile_type: ProfileType,
+    /// The executable.
+    pub exe: &'a str,
+    /// Mean bytes between samples.
+    pub period: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Encodes the stacks as a gzipped `profile.proto`.
+pub fn encode(rows: &[StackRow], symbols: &mut Symbols, title: &Title<'_>) -> Arc<[u8]> {
     let mut builder = Builder {
-        base: ProfileBuilder::new(ProfileType::Native, mean_bytes, exe, &(0..0), at),
+        base: ProfileBuilder::new(title.profile_type, title.period, title.exe, &(0..0), title.at),
+        profile_type: title.profile_type,
         locations: HashMap::new(),
     };
     for row in rows {
@@ -49,6 +64,7 @@ pub fn encode(rows: &[StackRow], symbols: &mut Symbols, exe: &str, mean_bytes: u
 #[derive(Debug)]
 struct Builder {
     base: ProfileBuilder,
+    profile_type: ProfileType,
     locations: HashMap<u64, u64>,
 }
 
@@ -67,17 +83,12 @@ impl Builder {
             };
             location_id.push(self.location(0, &[unknown]));
         }
-        let value = &row.value;
-        let bytes = self.base.bytes_label(row.object_size);
+        let sample_types = SampleType::of(self.profile_type).iter();
+        let size = (row.object_size > 0).then(|| self.base.bytes_label(row.object_size));
         self.base.profile.sample.push(proto::Sample {
             location_id,
-            value: vec![
-                value.alloc_objects,
-                value.alloc_space,
-                value.inuse_objects,
-                value.inuse_space,
-            ],
-            label: vec![bytes],
+            value: sample_types.map(|kind| kind.value(&row.value)).collect(),
+            label: size.into_iter().collect(),
         });
     }
 

@@ -18,6 +18,7 @@ mod ring;
 mod death_ring;
 pub mod loss;
 pub mod native;
+pub mod growth;
 
 use crate::clock::Clock;
 use aya::Ebpf;

@@ -12,6 +12,7 @@ pub(super) fn of_delta(sample_type: SampleType, base: &StackValue, compare: &Sta
     match sample_type {
         SampleType::Goroutine => Some(0.0),
         SampleType::InuseSpace => Some(of_space(base, compare)),
+        SampleType::Space => Some(of_resident(base, compare)),
         SampleType::InuseObjects => Some(of_space(base, compare) * objects_per_byte(base, compare).powi(2)),
         SampleType::AllocSpace => of_allocated_space(base, compare),
         SampleType::AllocObjects => {
@@ -31,11 +32,21 @@ fn of_space(base: &StackValue, compare: &StackValue) -> f64 {
         + compare.inuse_variance * share(allocated, compare.inuse_objects)
 }
 
+/// Pages have no objects: what came is told by the bytes.
+fn of_resident(base: &StackValue, compare: &StackValue) -> f64 {
+    let came = compare.alloc_space.saturating_sub(base.alloc_space);
+    if came < 0 {
+        return base.inuse_variance + compare.inuse_variance;
+    }
+    let went = came.saturating_sub(compare.inuse_space.saturating_sub(base.inuse_space));
+    base.inuse_variance * share(went, base.inuse_space) + compare.inuse_variance * share(came, compare.inuse_space)
+}
+
 /// Variance per object live, times the objects allocated in between.
 fn of_allocated_space(base: &StackValue, compare: &StackValue) -> Option<f64> {
     let allocated = compare.alloc_objects.saturating_sub(base.alloc_objects);
     if allocated == 0 {
-        return Some(0.0);
+        return (compare.alloc_space == base.alloc_space).then_some(0.0);
     }
     let live = base.inuse_objects.saturating_add(compare.inuse_objects);
     (live > 0).then(|| (base.inuse_variance + compare.inuse_variance) / float(live) * float(allocated).abs())

@@ -228,8 +228,8 @@ fn after_start_up<'a>(history: &TargetHistory, all: &[&'a Snapshot]) -> Vec<&'a 
 )]
 fn amount(profile_type: ProfileType, value: &StackValue) -> f64 {
     match profile_type {
-        ProfileType::Heap | ProfileType::Native => value.inuse_space as f64,
         ProfileType::Goroutine | ProfileType::GoroutineLeak => value.inuse_objects as f64,
+        _ => value.inuse_space as f64,
     }
 }
 
@@ -240,7 +240,7 @@ fn amount(profile_type: ProfileType, value: &StackValue) -> f64 {
     reason = "statistics tolerate the rounding, which starts at 8 PiB"
 )]
 fn growth_variance(profile_type: ProfileType, base: &StackValue, compare: &StackValue) -> f64 {
-    if !matches!(profile_type, ProfileType::Heap | ProfileType::Native) {
+    if matches!(profile_type, ProfileType::Goroutine | ProfileType::GoroutineLeak) {
         return 0.0;
     }
     let both = base.inuse_variance + compare.inuse_variance;
@@ -271,9 +271,9 @@ fn estimate(profile_type: ProfileType, points: &[(f64, f64)], variance: f64) -> 
 
 const fn noise_floor(profile_type: ProfileType) -> f64 {
     match profile_type {
-        // One size class of the runtime's largest small objects.
-        ProfileType::Heap | ProfileType::Native => 32_768.0,
         ProfileType::Goroutine | ProfileType::GoroutineLeak => GOROUTINE_NOISE,
+        // One size class of the runtime's largest small objects.
+        _ => 32_768.0,
     }
 }
 

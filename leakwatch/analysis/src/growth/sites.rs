@@ -37,7 +37,7 @@ pub(super) fn sites(
         return Vec::new();
     };
     let seconds = compare.at.seconds_from(base.at).max(f64::MIN_POSITIVE);
-    let build = if profile_type == ProfileType::Native {
+    let build = if profile_type.is_of_capture() {
         Build::Native
     } else {
         let learned = compare.values.iter().map(|(id, _)| *id).take(LEARNED_STACKS);

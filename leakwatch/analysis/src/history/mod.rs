@@ -317,7 +317,7 @@ impl TargetHistory {
         }
         // A capture counts from its own beginning: what an earlier one has counted is no baseline for it.
         let restarted = |before: &Snapshot| before.total.alloc_space > snapshot.total.alloc_space;
-        if snapshot.profile_type == ProfileType::Native && series.newest().is_some_and(restarted) {
+        if snapshot.profile_type.is_of_capture() && series.newest().is_some_and(restarted) {
             *series = SnapshotSeries::default();
         }
         series.push(snapshot);

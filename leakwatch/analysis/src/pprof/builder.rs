@@ -34,8 +34,8 @@ impl ProfileBuilder {
             builder.profile.sample_type.push(value_type);
         }
         let (counted, unit) = match profile_type {
-            ProfileType::Heap | ProfileType::Native => ("space", "bytes"),
             ProfileType::Goroutine | ProfileType::GoroutineLeak => ("goroutine", "count"),
+            _ => ("space", "bytes"),
         };
         builder.profile.period_type = Some(builder.value_type(counted, unit));
         builder.profile.period = signed(period);

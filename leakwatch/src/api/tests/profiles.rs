@@ -156,7 +156,7 @@ async fn profiles_that_are_not_there_are_a_conflict_with_the_reason() {
     let daemon = Daemon::new();
     for (path, part) in [
         ("profiles/goroutine", "none was taken yet"),
-        ("profiles/growth", "takes no growth profiles"),
+        ("profiles/growth", "none was taken yet"),
         ("diff?type=goroutine", "no goroutine profile"),
     ] {
         let answer = daemon.get(&format!("/api/v1/targets/{LEAKING}/{path}")).await;

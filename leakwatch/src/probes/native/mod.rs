@@ -145,16 +145,7 @@ impl NativeProbes {
     /// so it makes this fail.
     pub fn attach(pid: u32, points: &[ProbePoint], settings: &NativeSettings) -> Reading<Self> {
         let pid = NonZeroU32::new(pid).ok_or_else(|| Missing::new(MissingReason::Malformed, "pid 0"))?;
-        if OBJECT.is_empty() {
-            return Err(Missing::new(MissingReason::Unsupported, "the eBPF object is missing")
-                .with_fix("build with cargo xtask build"));
-        }
-        let mut ebpf = EbpfLoader::new()
-            .btf(None)
-            .override_global(NATIVE_CONFIG, config(settings).as_bytes(), true)
-            .map_max_entries("NATIVE_LIVE", settings.live_objects)
-            .load(OBJECT)
-            .map_err(|error| Missing::new(MissingReason::Failed, format!("the eBPF object: {error}")))?;
+        let mut ebpf = Self::load(EbpfLoader::new(), settings)?;
         let sessions = if settings.single {
             Err(Missing::new(MissingReason::Unsupported, "not wanted"))
         } else {
@@ -167,17 +158,46 @@ impl NativeProbes {
                 Way::Single(missing),
             ),
         };
+        let mut probes = Self::over(ebpf)?;
+        (probes.links, probes.way) = (links, way);
+        Ok(probes)
+    }
+
+    /// Loads the object. What the other lanes set in it is in `loader`.
+    pub(super) fn load(loader: EbpfLoader<'_>, settings: &NativeSettings) -> Reading<Ebpf> {
+        if OBJECT.is_empty() {
+            return Err(Missing::new(MissingReason::Unsupported, "the eBPF object is missing")
+                .with_fix("build with cargo xtask build"));
+        }
+        let config = config(settings);
+        // Shortens the life of what it borrows to that of `config`.
+        let mut loader = loader;
+        loader
+            .btf(None)
+            .override_global(NATIVE_CONFIG, config.as_bytes(), true)
+            .map_max_entries("NATIVE_LIVE", settings.live_objects)
+            .load(OBJECT)
+            .map_err(|error| Missing::new(MissingReason::Failed, format!("the eBPF object: {error}")))
+    }
+
+    /// Takes the maps of a loaded object, with no function probed.
+    pub(super) fn over(mut ebpf: Ebpf) -> Reading<Self> {
         Ok(Self {
             stacks: take(&mut ebpf, "NATIVE_STACKS")?,
             live: take(&mut ebpf, "NATIVE_LIVE")?,
             totals: take(&mut ebpf, "NATIVE_TOTALS")?,
             per_cpu: take(&mut ebpf, "NATIVE_CPU")?,
             counts: take(&mut ebpf, "NATIVE_COUNTS")?,
-            links,
-            way,
+            links: Links::Session(Vec::new()),
+            way: Way::Session,
             malformed: 0,
             ebpf,
         })
+    }
+
+    /// The object, for programs of other lanes. What they attach goes with it.
+    pub(super) fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
     }
 
     /// How they are attached.
@@ -271,7 +291,7 @@ impl NativeProbes {
         all.filter(|(_, count)| *count > 0).collect()
     }
 
-    fn count(&self, what: NativeCount) -> u64 {
+    pub(super) fn count(&self, what: NativeCount) -> u64 {
         let per_cpu = self.counts.get(&what.index(), 0);
         per_cpu.map_or(0, |per_cpu| per_cpu.iter().sum())
     }
@@ -309,7 +329,7 @@ fn config(settings: &NativeSettings) -> NativeConfig {
     }
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Reading<M>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Reading<M>
 where
     M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
 {

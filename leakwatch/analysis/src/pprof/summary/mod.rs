@@ -58,6 +58,15 @@ pub fn expect_type(profile: &Profile, profile_type: ProfileType) -> Result<(), P
     Columns::find(profile, profile_type).map(|_columns| ())
 }
 
+/// How the samples of a profile were taken.
+#[derive(Clone, Copy)]
+enum Sampled {
+    /// Objects, the larger the likelier.
+    ByBytes,
+    /// One of every so many pages: each stands for the period.
+    Evenly,
+}
+
 /// Where a profile type keeps its values.
 enum Columns {
     Heap {
@@ -65,6 +74,12 @@ enum Columns {
         alloc_space: usize,
         inuse_objects: usize,
         inuse_space: usize,
+        /// What the variance of the bytes comes from.
+        sampled: Sampled,
+    },
+    Resident {
+        alloc_space: usize,
+        space: usize,
     },
     Count(usize),
 }
@@ -82,11 +97,20 @@ impl Columns {
                 })
         };
         Ok(match profile_type {
-            ProfileType::Heap | ProfileType::Native => Self::Heap {
+            ProfileType::Growth => Self::Resident {
+                alloc_space: column("alloc_space")?,
+                space: column("space")?,
+            },
+            ProfileType::Heap | ProfileType::Native | ProfileType::Mapping => Self::Heap {
                 alloc_objects: column("alloc_objects")?,
                 alloc_space: column("alloc_space")?,
                 inuse_objects: column("inuse_objects")?,
                 inuse_space: column("inuse_space")?,
+                sampled: if profile_type == ProfileType::Mapping {
+                    Sampled::Evenly
+                } else {
+                    Sampled::ByBytes
+                },
             },
             // Go names the only sample type after the profile.
             ProfileType::Goroutine | ProfileType::GoroutineLeak => Self::Count(column(profile_type.name())?),
@@ -100,11 +124,18 @@ impl Columns {
                 inuse_objects: at(column),
                 ..StackValue::default()
             },
+            Self::Resident { alloc_space, space } => StackValue {
+                alloc_space: at(alloc_space),
+                inuse_space: at(space),
+                inuse_variance: even_variance(profile.period, at(space)),
+                ..StackValue::default()
+            },
             Self::Heap {
                 alloc_objects,
                 alloc_space,
                 inuse_objects,
                 inuse_space,
+                sampled,
             } => {
                 let (objects, space) = (at(inuse_objects), at(inuse_space));
                 StackValue {
@@ -112,7 +143,12 @@ impl Columns {
                     alloc_space: at(alloc_space),
                     inuse_objects: objects,
                     inuse_space: space,
-                    inuse_variance: inuse_variance(profile.period, object_size(profile, sample), objects, space),
+                    inuse_variance: match sampled {
+                        Sampled::ByBytes => {
+                            inuse_variance(profile.period, object_size(profile, sample), objects, space)
+                        }
+                        Sampled::Evenly => even_variance(profile.period, space),
+                    },
                 }
             }
         }
@@ -142,6 +178,16 @@ fn inuse_variance(rate: i64, size: Option<i64>, objects: i64, space: i64) -> f64
     let size = size.map_or(space as f64 / objects, |size| size as f64);
     let exponent = -size / rate as f64;
     objects * size * size * exponent.exp() / -exponent.exp_m1()
+}
+
+/// Variance of `space` bytes estimated from `space / period` samples, a number that scatters as Poisson's distribution does: `samples *
+/// period^2`.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a variance is an estimate; 53 bits are more than it has"
+)]
+fn even_variance(period: i64, space: i64) -> f64 {
+    space.max(0) as f64 * period.max(0) as f64
 }
 
 fn sample_types(profile: &Profile) -> String {

@@ -1,0 +1,240 @@
+//! One growth capture of one process while it runs: what became resident, by the stacks that touched it and by those that mapped it.
+
+use crate::capture::governor::Price;
+use crate::capture::lane::Observer;
+use crate::capture::lane::Seen;
+use crate::capture::stacks;
+use crate::capture::stacks::Stacks;
+use crate::growth::residency::Residency;
+use crate::growth::space::AddressSpace;
+use crate::growth::space::Made;
+use crate::native::allocator::ProbePoint;
+use crate::native::profile;
+use crate::native::profile::StackRow;
+use crate::native::profile::Title;
+use crate::native::symbols::Symbols;
+use crate::native::unwind::StackUnwinder;
+use crate::probes::growth::GrowthCounts;
+use crate::probes::growth::GrowthProbes;
+use crate::probes::growth::GrowthSettings;
+use crate::probes::native::NativeCounts;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::profile::StackValue;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::units::Timestamp;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+/// Page faults taken in a second, about.
+const SAMPLES_PER_SECOND: f64 = 50.0;
+/// One of so many faults is taken. Prime: programs touch pages in rounds of other numbers.
+const PERIODS: [u64; 8] = [7, 13, 31, 61, 127, 251, 509, 1021];
+/// Stacks in a profile, those with most bytes first.
+const MAX_ROWS: usize = 8_192;
+/// Of a typical virtual machine (docs/native.md): a sampled page fault, a system call.
+const PRICE: Price = Price {
+    allocation: 5_000.0,
+    release: 1_500.0,
+    single_step: 0.0,
+};
+
+/// The period for a process that has so many page faults in a second.
+pub fn period(faults_per_second: f64) -> u64 {
+    let mut fitting = PERIODS.into_iter().rev();
+    let wanted = faults_per_second / SAMPLES_PER_SECOND;
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let found = fitting.find(|period| *period as f64 <= wanted);
+    found.unwrap_or(PERIODS[0])
+}
+
+/// Probes on a process, and what changed since.
+#[derive(Debug)]
+pub struct GrowthSession {
+    probes: GrowthProbes,
+    space: AddressSpace,
+    residency: Residency,
+    stacks: Stacks,
+    symbols: Symbols,
+    /// Bytes that a sampled page stands for.
+    weight: u64,
+}
+
+impl GrowthSession {
+    /// Attaches to a process; one of `period` page faults is taken.
+    pub fn start(pid: u32, period: u64) -> Reading<Self> {
+        let page_bytes = rustix::param::page_size() as u64;
+        let code = StackUnwinder::code_ranges(pid).map_err(|error| stacks::failed(&error))?;
+        let stacks = Stacks::of_process(pid)?;
+        let residency = Residency::of_process(pid, page_bytes)
+            .map_err(|error| Missing::new(MissingReason::Failed, format!("/proc/{pid}/pagemap: {error}")))?;
+        let heap_end = crate::native::process::heap_end(pid);
+        let probes = GrowthProbes::attach(pid, &GrowthSettings { period, code })?;
+        Ok(Self {
+            probes,
+            space: AddressSpace::new(page_bytes, heap_end),
+            residency,
+            stacks,
+            symbols: Symbols::of_process(pid),
+            weight: period.saturating_mul(page_bytes),
+        })
+    }
+
+    /// Bytes that a sampled page stands for.
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// Hits so far.
+    pub fn counts(&self) -> GrowthCounts {
+        self.probes.counts()
+    }
+
+    /// Takes in what happened since the last call.
+    pub fn poll(&mut self) {
+        let (stacks, space) = (&mut self.stacks, &mut self.space);
+        self.probes.drain_stacks(|stack| stacks.take(&stack));
+        self.probes.drain_changes(|change| space.apply(change));
+    }
+
+    /// What became resident and is so still, by the stack that touched it, largest first.
+    pub fn touched(&mut self) -> Vec<StackRow> {
+        self.look();
+        self.rows(self.space.by_touch())
+    }
+
+    /// Mappings and what of them became resident, by the stack that made them, largest first.
+    pub fn mapped(&mut self) -> Vec<StackRow> {
+        self.look();
+        self.rows(self.space.by_mapping())
+    }
+
+    /// Names of the process's code.
+    pub fn symbols(&mut self) -> &mut Symbols {
+        &mut self.symbols
+    }
+
+    fn look(&mut self) {
+        self.poll();
+        self.residency.check(&mut self.space);
+    }
+
+    fn rows(&self, made: HashMap<u64, Made>) -> Vec<StackRow> {
+        let mut values: BTreeMap<&[u64], StackValue> = BTreeMap::new();
+        let bytes = |pages: u64| signed(pages.saturating_mul(self.weight));
+        for (fingerprint, made) in made {
+            let value = StackValue {
+                alloc_objects: signed(made.mappings),
+                alloc_space: bytes(made.pages),
+                inuse_objects: signed(made.live_mappings),
+                inuse_space: bytes(made.live_pages),
+                inuse_variance: variance(made.live_pages, self.weight),
+            };
+            values
+                .entry(self.stacks.addresses(fingerprint))
+                .or_default()
+                .add(&value);
+        }
+        let mut rows: Vec<StackRow> = values
+            .into_iter()
+            .map(|(addresses, value)| StackRow {
+                addresses: addresses.to_vec(),
+                value,
+                object_size: 0,
+            })
+            .collect();
+        rows.sort_by_key(|row| std::cmp::Reverse((row.value.inuse_space, row.value.alloc_space)));
+        rows.truncate(MAX_ROWS);
+        rows
+    }
+}
+
+impl Observer for GrowthSession {
+    fn points(&self) -> &[ProbePoint] {
+        &[]
+    }
+
+    fn price(&self) -> Price {
+        PRICE
+    }
+
+    fn single_stepped(&self) -> (bool, bool) {
+        (false, false)
+    }
+
+    fn poll(&mut self) {
+        Self::poll(self);
+    }
+
+    fn counts(&self) -> NativeCounts {
+        let counts = self.probes.counts();
+        NativeCounts {
+            entries: counts.pages,
+            returns: 0,
+            frees: counts.calls,
+            samples: counts.pages,
+        }
+    }
+
+    fn losses(&self) -> Vec<(&'static str, u64)> {
+        let own = [
+            ("growth_space_full", self.space.lost()),
+            ("native_stack_cut", self.stacks.cut()),
+        ];
+        let mut losses = self.probes.losses();
+        losses.extend(own.into_iter().filter(|(_, count)| *count > 0));
+        losses
+    }
+
+    fn detach(&mut self) {
+        self.probes.detach();
+    }
+
+    fn seen(&mut self, exe: &str, at: Timestamp) -> Seen {
+        let both = [
+            (ProfileType::Mapping, self.mapped()),
+            (ProfileType::Growth, self.touched()),
+        ];
+        let mut seen = Seen {
+            profiles: Vec::new(),
+            stacks: 0,
+        };
+        for (profile_type, rows) in both {
+            seen.stacks += rows.len();
+            let title = Title {
+                profile_type,
+                exe,
+                period: self.weight,
+                at,
+            };
+            if !rows.is_empty() {
+                seen.profiles
+                    .push((profile_type, profile::encode(&rows, &mut self.symbols, &title)));
+            }
+        }
+        seen
+    }
+}
+
+/// Of the bytes: the number of samples scatters as Poisson's distribution does.
+#[expect(clippy::cast_precision_loss, reason = "a variance is an estimate")]
+fn variance(pages: u64, weight: u64) -> f64 {
+    pages as f64 * (weight as f64).powi(2)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_process_is_sampled_less_often() {
+        for (faults_per_second, expected) in [(0.0, 7), (256.0, 7), (2_000.0, 31), (10_000.0, 127), (1e6, 1021)] {
+            assert_eq!(period(faults_per_second), expected, "{faults_per_second}");
+        }
+    }
+}

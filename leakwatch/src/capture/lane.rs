@@ -1,0 +1,79 @@
+//! What captures can look at, and what each way of looking has in common.
+
+use crate::capture::governor::Price;
+use crate::native::allocator::ProbePoint;
+use crate::probes::native::NativeCounts;
+use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::units::Timestamp;
+use std::sync::Arc;
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The calls of the allocator.
+    Native,
+    /// Page faults and system calls that map memory.
+    Growth,
+}
+
+impl Lane {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Growth];
+
+    /// Name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Growth => "growth",
+        }
+    }
+
+    /// From the wire name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.name() == name)
+    }
+
+    /// The profile that is shown of it.
+    pub const fn profile_type(self) -> ProfileType {
+        match self {
+            Self::Native => ProfileType::Native,
+            Self::Growth => ProfileType::Growth,
+        }
+    }
+}
+
+/// Profiles so far, encoded, and the number of stacks in them.
+#[derive(Debug)]
+pub struct Seen {
+    /// By type.
+    pub profiles: Vec<(ProfileType, Arc<[u8]>)>,
+    /// Distinct stacks.
+    pub stacks: usize,
+}
+
+/// Probes on a process while a capture runs.
+pub trait Observer {
+    /// The functions that are probed, if it is functions.
+    fn points(&self) -> &[ProbePoint];
+
+    /// What a hit costs on this host.
+    fn price(&self) -> Price;
+
+    /// Whether allocations, and releases, are probed where the processor is single-stepped.
+    fn single_stepped(&self) -> (bool, bool);
+
+    /// Takes in what is new. To be called several times a second.
+    fn poll(&mut self);
+
+    /// Hits and samples so far: `entries` have the price of an allocation, `frees` that of a release.
+    fn counts(&self) -> NativeCounts;
+
+    /// Losses so far, by reason.
+    fn losses(&self) -> Vec<(&'static str, u64)>;
+
+    /// Detaches; what was seen can still be read.
+    fn detach(&mut self);
+
+    /// What was seen so far.
+    fn seen(&mut self, exe: &str, at: Timestamp) -> Seen;
+}

@@ -1,0 +1,234 @@
+//! The page-fault and mapping probes of one process: programs of the same object as the allocator probes, attached while a capture runs.
+//!
+//! Page faults are a software event of every processor; the system calls are tracepoints. Both see all processes, and the programs look
+//! at one. What the records mean for the address space is decided by `crate::growth`.
+
+use crate::growth::change::Change;
+use crate::probes::load;
+use crate::probes::native;
+use crate::probes::native::CopiedStack;
+use crate::probes::native::NativeProbes;
+use crate::probes::native::NativeSettings;
+use aya::EbpfLoader;
+use aya::maps::MapData;
+use aya::maps::RingBuf;
+use aya::programs::PerfEvent;
+use aya::programs::ProgramError;
+use aya::programs::TracePoint;
+use aya::programs::perf_event::PerfEventConfig;
+use aya::programs::perf_event::PerfEventLinkId;
+use aya::programs::perf_event::PerfEventScope;
+use aya::programs::perf_event::SamplePolicy;
+use aya::programs::perf_event::SoftwareEvent;
+use aya::programs::trace_point::TracePointLinkId;
+use aya::util::online_cpus;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_common::growth::GROWTH_CONFIG;
+use leakwatch_common::growth::GrowthConfig;
+use leakwatch_common::growth::GrowthRecord;
+use leakwatch_common::growth::growth_kind;
+use leakwatch_common::native::CODE_RANGES;
+use leakwatch_common::native::NativeCount;
+use std::ops::Range;
+use zerocopy::FromBytes as _;
+use zerocopy::IntoBytes as _;
+
+/// 87,000 records: a tenth of a second of a process that does nothing but map and unmap.
+const RING_BYTES: u32 = 4 << 20;
+const PAGE_FAULT: &str = "page_fault";
+/// Programs and what they are attached to. What gives memory back comes before what takes it.
+const SYSTEM_CALLS: [(&str, &str); 5] = [
+    ("unmapping", "sys_enter_munmap"),
+    ("advised", "sys_enter_madvise"),
+    ("moved", "sys_exit_mremap"),
+    ("heap_ends", "sys_exit_brk"),
+    ("mapped", "sys_exit_mmap"),
+];
+
+/// What to capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrowthSettings {
+    /// One of so many page faults is taken.
+    pub period: u64,
+    /// Where the process has code: the executable, and from the first shared library to the last.
+    pub code: [Range<u64>; CODE_RANGES],
+}
+
+/// Counts since the attach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrowthCounts {
+    /// Page faults sampled.
+    pub pages: u64,
+    /// System calls seen.
+    pub calls: u64,
+}
+
+/// Attached probes.
+pub struct GrowthProbes {
+    object: NativeProbes,
+    events: RingBuf<MapData>,
+    faults: Vec<PerfEventLinkId>,
+    calls: Vec<(&'static str, TracePointLinkId)>,
+    malformed: u64,
+}
+
+impl std::fmt::Debug for GrowthProbes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrowthProbes")
+            .field("object", &self.object)
+            .field("faults", &self.faults.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl GrowthProbes {
+    /// Loads the object and attaches what looks at the process.
+    pub fn attach(pid: u32, settings: &GrowthSettings) -> Reading<Self> {
+        let config = GrowthConfig {
+            process: pid.into(),
+            ..GrowthConfig::UNSET
+        };
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global(GROWTH_CONFIG, config.as_bytes(), true)
+            .map_max_entries("GROWTH_EVENTS", RING_BYTES)
+            .map_max_entries("NATIVE_TOTALS", 1);
+        let native = NativeSettings {
+            mean_bytes: u64::MAX,
+            live_objects: 1,
+            code: settings.code.clone(),
+            single: false,
+        };
+        let mut object = NativeProbes::over(NativeProbes::load(loader, &native)?)?;
+        let events = native::take(object.ebpf(), "GROWTH_EVENTS")?;
+        let mut probes = Self {
+            object,
+            events,
+            faults: Vec::new(),
+            calls: Vec::new(),
+            malformed: 0,
+        };
+        for (name, tracepoint) in SYSTEM_CALLS {
+            probes.attach_call(name, tracepoint)?;
+        }
+        probes.attach_faults(settings.period)?;
+        Ok(probes)
+    }
+
+    fn attach_call(&mut self, name: &'static str, tracepoint: &str) -> Reading<()> {
+        let program: &mut TracePoint = load::program(self.object.ebpf(), name)?;
+        load::retrying(|| program.load())?;
+        let link = program
+            .attach("syscalls", tracepoint)
+            .map_err(|error| at(tracepoint, &error))?;
+        self.calls.push((name, link));
+        Ok(())
+    }
+
+    fn attach_faults(&mut self, period: u64) -> Reading<()> {
+        let program: &mut PerfEvent = load::program(self.object.ebpf(), PAGE_FAULT)?;
+        load::retrying(|| program.load())?;
+        let cpus = online_cpus().map_err(|(path, error)| {
+            Missing::new(
+                MissingReason::Failed,
+                format!("the processors of this host: {path}: {error}"),
+            )
+        })?;
+        for cpu in cpus {
+            let link = program
+                .attach(
+                    PerfEventConfig::Software(SoftwareEvent::PageFaultsMin),
+                    PerfEventScope::AllProcessesOneCpu { cpu },
+                    SamplePolicy::Period(period),
+                    false,
+                )
+                .map_err(|error| at("page faults", &error))?;
+            self.faults.push(link);
+        }
+        Ok(())
+    }
+
+    /// Detaches, what takes memory first.
+    pub fn detach(&mut self) {
+        let faults: Reading<&mut PerfEvent> = load::program(self.object.ebpf(), PAGE_FAULT);
+        if let Ok(program) = faults {
+            for link in self.faults.drain(..) {
+                // It is there: nobody else knows it.
+                drop(program.detach(link));
+            }
+        }
+        for (name, link) in self.calls.drain(..).rev() {
+            let program: Reading<&mut TracePoint> = load::program(self.object.ebpf(), name);
+            if let Ok(program) = program {
+                drop(program.detach(link));
+            }
+        }
+    }
+
+    /// Hands over the stacks that arrived since the last call.
+    pub fn drain_stacks(&mut self, take: impl FnMut(CopiedStack<'_>)) {
+        self.object.drain_stacks(take);
+    }
+
+    /// Hands over what happened since the last call, in order.
+    pub fn drain_changes(&mut self, mut take: impl FnMut(Change)) {
+        while let Some(record) = self.events.next() {
+            match decode(&record) {
+                Some(change) => take(change),
+                None => self.malformed += 1,
+            }
+        }
+    }
+
+    /// Hits since the attach.
+    pub fn counts(&self) -> GrowthCounts {
+        GrowthCounts {
+            pages: self.object.count(NativeCount::PageSamples),
+            calls: self.object.count(NativeCount::MappingCalls),
+        }
+    }
+
+    /// Everything lost since the attach, by reason.
+    pub fn losses(&self) -> Vec<(&'static str, u64)> {
+        let mut losses = self.object.losses();
+        let own = [
+            ("growth_ring_full", self.object.count(NativeCount::GrowthRingFull)),
+            ("growth_record_malformed", self.malformed),
+        ];
+        losses.extend(own.into_iter().filter(|(_, count)| *count > 0));
+        losses
+    }
+}
+
+impl Drop for GrowthProbes {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+/// A record as a change, if it is one.
+fn decode(bytes: &[u8]) -> Option<Change> {
+    let record = GrowthRecord::ref_from_bytes(bytes).ok()?;
+    let range = (record.address, record.length);
+    let (address, fingerprint) = (record.address, record.fingerprint);
+    Some(match record.kind {
+        growth_kind::PAGE => Change::Page { address, fingerprint },
+        growth_kind::MAP => Change::Map { range, fingerprint },
+        growth_kind::REPLACE | growth_kind::UNMAP => Change::Unmap { range },
+        growth_kind::MOVE => Change::Move {
+            from: (record.old_address, record.old_length),
+            to: range,
+        },
+        growth_kind::BREAK => Change::Break { end: address },
+        growth_kind::DROP => Change::Drop { range },
+        _ => return None,
+    })
+}
+
+fn at(what: &str, error: &ProgramError) -> Missing {
+    let mut missing = load::refused(error);
+    missing.detail = format!("{what}: {}", missing.detail);
+    missing
+}
