@@ -46,6 +46,11 @@ const LATE_PARTS: [usize; 5] = [2, 4, 8, 16, 32];
 /// Fewer samples do not show that growth goes on.
 const LEAST_FOR_LATE: usize = 10;
 
+/// Part of a wave's height by which samples may miss its peaks and troughs: of a wave that takes ten samples.
+const MISSED_PART: f64 = 0.1;
+/// Two waves: up and down, and up and down again.
+const LEAST_TURNS: u32 = 3;
+
 /// How memory moves, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Motion {
@@ -309,7 +314,39 @@ fn memory_trend(series: &[(f64, f64)]) -> (Option<Trend>, Motion) {
             return (Some(late), Motion::Growing);
         }
     }
+    if moves == Motion::Unclear && comes_and_goes(series) {
+        return (Some(whole), Motion::Flat);
+    }
     (Some(whole), moves)
+}
+
+/// Whether a series went up and down at least twice, and neither its peaks nor its troughs rise.
+fn comes_and_goes(series: &[(f64, f64)]) -> bool {
+    let bounds = |part: &[(f64, f64)]| {
+        part.iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), point| {
+                (low.min(point.1), high.max(point.1))
+            })
+    };
+    let (low, high) = bounds(series);
+    let (earlier, later) = series.split_at(series.len() / 2);
+    let ((trough, peak), (later_trough, later_peak)) = (bounds(earlier), bounds(later));
+    let missed = MATERIAL_BYTES.max((high - low) * MISSED_PART);
+    if later_peak > peak + missed || later_trough > trough + missed {
+        return false;
+    }
+    let quarter = (high - low) / 4.0;
+    let (mut turns, mut is_up) = (0, None);
+    for &(_, value) in series {
+        let now = match value {
+            _ if value >= high - quarter => true,
+            _ if value <= low + quarter => false,
+            _ => continue,
+        };
+        turns += u32::from(is_up.is_some_and(|before| before != now));
+        is_up = Some(now);
+    }
+    turns >= LEAST_TURNS
 }
 
 fn motion(trend: &Trend) -> Motion {

@@ -53,15 +53,18 @@ pub fn judge(facts: &Facts<'_>, overrides: &Overrides) -> Verdict {
     for (class, opinion) in opinions(facts) {
         let because = match (opinion, vetoed(class, overrides), &chosen) {
             (_, Some(because), _) | (Err(because), None, _) => because,
-            (Ok(claim), None, None)
-                if claim.confidence >= least(class, facts.dying)
-                    || is_kept(facts, &claim)
-                    || wanted(class, overrides) =>
-            {
+            (Ok(claim), None, None) if claim.confidence >= least(class, facts.dying) || wanted(class, overrides) => {
                 chosen = Some(claim);
                 continue;
             }
-            (Ok(claim), None, None) => format!("so far only {} sure", words::percent(claim.confidence)),
+            (Ok(claim), None, None) => {
+                let doubtful = format!("so far only {} sure", words::percent(claim.confidence));
+                chosen = kept(facts, &claim);
+                if chosen.is_some() {
+                    continue;
+                }
+                doubtful
+            }
             (Ok(_), None, Some(better)) => format!("{} explains it", better.class.name()),
         };
         rejected.push(Rejected { class, because });
@@ -84,13 +87,13 @@ pub fn judge(facts: &Facts<'_>, overrides: &Overrides) -> Verdict {
     }
 }
 
-/// Whether a leak was claimed for the same place in this life and never became doubtful since.
-fn is_kept(facts: &Facts<'_>, claim: &Claim) -> bool {
+/// The claim of a leak at the same place that was made earlier in this life and never became doubtful since, as it stands now.
+fn kept(facts: &Facts<'_>, claim: &Claim) -> Option<Claim> {
     let examine = match claim.class {
         VerdictClass::GoHeapLeak => go_heap_leak::examine,
         VerdictClass::GoroutineLeak => goroutine_leak::examine,
         VerdictClass::NativeLeak => native_leak::examine,
-        _ => return false,
+        _ => return None,
     };
     let profile_type = match claim.class {
         VerdictClass::GoHeapLeak => ProfileType::Heap,
@@ -110,19 +113,19 @@ fn is_kept(facts: &Facts<'_>, claim: &Claim) -> bool {
         .filter(|at| *at < oldest)
         .collect();
     instants.extend(profiles.into_iter().rev());
+    let mut standing = None;
     for at in instants {
         let mut then = Facts::gather(facts.history, facts.replicas, at);
         if examine(&then).is_ok_and(|before| before.confidence >= LEAST_LEAK_CONFIDENCE) {
-            return true;
+            return standing;
         }
         then.lenient = true;
-        let stands = examine(&then)
-            .is_ok_and(|before| before.confidence >= KEPT_LEAK_CONFIDENCE && place(&before) == place(claim));
-        if !stands {
-            return false;
-        }
+        let before = examine(&then)
+            .ok()
+            .filter(|before| before.confidence >= KEPT_LEAK_CONFIDENCE && place(before) == place(claim))?;
+        standing.get_or_insert(before);
     }
-    false
+    None
 }
 
 /// After a kill nothing more can be learned: the likeliest explanation is given with the doubt that is left.

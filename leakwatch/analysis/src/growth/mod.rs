@@ -295,8 +295,11 @@ fn allocation_rate_change(snapshots: &[&Snapshot]) -> Option<f64> {
     let middle = interpolate(&dated, f64::midpoint(start, end));
     let (before, after) = (middle - allocated, allocated_last - middle);
     let change = after / before;
-    // Few samples differ by chance.
-    let deviation = (SAMPLE_BYTES / before + SAMPLE_BYTES / after).sqrt();
+    // Few samples differ by chance. And each profile may belong to any time since the one before it.
+    let gaps = dated.iter().zip(dated.iter().skip(1)).map(|(before, after)| after.0 - before.0);
+    let gap = gaps.fold(0.0, f64::max);
+    let dating = gap / (end - start);
+    let deviation = (SAMPLE_BYTES / before + SAMPLE_BYTES / after + 2.0 * dating * dating).sqrt();
     (change.is_finite() && change.ln().abs() > 2.0 * deviation).then_some(change)
 }
 
