@@ -144,13 +144,14 @@ impl Build {
         Origin::Own
     }
 
-    /// The innermost frame of the program's own code; without one the innermost library frame, then standard library,
-    /// then whatever is innermost. None for an empty stack.
+    /// The innermost frame of the program's own code; without one the innermost library frame, then the outermost of the standard
+    /// library (`net/http.(*conn).serve` says more than the read it waits in), then whatever is innermost. None for an empty stack.
     pub fn culprit<'a>(&self, stack: impl IntoIterator<Item = &'a Frame>) -> Option<&'a Frame> {
         let mut best: Option<(Origin, &Frame)> = None;
         for frame in stack {
             let origin = self.origin(frame);
-            if best.is_none_or(|(so_far, _)| origin < so_far) {
+            let outer = |so_far| origin < so_far || (origin == Origin::Standard && so_far == Origin::Standard);
+            if best.is_none_or(|(so_far, _)| outer(so_far)) {
                 best = Some((origin, frame));
             }
             if origin == Origin::Own {
@@ -300,10 +301,12 @@ mod tests {
         check(
             &[
                 ("runtime.gopark", "/opt/go/src/runtime/proc.go"),
-                ("net/http.(*persistConn).readLoop", "/opt/go/src/net/http/transport.go"),
+                ("internal/poll.runtime_pollWait", "/opt/go/src/runtime/netpoll.go"),
+                ("net.(*conn).Read", "/opt/go/src/net/net.go"),
+                ("net/http.(*conn).serve", "/opt/go/src/net/http/server.go"),
                 ("runtime.goexit", "/opt/go/src/runtime/asm_amd64.s"),
             ],
-            "net/http.(*persistConn).readLoop",
+            "net/http.(*conn).serve",
         );
     }
 

@@ -21,7 +21,9 @@ use crate::stats::count;
 use crate::verdict::Evidence;
 use crate::verdict::EvidenceLink;
 use crate::verdict::VerdictClass;
+use crate::window;
 use crate::words;
+use std::ops::RangeInclusive;
 
 /// Fewer goroutines more are connections and workers coming and going.
 const LEAST_GROWTH: f64 = 10.0;
@@ -33,6 +35,9 @@ const LEAST_SECONDS: f64 = 25.0;
 const MOST_LIVES: usize = 8;
 /// A goroutine starts with 2 KiB of stack (`stackMin` in runtime/stack.go) and a g structure of about 450 bytes.
 const GOROUTINE_BYTES: f64 = 2500.0;
+
+/// Objects per goroutine that count as its own: one to three from one line, with the sampling error of a few dozen samples.
+const OWN_OBJECTS: RangeInclusive<f64> = 0.6..=4.5;
 
 /// What is left of doubt when the runtime proves goroutines leaked: that they matter.
 const PROOF_DOUBT: f64 = 0.03;
@@ -172,6 +177,9 @@ fn independent_heap_growth<'a>(facts: &Facts<'_>, heap: &'a ProfileGrowth, gorou
             .any(|frame| own.contains(&&*frame.function))
     };
     let site = heap.persistent(ALONE_RATE).next()?;
+    if goes_with(facts, heap, site, goroutine_site) {
+        return None;
+    }
     let explained = GOROUTINE_BYTES * goroutine_site.growth.estimate
         + heap
             .sites
@@ -180,6 +188,22 @@ fn independent_heap_growth<'a>(facts: &Facts<'_>, heap: &'a ProfileGrowth, gorou
             .map(|site| site.growth.estimate)
             .sum::<f64>();
     (!by_goroutines(site) && site.growth.estimate > 2.0 * explained).then_some(site)
+}
+
+/// Whether a heap place keeps a few objects more for each goroutine more: what is made together with a goroutine for its use.
+fn goes_with(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, goroutines: &Site) -> bool {
+    let objects = |at| {
+        let snapshot =
+            window::snapshots(facts.history, ProfileType::Heap, facts.now).find(|snapshot| snapshot.at == at)?;
+        let found = snapshot.values.binary_search_by_key(&site.stack, |(id, _)| *id);
+        let value = found.ok().and_then(|found| snapshot.values.get(found));
+        i32::try_from(value.map_or(0, |(_, value)| value.inuse_objects)).ok()
+    };
+    let (Some(base), Some(compare)) = (objects(heap.base), objects(heap.compare)) else {
+        return false;
+    };
+    let rate = f64::from(compare.saturating_sub(base)) / heap.span().as_secs_f64().max(f64::MIN_POSITIVE);
+    OWN_OBJECTS.contains(&(rate / goroutines.rate.max(f64::MIN_POSITIVE)))
 }
 
 fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
@@ -208,6 +232,25 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
             value: proven,
             unit: "goroutines",
             link: None,
+        });
+    }
+    if let Some(heap) = &facts.heap
+        && let Some(owned) = heap.persistent(ALONE_RATE).next()
+        && goes_with(facts, heap, owned, site)
+    {
+        evidence.push(Evidence {
+            claim: format!(
+                "{} keeps {} for each of them",
+                words::place(&owned.frame),
+                words::bytes(owned.rate / site.rate.max(f64::MIN_POSITIVE))
+            ),
+            value: owned.growth.estimate,
+            unit: "bytes",
+            link: Some(EvidenceLink::Diff {
+                profile_type: ProfileType::Heap,
+                base: heap.base,
+                compare: heap.compare,
+            }),
         });
     }
     if facts.motion == Motion::Growing
@@ -239,9 +282,14 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
         ),
         since: goroutines.base,
         advice: vec![
-            format!(
-                "Give the goroutines blocked at {} a way out: a context, a timeout, a closed or buffered channel.",
-                words::place(&site.frame)
+            standard_cause(&site.frame.function).map_or_else(
+                || {
+                    format!(
+                        "Give the goroutines blocked at {} a way out: a context, a timeout, a closed or buffered channel.",
+                        words::place(&site.frame)
+                    )
+                },
+                str::to_owned,
             ),
             "Look at the last frames of the stack: they say who starts them.".to_owned(),
         ],
@@ -250,4 +298,24 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
         recommended_limit: None,
         would_change_our_mind: vec!["the number of goroutines at this place falls again when load falls".to_owned()],
     }
+}
+
+/// What usually piles up goroutines of the standard library. Sources: the documentation of `net/http` (`Response.Body`,
+/// `Server.IdleTimeout`), `context` (`WithCancel`) and `database/sql` (`Open`), Go 1.26.
+fn standard_cause(function: &str) -> Option<&'static str> {
+    Some(match function {
+        "net/http.(*persistConn).readLoop" | "net/http.(*persistConn).writeLoop" => {
+            "Close the Body of every HTTP response, also when it is not read: each one left open keeps a connection and two goroutines."
+        }
+        "net/http.(*conn).serve" => {
+            "These are connections of HTTP clients that stay open: set IdleTimeout and ReadHeaderTimeout of the server, or find the client that never closes them."
+        }
+        "context.(*cancelCtx).propagateCancel.func2" => {
+            "Call the cancel function of every context that WithCancel or WithTimeout returns."
+        }
+        "database/sql.(*DB).connectionOpener" => {
+            "Open the database once and share it: each sql.Open without Close keeps a goroutine and its connections."
+        }
+        _ => return None,
+    })
 }

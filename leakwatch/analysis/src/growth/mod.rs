@@ -296,7 +296,10 @@ fn allocation_rate_change(snapshots: &[&Snapshot]) -> Option<f64> {
     let (before, after) = (middle - allocated, allocated_last - middle);
     let change = after / before;
     // Few samples differ by chance. And each profile may belong to any time since the one before it.
-    let gaps = dated.iter().zip(dated.iter().skip(1)).map(|(before, after)| after.0 - before.0);
+    let gaps = dated
+        .iter()
+        .zip(dated.iter().skip(1))
+        .map(|(before, after)| after.0 - before.0);
     let gap = gaps.fold(0.0, f64::max);
     let dating = gap / (end - start);
     let deviation = (SAMPLE_BYTES / before + SAMPLE_BYTES / after + 2.0 * dating * dating).sqrt();

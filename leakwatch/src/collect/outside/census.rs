@@ -15,25 +15,30 @@ const LEAST_PART: u64 = 20;
 
 /// Stacks are not older than this: goroutines may wait elsewhere without being more.
 const LONGEST: Duration = Duration::from_mins(5);
+/// The first ones are renewed after this time, each later ones after twice that of those before: that nothing has changed is said
+/// from two profiles on.
+const FIRST: Duration = Duration::from_secs(25);
 
 /// The goroutines at the time of the last stacks, by start function and creator.
 #[derive(Debug)]
 pub(super) struct LastStacks {
     at: Timestamp,
+    good_for: Duration,
     counts: HashMap<(u64, u64), u64>,
 }
 
 impl LastStacks {
-    pub(super) fn new(at: Timestamp, census: &Census) -> Self {
+    pub(super) fn new(at: Timestamp, census: &Census, before: Option<&Self>) -> Self {
         Self {
             at,
+            good_for: before.map_or(FIRST, |before| (before.good_for * 2).min(LONGEST)),
             counts: counts(census),
         }
     }
 
     /// Whether what was seen then still holds.
     pub(super) fn is_current(&self, now: Timestamp, census: &Census) -> bool {
-        if now.since(self.at) >= LONGEST {
+        if now.since(self.at) >= self.good_for {
             return false;
         }
         let counts = counts(census);
@@ -91,7 +96,10 @@ mod tests {
     #[test]
     fn stacks_are_read_again_when_goroutines_have_changed() {
         let at = |seconds: u64| Timestamp::from_unix_nanos(seconds * 1_000_000_000);
-        let last = LastStacks::new(at(1000), &census(&[(1, 100), (2, 100)], 1));
+        let counted = census(&[(1, 100), (2, 100)], 1);
+        let first = LastStacks::new(at(0), &counted, None);
+        assert!(first.is_current(at(24), &counted) && !first.is_current(at(25), &counted));
+        let last = (0..4).fold(first, |last, _| LastStacks::new(at(1000), &counted, Some(&last)));
         let cases = [
             ("nothing", vec![(1, 100), (2, 100)], 1030, true),
             ("one connection more", vec![(1, 104), (2, 100)], 1030, true),
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn a_sample_counts_for_all() {
         let at = Timestamp::from_unix_nanos(1);
-        let last = LastStacks::new(at, &census(&[(1, 300_000)], 1));
+        let last = LastStacks::new(at, &census(&[(1, 300_000)], 1), None);
         assert!(last.is_current(at, &census(&[(1, 150_000)], 2)));
         assert!(!last.is_current(at, &census(&[(1, 200_000)], 2)));
     }

@@ -371,7 +371,7 @@ impl Attached {
             return Ok(None);
         }
         let snapshot = goroutines.snapshot().map_err(|error| missing::goroutines(&error))?;
-        self.stacks = Some(LastStacks::new(at, &census));
+        self.stacks = Some(LastStacks::new(at, &census, self.stacks.as_ref()));
         Ok(Some(profile::goroutines(&self.process, &snapshot, &self.exe, at)))
     }
 }
