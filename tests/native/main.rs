@@ -3,6 +3,7 @@
 mod programs;
 mod exact;
 mod sampled;
+mod accuracy;
 mod lifecycle;
 mod verdicts;
 mod growth;

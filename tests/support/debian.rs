@@ -44,8 +44,8 @@ fn download(package: &str, directory: &Path) -> Result<()> {
     get().or_else(|_| run(Command::new("apt-get").args(["-q", "update"])).and_then(|()| get()))
 }
 
-/// `$LEAKWATCH_CACHE`, `$XDG_CACHE_HOME/leakwatch` or `~/.cache/leakwatch`.
-fn cache() -> Result<PathBuf> {
+/// Where downloads and what is built of them are kept: `$LEAKWATCH_CACHE`, `$XDG_CACHE_HOME/leakwatch` or `~/.cache/leakwatch`.
+pub fn cache() -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("LEAKWATCH_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|directory| directory.join("leakwatch")))

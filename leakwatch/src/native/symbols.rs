@@ -5,6 +5,7 @@ use crate::native::image::MappedFile;
 use blazesym::Pid;
 use blazesym::symbolize::CodeInfo;
 use blazesym::symbolize::Input;
+use blazesym::symbolize::Sym;
 use blazesym::symbolize::Symbolized;
 use blazesym::symbolize::Symbolizer;
 use blazesym::symbolize::source::Process;
@@ -20,6 +21,8 @@ const MAX_REMEMBERED: usize = 131_072;
 pub struct Symbols {
     symbolizer: Symbolizer,
     process: Process,
+    /// The same by symbol tables alone.
+    symbol_tables: Process,
     files: Vec<MappedFile>,
     known: HashMap<u64, Vec<Frame>>,
 }
@@ -29,9 +32,12 @@ impl Symbols {
     pub fn of_process(pid: u32) -> Self {
         let mut process = Process::new(Pid::from(pid));
         process.map_files = true;
+        let mut symbol_tables = process.clone();
+        symbol_tables.debug_syms = false;
         Self {
             symbolizer: Symbolizer::new(),
             process,
+            symbol_tables,
             files: image::mapped_files(pid).unwrap_or_default(),
             known: HashMap::new(),
         }
@@ -43,27 +49,48 @@ impl Symbols {
         if self.known.len() >= MAX_REMEMBERED {
             self.known.clear();
         }
-        self.known
-            .entry(return_address)
-            .or_insert_with(|| look_up(&self.symbolizer, &self.process, &self.files, return_address))
+        if !self.known.contains_key(&return_address) {
+            let frames = self.look_up(return_address);
+            self.known.insert(return_address, frames);
+        }
+        self.known.get(&return_address).map_or(&[], Vec::as_slice)
+    }
+
+    fn look_up(&self, return_address: u64) -> Vec<Frame> {
+        // Inside the call.
+        let address = return_address.saturating_sub(1);
+        let Some(symbol) = self.symbol(&self.process, address) else {
+            return vec![unnamed(&self.files, address)];
+        };
+        let object = symbol.module.as_deref().map(|module| module.to_string_lossy());
+        let object = object.as_deref().unwrap_or_default();
+        let inlined = symbol.inlined.iter().rev();
+        let mut frames: Vec<Frame> = inlined
+            .map(|function| frame(&function.name, function.code_info.as_ref(), object))
+            .collect();
+        let by_table = self.symbol(&self.symbol_tables, address);
+        let name = match &by_table {
+            Some(other) if qualifies(&other.name, &symbol.name) => &other.name,
+            _ => &symbol.name,
+        };
+        frames.push(frame(name, symbol.code_info.as_deref(), object));
+        frames
+    }
+
+    fn symbol(&self, process: &Process, address: u64) -> Option<Sym<'_>> {
+        let source = Source::Process(process.clone());
+        match self.symbolizer.symbolize_single(&source, Input::AbsAddr(address)) {
+            Ok(Symbolized::Sym(symbol)) => Some(symbol),
+            _ => None,
+        }
     }
 }
 
-fn look_up(symbolizer: &Symbolizer, process: &Process, files: &[MappedFile], return_address: u64) -> Vec<Frame> {
-    // Inside the call.
-    let address = return_address.saturating_sub(1);
-    let source = Source::Process(process.clone());
-    let Ok(Symbolized::Sym(symbol)) = symbolizer.symbolize_single(&source, Input::AbsAddr(address)) else {
-        return vec![unnamed(files, address)];
-    };
-    let object = symbol.module.as_deref().map(|module| module.to_string_lossy());
-    let object = object.as_deref().unwrap_or_default();
-    let inlined = symbol.inlined.iter().rev();
-    let mut frames: Vec<Frame> = inlined
-        .map(|function| frame(&function.name, function.code_info.as_ref(), object))
-        .collect();
-    frames.push(frame(&symbol.name, symbol.code_info.as_deref(), object));
-    frames
+/// Whether a name is another one with the path to it. With line tables alone (`debug = "line-tables-only"`, `-gline-tables-only`) debugging
+/// information says `record` where the symbol table says `ledger::Ledger::record`.
+fn qualifies(name: &str, bare: &str) -> bool {
+    let path = name.strip_suffix(bare);
+    path.is_some_and(|path| path.ends_with("::"))
 }
 
 /// Code without a symbol: its offset in the file it was mapped from.
@@ -86,5 +113,19 @@ fn frame(name: &str, place: Option<&CodeInfo<'_>>, object: &str) -> Frame {
         function: name.into(),
         file: place.map_or_else(|| object.into(), |place| place.to_path().to_string_lossy().into()),
         line: place.and_then(|place| place.line).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_from_the_symbol_table() {
+        assert!(qualifies("ledger::Ledger::record", "record"));
+        assert!(qualifies("<ledger::Ledger as ledger::Keep>::record", "record"));
+        for name in ["record", "ledger::Ledger::forget", "ledger::rerecord", "record::ledger"] {
+            assert!(!qualifies(name, "record"), "{name}");
+        }
     }
 }

@@ -1,0 +1,2 @@
+void remember(const char *name);
+void session_start(void);
