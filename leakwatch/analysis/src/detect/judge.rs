@@ -97,6 +97,7 @@ fn kept(facts: &Facts<'_>, claim: &Claim) -> Option<Claim> {
     };
     let profile_type = match claim.class {
         VerdictClass::GoHeapLeak => ProfileType::Heap,
+        VerdictClass::NativeLeak => ProfileType::Native,
         _ => ProfileType::Goroutine,
     };
     let place = |claim: &Claim| Some(std::sync::Arc::clone(&claim.culprit.as_ref()?.frame.function));

@@ -2,7 +2,8 @@
 //!
 //! Statistic: growth of the bytes in use per place during one capture of the allocator's calls. A capture begins with nothing in
 //! use: whatever the program replaces all the time grows in it, too, until everything was replaced once. Therefore it only
-//! says *where* the growth is, and only when memory as a whole grows, and as fast as the capture says.
+//! says *where* the growth is, and only when memory as a whole grows: a place that keeps more than that is replaced, and of several
+//! that together keep more than that one may be.
 
 use crate::detect::Claim;
 use crate::detect::Opinion;
@@ -29,6 +30,14 @@ const TIME_DOUBT_SECONDS: f64 = 18.0;
 const LEAST_ACCELERATION: f64 = 0.7;
 /// Part of the growth of memory that the place must explain.
 const LEAST_PART: f64 = 0.3;
+/// A place that surely keeps more than this part of the growth of memory is replaced, or is not written to.
+const MOST_PART: f64 = 1.25;
+/// Doubt for each multiple above it.
+const EXCESS_DOUBT: f64 = 0.1;
+/// Parts that all places may add up to: their errors of some ten per cent, and those of the rate of memory, are below this.
+const MOST_PARTS: f64 = 1.4;
+/// Doubt for what is above that: with two places of which either explains all growth it is 0.3.
+const CROWD_DOUBT: f64 = 0.5;
 
 /// Looks for a leak of native memory.
 pub fn examine(facts: &Facts<'_>) -> Opinion {
@@ -47,10 +56,9 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
             words::duration(seconds)
         ));
     }
-    let Some(site) = native.persistent(CORROBORATED_RATE).next() else {
+    let Some(Suspect { site, part, doubt }) = suspect(native, rate) else {
         return Err("no place in the code keeps more and more of what it allocates".to_owned());
     };
-    let part = site.rate / rate;
     if part < LEAST_PART {
         return Err(format!(
             "{} keeps {}, {} of what memory grows by",
@@ -59,8 +67,34 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
             words::percent(part)
         ));
     }
-    let confidence = 1.0 - doubts(facts, native, site, part).min(1.0);
+    let confidence = 1.0 - (doubt + doubts(facts, native, site, part)).min(1.0);
     Ok(claim(facts, native, site, confidence))
+}
+
+/// The place that is meant.
+struct Suspect<'a> {
+    site: &'a Site,
+    /// Part of the growth of memory that it keeps.
+    part: f64,
+    /// Doubt whether it is not another one.
+    doubt: f64,
+}
+
+/// The place that keeps most among those that do not keep more than memory grows by; without any, the one that is nearest to that.
+fn suspect(native: &ProfileGrowth, rate: f64) -> Option<Suspect<'_>> {
+    let seconds = native.span().as_secs_f64();
+    let excess = |site: &Site| (site.growth.low / seconds / rate - MOST_PART).max(0.0);
+    let suspects = || native.persistent(CORROBORATED_RATE);
+    let plausible = || suspects().filter(|site| excess(site) <= 0.0);
+    let site = plausible()
+        .next()
+        .or_else(|| suspects().min_by(|a, b| excess(a).total_cmp(&excess(b))))?;
+    let parts: f64 = plausible().map(|site| site.rate / rate).sum();
+    Some(Suspect {
+        site,
+        part: site.rate / rate,
+        doubt: EXCESS_DOUBT * excess(site) + CROWD_DOUBT * (parts - MOST_PARTS).max(0.0),
+    })
 }
 
 fn doubts(facts: &Facts<'_>, native: &ProfileGrowth, site: &Site, part: f64) -> f64 {

@@ -8,6 +8,7 @@ mod heap;
 mod classes;
 mod lives;
 mod answers;
+mod native;
 mod traces;
 mod properties;
 mod speed;
