@@ -96,8 +96,23 @@ pub struct LiveObject {
 pub struct TotalKey {
     /// Fingerprint of the allocating stack.
     pub fingerprint: u64,
-    /// Bytes asked for; zero when every call is taken.
-    pub size: u64,
+    /// [`size_class`] of the bytes asked for; zero when every call is taken.
+    pub size_class: u64,
+}
+
+/// Least size of the class of a size. There are sixteen classes from a size to its double: few enough to keep totals of each for long, and
+/// narrow enough for the chance that one of its objects is a sample to be that of their mean size.
+#[inline]
+pub const fn size_class(size: u64) -> u64 {
+    let (mut rest, mut shift, mut step) = (size, 0, 32);
+    while step > 0 {
+        if rest >> step >= 16 {
+            rest >>= step;
+            shift += step;
+        }
+        step >>= 1;
+    }
+    rest << shift
 }
 
 /// Sampled allocations and those of them that were freed.
@@ -198,5 +213,23 @@ impl NativeCount {
     /// Index in the array.
     pub const fn index(self) -> u32 {
         self as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    #[test]
+    fn classes_are_a_sixteenth_wide() {
+        for size in (0..4096).chain([65_535, 65_536, 1 << 40, u64::MAX]) {
+            let class = size_class(size);
+            assert!(class <= size && size - class <= class / 16, "{size}: {class}");
+            assert_eq!(size_class(class), class);
+        }
+        let classes: std::collections::BTreeSet<u64> = (16..1 << 20).map(size_class).collect();
+        assert_eq!(classes.len(), 16 * 16);
     }
 }

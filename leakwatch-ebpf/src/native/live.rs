@@ -7,6 +7,7 @@ use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::TotalKey;
 use leakwatch_common::native::Totals;
+use leakwatch_common::native::size_class;
 
 /// Enters a new object.
 #[inline(always)]
@@ -90,7 +91,7 @@ fn totals(object: &LiveObject) -> Option<*mut Totals> {
     let sampled = maps::config!(mean_bytes) > 1;
     let key = TotalKey {
         fingerprint: object.fingerprint,
-        size: if sampled { object.size } else { 0 },
+        size_class: if sampled { size_class(object.size) } else { 0 },
     };
     if let Some(totals) = maps::NATIVE_TOTALS.get_ptr_mut(key) {
         return Some(totals);

@@ -126,7 +126,7 @@ impl Session {
         let totals = self.probes.totals();
         for totals in &totals {
             let sampled = Sampled {
-                size: totals.size,
+                size_class: totals.size_class,
                 allocs: totals.allocs,
                 alloc_bytes: totals.alloc_bytes,
                 frees: totals.frees,

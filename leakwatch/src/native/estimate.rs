@@ -6,11 +6,11 @@
 
 use leakwatch_analysis::profile::StackValue;
 
-/// Sampled allocations of one size.
+/// Sampled allocations of about one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sampled {
-    /// Bytes each; zero when every call was taken.
-    pub size: u64,
+    /// Least size of their class; zero when every call was taken.
+    pub size_class: u64,
     /// Allocations.
     pub allocs: u64,
     /// Their bytes.
@@ -26,7 +26,7 @@ pub fn scale(sampled: &Sampled, mean_bytes: u64) -> StackValue {
     // Counters are read one after the other while the program runs: a free may be seen before its allocation.
     let live = sampled.allocs.saturating_sub(sampled.frees);
     let live_bytes = sampled.alloc_bytes.saturating_sub(sampled.free_bytes);
-    if mean_bytes <= 1 || sampled.size == 0 {
+    if mean_bytes <= 1 || sampled.size_class == 0 {
         return StackValue {
             alloc_objects: signed(sampled.allocs),
             alloc_space: signed(sampled.alloc_bytes),
@@ -35,15 +35,39 @@ pub fn scale(sampled: &Sampled, mean_bytes: u64) -> StackValue {
             inuse_variance: 0.0,
         };
     }
-    let size = float(sampled.size);
-    let chance = -(-size / float(mean_bytes)).exp_m1();
-    let weigh = |number: u64| rounded(float(number) / chance);
+    let allocated = Weight::of(sampled.size_class, sampled.allocs, sampled.alloc_bytes, mean_bytes);
+    let kept = Weight::of(sampled.size_class, live, live_bytes, mean_bytes);
     StackValue {
-        alloc_objects: weigh(sampled.allocs),
-        alloc_space: weigh(sampled.alloc_bytes),
-        inuse_objects: weigh(live),
-        inuse_space: weigh(live_bytes),
-        inuse_variance: float(live) * (size / chance).powi(2) * (1.0 - chance),
+        alloc_objects: allocated.of_each(sampled.allocs),
+        alloc_space: allocated.of_each(sampled.alloc_bytes),
+        inuse_objects: kept.of_each(live),
+        inuse_space: kept.of_each(live_bytes),
+        inuse_variance: float(live) * (kept.size / kept.chance).powi(2) * (1.0 - kept.chance),
+    }
+}
+
+/// What a sample among some of about one size stands for.
+#[derive(Clone, Copy, Debug)]
+struct Weight {
+    /// Mean size in bytes.
+    size: f64,
+    /// The chance that one is a sample.
+    chance: f64,
+}
+
+impl Weight {
+    fn of(size_class: u64, number: u64, bytes: u64, mean_bytes: u64) -> Self {
+        // Of counters that were read at different instants the mean may be anything.
+        let least = float(size_class);
+        let size = (float(bytes) / float(number.max(1))).clamp(least, least * (17.0 / 16.0));
+        Self {
+            size,
+            chance: -(-size / float(mean_bytes)).exp_m1(),
+        }
+    }
+
+    fn of_each(self, number: u64) -> i64 {
+        rounded(float(number) / self.chance)
     }
 }
 
@@ -64,11 +88,12 @@ fn signed(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leakwatch_common::native::size_class;
 
     #[test]
     fn every_call_is_itself() {
         let sampled = Sampled {
-            size: 0,
+            size_class: 0,
             allocs: 7,
             alloc_bytes: 700,
             frees: 4,
@@ -85,13 +110,39 @@ mod tests {
         let mean = 524_288;
         for (size, space) in [(16, 524_296), (4096, 526_339), (524_288, 829_412), (1 << 30, 1 << 30)] {
             let sampled = Sampled {
-                size,
+                size_class: size_class(size),
                 allocs: 1,
                 alloc_bytes: size,
                 ..Sampled::default()
             };
             let value = scale(&sampled, mean);
             assert!((value.inuse_space - space).abs() <= 1, "{size}: {}", value.inuse_space);
+        }
+    }
+
+    /// All objects of a class are as good as sampled with the chance of their mean size.
+    #[test]
+    fn a_class_is_narrow_enough() {
+        let mean = 524_288;
+        for least in [16_u64, 4_096, 65_536, 524_288, 1 << 22] {
+            let width = (least / 16).max(1);
+            let sizes = [least, least + width - 1];
+            assert_eq!(sizes.map(size_class), [least; 2]);
+            let one = |size| Sampled {
+                size_class: least,
+                allocs: 1000,
+                alloc_bytes: 1000 * size,
+                ..Sampled::default()
+            };
+            let apart: i64 = sizes.map(|size| scale(&one(size), mean).inuse_space).iter().sum();
+            let both = Sampled {
+                size_class: least,
+                allocs: 2000,
+                alloc_bytes: 1000 * (sizes[0] + sizes[1]),
+                ..Sampled::default()
+            };
+            let together = scale(&both, mean).inuse_space;
+            assert!((together - apart).abs() <= apart / 2000, "{least}: {together} {apart}");
         }
     }
 }

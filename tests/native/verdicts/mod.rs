@@ -83,6 +83,7 @@ struct Watched {
     _client: Option<redis::Client>,
 }
 
+#[expect(clippy::print_stdout, reason = "numbers for the person who runs the test")]
 impl Watched {
     fn start(case: Case, command: &CommandLine, root: &Cgroup, directory: &Path) -> Result<Self> {
         let cgroup = root.child(case.name, None)?;

@@ -9,6 +9,7 @@ use leakwatch_test_support::process::Running;
 use leakwatch_test_support::process::Signal;
 use leakwatch_test_support::wait::wait_until;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::fs::File;
 use std::io::Read as _;
@@ -96,7 +97,10 @@ fn add_keys(mut stream: UnixStream, added: &AtomicU64, stop: &AtomicBool) -> Res
         for _ in 0..BATCH {
             let key = format!("key:{}", added.fetch_add(1, Ordering::SeqCst));
             let length = key.len();
-            request += &format!("*3\r\n$3\r\nSET\r\n${length}\r\n{key}\r\n${VALUE_BYTES}\r\n{value}\r\n");
+            write!(
+                request,
+                "*3\r\n$3\r\nSET\r\n${length}\r\n{key}\r\n${VALUE_BYTES}\r\n{value}\r\n"
+            )?;
         }
         stream.write_all(request.as_bytes())?;
         stream.read_exact(&mut [0; BATCH * "+OK\r\n".len()])?;

@@ -63,13 +63,13 @@ pub struct CopiedStack<'a> {
     pub memory: &'a [u8],
 }
 
-/// Sampled allocations of one stack, and of one size when sampling.
+/// Sampled allocations of one stack, and of about one size when sampling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StackTotals {
     /// The stack.
     pub fingerprint: u64,
-    /// Bytes each; zero when every call is taken.
-    pub size: u64,
+    /// Least size of their class; zero when every call is taken.
+    pub size_class: u64,
     /// Allocations.
     pub allocs: u64,
     /// Their bytes.
@@ -239,9 +239,9 @@ impl NativeProbes {
         let entries = self.totals.iter().filter_map(Result::ok);
         entries
             .map(
-                |([fingerprint, size], [allocs, alloc_bytes, frees, free_bytes])| StackTotals {
+                |([fingerprint, size_class], [allocs, alloc_bytes, frees, free_bytes])| StackTotals {
                     fingerprint,
-                    size,
+                    size_class,
                     allocs,
                     alloc_bytes,
                     frees,
