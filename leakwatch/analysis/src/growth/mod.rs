@@ -287,7 +287,7 @@ fn allocation_rate_change(snapshots: &[&Snapshot]) -> Option<f64> {
         .iter()
         .map(|snapshot| (snapshot.at.seconds_from(first.at), snapshot.total.alloc_space as f64))
         .collect();
-    let dated = dated(&totals);
+    let dated = dated(&totals, snapshots);
     let (&(start, allocated), &(end, allocated_last)) = (dated.first()?, dated.last()?);
     if dated.len() < LEAST_FOR_LOAD || end <= start {
         return None;

@@ -1,5 +1,7 @@
 //! How the amount at one place moves over time: evenness, waves, slowing. Pure numbers; must not know what they mean.
 
+use crate::profile::ProfileSource;
+use crate::profile::Snapshot;
 use crate::stats;
 use crate::stats::count;
 
@@ -74,12 +76,20 @@ pub(super) fn acceleration(points: &[(f64, f64)]) -> f64 {
     if before > 0.0 { (last.1 - middle) / before } else { 1.0 }
 }
 
-/// A profile shows the state of the collection before the last one: its numbers belong to the time of the profile before.
-pub(super) fn dated(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+/// The points of profiles at the times that their numbers belong to. An endpoint shows the state of the collection before the last
+/// one, as of the profile before; what is read from memory is that of the last one.
+pub(super) fn dated(points: &[(f64, f64)], snapshots: &[&Snapshot]) -> Vec<(f64, f64)> {
+    let mut before = None;
     points
         .iter()
-        .zip(points.iter().skip(1))
-        .map(|(before, point)| (before.0, point.1))
+        .zip(snapshots)
+        .filter_map(|(point, snapshot)| {
+            let before = before.replace(point.0);
+            match snapshot.source {
+                ProfileSource::Endpoint => Some((before?, point.1)),
+                _ => Some(*point),
+            }
+        })
         .collect()
 }
 

@@ -76,7 +76,7 @@ pub(super) fn sites(
                 } else {
                     0.0
                 },
-                acceleration: acceleration(&dated(&points)),
+                acceleration: acceleration(&dated(&points, snapshots)),
                 false_discovery_rate: 1.0,
             };
             let chance = stats::normal_tail(z);
