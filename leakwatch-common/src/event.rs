@@ -93,6 +93,8 @@ pub mod present {
     pub const EXIT_CODE: u32 = 1 << 7;
     /// The memory cgroup.
     pub const CGROUP: u32 = 1 << 8;
+    /// Not a fact of the record: the memory of the victim is read while it dies, or was just read.
+    pub const READ_AT_DEATH: u32 = 1 << 9;
 }
 
 /// The last thread of a process ended (`sched:sched_process_exit`).

@@ -1,5 +1,7 @@
 //! Every map. The daemon drains the rings as records arrive and sums the loss counters once per round.
 
+use crate::heap_at_death::window;
+use crate::heap_at_death::window::Window;
 use crate::scratch::Scratch;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
@@ -52,6 +54,10 @@ pub(crate) static GOROUTINES: HashMap<GoroutineGroup, u64> = HashMap::with_max_e
 /// The walk under way on each processor.
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// What a walk has read of the process last.
+#[map]
+pub(crate) static WINDOWS: PerCpuArray<Window> = PerCpuArray::with_max_entries(window::WINDOWS, 0);
 
 /// The parts of a walk on kernels without `bpf_loop`.
 #[map]

@@ -9,8 +9,6 @@ use leakwatch_common::death::WalkChunk;
 use leakwatch_common::death::WalkEnd;
 use leakwatch_common::death::Watch;
 
-/// Words of a bucket that are looked at.
-pub(crate) const BLOCK: usize = 64;
 /// Pointers to goroutines that are read at a time.
 pub(crate) const POINTERS: usize = 64;
 /// Bytes from `atomicstatus` to the end of `startpc`, and more.
@@ -40,8 +38,6 @@ pub(crate) struct Scratch {
     pub(crate) known: u32,
     /// Calls from one program into the next.
     pub(crate) calls: u32,
-    /// First words of a bucket, and behind them its counters where they are further away.
-    pub(crate) block: [u64; BLOCK],
     /// Address of the array of goroutines.
     pub(crate) array: u64,
     /// The goroutine to be read next.

@@ -4,8 +4,10 @@ use super::cut_by;
 use super::is_late;
 use super::read_user;
 use super::read_user_bytes;
+use super::window;
+use super::window::Bucket;
+use super::window::HEADER;
 use crate::maps;
-use crate::scratch::BLOCK;
 use crate::scratch::Scratch;
 use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
 use aya_ebpf::bindings::BPF_RB_RING_SIZE;
@@ -22,12 +24,8 @@ use leakwatch_common::loss::LossReason;
 
 /// `bucketType` of memory buckets.
 const MEMORY: u64 = 1;
-/// Bytes before the stack.
-const HEADER: u64 = 48;
-/// Words read at once: with them a stack of 26 calls, 34 with the smaller counters of Go 1.27.
-const AHEAD: u32 = 48;
 /// Words of one cycle at most.
-const MAX_CYCLE: u32 = 4;
+const MAX_CYCLE: u64 = 4;
 
 /// Finds the head of the list.
 #[inline(always)]
@@ -37,6 +35,7 @@ pub(super) fn begin(scratch: &mut Scratch) {
     scratch.steps = 0;
     scratch.steps_to_next_mark = 1;
     scratch.known = 0;
+    window::clear();
     let watch = &scratch.watch;
     if watch.buckets == 0 {
         return;
@@ -76,18 +75,10 @@ pub(super) fn step(scratch: &mut Scratch) -> bool {
         scratch.steps = 0;
         scratch.steps_to_next_mark = scratch.steps_to_next_mark.wrapping_mul(2);
     }
-    let block = scratch.block.as_mut_ptr();
-    // Header, stack and counters of most buckets in one read. It may reach beyond the last page of the runtime's memory.
-    let mut read = AHEAD;
-    // SAFETY: the block is larger.
-    if !unsafe { read_user_bytes(block, AHEAD * 8, at) } {
-        read = HEADER as u32 / 8;
-        // SAFETY: likewise.
-        if !unsafe { read_user_bytes(block, HEADER as u32, at) } {
-            return stop(scratch, cut::UNREADABLE);
-        }
-    }
-    let [_hash_chain, next, kind, _hash, size, depth, ..] = scratch.block;
+    let Some(mut bucket) = window::bucket(at) else {
+        return stop(scratch, cut::UNREADABLE);
+    };
+    let [next, kind, size, depth] = [1, 2, 4, 5].map(|number| bucket.word(number));
     if kind != MEMORY || depth > MAX_DEPTH as u64 {
         return stop(scratch, cut::DAMAGED);
     }
@@ -102,31 +93,22 @@ pub(super) fn step(scratch: &mut Scratch) -> bool {
     }
     scratch.end.buckets += 1;
     scratch.at = next;
-    append(scratch, at, size, depth as u32, read);
+    append(scratch, at, size, depth as u32, &mut bucket);
     true
 }
 
 /// Puts a bucket into the chunk.
 #[inline(always)]
-fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32, read: u32) {
+fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32, bucket: &mut Bucket) {
     let used = scratch.chunk.head.words as usize & (CHUNK_WORDS - 1);
     let words = scratch.chunk.words.as_mut_ptr();
     // SAFETY: behind the first CHUNK_WORDS there is room for an entry and its stack.
     let entry = unsafe { words.add(used) };
-    let stack = at.wrapping_add(HEADER);
-    let cycle = scratch.watch.record_bytes / 32;
-    let mut counters = HEADER as u32 / 8 + depth;
-    if counters + 4 * cycle > read {
-        // SAFETY: behind what is read ahead there is room for the counters.
-        let to = unsafe { scratch.block.as_mut_ptr().add(AHEAD as usize) };
-        let from = stack.wrapping_add(u64::from(depth) * 8);
-        // SAFETY: likewise.
-        if !unsafe { read_user_bytes(to, cycle.min(MAX_CYCLE) * 32, from) } {
-            scratch.end.buckets_unreadable += 1;
-            return;
-        }
-        counters = AHEAD;
-    }
+    let cycle = u64::from(scratch.watch.record_bytes / 32).min(MAX_CYCLE);
+    let Some(counters) = bucket.reach(at, HEADER + u64::from(depth), 4 * cycle) else {
+        scratch.end.buckets_unreadable += 1;
+        return;
+    };
     for index in 0..4 {
         let from = counters + index * cycle;
         // Objects allocated and freed; the bytes are objects times size.
@@ -134,7 +116,7 @@ fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32, read: u32) {
             // SAFETY: the third to the tenth word of the entry.
             let to = unsafe { entry.add((2 + 2 * index + word) as usize) };
             // SAFETY: likewise.
-            unsafe { to.write(scratch.block[(from + word) as usize & (BLOCK - 1)]) };
+            unsafe { to.write(bucket.word(from + word)) };
         }
     }
     let mut sent = 0;
@@ -142,7 +124,7 @@ fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32, read: u32) {
         // SAFETY: behind the entry there is room for the deepest stack.
         let to = unsafe { entry.add(ENTRY_WORDS) };
         // SAFETY: likewise.
-        if unsafe { read_user_bytes(to, depth * 8, stack) } {
+        if unsafe { read_user_bytes(to, depth * 8, at.wrapping_add(HEADER * 8)) } {
             sent = depth;
         } else {
             scratch.end.stacks_unreadable += 1;

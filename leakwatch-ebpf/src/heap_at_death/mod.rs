@@ -7,6 +7,7 @@
 //!
 //! Two sets of programs, of which the loader attaches one: with `bpf_loop` (Linux 5.17), or in parts that call one another.
 
+pub(crate) mod window;
 mod buckets;
 mod goroutines;
 mod parts;
@@ -29,6 +30,24 @@ use leakwatch_common::death::KIND_END;
 use leakwatch_common::death::cut;
 
 const SIGKILL: i32 = 9;
+
+/// Whether the memory of a process is read when it is killed, or was just read: the kernel sends the signal before it calls
+/// the process a victim.
+#[inline(always)]
+pub(crate) fn is_due(pid: u32, start: u64) -> bool {
+    if let Some(read) = maps::READ.get_ptr(pid) {
+        // SAFETY: the entry is there.
+        if unsafe { read.read() } == start {
+            return true;
+        }
+    }
+    let Some(watch) = maps::WATCHED.get_ptr(pid) else {
+        return false;
+    };
+    // SAFETY: the entry is there; user space replaces entries and never writes into one.
+    let watch = unsafe { watch.read() };
+    start.checked_div(watch.nanos_per_tick) == Some(watch.start_ticks)
+}
 
 /// The walk that this thread is to do, set up; `None` for nearly every signal.
 #[inline(always)]

@@ -20,7 +20,7 @@ pub(super) type WatchBytes = [u8; size_of::<Watch>()];
 /// How much a dying process is held up at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkBounds {
-    /// Time for heap and goroutines together. A third of a million buckets take as long.
+    /// Time for heap and goroutines together. Half a million buckets take as long; the processor does nothing else meanwhile.
     pub time: Duration,
     /// Buckets.
     pub buckets: u32,
@@ -31,7 +31,7 @@ pub struct WalkBounds {
 impl Default for WalkBounds {
     fn default() -> Self {
         Self {
-            time: Duration::from_millis(100),
+            time: Duration::from_millis(50),
             buckets: u32::try_from(MAX_BUCKETS).unwrap_or(u32::MAX),
             goroutines: 1 << 20,
         }
