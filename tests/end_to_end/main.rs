@@ -3,6 +3,7 @@
 mod verdicts;
 mod outside;
 mod tool_pprof;
+mod at_death;
 mod second_daemon;
 mod refusals;
 

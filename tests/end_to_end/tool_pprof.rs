@@ -57,7 +57,10 @@ fn our_urls_say_what_the_service_said() -> Result<()> {
     wait_until("the service to listen", Duration::from_secs(10), || {
         Ok(service.output().contains("listening").then_some(()))
     })?;
-    let config = format!("[[go.endpoint]]\nexe = \"*/markets\"\nurl = \"http://127.0.0.1:{port}/debug/pprof/\"\n");
+    // Memory would be read instead, and at another instant.
+    let config = format!(
+        "[go]\noutside = false\n\n[[go.endpoint]]\nexe = \"*/markets\"\nurl = \"http://127.0.0.1:{port}/debug/pprof/\"\n"
+    );
     let daemon = Daemon::start(&Options {
         executable: Path::new(LEAKWATCH),
         only: parent.path(),

@@ -1,6 +1,7 @@
 //! A running collector, processes to point it at, and servers that answer as a test likes.
 
 use leakwatch::clock::Clock;
+use leakwatch::collect::endpoint::Asked;
 use leakwatch::collect::endpoint::EndpointCollector;
 use leakwatch::collect::endpoint::EndpointConfig;
 use leakwatch::collect::endpoint::Urgency;
@@ -41,6 +42,19 @@ impl Collecting {
         Self { watched, inputs }
     }
 
+    /// The type of the profile that comes next, or that is said to be missing.
+    pub(crate) async fn next_type(&mut self) -> ProfileType {
+        match tokio::time::timeout(DEADLINE, self.inputs.recv())
+            .await
+            .unwrap()
+            .unwrap()
+        {
+            Input::Profile(profile) => profile.profile_type,
+            Input::ProfileMissing { profile_type, .. } => profile_type,
+            other => panic!("the collector sent {other:?}"),
+        }
+    }
+
     /// The next answer about a profile of this type; others are passed over.
     pub(crate) async fn next(&mut self, profile_type: ProfileType) -> Answer {
         let next = async {
@@ -77,6 +91,7 @@ pub(crate) fn process(pid: u32, service: &str) -> Watched {
         exe: None,
         go_version: "go1.27.0".to_owned(),
         urgency: Urgency::Calm,
+        asked: Asked::Profiles,
         goroutine_leak: false,
     }
 }

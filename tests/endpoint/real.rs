@@ -4,6 +4,7 @@ use crate::harness::Collecting;
 use crate::harness::process;
 use crate::harness::rule;
 use crate::harness::serve;
+use leakwatch::collect::endpoint::Asked;
 use leakwatch::collect::endpoint::EndpointConfig;
 use leakwatch_analysis::diff::Diff;
 use leakwatch_analysis::pprof::Bounds;
@@ -121,8 +122,12 @@ async fn goroutines_that_the_runtime_proves_leaked_are_taken() {
     let mut watched = process(service.child.id(), "leaking");
     watched.goroutine_leak = true;
     watched.go_version = "go1.26.8 X:goroutineleakprofile".to_owned();
-    let mut collecting = Collecting::start(EndpointConfig::new(vec![], true), vec![watched]);
+    let mut collecting = Collecting::start(EndpointConfig::new(vec![], true), vec![watched.clone()]);
     let leak = collecting.next(ProfileType::GoroutineLeak).await.unwrap();
+    // Nothing else comes where nothing else is asked for.
+    watched.asked = Asked::LeakedGoroutines;
+    let mut alone = Collecting::start(EndpointConfig::new(vec![], true), vec![watched]);
+    assert_eq!(alone.next_type().await, ProfileType::GoroutineLeak);
     let leaked = cumulative(ProfileType::GoroutineLeak, &leak.pprof);
     assert_eq!(leaked.get("main.leak.func1"), Some(&1), "{leaked:?}");
     assert_eq!(leaked.get("main.wait"), None, "{leaked:?}");

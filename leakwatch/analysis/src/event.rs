@@ -35,6 +35,8 @@ pub struct OomVictim {
     pub page_tables: Reading<Bytes>,
     /// `oom_score_adj` in force.
     pub oom_score_adj: Reading<i16>,
+    /// The kernel reads its memory while it dies: what it read follows.
+    pub read_at_death: bool,
 }
 
 /// The task whose allocation found no memory.

@@ -18,7 +18,7 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
     let profiles = match (endpoints, config.go.outside) {
         (None, true) => Some("read from the memory of Go processes".to_owned()),
         (Some(endpoints), true) => Some(format!(
-            "{endpoints}; without an answer, read from the memory of the process"
+            "read from the memory of Go processes; where that gives no heap, {endpoints}"
         )),
         (endpoints, false) => endpoints,
     };

@@ -1,8 +1,10 @@
-//! Who takes the profiles of a Go process: its own endpoint is asked, or its memory is read from outside.
+//! Who takes the profiles of a Go process: its memory is read from outside, or its own endpoint is asked.
 //!
-//! Without configured endpoints everything is read from outside. With them an endpoint comes first, and a process is
-//! read from outside for as long as its endpoint has given no heap profile.
+//! Memory comes first: reading it costs the process nothing, and only of a process that is read from outside the kernel knows
+//! what to read at its death. An endpoint is asked where memory gives no heap profile, and for what only the runtime
+//! itself can tell: which goroutines have leaked.
 
+use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Watched;
 use crate::config::Config;
 use leakwatch_analysis::history::TargetHistory;
@@ -27,17 +29,23 @@ pub(super) struct Wanted {
 }
 
 impl Readers {
-    /// Puts a process on the list of one collector, or on both while it is open whether its endpoint answers.
+    /// Puts a process on the lists of those who are to take profiles of it.
     pub(super) fn assign(&self, watched: Watched, history: &TargetHistory, wanted: &mut Wanted) {
         let go = &self.config.go;
         let endpoints = go.discover_endpoints || !go.endpoints.is_empty();
-        let outside = go.outside && (!endpoints || lacks_endpoint(history, watched.process));
-        if outside {
-            wanted.from_outside.push(watched.clone());
-        }
-        // Asked without any endpoint being set up, it says so: better than silence.
-        if endpoints || !outside {
+        if !go.outside {
+            // Asked without any endpoint being set up, it says so: better than silence.
             wanted.by_endpoint.push(watched);
+            return;
+        }
+        wanted.from_outside.push(watched.clone());
+        if endpoints {
+            let asked = if lacks_memory(history, watched.process) {
+                Asked::Profiles
+            } else {
+                Asked::LeakedGoroutines
+            };
+            wanted.by_endpoint.push(Watched { asked, ..watched });
         }
     }
 
@@ -57,14 +65,14 @@ impl Readers {
     }
 }
 
-/// Whether asking for the heap was in vain: it is missing, or the newest was read from outside for that reason.
-fn lacks_endpoint(history: &TargetHistory, process: ProcessKey) -> bool {
+/// Whether reading the heap was in vain: it is missing, or the newest came from the endpoint for that reason.
+fn lacks_memory(history: &TargetHistory, process: ProcessKey) -> bool {
     let series = history.snapshots.get(&ProfileType::Heap);
     let newest = series
         .and_then(|series| series.newest())
         .filter(|newest| newest.process == process);
     match newest {
-        Some(newest) => newest.source == ProfileSource::Snapshot,
+        Some(newest) => newest.source == ProfileSource::Endpoint,
         None => history.profile_missing.contains_key(&ProfileType::Heap),
     }
 }
@@ -127,8 +135,8 @@ mod tests {
         history
     }
 
-    /// Whether a process is asked by its endpoint and read from outside.
-    fn assigned(outside: bool, discover: bool, history: &TargetHistory) -> (bool, bool) {
+    /// What a process is asked for by its endpoint, and whether it is read from outside.
+    fn assigned(outside: bool, discover: bool, history: &TargetHistory) -> (Option<Asked>, bool) {
         let mut config = Config::defaults(&Environment::default());
         config.go.outside = outside;
         config.go.discover_endpoints = discover;
@@ -144,29 +152,35 @@ mod tests {
             exe: None,
             go_version: "go1.26.8".to_owned(),
             urgency: Urgency::Calm,
+            asked: Asked::Profiles,
             goroutine_leak: false,
         };
         let mut wanted = Wanted::default();
         readers.assign(watched, history, &mut wanted);
-        (wanted.by_endpoint.len() == 1, wanted.from_outside.len() == 1)
+        (
+            wanted.by_endpoint.first().map(|watched| watched.asked),
+            wanted.from_outside.len() == 1,
+        )
     }
 
     #[test]
-    fn without_endpoints_memory_is_read_and_with_them_until_they_answer() {
-        let (asked, read) = ((true, false), (false, true));
-        let both = (true, true);
+    fn memory_is_read_and_an_endpoint_asked_for_what_memory_does_not_tell() {
+        let read = (None, true);
+        let leaks = (Some(Asked::LeakedGoroutines), true);
+        let asked = (Some(Asked::Profiles), false);
+        let both = (Some(Asked::Profiles), true);
         let endpoint = ProfileSource::Endpoint;
         let memory = ProfileSource::Snapshot;
         for (outside, discover, history, expected) in [
             (true, false, history(), read),
             (true, false, with_heap(7, memory), read),
             (true, false, without_heap(), read),
-            (true, true, history(), asked),
+            (true, true, history(), leaks),
             (true, true, without_heap(), both),
-            (true, true, with_heap(7, memory), both),
-            (true, true, with_heap(7, endpoint), asked),
+            (true, true, with_heap(7, memory), leaks),
+            (true, true, with_heap(7, endpoint), both),
             // Those of another process say nothing about this one.
-            (true, true, with_heap(8, memory), asked),
+            (true, true, with_heap(8, endpoint), leaks),
             (false, true, without_heap(), asked),
             (false, false, history(), asked),
         ] {

@@ -9,6 +9,7 @@ use crate::agent::urgency;
 use crate::capture::Captures;
 use crate::clock::Clock;
 use crate::collect::Collector;
+use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Urgency;
 use crate::collect::endpoint::Watched;
 use crate::engine::input::Input;
@@ -136,6 +137,7 @@ fn go_process(id: &TargetId, stored: &StoredTarget, urgency: Urgency) -> Option<
         exe: record.process.exe.as_ref().ok().cloned(),
         go_version: version.clone(),
         urgency,
+        asked: Asked::Profiles,
         goroutine_leak: verdict == Some(VerdictClass::GoroutineLeak),
     })
 }

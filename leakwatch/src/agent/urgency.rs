@@ -245,6 +245,7 @@ mod tests {
                 rss_shmem: Err(missing()),
                 page_tables: Err(missing()),
                 oom_score_adj: Err(missing()),
+                read_at_death: false,
             },
             trigger: OomTrigger {
                 pid: 6,

@@ -163,6 +163,7 @@ fn at_death(kill: &OomKillBody, output: Output) -> String {
             at_death.buckets_unreadable.unwrap_or_default(),
             at_death.buckets_without_stack.unwrap_or_default(),
         ),
+        "pending" => "heap at death: read by the kernel, not here yet; ask again in a second".to_owned(),
         "last_snapshot" => format!("heap at death: not read; the last snapshot was taken {age} before the kill"),
         _ => "heap at death: not read, and there is no snapshot".to_owned(),
     };

@@ -61,6 +61,16 @@ impl Schedule {
         })
     }
 
+    /// When a process that is only asked for leaked goroutines is to be asked next; `None` while it is being asked, and when
+    /// there is nothing to be asked for.
+    pub(super) fn leak_due(&self, now: Instant) -> Option<Instant> {
+        let is_being_asked = self.started.is_some() && self.finished.is_none();
+        if is_being_asked || self.leak_unsupported {
+            return None;
+        }
+        Some(self.leak_asked.map_or(now, |asked| asked + LEAK_INTERVAL))
+    }
+
     /// A round begins; says whether it is to ask for leaked goroutines.
     pub(super) fn start(&mut self, now: Instant, wants_leak: bool) -> bool {
         self.started = Some(now);
@@ -124,12 +134,18 @@ mod tests {
     fn leaked_goroutines_are_asked_for_rarely_and_never_again_if_unsupported() {
         let origin = Instant::now();
         let mut schedule = Schedule::default();
+        assert_eq!(schedule.leak_due(origin), Some(origin));
         assert!(!schedule.start(origin, false));
+        assert_eq!(schedule.leak_due(origin), None, "it is being asked");
         assert!(schedule.start(origin, true));
+        schedule.finish(origin, true);
+        assert_eq!(schedule.leak_due(origin), Some(origin + LEAK_INTERVAL));
         assert!(!schedule.start(origin + LEAK_INTERVAL - Duration::from_secs(1), true));
         schedule.leak_failed(MissingReason::Timeout);
         assert!(schedule.start(origin + LEAK_INTERVAL, true));
         schedule.leak_failed(MissingReason::Unsupported);
         assert!(!schedule.start(origin + 3 * LEAK_INTERVAL, true));
+        schedule.finish(origin + 3 * LEAK_INTERVAL, true);
+        assert_eq!(schedule.leak_due(origin + 3 * LEAK_INTERVAL), None);
     }
 }

@@ -17,7 +17,8 @@ use utoipa::ToSchema;
 #[schema(as = AtDeath)]
 pub struct AtDeathBody {
     /// Which heap profile the post-mortem has: `complete` or `truncated`, both read by the kernel while the victim died,
-    /// `last_snapshot`, or `none`.
+    /// `last_snapshot`, or `none`. `pending` while what the kernel read is on its way, which takes less than a second: profiles
+    /// and verdict are then those from before, and will be replaced.
     pub heap: String,
     /// Age of that profile when the victim was killed.
     pub heap_age_seconds: Option<f64>,
@@ -69,7 +70,8 @@ impl AtDeathBody {
     /// Of a stored post-mortem.
     pub fn new(post_mortem: &PostMortem) -> Self {
         let mut missing = MissingMap::default();
-        let death = post_mortem.death.as_ref().ok_or_else(unread);
+        let absent = if post_mortem.awaits_death { pending } else { unread };
+        let death = post_mortem.death.as_ref().ok_or_else(absent);
         let heap = death
             .clone()
             .and_then(|death| death.heap.as_ref().map_err(Clone::clone));
@@ -87,6 +89,7 @@ impl AtDeathBody {
             .iter()
             .find(|profile| profile.profile_type == ProfileType::Heap);
         let state = match (&heap, newest) {
+            _ if post_mortem.awaits_death => "pending",
             (Ok(heap), _) if heap.is_complete() => "complete",
             (Ok(_), _) => "truncated",
             (Err(_), Some(_)) => "last_snapshot",
@@ -130,11 +133,20 @@ impl AtDeathBody {
     }
 }
 
+/// What the kernel read is on its way.
+fn pending() -> Missing {
+    Missing::new(
+        MissingReason::NotYet,
+        "the kernel read the victim while it died, and what it read is not here yet",
+    )
+    .with_fix("ask again in a second")
+}
+
 /// The kernel read nothing of the victim.
 fn unread() -> Missing {
     Missing::new(
         MissingReason::NotYet,
-        "the kernel did not read the victim while it died: it was not known as a Go process then, or the probe is not attached",
+        "the kernel did not read the victim while it died: it was not known as a Go process then, the probe is not attached, or what it read got lost",
     )
     .with_fix("run `leakwatch doctor` to see whether signal:signal_deliver is attached")
 }

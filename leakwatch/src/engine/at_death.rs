@@ -13,7 +13,9 @@ use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::Snapshot;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::stack::StackTable;
+use leakwatch_analysis::units::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Takes in what was read.
 pub(super) fn died(store: &mut Store, death: ProcessDeath) {
@@ -38,6 +40,16 @@ pub(super) fn find(store: &mut Store, id: &str) {
     let kill = post_mortem.kill.clone();
     if let Some(death) = store.take_death(|death| is_of(&kill, death)) {
         complete(store, id, death);
+    }
+}
+
+/// What the kernel read is here within a second, also while the machine is busy. What has not come by now will not.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Post-mortems that have waited for long enough are what they are: their last snapshot is the last word.
+pub(super) fn give_up(store: &mut Store, now: Timestamp) {
+    for post_mortem in store.post_mortems_mut() {
+        post_mortem.awaits_death &= now.since(post_mortem.kill.at) <= LONGEST_WAIT;
     }
 }
 
@@ -110,9 +122,14 @@ fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
         complete: heap.is_complete(),
         pprof: Arc::clone(&heap.allocated),
     });
+    let is_known = store.target(&target).is_some();
     let Some(post_mortem) = store.post_mortem_mut(id) else {
         return;
     };
+    // It may have become known after the kill.
+    if is_known {
+        post_mortem.target.get_or_insert(target);
+    }
     if let Some(heap) = heap {
         post_mortem
             .profiles
@@ -123,6 +140,7 @@ fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
         post_mortem.verdict = verdict;
     }
     post_mortem.death = Some(without_profiles(death));
+    post_mortem.awaits_death = false;
     store.retain_post_mortem_profiles();
 }
 

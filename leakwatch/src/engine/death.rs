@@ -76,6 +76,7 @@ pub(super) fn kills_only_counted(store: &mut Store, sample: &Sample) {
             rss_shmem: last_memory(victim, &unprobed).map(|memory| memory.shmem),
             page_tables: Err(unprobed("page tables")),
             oom_score_adj: Err(unprobed("oom_score_adj")),
+            read_at_death: false,
         },
         trigger: OomTrigger {
             pid: 0,
@@ -151,6 +152,7 @@ fn known(store: &Store, id: &TargetId, kill: OomKill) -> PostMortem {
             .as_ref()
             .map(|investigation| investigation.verdict.clone()),
         death: None,
+        awaits_death: kill.victim.read_at_death,
         kill,
     }
 }
@@ -169,6 +171,7 @@ fn unknown(kill: OomKill) -> PostMortem {
         profiles: Vec::new(),
         verdict: None,
         death: None,
+        awaits_death: kill.victim.read_at_death,
         kill,
     }
 }

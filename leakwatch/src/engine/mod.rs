@@ -98,6 +98,7 @@ impl Engine {
                 answer,
             } => answered(&mut store, at, &target, step, answer),
             Input::Tick { at } => {
+                at_death::give_up(&mut store, at);
                 judge::judge_changed(&mut store, at);
                 store.retain_within_bounds();
             }

@@ -132,6 +132,7 @@ impl Decoder {
                     Ok(adj) if has(present::OOM_SCORE_ADJ) => Ok(adj),
                     _ => Err(unsupported("this kernel does not tell oom_score_adj of a victim")),
                 },
+                read_at_death: has(present::READ_AT_DEATH),
             },
             trigger: OomTrigger {
                 pid: record.trigger_pid,

@@ -216,6 +216,10 @@ impl Store {
         self.post_mortems.iter_mut().find(|post_mortem| post_mortem.id == id)
     }
 
+    pub(crate) fn post_mortems_mut(&mut self) -> impl Iterator<Item = &mut PostMortem> {
+        self.post_mortems.iter_mut()
+    }
+
     /// Drops the profiles of the oldest post-mortems until the others fit.
     pub(crate) fn retain_post_mortem_profiles(&mut self) {
         let bytes = |post_mortem: &PostMortem| {

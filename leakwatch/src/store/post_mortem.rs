@@ -43,4 +43,6 @@ pub struct PostMortem {
     pub verdict: Option<Verdict>,
     /// What the kernel read of the victim while it died; its profiles are among `profiles`.
     pub death: Option<ProcessDeath>,
+    /// The kernel read the victim, and that has not arrived yet: profiles and verdict are not the last word.
+    pub awaits_death: bool,
 }

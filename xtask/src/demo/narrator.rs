@@ -109,7 +109,12 @@ impl Narrator {
         for profile in body.get("profiles").and_then(Value::as_array).into_iter().flatten() {
             let age = number(profile, "/age_seconds");
             let (kind, link) = (text(profile, "type"), text(profile, "link"));
-            println!("{INDENT}last {kind} profile: {age:.1} s before the kill, {link}");
+            let taken = if text(profile, "source") == "kernel_at_death" {
+                "at death".to_owned()
+            } else {
+                format!("{age:.1} s before the kill")
+            };
+            println!("{INDENT}last {kind} profile: {taken}, {link}");
         }
         if let Some(at_death) = body.get("at_death").filter(|at_death| at_death["buckets"].is_u64()) {
             println!(

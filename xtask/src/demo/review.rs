@@ -128,7 +128,8 @@ fn post_mortem(account: &Account, actor: &Actor) -> Vec<Check> {
     let limit = body.get("limit_bytes").and_then(Value::as_u64);
     let heap = body.get("profiles").and_then(Value::as_array).into_iter().flatten();
     let heap = heap.into_iter().find(|profile| text(profile, "type") == "heap");
-    let age = heap.and_then(|heap| heap.get("age_seconds")).and_then(Value::as_f64);
+    let source = heap.map_or("none", |heap| text(heap, "source"));
+    let read = body.pointer("/at_death/heap").and_then(Value::as_str).unwrap_or("?");
     vec![
         check(victim == comm, format!("post-mortem: victim {victim}")),
         check(
@@ -139,11 +140,8 @@ fn post_mortem(account: &Account, actor: &Actor) -> Vec<Check> {
             ),
         ),
         check(
-            age.is_some(),
-            age.map_or_else(
-                || "post-mortem: no heap profile".to_owned(),
-                |age| format!("post-mortem: heap profile {age:.1} s old at the kill"),
-            ),
+            (source, read) == ("kernel_at_death", "complete"),
+            format!("post-mortem: heap profile of {source}, {read}"),
         ),
     ]
 }

@@ -226,6 +226,10 @@ impl Account {
         let Some(post_mortem) = daemon.post_mortem(&self.target)? else {
             return Ok(());
         };
+        // What the kernel read is on its way.
+        if text(&post_mortem["at_death"], "heap") == "pending" {
+            return Ok(());
+        }
         if actor.role.leaks() {
             narrator.post_mortem(actor.role.name, &post_mortem);
         } else {

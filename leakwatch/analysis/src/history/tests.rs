@@ -83,6 +83,7 @@ fn kill(second: u64, pid: u32) -> OomKill {
             rss_shmem: Err(missing()),
             page_tables: Err(missing()),
             oom_score_adj: Err(missing()),
+            read_at_death: false,
         },
         trigger: OomTrigger { pid, comm: "p".into() },
     }

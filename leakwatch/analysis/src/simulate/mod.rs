@@ -319,6 +319,7 @@ fn kill(at: Timestamp, pid: u32) -> OomKill {
             rss_shmem: Err(none()),
             page_tables: Err(none()),
             oom_score_adj: Err(none()),
+            read_at_death: false,
         },
         trigger: OomTrigger {
             pid,

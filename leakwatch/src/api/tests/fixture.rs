@@ -383,6 +383,7 @@ fn ending(now: Timestamp, replicas: &[Target], processes: &[Process], gone: &Tar
                 rss_shmem: Ok(Size(0)),
                 page_tables: Err(Missing::new(MissingReason::Unsupported, "Linux 6.9 has it")),
                 oom_score_adj: Ok(0),
+                read_at_death: false,
             },
             trigger: OomTrigger {
                 pid: victim.key.pid,

@@ -76,6 +76,15 @@ impl EndpointConfig {
     }
 }
 
+/// What an endpoint is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Heap, goroutines, and leaked goroutines where they are wanted.
+    Profiles,
+    /// Leaked goroutines alone, where they are wanted: somebody else takes the other profiles.
+    LeakedGoroutines,
+}
+
 /// A Go process to take profiles of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
@@ -91,6 +100,8 @@ pub struct Watched {
     pub go_version: String,
     /// How often to take heap and goroutine profiles.
     pub urgency: Urgency,
+    /// What its endpoint is asked for.
+    pub asked: Asked,
     /// Ask the runtime which goroutines it can prove leaked, too.
     pub goroutine_leak: bool,
 }
@@ -158,7 +169,12 @@ impl EndpointCollector {
         let mut waiting: Vec<(Instant, &Watched)> = Vec::new();
         for watched in processes {
             let state = self.states.entry(watched.process).or_default();
-            if let Some(due) = state.schedule.due(watched.urgency.interval(), now) {
+            let due = match watched.asked {
+                Asked::Profiles => state.schedule.due(watched.urgency.interval(), now),
+                Asked::LeakedGoroutines if watched.goroutine_leak => state.schedule.leak_due(now),
+                Asked::LeakedGoroutines => None,
+            };
+            if let Some(due) = due {
                 waiting.push((due, watched));
             }
         }

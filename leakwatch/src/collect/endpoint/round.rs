@@ -1,6 +1,7 @@
 //! One process asked once: find its endpoint, get each profile, check what came.
 
 use crate::clock::Clock;
+use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::EndpointConfig;
 use crate::collect::endpoint::Watched;
 use crate::collect::endpoint::connect::connect;
@@ -49,11 +50,15 @@ type Taken = (ProfileType, Timestamp, Reading<Arc<[u8]>>);
 impl Round {
     pub(super) async fn run(self) -> Outcome {
         let mut profiles = Vec::new();
+        let everything = self.watched.asked == Asked::Profiles;
+        // The place of all profiles is the one that has this one.
         let place = match self.heap().await {
             Ok((place, heap)) => {
-                profiles.push((ProfileType::Heap, self.clock.now(), Ok(heap)));
-                let goroutines = self.take(&place, ProfileType::Goroutine).await;
-                profiles.push((ProfileType::Goroutine, self.clock.now(), goroutines));
+                if everything {
+                    profiles.push((ProfileType::Heap, self.clock.now(), Ok(heap)));
+                    let goroutines = self.take(&place, ProfileType::Goroutine).await;
+                    profiles.push((ProfileType::Goroutine, self.clock.now(), goroutines));
+                }
                 if self.ask_leak {
                     let leaked = self.leaked_goroutines(&place).await;
                     profiles.push((ProfileType::GoroutineLeak, self.clock.now(), leaked));
@@ -61,7 +66,12 @@ impl Round {
                 Some(place)
             }
             Err(missing) => {
-                for profile_type in [ProfileType::Heap, ProfileType::Goroutine] {
+                let asked: &[ProfileType] = if everything {
+                    &[ProfileType::Heap, ProfileType::Goroutine]
+                } else {
+                    &[ProfileType::GoroutineLeak]
+                };
+                for &profile_type in asked {
                     profiles.push((profile_type, self.clock.now(), Err(missing.clone())));
                 }
                 None

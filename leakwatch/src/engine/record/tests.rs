@@ -149,6 +149,7 @@ fn inputs() -> Vec<Input> {
             rss_shmem: Ok(Bytes(3)),
             page_tables: Ok(Bytes(4)),
             oom_score_adj: Ok(-997),
+            read_at_death: true,
         },
         trigger: OomTrigger {
             pid: 8,
@@ -162,6 +163,7 @@ fn inputs() -> Vec<Input> {
         victim: OomVictim {
             start_ticks: None,
             oom_score_adj: Err(missing()),
+            read_at_death: false,
             rss_anon: Err(missing()),
             ..kill.victim.clone()
         },

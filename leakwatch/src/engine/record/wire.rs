@@ -225,6 +225,8 @@ pub(super) struct OomKill {
     pub(super) trigger_pid: u32,
     #[prost(string, tag = "15")]
     pub(super) trigger_comm: String,
+    #[prost(bool, tag = "16")]
+    pub(super) read_at_death: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,6 +1,7 @@
 //! Rules and discovery against made-up listeners.
 
 use super::*;
+use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Urgency;
 use crate::config::origin::Origin;
 use leakwatch_analysis::target::ProcessKey;
@@ -24,6 +25,7 @@ fn watched() -> Watched {
         exe: Some("/srv/bin/checkout".into()),
         go_version: "go1.26.8".into(),
         urgency: Urgency::Calm,
+        asked: Asked::Profiles,
         goroutine_leak: false,
     }
 }

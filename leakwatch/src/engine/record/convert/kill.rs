@@ -39,6 +39,7 @@ pub(super) fn kill_to(kill: &event::OomKill) -> wire::OomKill {
         oom_score_adj: Some(number_to(&victim.oom_score_adj, |score| i64::from(*score))),
         trigger_pid: kill.trigger.pid,
         trigger_comm: kill.trigger.comm.clone(),
+        read_at_death: victim.read_at_death,
     }
 }
 
@@ -75,6 +76,7 @@ pub(super) fn kill_from(at: Timestamp, kill: wire::OomKill) -> Converted<event::
             rss_shmem: bytes_from(kill.rss_shmem, "rss_shmem")?,
             page_tables: bytes_from(kill.page_tables, "page_tables")?,
             oom_score_adj: number_from(kill.oom_score_adj, "oom_score_adj", |score| i16::try_from(score).ok())?,
+            read_at_death: kill.read_at_death,
         },
         trigger: event::OomTrigger {
             pid: kill.trigger_pid,
