@@ -27,6 +27,8 @@ use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Bytes;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -47,6 +49,8 @@ pub(super) struct Links {
     pub(super) notices: mpsc::Sender<Notice>,
     /// From where the kernel is told what to read.
     pub(super) orders: mpsc::Receiver<WatchOrder>,
+    /// Set when a program was started in a cgroup that no round of samples has found yet.
+    pub(super) newcomer: Arc<AtomicBool>,
 }
 
 /// Least time between two walks for cgroups that are not known.
@@ -81,6 +85,7 @@ impl Kernel {
                     pressure,
                     inputs: inputs.clone(),
                     notices: links.notices,
+                    newcomer: links.newcomer,
                     outside: config.go.outside,
                     resolved: None,
                 };
@@ -151,6 +156,7 @@ struct Forwarder {
     pressure: Arc<Pressure>,
     inputs: mpsc::Sender<Input>,
     notices: mpsc::Sender<Notice>,
+    newcomer: Arc<AtomicBool>,
     /// Whether Go processes are read from outside at all.
     outside: bool,
     resolved: Option<Instant>,
@@ -191,7 +197,9 @@ impl Forwarder {
         if !self.outside {
             return None;
         }
-        let cgroup = self.cgroups.known(exec.cgroup_inode).or_else(|| {
+        let known = self.cgroups.known(exec.cgroup_inode);
+        let is_new = known.is_none();
+        let cgroup = known.or_else(|| {
             if self
                 .resolved
                 .is_some_and(|resolved| resolved.elapsed() < RESOLVE_INTERVAL)
@@ -203,6 +211,10 @@ impl Forwarder {
             found
         })?;
         let inside = self.only.as_deref().is_none_or(|only| is_below(&cgroup.path, only));
+        if inside && is_new {
+            // A service that dies before the next round would have no target, and its end no verdict.
+            self.newcomer.store(true, Ordering::Relaxed);
+        }
         inside.then(|| Notice::Started {
             process: exec.key,
             target: TargetId::from(&cgroup),

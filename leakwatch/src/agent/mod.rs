@@ -44,6 +44,7 @@ use crate::store::Bounds;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
@@ -118,9 +119,11 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let pressure = Arc::new(Pressure::default());
     let (notices, noticed) = mpsc::channel(LINK);
     let (orders, ordered) = mpsc::channel(LINK);
+    let newcomer = Arc::new(AtomicBool::new(false));
     let links = Links {
         notices,
         orders: ordered,
+        newcomer: Arc::clone(&newcomer),
     };
     let kernel = Kernel::start(
         &host,
@@ -150,6 +153,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         interval: config.interval,
         store: Arc::clone(&store),
         pressure,
+        newcomer,
         inputs: inputs.clone(),
         readers: Readers {
             config: Arc::clone(&config),

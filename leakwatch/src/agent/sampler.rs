@@ -22,6 +22,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
@@ -39,6 +41,8 @@ pub(super) struct Sampler {
     pub(super) interval: Duration,
     pub(super) store: Arc<RwLock<Store>>,
     pub(super) pressure: Arc<Pressure>,
+    /// A cgroup is there that no round has found yet.
+    pub(super) newcomer: Arc<AtomicBool>,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) readers: Readers,
     pub(super) captures: Captures,
@@ -51,13 +55,14 @@ impl Sampler {
         loop {
             sleep_until(next_full.min(Instant::now() + URGENT)).await;
             let urgent = self.look_around();
-            let full = Instant::now() >= next_full;
+            let newcomer = self.newcomer.swap(false, Ordering::Relaxed);
+            let full = newcomer || Instant::now() >= next_full;
             if !full && urgent.is_empty() {
                 continue;
             }
             if full {
                 // A round that took longer than the interval delays the next one instead of piling up.
-                next_full = (next_full + self.interval).max(Instant::now());
+                next_full = (next_full.min(Instant::now()) + self.interval).max(Instant::now());
             }
             let now = self.clock.now();
             let mut collector = self.collector;
