@@ -18,6 +18,8 @@ pub enum VerdictClass {
     GoroutineLeak,
     /// Memory of the allocator (malloc and its kin) that is not freed.
     NativeLeak,
+    /// Mappings (mmap, threads, generated code) that are made and never unmapped.
+    MappingLeak,
     /// The steady need is at or above the limit.
     UndersizedLimit,
     /// Not decidable yet; says what is missing and when it will be enough.
@@ -26,12 +28,13 @@ pub enum VerdictClass {
 
 impl VerdictClass {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Stable,
         Self::WarmUp,
         Self::GoHeapLeak,
         Self::GoroutineLeak,
         Self::NativeLeak,
+        Self::MappingLeak,
         Self::UndersizedLimit,
         Self::NotEnoughData,
     ];
@@ -44,6 +47,7 @@ impl VerdictClass {
             Self::GoHeapLeak => "go_heap_leak",
             Self::GoroutineLeak => "goroutine_leak",
             Self::NativeLeak => "native_leak",
+            Self::MappingLeak => "mapping_leak",
             Self::UndersizedLimit => "undersized_limit",
             Self::NotEnoughData => "not_enough_data",
         }
@@ -51,7 +55,10 @@ impl VerdictClass {
 
     /// Whether a person has to fix code (exit code 3 of `investigate` and `replay`).
     pub const fn is_leak(self) -> bool {
-        matches!(self, Self::GoHeapLeak | Self::GoroutineLeak | Self::NativeLeak)
+        matches!(
+            self,
+            Self::GoHeapLeak | Self::GoroutineLeak | Self::NativeLeak | Self::MappingLeak
+        )
     }
 }
 

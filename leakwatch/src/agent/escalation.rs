@@ -1,4 +1,5 @@
-//! When the daemon captures by itself: only a process that analysis suspects of native growth already, and not again for a while.
+//! When the daemon captures by itself: only a process that analysis suspects of native growth already, and not again for a while. The
+//! calls of the allocator come first; what they do not explain, or cannot be seen of, is looked for in the pages that become resident.
 
 use crate::capture::Capture;
 use crate::capture::CaptureRequest;
@@ -42,15 +43,11 @@ pub(super) fn consider(
         .iter()
         .rev()
         .find(|capture| capture.request.process == process);
-    let rest = match earlier.map(|capture| &capture.state) {
-        Some(CaptureState::Failed(_) | CaptureState::Stopped | CaptureState::OverBudget) => REST,
-        _ => SHORT_REST,
-    };
-    if earlier.is_some_and(|capture| !capture.has_ended() || now.since(capture.started_at) < DURATION + rest) {
+    let Some(lane) = next_lane(earlier, now) else {
         return;
-    }
+    };
     let request = CaptureRequest {
-        lane: Lane::Native,
+        lane,
         target: id.clone(),
         process,
         exe: record.process.exe.clone().unwrap_or_default(),
@@ -63,6 +60,23 @@ pub(super) fn consider(
         Ok(capture) => tracing::info!(capture = capture.id, %process, "memory outside the Go heap grows: capturing"),
         Err(error) => tracing::debug!(%error, "no capture"),
     }
+}
+
+/// What to look at next, if it is time: after the calls of the allocator the pages, without rest; a person's own capture is as good.
+fn next_lane(earlier: Option<&Capture>, now: Timestamp) -> Option<Lane> {
+    let Some(earlier) = earlier else {
+        return Some(Lane::Native);
+    };
+    let told_to_end = earlier.state == CaptureState::Stopped;
+    if earlier.request.lane == Lane::Native && !told_to_end {
+        return earlier.has_ended().then_some(Lane::Growth);
+    }
+    let rest = match &earlier.state {
+        CaptureState::Failed(_) | CaptureState::Stopped | CaptureState::OverBudget => REST,
+        _ => SHORT_REST,
+    };
+    let rested = earlier.has_ended() && now.since(earlier.started_at) >= DURATION + rest;
+    rested.then_some(Lane::Native)
 }
 
 /// Memory outside the Go heap grows, or may do so, and nothing explains it yet.

@@ -93,6 +93,10 @@ pub struct Facts<'a> {
     pub goroutines: Option<ProfileGrowth>,
     /// Growth of what the allocator was asked for and not given back, by place, during the newest capture.
     pub native: Option<ProfileGrowth>,
+    /// Growth of what became resident and is so still, by the place that touched it, during the newest growth capture.
+    pub growth: Option<ProfileGrowth>,
+    /// The same by the place that mapped it, for what was mapped during the capture.
+    pub mappings: Option<ProfileGrowth>,
     /// Goroutines that the runtime proved leaked, newest.
     pub proven_leaked: Option<f64>,
     /// Whether the main process is Go, if known.
@@ -149,6 +153,8 @@ impl<'a> Facts<'a> {
             limit,
             goroutines,
             native: growth::measure(history, ProfileType::Native, now),
+            growth: growth::measure(history, ProfileType::Growth, now),
+            mappings: growth::measure(history, ProfileType::Mapping, now),
             proven_leaked: proven_leaked(history, now),
             is_go: window::is_go(history, now),
             lenient: dying,

@@ -5,6 +5,8 @@ use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::go_heap_leak;
 use crate::detect::goroutine_leak;
+use crate::detect::mapping_leak;
+use crate::detect::native_growth;
 use crate::detect::native_leak;
 use crate::detect::not_enough_data;
 use crate::detect::stable;
@@ -39,11 +41,22 @@ pub fn opinions(facts: &Facts<'_>) -> Vec<(VerdictClass, Opinion)> {
     vec![
         (VerdictClass::GoroutineLeak, goroutine_leak::examine(facts)),
         (VerdictClass::GoHeapLeak, go_heap_leak::examine(facts)),
-        (VerdictClass::NativeLeak, native_leak::examine(facts)),
+        (VerdictClass::NativeLeak, native(facts)),
+        (VerdictClass::MappingLeak, mapping_leak::examine(facts)),
         (VerdictClass::UndersizedLimit, undersized_limit::examine(facts)),
         (VerdictClass::WarmUp, warm_up::examine(facts)),
         (VerdictClass::Stable, stable::examine(facts)),
     ]
+}
+
+/// By the calls of the allocator; where these do not explain it, and mappings do not either, by the pages that were touched.
+pub fn native(facts: &Facts<'_>) -> Opinion {
+    native_leak::examine(facts).or_else(|because| {
+        if mapping_leak::examine(facts).is_ok() {
+            return Err(because);
+        }
+        native_growth::examine(facts).map_err(|by_pages| format!("{because}; {by_pages}"))
+    })
 }
 
 /// The verdict.
@@ -92,7 +105,8 @@ fn kept(facts: &Facts<'_>, claim: &Claim) -> Option<Claim> {
     let examine = match claim.class {
         VerdictClass::GoHeapLeak => go_heap_leak::examine,
         VerdictClass::GoroutineLeak => goroutine_leak::examine,
-        VerdictClass::NativeLeak => native_leak::examine,
+        VerdictClass::NativeLeak => native,
+        VerdictClass::MappingLeak => mapping_leak::examine,
         _ => return None,
     };
     let profile_type = match claim.class {
@@ -143,7 +157,9 @@ fn vetoed(class: VerdictClass, overrides: &Overrides) -> Option<String> {
     let steps: &[(StepId, Answer)] = match class {
         VerdictClass::GoHeapLeak => &[(StepId::LiveHeap, Answer::No), (StepId::Memory, Answer::No)],
         VerdictClass::GoroutineLeak => &[(StepId::Goroutines, Answer::No), (StepId::Memory, Answer::No)],
-        VerdictClass::NativeLeak => &[(StepId::Native, Answer::No), (StepId::Memory, Answer::No)],
+        VerdictClass::NativeLeak | VerdictClass::MappingLeak => {
+            &[(StepId::Native, Answer::No), (StepId::Memory, Answer::No)]
+        }
         VerdictClass::UndersizedLimit | VerdictClass::WarmUp => &[(StepId::Other, Answer::No)],
         VerdictClass::Stable => &[
             (StepId::Memory, Answer::Yes),
@@ -163,7 +179,7 @@ fn wanted(class: VerdictClass, overrides: &Overrides) -> bool {
     match class {
         VerdictClass::GoHeapLeak => overrides.get(&StepId::LiveHeap) == Some(&Answer::Yes),
         VerdictClass::GoroutineLeak => overrides.get(&StepId::Goroutines) == Some(&Answer::Yes),
-        VerdictClass::NativeLeak => overrides.get(&StepId::Native) == Some(&Answer::Yes),
+        VerdictClass::NativeLeak | VerdictClass::MappingLeak => overrides.get(&StepId::Native) == Some(&Answer::Yes),
         _ => false,
     }
 }

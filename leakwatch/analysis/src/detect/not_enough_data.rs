@@ -102,6 +102,12 @@ pub fn missing(facts: &Facts<'_>) -> Vec<(&'static str, Missing)> {
             }
         }
     }
+    // Was looked at, and cannot be seen.
+    if facts.native.is_none()
+        && let Some(reason) = facts.history.no_profile(ProfileType::Native)
+    {
+        missing.push(("native_profile", reason.clone()));
+    }
     if let Err(reason) = &facts.history.newest {
         missing.push(("memory", reason.clone()));
     }

@@ -4,7 +4,8 @@ use super::teaches;
 use crate::detect::facts::Facts;
 use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::Motion;
-use crate::detect::native_leak;
+use crate::detect::judge;
+use crate::detect::mapping_leak;
 use crate::detect::not_enough_data;
 use crate::growth::ProfileGrowth;
 use crate::history::MemoryPoint;
@@ -295,10 +296,17 @@ fn live_heap(facts: &Facts<'_>) -> Reply {
 
 fn native(facts: &Facts<'_>) -> Reply {
     let series = ["anon_bytes", "go_heap_live_bytes"];
-    if let (Some(growth), Ok(claim)) = (&facts.native, native_leak::examine(facts)) {
+    if let Ok(claim) = judge::native(facts).or_else(|_| mapping_leak::examine(facts)) {
         let mut reply = Reply::new(Answer::Yes, claim.confidence, claim.summary).series(&series);
+        reply.diff = claim.evidence.iter().find_map(|evidence| match evidence.link {
+            Some(EvidenceLink::Diff {
+                profile_type,
+                base,
+                compare,
+            }) => Some((profile_type, base, compare)),
+            _ => None,
+        });
         reply.evidence = claim.evidence;
-        compared(&mut reply, ProfileType::Native, growth);
         return reply;
     }
     let points = window::series(facts.history, |point| point.anon.bytes());

@@ -1,0 +1,79 @@
+//! Memory that became resident and stays, where the calls of the allocator do not explain it: an allocator without symbols, one of the
+//! program's own, generated code.
+//!
+//! Source: the `growth` profiles of a growth capture: pages touched since it began and still there, by the stack that touched them. Who
+//! touches memory first is most often who has asked for it.
+
+use crate::detect::Claim;
+use crate::detect::Opinion;
+use crate::detect::facts::Facts;
+use crate::detect::kept;
+use crate::growth;
+use crate::growth::ProfileGrowth;
+use crate::growth::Site;
+use crate::profile::ProfileType;
+use crate::verdict::Evidence;
+use crate::verdict::EvidenceLink;
+use crate::verdict::VerdictClass;
+use crate::words;
+
+/// Looks for pages that pile up.
+pub fn examine(facts: &Facts<'_>) -> Opinion {
+    let Some(growth) = &facts.growth else {
+        return Err("what becomes resident was not captured".to_owned());
+    };
+    let (site, confidence) = kept::most(facts, growth)?;
+    Ok(claim(facts, growth, site, confidence))
+}
+
+fn claim(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
+    let place = words::place(&site.frame);
+    let culprit = growth::culprit(facts.history, growth, site);
+    let mut evidence = vec![Evidence {
+        claim: format!(
+            "{place} touched {} in {} that are resident still (95 % interval {} to {}), {} of all such growth",
+            words::bytes(site.growth.estimate),
+            words::duration(growth.span().as_secs_f64()),
+            words::bytes(site.growth.low),
+            words::bytes(site.growth.high),
+            words::percent(culprit.share_of_growth)
+        ),
+        value: site.growth.estimate,
+        unit: "bytes",
+        link: Some(EvidenceLink::Diff {
+            profile_type: ProfileType::Growth,
+            base: growth.base,
+            compare: growth.compare,
+        }),
+    }];
+    evidence.extend(kept::whole(facts));
+    let mut advice = vec![
+        format!("Look what {place} keeps, and where it should be given back."),
+        "Compare the two profiles in the evidence: what grows between them is resident still.".to_owned(),
+    ];
+    // Why the allocator's calls do not say it, and what would let them.
+    let reason = facts.history.no_profile(ProfileType::Native);
+    advice.extend(reason.and_then(|reason| reason.fix.clone()));
+    Claim {
+        class: VerdictClass::NativeLeak,
+        confidence,
+        summary: format!(
+            "Memory that {place} touches is not given back: {} more ({}){}.",
+            words::bytes(site.growth.estimate),
+            words::rate(site.rate),
+            kept::until_limit(facts)
+        ),
+        since: facts
+            .memory
+            .as_ref()
+            .map_or(growth.base, |memory| facts.instant(memory.from)),
+        culprit: Some(culprit),
+        evidence,
+        advice,
+        recommended_limit: None,
+        would_change_our_mind: vec![format!(
+            "{} stops growing while the service works as before (a cache or pool that is full)",
+            site.frame.function
+        )],
+    }
+}
