@@ -1,16 +1,33 @@
-//! What a growth capture says is left of the address space is what the program, and `/proc/PID/smaps_rollup`, say is left.
+//! What a growth capture says is left of the address space is what the program, and `/proc/PID/smaps_rollup`, say is left; and the daemon
+//! finds by it what the calls of an allocator do not tell.
 
 use crate::programs::Program;
 use crate::programs::alone;
 use crate::programs::compile;
+use crate::programs::compile_with;
 use leakwatch::capture::growth::GrowthSession;
 use leakwatch::capture::lane::Observer;
 use leakwatch::native::profile::StackRow;
 use leakwatch_analysis::profile::StackValue;
+use leakwatch_test_support::cgroup::Cgroup;
+use leakwatch_test_support::daemon::Daemon;
+use leakwatch_test_support::daemon::Options;
+use leakwatch_test_support::daemon::text;
+use leakwatch_test_support::process::Running;
+use leakwatch_test_support::programs::marked_line;
+use leakwatch_test_support::wait::wait_until;
+use object::Object as _;
+use object::ObjectSymbol as _;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 const PERIOD: u64 = 7;
+const DEADLINE: Duration = Duration::from_mins(5);
 
 /// Adds up the rows by the first function in their stacks that says what it maps.
 fn by_function(session: &mut GrowthSession, rows: &[StackRow]) -> BTreeMap<String, StackValue> {
@@ -81,4 +98,80 @@ fn what_is_left_is_what_the_program_and_the_kernel_say() {
     let total: i64 = rows.iter().map(|row| row.value.inuse_space).sum();
     println!("{total} estimated, {} by the kernel", after - before);
     close("all", total, after - before);
+}
+
+/// The verdict, when it is a leak; before the first round there is none.
+fn leak(daemon: &Daemon, target: &str) -> Option<Value> {
+    let verdict = daemon.investigation(target).ok()?.get("verdict").cloned()?;
+    text(&verdict, "class").ends_with("_leak").then_some(verdict)
+}
+
+/// Address and size of a function, by its symbol.
+fn function(executable: &Path, name: &str) -> Range<u64> {
+    let data = fs::read(executable).unwrap();
+    let elf = object::File::parse(&*data).unwrap();
+    let symbol = elf.symbols().find(|symbol| symbol.name() == Ok(name)).unwrap();
+    symbol.address()..symbol.address() + symbol.size()
+}
+
+/// Programs whose allocator cannot be seen, and one that does not leak, under an untouched daemon with default settings.
+#[test]
+fn leaks_outside_of_an_allocator_are_called_by_name_without_a_question_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Cgroup::create("growth").unwrap();
+    let start = |name: &str, executable: &Path| {
+        let cgroup = root.child(name, None).unwrap();
+        let log = directory.path().join(format!("{name}.log"));
+        let program = Running::start_in::<&str>(&cgroup, executable, [], &log).unwrap();
+        (cgroup, program)
+    };
+    let mappings = compile("mappings", directory.path()).unwrap();
+    let recycle = compile("recycle", directory.path()).unwrap();
+    let bump = compile_with("cc", "bump.c", "bump", &["-static"], directory.path()).unwrap();
+    let culprit_code = function(&bump, "remember");
+    let stripped = directory.path().join("stripped");
+    let status = Command::new("strip").arg("-o").arg(&stripped).arg(&bump).status();
+    assert!(status.unwrap().success());
+    let leaking = start("mappings", &mappings);
+    let unnamed = start("stripped", &stripped);
+    let steady = start("recycle", &recycle);
+    let daemon = Daemon::start(&Options {
+        executable: Path::new(env!("CARGO_BIN_EXE_leakwatch")),
+        only: root.path(),
+        interval_seconds: 2,
+        config: "",
+        arguments: &[],
+    })
+    .unwrap();
+    let verdict_of = |cgroup: &Cgroup| {
+        let target = daemon.wait_target(cgroup.path()).unwrap();
+        wait_until("the verdict", DEADLINE, || Ok(leak(&daemon, &target))).unwrap()
+    };
+
+    // Maps and never unmaps: function, file and line.
+    let verdict = verdict_of(&leaking.0);
+    assert_eq!(text(&verdict, "class"), "mapping_leak", "{verdict}");
+    let culprit = verdict.get("culprit").unwrap();
+    assert_eq!(text(culprit, "function"), "open_session", "{culprit}");
+    assert!(text(culprit, "file").ends_with("mappings.c"), "{culprit}");
+    let line = marked_line("native", "mappings.c", "leak").unwrap();
+    assert_eq!(culprit.get("line").and_then(Value::as_u64), Some(line), "{culprit}");
+
+    // Without symbols: the function by its address, and why the calls of its allocator are not seen.
+    let verdict = verdict_of(&unnamed.0);
+    assert_eq!(text(&verdict, "class"), "native_leak", "{verdict}");
+    let culprit = verdict.get("culprit").unwrap();
+    assert_eq!(
+        text(culprit, "function"),
+        format!("{:#x}", culprit_code.start),
+        "{culprit}"
+    );
+    let missing = verdict
+        .pointer("/missing/native_profile/reason")
+        .and_then(Value::as_str);
+    assert!(missing.unwrap().contains("no symbols of an allocator"), "{verdict}");
+
+    // What was watched as long and only recycles.
+    let target = daemon.wait_target(steady.0.path()).unwrap();
+    assert!(leak(&daemon, &target).is_none());
 }

@@ -22,7 +22,7 @@ mod stats;
 mod words;
 pub mod window;
 pub mod trend;
-mod native_code;
+pub mod native_code;
 pub mod culprit;
 pub mod growth;
 pub mod forecast;

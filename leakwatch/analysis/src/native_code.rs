@@ -36,6 +36,19 @@ const ALLOCATING_WORDS: [&str; 7] = [
     "malloc", "calloc", "realloc", "memalign", "strdup", "strndup", "asprintf",
 ];
 
+/// The same for what only passes a request on to the kernel.
+const MAPPING_WORDS: [&str; 3] = ["mmap", "mremap", "sbrk"];
+/// What only writes where it is told to. The C library has several of each: `__memset_avx2_unaligned`.
+const WRITING_NAMES: [&str; 9] = [
+    "memset", "memcpy", "memmove", "mempcpy", "strcpy", "strncpy", "stpcpy", "bzero", "wmemset",
+];
+
+/// Whether an object file, by its path, belongs to the language or is an allocator: where its source lines are is nobody's concern.
+pub fn is_runtime_object(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    RUNTIME_OBJECTS.iter().any(|object| name.starts_with(object))
+}
+
 /// Whose code the frame is.
 pub(crate) fn origin(frame: &Frame) -> Origin {
     let function = unqualified(&frame.function);
@@ -43,11 +56,19 @@ pub(crate) fn origin(frame: &Frame) -> Origin {
         return Origin::Standard;
     }
     let lower = function.to_ascii_lowercase();
-    if ALLOCATING_WORDS.iter().any(|word| lower.contains(word)) {
+    let passes_on = ALLOCATING_WORDS
+        .iter()
+        .chain(&MAPPING_WORDS)
+        .any(|word| lower.contains(word));
+    let plain = lower
+        .trim_start_matches('_')
+        .trim_start_matches("gi_")
+        .trim_start_matches('_');
+    if passes_on || WRITING_NAMES.iter().any(|name| plain.starts_with(name)) {
         return Origin::Runtime;
     }
     let object = frame.file.rsplit('/').next().unwrap_or_default();
-    if frame.line == 0 && RUNTIME_OBJECTS.iter().any(|name| object.starts_with(name)) {
+    if frame.line == 0 && is_runtime_object(&frame.file) {
         return Origin::Runtime;
     }
     let file: &str = &frame.file;
@@ -144,6 +165,21 @@ mod tests {
                 vec![
                     ("getline", "/lib/x86_64-linux-gnu/libc.so.6", 0),
                     ("remember", "/src/lines.c", 9),
+                ],
+            ),
+            // Who maps, not the wrapper; who lets memory be written, in a static program with symbols.
+            (
+                "remember",
+                vec![
+                    ("__GI___mmap64", "/lib/x86_64-linux-gnu/libc.so.6", 0),
+                    ("remember", "/src/maps.c", 9),
+                ],
+            ),
+            (
+                "remember",
+                vec![
+                    ("__memset_avx2_unaligned_erms", "/src/static", 0),
+                    ("remember", "/src/maps.c", 9),
                 ],
             ),
             // A library is meant only where nobody else is.

@@ -1,7 +1,7 @@
 //! The `native` lane: who allocates through the allocator, and who never frees.
 //!
 //! Finds the allocator functions of a process ([`allocator`], by [`function`] names in its mapped ELF files, [`image`]) and the cheapest
-//! instruction to probe in each ([`placement`]); turns copied stacks into frames ([`unwind`], [`symbols`]) and samples into values
+//! instruction to probe in each ([`placement`]); turns copied stacks into frames ([`unwind`], [`bounds`], [`symbols`]) and samples into values
 //! ([`estimate`], [`profile`]). It reads ELF files and `/proc/PID/maps`, and writes to neither; the probes themselves are in
 //! `crate::probes`, what puts both together is `crate::capture`.
 
@@ -11,6 +11,7 @@ pub mod function;
 pub mod image;
 pub mod allocator;
 pub mod unwind;
+pub mod bounds;
 pub mod symbols;
 pub mod estimate;
 pub mod profile;

@@ -1,5 +1,6 @@
 //! Names, files and lines of code addresses, while the process lives: from DWARF, symbol tables, separate debug files and perf maps.
 
+use crate::native::bounds::FunctionBounds;
 use crate::native::image;
 use crate::native::image::MappedFile;
 use blazesym::Pid;
@@ -10,6 +11,7 @@ use blazesym::symbolize::Symbolized;
 use blazesym::symbolize::Symbolizer;
 use blazesym::symbolize::source::Process;
 use blazesym::symbolize::source::Source;
+use leakwatch_analysis::native_code;
 use leakwatch_analysis::stack::Frame;
 use std::collections::HashMap;
 
@@ -23,7 +25,7 @@ pub struct Symbols {
     process: Process,
     /// The same by symbol tables alone.
     symbol_tables: Process,
-    files: Vec<MappedFile>,
+    unnamed: Unnamed,
     known: HashMap<u64, Vec<Frame>>,
 }
 
@@ -38,30 +40,32 @@ impl Symbols {
             symbolizer: Symbolizer::new(),
             process,
             symbol_tables,
-            files: image::mapped_files(pid).unwrap_or_default(),
+            unnamed: Unnamed {
+                files: image::mapped_files(pid).unwrap_or_default(),
+                bounds: HashMap::new(),
+            },
             known: HashMap::new(),
         }
     }
 
     /// The calls at a return address, innermost first: the functions inlined there, then the one that has the code. Without a
-    /// symbol it is the file and the address.
+    /// symbol it is the file and the address of the function.
     pub fn frames(&mut self, return_address: u64) -> &[Frame] {
         if self.known.len() >= MAX_REMEMBERED {
             self.known.clear();
         }
         if !self.known.contains_key(&return_address) {
-            let frames = self.look_up(return_address);
+            // Inside the call.
+            let address = return_address.saturating_sub(1);
+            let named = self.look_up(address);
+            let frames = named.unwrap_or_else(|| vec![self.unnamed.frame(address)]);
             self.known.insert(return_address, frames);
         }
         self.known.get(&return_address).map_or(&[], Vec::as_slice)
     }
 
-    fn look_up(&self, return_address: u64) -> Vec<Frame> {
-        // Inside the call.
-        let address = return_address.saturating_sub(1);
-        let Some(symbol) = self.symbol(&self.process, address) else {
-            return vec![unnamed(&self.files, address)];
-        };
+    fn look_up(&self, address: u64) -> Option<Vec<Frame>> {
+        let symbol = self.symbol(&self.process, address)?;
         let object = symbol.module.as_deref().map(|module| module.to_string_lossy());
         let object = object.as_deref().unwrap_or_default();
         let inlined = symbol.inlined.iter().rev();
@@ -74,7 +78,7 @@ impl Symbols {
             _ => &symbol.name,
         };
         frames.push(frame(name, symbol.code_info.as_deref(), object));
-        frames
+        Some(frames)
     }
 
     fn symbol(&self, process: &Process, address: u64) -> Option<Sym<'_>> {
@@ -93,22 +97,44 @@ fn qualifies(name: &str, bare: &str) -> bool {
     path.is_some_and(|path| path.ends_with("::"))
 }
 
-/// Code without a symbol: its offset in the file it was mapped from.
-fn unnamed(files: &[MappedFile], address: u64) -> Frame {
-    let found = files.iter().find_map(|file| {
-        let (range, offset) = file.mappings.iter().find(|(range, _)| range.contains(&address))?;
-        Some((file, address - range.start + offset))
-    });
-    let (file, offset) = found.map_or(("", address), |(file, offset)| (file.path.as_str(), offset));
-    Frame {
-        function: format!("{offset:#x}").into(),
-        file: file.into(),
-        line: 0,
+/// Code without symbols.
+#[derive(Debug)]
+struct Unnamed {
+    files: Vec<MappedFile>,
+    /// By place in `files`; read when first needed.
+    bounds: HashMap<usize, Option<FunctionBounds>>,
+}
+
+impl Unnamed {
+    /// Named by where its function begins, or, where nothing tells, by its offset in the file it was mapped from.
+    fn frame(&mut self, address: u64) -> Frame {
+        let found = self.files.iter().enumerate().find_map(|(index, file)| {
+            let (range, offset) = file.mappings.iter().find(|(range, _)| range.contains(&address))?;
+            Some((index, file, address - range.start + offset))
+        });
+        let Some((index, file, offset)) = found else {
+            return Frame {
+                function: format!("{address:#x}").into(),
+                file: "".into(),
+                line: 0,
+            };
+        };
+        let bounds = self
+            .bounds
+            .entry(index)
+            .or_insert_with(|| FunctionBounds::of_file(file).ok());
+        let start = bounds.as_ref().and_then(|bounds| bounds.start(address));
+        Frame {
+            function: format!("{:#x}", start.unwrap_or(offset)).into(),
+            file: file.path.as_str().into(),
+            line: 0,
+        }
     }
 }
 
-/// Without source lines the file is the object that the code is in.
+/// Without source lines, and for the C library even with them, the file is the object that the code is in.
 fn frame(name: &str, place: Option<&CodeInfo<'_>>, object: &str) -> Frame {
+    let place = place.filter(|_| !native_code::is_runtime_object(object));
     Frame {
         function: name.into(),
         file: place.map_or_else(|| object.into(), |place| place.to_path().to_string_lossy().into()),

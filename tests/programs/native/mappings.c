@@ -7,14 +7,9 @@ enum { SESSION_BYTES = 1 << 20 };
 
 static char *volatile last;
 
-static char *map(size_t bytes)
-{
-    return mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
 __attribute__((noinline)) static void open_session(const char *name)
 {
-    char *session = map(SESSION_BYTES); // truth: leak
+    char *session = mmap(0, SESSION_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); // truth: leak
     memset(session, 1, SESSION_BYTES);
     strcpy(session, name);
     last = session;
@@ -22,7 +17,7 @@ __attribute__((noinline)) static void open_session(const char *name)
 
 __attribute__((noinline)) static void serve(void)
 {
-    char *buffer = map(SESSION_BYTES);
+    char *buffer = mmap(0, SESSION_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memset(buffer, 2, SESSION_BYTES);
     last = buffer;
     munmap(buffer, SESSION_BYTES);

@@ -290,3 +290,6 @@ impl AddressSpace {
         self.page_of(address)..end
     }
 }
+
+#[cfg(test)]
+mod tests;
