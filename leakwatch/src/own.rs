@@ -9,6 +9,7 @@ use rustix::time::clock_gettime;
 use std::time::Duration;
 
 const STATM: &str = "/proc/self/statm";
+const FDINFO: &str = "/proc/self/fdinfo";
 
 /// Processor time of all threads since the process started (`CLOCK_PROCESS_CPUTIME_ID`).
 pub fn cpu_time() -> Duration {
@@ -34,9 +35,35 @@ pub fn resident() -> Reading<Bytes> {
     ))
 }
 
+/// Kernel memory of the eBPF maps that the process holds, those of captures included: `memlock` of each map's
+/// `/proc/self/fdinfo` (`bpf_map_show_fdinfo`, kernel/bpf/syscall.c, Linux 4.10).
+pub fn bpf_maps() -> Reading<Bytes> {
+    let failed = |error: std::io::Error| Missing::new(MissingReason::Failed, format!("cannot read {FDINFO}: {error}"));
+    let mut total = Bytes(0);
+    for entry in std::fs::read_dir(FDINFO).map_err(failed)? {
+        // A descriptor may be closed meanwhile.
+        let Ok(text) = entry.and_then(|entry| std::fs::read_to_string(entry.path())) else {
+            continue;
+        };
+        let number = |name| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().parse().ok()
+        };
+        if number("map_type:").is_some() {
+            total = total.saturating_add(Bytes(number("memlock:").unwrap_or(0)));
+        }
+    }
+    Ok(total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_without_maps_has_none() {
+        assert_eq!(bpf_maps(), Ok(Bytes(0)));
+    }
 
     #[test]
     fn what_we_allocate_shows() {

@@ -20,11 +20,7 @@ use crate::probes::plan::Plan;
 use crate::probes::watch::DeathWatch;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::ProcessExit;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -117,18 +113,6 @@ impl Kernel {
             &self.plan,
             self.probes.as_ref().map(Result::as_ref),
         )
-    }
-
-    /// Kernel memory of the maps.
-    pub(super) fn map_bytes(&self) -> Reading<Bytes> {
-        match &self.probes {
-            Some(Ok(_)) => Ok(Bytes(self.plan.map_bytes())),
-            Some(Err(error)) => Err(Missing::new(MissingReason::Failed, error.to_string())),
-            None => Err(Missing::new(
-                MissingReason::NotConfigured,
-                "eBPF is switched off by --no-bpf",
-            )),
-        }
     }
 }
 

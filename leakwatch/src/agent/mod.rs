@@ -169,7 +169,6 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
             .map(CapabilityBody::from)
             .collect(),
         lanes: lanes::lanes(&config, kernel.is_attached()),
-        bpf_map: kernel.map_bytes(),
     };
     drop(host);
     say_where(&listeners);

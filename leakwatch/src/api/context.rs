@@ -8,8 +8,6 @@ use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use crate::engine::input::Input;
 use crate::store::Store;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::units::Bytes;
 use leakwatch_analysis::units::Timestamp;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -48,8 +46,6 @@ pub struct Facts {
     pub capabilities: Vec<CapabilityBody>,
     /// Ways of looking.
     pub lanes: Vec<LaneBody>,
-    /// Kernel memory of the eBPF maps.
-    pub bpf_map: Reading<Bytes>,
 }
 
 impl Context {

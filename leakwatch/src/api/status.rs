@@ -65,7 +65,7 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             "it has just started",
         ),
         rss_bytes: missing.take_owned("rss_bytes", own::resident(), |rss| rss.0),
-        bpf_map_bytes: missing.take("bpf_map_bytes", facts.bpf_map.as_ref(), |bytes| bytes.0),
+        bpf_map_bytes: missing.take_owned("bpf_map_bytes", own::bpf_maps(), |bytes| bytes.0),
         missing,
     };
     let store = context.read();

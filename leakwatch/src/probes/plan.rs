@@ -9,8 +9,6 @@ use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_common::config::ABSENT;
 use leakwatch_common::config::ProbeConfig;
-use leakwatch_common::death::MAX_WATCHED;
-use leakwatch_common::death::Watch;
 
 /// Which program listens to `oom:mark_victim`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,18 +88,6 @@ impl Plan {
 }
 
 impl Plan {
-    /// Kernel memory of the maps: the rings, and what is known of watched processes; the rest is some pages per processor.
-    pub fn map_bytes(&self) -> u64 {
-        let rings = [
-            self.oom_ring_bytes,
-            self.exit_ring_bytes,
-            self.exec_ring_bytes,
-            self.death_ring_bytes,
-        ];
-        let watched = u64::from(MAX_WATCHED) * size_of::<Watch>() as u64;
-        rings.into_iter().map(u64::from).sum::<u64>() + watched
-    }
-
     /// Where the memory breakdown of a victim comes from.
     pub fn victim_memory(&self) -> Reading<&'static str> {
         let hook = self.oom.clone()?;

@@ -30,7 +30,7 @@ const LEAST_SECONDS: f64 = 25.0;
 pub const TIME_DOUBT_SECONDS: f64 = 18.0;
 /// Growth in the second half relative to the first below which it may be a cache that fills: an exponential with a time
 /// constant of the whole observation has 0.61.
-const LEAST_ACCELERATION: f64 = 0.7;
+pub const LEAST_ACCELERATION: f64 = 0.7;
 /// When the whole heap cannot have grown by this part of a place's growth, other places shrank: objects moved, they did not leak.
 const LEAST_PART_OF_TOTAL: f64 = 0.5;
 /// Doubt whether this life is like the one before.

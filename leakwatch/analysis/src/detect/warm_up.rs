@@ -6,6 +6,7 @@ use crate::detect::Claim;
 use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
+use crate::detect::go_heap_leak::LEAST_ACCELERATION;
 use crate::trend::Shape;
 use crate::verdict::Evidence;
 use crate::verdict::EvidenceLink;
@@ -34,6 +35,15 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     }
     if let Some(site) = facts.goroutine_suspect() {
         return Err(format!("goroutines pile up at {}", words::place(&site.frame)));
+    }
+    if let Some(site) = facts
+        .leaking_sites()
+        .find(|site| site.acceleration >= LEAST_ACCELERATION)
+    {
+        return Err(format!(
+            "memory slows down, but what {} retains does not",
+            words::place(&site.frame)
+        ));
     }
     let towards = match trend.shape {
         Shape::Saturating { level, .. } => level,

@@ -125,7 +125,6 @@ impl Daemon {
                 }),
             ],
             lanes: vec![LaneBody::on("samples", "every 5 s")],
-            bpf_map: Err(Missing::new(MissingReason::NotConfigured, "eBPF is switched off")),
         };
         let context = Context::new(
             store,
