@@ -101,16 +101,6 @@ impl Trend {
         }
     }
 
-    /// The highest acceleration that the interval of the recent slope admits: a series that moves in steps seems to stop between two.
-    pub fn acceleration_at_most(&self) -> f64 {
-        let before = 2.0 * self.growth() / self.span() - self.recent.high;
-        if before > 0.0 {
-            self.recent.high.max(0.0) / before
-        } else {
-            1.0
-        }
-    }
-
     /// Whether the series still grows at its end: significantly, and by a shape that goes on.
     pub fn grows(&self) -> bool {
         let goes_on = matches!(self.shape, Shape::Linear | Shape::LateGrowth { .. });

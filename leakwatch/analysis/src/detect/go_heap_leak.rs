@@ -156,8 +156,9 @@ fn doubts(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) ->
     let acceleration = match &facts.memory {
         // Few collections and few steps: a cache that slows down before the limit shows it in both.
         Some(memory) if facts.dying => (site.acceleration * (1.0 + grain)).max(memory.acceleration()),
-        // A collector's memory grows in steps: what was once claimed is not taken back between two of them.
-        Some(memory) if facts.lenient => (site.acceleration * (1.0 + grain)).min(memory.acceleration_at_most()),
+        // Memory grows in the collector's steps, and pauses when there is nothing to do: what was once claimed is taken back by a
+        // profile, of which there is one every two minutes at least (`forcegcperiod` in runtime/proc.go).
+        Some(_) if facts.lenient => site.acceleration * (1.0 + grain),
         Some(memory) => (site.acceleration * (1.0 + grain)).min(memory.acceleration()),
         None => site.acceleration * (1.0 + grain),
     };
