@@ -167,7 +167,7 @@ fn leaks_outside_of_an_allocator_are_called_by_name_without_a_question_asked() {
         "{culprit}"
     );
     let missing = verdict
-        .pointer("/missing/native_profile/reason")
+        .pointer("/missing/native_profile/detail")
         .and_then(Value::as_str);
     assert!(missing.unwrap().contains("no symbols of an allocator"), "{verdict}");
 

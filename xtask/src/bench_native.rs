@@ -122,13 +122,13 @@ fn measure(way: Way, program: &Path, pairs: u64, memleak: &Path, directory: &Pat
 }
 
 /// What is attached; dropping it detaches.
-struct Tool {
+pub(crate) struct Tool {
     child: Child,
     log: PathBuf,
 }
 
 impl Tool {
-    fn start(mut command: Command, directory: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(mut command: Command, directory: &Path) -> anyhow::Result<Self> {
         let log = directory.join("tool.log");
         let output = fs::File::create(&log)?;
         let child = command
@@ -141,7 +141,7 @@ impl Tool {
     }
 
     /// Attached when it has held the same number of probes for a second: not every tool says so, or not at once.
-    fn wait_attached(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn wait_attached(&mut self) -> anyhow::Result<()> {
         let directory = PathBuf::from(format!("/proc/{}/fd", self.child.id()));
         let (mut before, mut same) = (0, 0);
         wait_until("the probes", DEADLINE, || {

@@ -16,6 +16,7 @@ mod engines;
 mod demo;
 mod bench_idle;
 mod bench_native;
+mod bench_growth;
 mod bench_goproc;
 mod lint;
 mod tidy;
@@ -65,6 +66,8 @@ enum Bench {
     Idle(bench_idle::Arguments),
     /// What a pair of malloc and free costs with probes attached, beside libbpf-tools' memleak
     Native(bench_native::Arguments),
+    /// What page faults and system calls cost while what makes memory grow is captured
+    Growth(bench_growth::Arguments),
     /// Reading Go processes from outside, beside their own endpoint
     Goproc(bench_goproc::Arguments),
 }
@@ -77,6 +80,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Bench(Bench::Idle(arguments)) => bench_idle::main(&arguments),
         Command::Bench(Bench::Native(arguments)) => bench_native::main(&arguments),
+        Command::Bench(Bench::Growth(arguments)) => bench_growth::main(&arguments),
         Command::Bench(Bench::Goproc(arguments)) => bench_goproc::main(&arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),

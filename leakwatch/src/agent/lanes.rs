@@ -54,6 +54,21 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
             }),
             probe_fix,
         ),
+        lane(
+            "growth",
+            config.bpf.then(|| {
+                let who = if config.native.automatic {
+                    "of suspects that the allocator's calls do not explain and on request"
+                } else {
+                    "on request"
+                };
+                format!(
+                    "page faults and mappings {who}, for at most {} % of the processor time that the process uses",
+                    config.native.cpu_budget_percent
+                )
+            }),
+            probe_fix,
+        ),
     ]
 }
 

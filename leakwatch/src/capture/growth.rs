@@ -33,12 +33,10 @@ const SAMPLES_PER_SECOND: f64 = 50.0;
 const PERIODS: [u64; 8] = [7, 13, 31, 61, 127, 251, 509, 1021];
 /// Stacks in a profile, those with most bytes first.
 const MAX_ROWS: usize = 8_192;
-/// Of a typical virtual machine (docs/native.md): a sampled page fault, a system call.
-const PRICE: Price = Price {
-    allocation: 5_000.0,
-    release: 1_500.0,
-    single_step: 0.0,
-};
+/// Nanoseconds on a virtual machine (`cargo xtask bench growth`): a page fault that is sampled, one that is not, a system call.
+const SAMPLE: f64 = 2_700.0;
+const FAULT: f64 = 190.0;
+const CALL: f64 = 1_600.0;
 
 /// The period for a process that has so many page faults in a second.
 pub fn period(faults_per_second: f64) -> u64 {
@@ -57,6 +55,7 @@ pub struct GrowthSession {
     residency: Residency,
     stacks: Stacks,
     symbols: Symbols,
+    period: u64,
     /// Bytes that a sampled page stands for.
     weight: u64,
 }
@@ -77,6 +76,7 @@ impl GrowthSession {
             residency,
             stacks,
             symbols: Symbols::of_process(pid),
+            period,
             weight: period.saturating_mul(page_bytes),
         })
     }
@@ -156,7 +156,13 @@ impl Observer for GrowthSession {
     }
 
     fn price(&self) -> Price {
-        PRICE
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let faults = self.period as f64;
+        Price {
+            allocation: SAMPLE + faults * FAULT,
+            release: CALL,
+            single_step: 0.0,
+        }
     }
 
     fn single_stepped(&self) -> (bool, bool) {
