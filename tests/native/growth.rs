@@ -44,11 +44,11 @@ fn by_function(session: &mut GrowthSession, rows: &[StackRow]) -> BTreeMap<Strin
 }
 
 /// Anonymous memory of a process in bytes, by the kernel.
-fn anonymous(pid: u32) -> f64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    kib * 1024.0
+fn anonymous(pid: u32) -> Option<f64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib * 1024.0)
 }
 
 #[test]
@@ -58,10 +58,10 @@ fn what_is_left_is_what_the_program_and_the_kernel_say() {
     let directory = tempfile::tempdir().unwrap();
     let executable = compile("regions", directory.path()).unwrap();
     let program = Program::start(&executable, &[], directory.path()).unwrap();
-    let before = anonymous(program.pid());
+    let before = anonymous(program.pid()).unwrap();
     let mut session = GrowthSession::start(program.pid(), PERIOD).unwrap();
     let truth = program.run(|| session.poll()).unwrap();
-    let after = anonymous(program.pid());
+    let after = anonymous(program.pid()).unwrap();
     session.detach();
     println!("{:?}", session.counts());
     assert_eq!(Observer::losses(&session), []);
@@ -107,11 +107,11 @@ fn leak(daemon: &Daemon, target: &str) -> Option<Value> {
 }
 
 /// Address and size of a function, by its symbol.
-fn function(executable: &Path, name: &str) -> Range<u64> {
-    let data = fs::read(executable).unwrap();
-    let elf = object::File::parse(&*data).unwrap();
-    let symbol = elf.symbols().find(|symbol| symbol.name() == Ok(name)).unwrap();
-    symbol.address()..symbol.address() + symbol.size()
+fn function(executable: &Path, name: &str) -> Option<Range<u64>> {
+    let data = fs::read(executable).ok()?;
+    let elf = object::File::parse(&*data).ok()?;
+    let symbol = elf.symbols().find(|symbol| symbol.name() == Ok(name))?;
+    Some(symbol.address()..symbol.address() + symbol.size())
 }
 
 /// Programs whose allocator cannot be seen, and one that does not leak, under an untouched daemon with default settings.
@@ -128,7 +128,7 @@ fn leaks_outside_of_an_allocator_are_called_by_name_without_a_question_asked() {
     let mappings = compile("mappings", directory.path()).unwrap();
     let recycle = compile("recycle", directory.path()).unwrap();
     let bump = compile_with("cc", "bump.c", "bump", &["-static"], directory.path()).unwrap();
-    let culprit_code = function(&bump, "remember");
+    let culprit_code = function(&bump, "remember").unwrap();
     let stripped = directory.path().join("stripped");
     let status = Command::new("strip").arg("-o").arg(&stripped).arg(&bump).status();
     assert!(status.unwrap().success());

@@ -47,7 +47,7 @@ impl Place {
         Self::of(user_registers())
     }
 
-    /// The same with the arguments of the system call that it made. The first is lost on arm64 once the call has returned.
+    /// The same with the arguments of the system call that it made, also when it has returned.
     #[inline(always)]
     pub(crate) fn of_system_call() -> (Self, [u64; 4]) {
         let at = user_registers();
@@ -55,8 +55,12 @@ impl Place {
         let regs = unsafe { &*at };
         #[cfg(bpf_target_arch = "x86_64")]
         let arguments = [regs.rdi, regs.rsi, regs.rdx, regs.r10];
+        // The result takes the place of the first argument, which is kept behind the registers of user mode (`orig_x0`).
+        // SAFETY: a field of `struct pt_regs`, which is larger than what user space sees of it; the verifier checks it.
         #[cfg(bpf_target_arch = "aarch64")]
-        let arguments = [regs.regs[0], regs.regs[1], regs.regs[2], regs.regs[3]];
+        let first = unsafe { *at.add(1).cast::<u64>() };
+        #[cfg(bpf_target_arch = "aarch64")]
+        let arguments = [first, regs.regs[1], regs.regs[2], regs.regs[3]];
         (Self::of(at), arguments)
     }
 }

@@ -78,7 +78,6 @@ mod tests {
     #[test]
     fn an_address_within_a_function_leads_to_its_beginning() {
         assert_eq!(somewhere(), 7);
-        #[expect(clippy::fn_to_numeric_cast, reason = "compared with an address")]
         let entry = (somewhere as fn() -> u64) as usize as u64;
         let files = image::mapped_files(std::process::id()).unwrap();
         let ours = files
