@@ -1,6 +1,7 @@
 //! What to say while the data does not decide: what is missing, and when it will be enough.
 
 use crate::detect::Claim;
+use crate::detect::charge;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
 use crate::profile::ProfileType;
@@ -21,10 +22,23 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
     let missing = missing(facts);
     let growing = facts.motion == Motion::Growing;
     let rate = facts.growth_rate().unwrap_or(0.0);
+    let elsewhere = charge::growing_elsewhere(facts).filter(|_| growing || facts.dying);
     let summary = if facts.memory.is_none() {
         format!(
             "Too few samples yet; about {} more are needed.",
             words::duration(wait.max(10.0))
+        )
+    } else if let Some(part) = elsewhere {
+        format!(
+            "{} grows: {} more in {}, now {}; it is in no heap.",
+            if part.name == "shmem" {
+                "Shared memory (tmpfs)"
+            } else {
+                "Memory of the kernel"
+            },
+            words::bytes(part.change),
+            words::duration(facts.observed),
+            words::bytes(part.level)
         )
     } else if facts.dying || facts.lives.are_recent(facts.now) {
         let kills = facts.lives.killed + usize::from(facts.dying);
@@ -59,7 +73,16 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
     // One endpoint serves several types of profile.
     let mut told = BTreeSet::new();
     advice.retain(|fix| told.insert(fix.clone()));
-    if facts.dying || facts.lives.are_recent(facts.now) {
+    if let Some(part) = elsewhere {
+        advice.push(
+            if part.name == "shmem" {
+                "Look for files that are not removed in /dev/shm and other tmpfs mounts of the container, and for memfd and System V segments (`ipcs -m`): they count until they are deleted."
+            } else {
+                "Look at open sockets, files and processes: `kernel_stack`, `pagetables`, `sock` and `slab` of memory.stat say which of them it is."
+            }
+            .to_owned(),
+        );
+    } else if facts.dying || facts.lives.are_recent(facts.now) {
         advice.push(
             "Double the limit once: a leak lives about twice as long and is killed again, a need settles below it."
                 .to_owned(),

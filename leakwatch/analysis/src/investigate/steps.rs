@@ -1,6 +1,7 @@
 //! The answer to each step's question, from the facts and the verdict they led to.
 
 use super::teaches;
+use crate::detect::charge;
 use crate::detect::facts::Facts;
 use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::Motion;
@@ -8,7 +9,6 @@ use crate::detect::judge;
 use crate::detect::mapping_leak;
 use crate::detect::not_enough_data;
 use crate::growth::ProfileGrowth;
-use crate::history::MemoryPoint;
 use crate::investigation::Answer;
 use crate::investigation::AnsweredBy;
 use crate::investigation::Step;
@@ -16,7 +16,6 @@ use crate::investigation::StepId;
 use crate::profile::ProfileType;
 use crate::sample::Missing;
 use crate::trend;
-use crate::units::Bytes;
 use crate::verdict::Evidence;
 use crate::verdict::EvidenceLink;
 use crate::verdict::Verdict;
@@ -130,24 +129,9 @@ fn memory(facts: &Facts<'_>) -> Reply {
     reply
 }
 
-/// Reads one line of the ledger.
-type Part = fn(&MemoryPoint) -> Option<Bytes>;
-
 fn ledger(facts: &Facts<'_>) -> Reply {
-    let parts: [(&'static str, Part); 4] = [
-        ("anon", |point| point.anon.bytes()),
-        ("file", |point| point.file.bytes()),
-        ("shmem", |point| point.shmem.bytes()),
-        ("kernel", |point| point.kernel.bytes()),
-    ];
     let series = ["anon_bytes", "file_bytes", "shmem_bytes", "kernel_bytes"];
-    let mut changes: Vec<(&'static str, f64, f64)> = Vec::new();
-    for (name, part) in parts {
-        let points = window::series(facts.history, part);
-        if let Some((change, level)) = trend::change(&points) {
-            changes.push((name, change, level));
-        }
-    }
+    let changes = charge::changes(facts);
     if changes.is_empty() {
         let mut reply = Reply::new(Answer::Unknown, 0.0, "No split of the charge is available.").series(&series);
         if let Ok(memory) = &facts.history.newest
@@ -159,23 +143,24 @@ fn ledger(facts: &Facts<'_>) -> Reply {
     }
     let told: Vec<String> = changes
         .iter()
-        .map(|(name, change, level)| {
+        .map(|part| {
             format!(
-                "{name} changed by {} to {}",
-                words::bytes(*change),
-                words::bytes(*level)
+                "{} changed by {} to {}",
+                part.name,
+                words::bytes(part.change),
+                words::bytes(part.level)
             )
         })
         .collect();
-    let largest = changes.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    let grew = largest.filter(|(_, change, _)| *change >= crate::detect::facts::MATERIAL_BYTES);
-    let mut reply = match grew {
-        Some(("anon", ..)) => Reply::new(
+    let largest = changes.iter().max_by(|a, b| a.change.total_cmp(&b.change));
+    let grew = largest.filter(|part| part.change >= crate::detect::facts::MATERIAL_BYTES);
+    let mut reply = match grew.map(|part| part.name) {
+        Some("anon") => Reply::new(
             Answer::Yes,
             certainty(facts.observed),
             format!("Mostly anonymous memory grows: {}.", told.join(", ")),
         ),
-        Some((name, ..)) => Reply::new(
+        Some(name) => Reply::new(
             Answer::No,
             certainty(facts.observed),
             format!("Mostly {name} grows: {}.", told.join(", ")),
@@ -186,10 +171,10 @@ fn ledger(facts: &Facts<'_>) -> Reply {
             format!("No part grows by more than 1 MiB: {}.", told.join(", ")),
         ),
     };
-    for (name, change, _) in &changes {
+    for part in &changes {
         reply.evidence.push(Evidence {
-            claim: format!("change of {name} over the window"),
-            value: *change,
+            claim: format!("change of {} over the window", part.name),
+            value: part.change,
             unit: "bytes",
             link: Some(EvidenceLink::Series(series.to_vec())),
         });

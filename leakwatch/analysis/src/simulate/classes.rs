@@ -271,3 +271,23 @@ fn a_bounded_program_by_steady_traffic_never_needs_a_limit() {
     }
     fine.report(1.0);
 }
+
+#[test]
+fn files_in_a_tmpfs_are_told_from_heap() {
+    let mut named = Tally::new("tmpfs that fills is named");
+    for seed in 0..3 {
+        for rate in [0.1 * MIB, 2.0 * MIB] {
+            let mut filling = program(steady(60.0 * MIB), 8.0 * MIB);
+            filling.shared = Box::new(move |t| rate * t);
+            let outcome = run(&filling, &Setup::new(Some(4096.0 * MIB), 300.0, seed));
+            let last = outcome.last();
+            let told =
+                last.class == VerdictClass::NotEnoughData && last.summary.starts_with("Shared memory (tmpfs) grows");
+            named.add(
+                told && outcome.verdicts.iter().all(|(_, verdict)| !verdict.class.is_leak()),
+                || tell(&outcome),
+            );
+        }
+    }
+    named.report(1.0);
+}

@@ -194,6 +194,7 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
                 new,
                 anonymous.min(limit),
                 cache,
+                (program.shared)(process.age),
                 setup.limit,
                 limit_hits,
             ));
@@ -268,10 +269,11 @@ fn sample(
     new: Option<Process>,
     anonymous: f64,
     cache: f64,
+    shared: f64,
     limit: Option<f64>,
     limit_hits: u64,
 ) -> Sample {
-    let file = bytes(cache);
+    let file = bytes(cache + shared);
     let anon = bytes(anonymous);
     Sample {
         target: history.target.id(),
@@ -283,7 +285,8 @@ fn sample(
             stat: Ok(MemoryStat {
                 anon,
                 file,
-                inactive_file: file,
+                shmem: bytes(shared),
+                inactive_file: bytes(cache),
                 ..MemoryStat::default()
             }),
             events: Ok(MemoryEvents {

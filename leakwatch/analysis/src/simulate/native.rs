@@ -113,7 +113,7 @@ fn run(places: &[Place], attach_at: f64, seconds: f64, seed: u64) -> Outcome {
             let live: f64 = places.iter().map(|place| place.live(age)).sum();
             let anonymous = (30.0 * MIB + live) * (1.0 + 0.0005 * random.normal());
             let new = (watched <= 0.0).then(|| native_process(start.minus(Duration::from_secs_f64(attach_at))));
-            history.apply_sample(&sample(&history, now, 100, new, anonymous, 0.0, None, 0));
+            history.apply_sample(&sample(&history, now, 100, new, anonymous, 0.0, 0.0, None, 0));
             let verdict = investigate(&history, &BTreeMap::new(), &[], now).verdict;
             let undecided = verdict.class == VerdictClass::NotEnoughData || verdict.class == VerdictClass::WarmUp;
             verdicts.push((watched, verdict));

@@ -39,6 +39,8 @@ pub(crate) struct Program {
     pub(crate) outside: Curve,
     /// Page cache, reclaimable.
     pub(crate) page_cache: Curve,
+    /// Files in a tmpfs, not reclaimable.
+    pub(crate) shared: Curve,
     /// What `main` does itself before it serves, and until what age.
     pub(crate) loads: Option<(&'static str, f64)>,
     /// GOMEMLIMIT for the heap.

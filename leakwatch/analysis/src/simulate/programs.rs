@@ -28,6 +28,7 @@ pub(super) fn program(heap: Vec<HeapSite>, garbage: f64) -> Program {
         garbage: Box::new(move |_| garbage),
         outside: Box::new(|_| 6.0 * MIB),
         page_cache: Box::new(|_| 2.0 * MIB),
+        shared: Box::new(|_| 0.0),
         loads: None,
         memory_limit: None,
         noise: 0.002,

@@ -90,7 +90,17 @@ fn build(happenings: &[(u64, Happening)], shift: u64) -> (TargetHistory, Timesta
             } => {
                 let new = Some(super::process_facts(*pid, start));
                 let limit = limit.map(|limit| limit as f64);
-                let made = sample(&history, now, *pid, new, *anonymous as f64, *cache as f64, limit, 0);
+                let made = sample(
+                    &history,
+                    now,
+                    *pid,
+                    new,
+                    *anonymous as f64,
+                    *cache as f64,
+                    0.0,
+                    limit,
+                    0,
+                );
                 history.apply_sample(&made);
             }
             Happening::Profile {

@@ -44,7 +44,7 @@ fn memory_of_real_machines_is_never_called_a_leak() {
             for &(minute, level) in &levels {
                 let now = start.plus(Duration::from_mins(minute));
                 let new = history.processes.is_empty().then(|| process_facts(100, start));
-                let made = sample(&history, now, 100, new, level, 0.0, Some(MACHINE * 1.05), 0);
+                let made = sample(&history, now, 100, new, level, 0.0, 0.0, Some(MACHINE * 1.05), 0);
                 history.apply_sample(&made);
                 if with_profile && minute % 10 == 0 {
                     // Flat, but never twice the same.
