@@ -20,6 +20,10 @@ pub const FINGERPRINT_STEPS: u32 = 16;
 pub const COPY_STEP: usize = 512;
 /// Bytes of the stack in a record.
 pub const STACK_BYTES: usize = 16 * 1024;
+/// Steps of a fingerprint on the stack of a goroutine that has called C: 1 KiB.
+pub const GOROUTINE_STEPS: u32 = 4;
+/// Bytes of a goroutine's stack in a record.
+pub const GOROUTINE_BYTES: usize = 4 * 1024;
 
 /// Addresses from `start` on, `length` of them.
 #[repr(C)]
@@ -43,6 +47,12 @@ pub struct NativeConfig {
     pub fingerprint_steps: u64,
     /// Where the program's code is: the executable, and from the first shared library to the last.
     pub code: [CodeRange; CODE_RANGES],
+    /// Where Go switches to a thread's own stack to call C; empty for other programs.
+    pub stack_switch: CodeRange,
+    /// Bytes from the stack pointer there to the goroutine that has called C.
+    pub goroutine_offset: u64,
+    /// The same to how far its stack pointer is from its stack's start.
+    pub depth_offset: u64,
 }
 
 impl NativeConfig {
@@ -55,6 +65,12 @@ impl NativeConfig {
             start: 0x6e61_7469_7665_2134,
             length: 0x6e61_7469_7665_2135,
         }; CODE_RANGES],
+        stack_switch: CodeRange {
+            start: 0x6e61_7469_7665_2136,
+            length: 0x6e61_7469_7665_2137,
+        },
+        goroutine_offset: 0x6e61_7469_7665_2138,
+        depth_offset: 0x6e61_7469_7665_2139,
     };
 }
 
@@ -72,8 +88,14 @@ pub struct NativeStack {
     pub frame_pointer: u64,
     /// Valid bytes of `stack`.
     pub length: u64,
+    /// Where the stack goes on when it is that of a thread on which a goroutine has called C; zero for others.
+    pub goroutine_stack_pointer: u64,
+    /// Valid bytes of `goroutine_stack`.
+    pub goroutine_length: u64,
     /// The stack from its pointer towards its start.
     pub stack: [u8; STACK_BYTES],
+    /// The goroutine's stack, likewise.
+    pub goroutine_stack: [u8; GOROUTINE_BYTES],
 }
 
 /// An allocation that was sampled and not freed. Key of its map: the address.

@@ -4,6 +4,7 @@ mod programs;
 mod exact;
 mod sampled;
 mod accuracy;
+mod cgo;
 mod lifecycle;
 mod verdicts;
 mod growth;

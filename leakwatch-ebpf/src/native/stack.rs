@@ -7,10 +7,14 @@
 use crate::maps;
 use crate::maps::config;
 use crate::registers::Place;
+use crate::registers::RETURN_POPS;
+use aya_ebpf::helpers::bpf_probe_read_user;
 use aya_ebpf::helpers::bpf_probe_read_user_buf;
 use leakwatch_common::native::COPY_STEP;
 use leakwatch_common::native::FINGERPRINT_STEP;
 use leakwatch_common::native::FINGERPRINT_STEPS;
+use leakwatch_common::native::GOROUTINE_BYTES;
+use leakwatch_common::native::GOROUTINE_STEPS;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
 use leakwatch_common::native::STACK_BYTES;
@@ -22,19 +26,21 @@ pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Fingerprint of the stack of a place; tells the daemon about one it has not seen.
 #[inline(always)]
 pub(crate) fn identify(place: Place) -> u64 {
-    let fingerprint = fingerprint(place);
+    let (fingerprint, goroutine) = fingerprint(place);
     if maps::NATIVE_KNOWN.get_ptr(fingerprint).is_none() {
-        tell(place, fingerprint);
+        tell(place, goroutine, fingerprint);
     }
     fingerprint
 }
 
+/// The fingerprint, and where the stack goes on when a goroutine has called C on the stack of a thread; zero if none.
 #[inline(always)]
-fn fingerprint(place: Place) -> u64 {
-    let (first, second) = (config!(code[0]), config!(code[1]));
+fn fingerprint(place: Place) -> (u64, u64) {
+    let switch = config!(stack_switch);
     let steps = config!(fingerprint_steps);
     let mut hash = place.instruction.wrapping_mul(MULTIPLIER);
     let mut words = [0_u64; WORDS];
+    let mut switched_at = 0;
     for step in 0..FINGERPRINT_STEPS {
         if u64::from(step) >= steps {
             break;
@@ -43,16 +49,62 @@ fn fingerprint(place: Place) -> u64 {
         if !read(from, &mut words) {
             break;
         }
-        for &word in &words {
-            let is_code =
-                word.wrapping_sub(first.start) < first.length || word.wrapping_sub(second.start) < second.length;
-            if is_code {
-                hash = (hash ^ word).wrapping_mul(MULTIPLIER);
-                hash ^= hash >> 29;
+        hash = mix(hash, &words);
+        if switch.length != 0 && switched_at == 0 {
+            for (index, &word) in words.iter().enumerate() {
+                if word.wrapping_sub(switch.start) < switch.length {
+                    switched_at = from + index as u64 * 8;
+                }
             }
         }
     }
+    let goroutine = if switched_at == 0 {
+        0
+    } else {
+        goroutine_stack(switched_at).unwrap_or(0)
+    };
+    if goroutine != 0 {
+        for step in 0..GOROUTINE_STEPS {
+            if !read(goroutine + u64::from(step) * FINGERPRINT_STEP as u64, &mut words) {
+                break;
+            }
+            hash = mix(hash, &words);
+        }
+    }
+    (hash, goroutine)
+}
+
+/// Takes the addresses of code among some words into a hash.
+#[inline(always)]
+fn mix(mut hash: u64, words: &[u64; WORDS]) -> u64 {
+    let (first, second) = (config!(code[0]), config!(code[1]));
+    for &word in words {
+        if word.wrapping_sub(first.start) < first.length || word.wrapping_sub(second.start) < second.length {
+            hash = (hash ^ word).wrapping_mul(MULTIPLIER);
+            hash ^= hash >> 29;
+        }
+    }
     hash
+}
+
+/// The stack pointer of the goroutine that has called C. `asmcgocall` keeps how far that is from the stack's start, and the goroutine, whose
+/// structure begins with the stack's bounds (Go, src/runtime/asm_amd64.s and runtime2.go). There is no goroutine when the thread was on its
+/// own stack already.
+#[inline(always)]
+fn goroutine_stack(switched_at: u64) -> Option<u64> {
+    let stack_pointer = switched_at + RETURN_POPS;
+    let depth = word_at(stack_pointer.wrapping_add(config!(depth_offset)))?;
+    let goroutine = word_at(stack_pointer.wrapping_add(config!(goroutine_offset)))?;
+    if goroutine == 0 {
+        return None;
+    }
+    Some(word_at(goroutine + 8)?.wrapping_sub(depth))
+}
+
+#[inline(always)]
+fn word_at(address: u64) -> Option<u64> {
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user(address as *const u64) }.ok()
 }
 
 #[inline(always)]
@@ -65,7 +117,7 @@ fn read(from: u64, words: &mut [u64; WORDS]) -> bool {
 
 #[inline(always)]
 #[expect(clippy::multiple_unsafe_ops_per_block, reason = "all of them write to one record")]
-fn tell(place: Place, fingerprint: u64) {
+fn tell(place: Place, goroutine: u64, fingerprint: u64) {
     let Some(mut entry) = maps::NATIVE_STACKS.reserve::<NativeStack>(0) else {
         maps::count(NativeCount::StackRingFull);
         return;
@@ -95,6 +147,19 @@ fn tell(place: Place, fingerprint: u64) {
             length = offset as u64 + COPY_STEP as u64;
         }
         (*record).length = length;
+        (*record).goroutine_stack_pointer = goroutine;
+        length = 0;
+        let stack = (&raw mut (*record).goroutine_stack).cast::<u8>();
+        for step in 0..GOROUTINE_BYTES / COPY_STEP {
+            let offset = step * COPY_STEP;
+            let from = (goroutine + offset as u64) as *const u8;
+            let to = &mut *stack.add(offset).cast::<[u8; COPY_STEP]>();
+            if goroutine == 0 || bpf_probe_read_user_buf(from, to).is_err() {
+                break;
+            }
+            length = offset as u64 + COPY_STEP as u64;
+        }
+        (*record).goroutine_length = length;
     }
     entry.submit(0);
 }

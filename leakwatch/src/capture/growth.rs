@@ -9,11 +9,11 @@ use crate::growth::residency::Residency;
 use crate::growth::space::AddressSpace;
 use crate::growth::space::Made;
 use crate::native::allocator::ProbePoint;
+use crate::native::code::ProgramCode;
 use crate::native::profile;
 use crate::native::profile::StackRow;
 use crate::native::profile::Title;
 use crate::native::symbols::Symbols;
-use crate::native::unwind::StackUnwinder;
 use crate::probes::growth::GrowthCounts;
 use crate::probes::growth::GrowthProbes;
 use crate::probes::growth::GrowthSettings;
@@ -64,7 +64,7 @@ impl GrowthSession {
     /// Attaches to a process; one of `period` page faults is taken.
     pub fn start(pid: u32, period: u64) -> Reading<Self> {
         let page_bytes = rustix::param::page_size() as u64;
-        let code = StackUnwinder::code_ranges(pid).map_err(|error| stacks::failed(&error))?;
+        let code = ProgramCode::of_process(pid).map_err(|error| stacks::failed(&error))?;
         let stacks = Stacks::of_process(pid)?;
         let residency = Residency::of_process(pid, page_bytes)
             .map_err(|error| Missing::new(MissingReason::Failed, format!("/proc/{pid}/pagemap: {error}")))?;

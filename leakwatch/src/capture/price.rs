@@ -4,6 +4,7 @@
 use crate::capture::governor::Price;
 use crate::native::allocator;
 use crate::native::allocator::ProbePoint;
+use crate::native::code::ProgramCode;
 use crate::native::placement::AT_ENTRY;
 use crate::native::placement::Execution;
 use crate::probes::native::NativeProbes;
@@ -70,7 +71,7 @@ fn with_probes(pid: u32, points: &[ProbePoint]) -> Reading<f64> {
     let settings = NativeSettings {
         mean_bytes: NEVER,
         live_objects: 16,
-        code: [0..1, 1..2],
+        code: ProgramCode::default(),
         single: false,
     };
     let probes = NativeProbes::attach(pid, points, &settings)?;

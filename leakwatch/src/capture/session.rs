@@ -9,6 +9,7 @@ use crate::capture::stacks::Stacks;
 use crate::native::allocator;
 use crate::native::allocator::Allocators;
 use crate::native::allocator::ProbePoint;
+use crate::native::code::ProgramCode;
 use crate::native::estimate;
 use crate::native::estimate::Sampled;
 use crate::native::function::Signature;
@@ -17,7 +18,6 @@ use crate::native::profile;
 use crate::native::profile::StackRow;
 use crate::native::profile::Title;
 use crate::native::symbols::Symbols;
-use crate::native::unwind::StackUnwinder;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
@@ -66,7 +66,7 @@ impl Session {
             } else {
                 SAMPLED_OBJECTS
             },
-            code: StackUnwinder::code_ranges(pid).map_err(|error| stacks::failed(&error))?,
+            code: ProgramCode::of_process(pid).map_err(|error| stacks::failed(&error))?,
             single,
         };
         Ok(Self {

@@ -38,6 +38,8 @@ impl Stacks {
             stack_pointer: stack.stack_pointer,
             frame_pointer: stack.frame_pointer,
             memory: stack.memory,
+            goroutine_stack_pointer: stack.goroutine_stack_pointer,
+            goroutine_memory: stack.goroutine_memory,
         };
         self.known.insert(stack.fingerprint, self.unwinder.unwind(&place));
     }

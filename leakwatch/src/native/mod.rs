@@ -9,6 +9,7 @@ pub mod process;
 pub mod placement;
 pub mod function;
 pub mod image;
+pub mod code;
 pub mod allocator;
 pub mod unwind;
 pub mod bounds;

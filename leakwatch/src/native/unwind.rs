@@ -1,6 +1,7 @@
 //! Return addresses from a copied stack, by the unwind information of the mapped files (`.eh_frame`); code without any is unwound by
 //! frame pointers. Debian's own builds have the former only.
 
+use crate::native::code::ProgramCode;
 use crate::native::image;
 use crate::native::image::Image;
 use crate::native::image::ImageError;
@@ -33,6 +34,10 @@ pub struct Place<'a> {
     pub frame_pointer: u64,
     /// The stack from its pointer on.
     pub memory: &'a [u8],
+    /// Address of the first byte of `goroutine_memory`.
+    pub goroutine_stack_pointer: u64,
+    /// Where the stack goes on when a goroutine has called C; empty for others.
+    pub goroutine_memory: &'a [u8],
 }
 
 /// A stack of return addresses.
@@ -50,6 +55,7 @@ pub struct StackUnwinder {
     unwinder: UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>,
     cache: CacheNative<MayAllocateDuringUnwind>,
     known: Vec<Range<u64>>,
+    code: ProgramCode,
 }
 
 impl std::fmt::Debug for StackUnwinder {
@@ -69,23 +75,10 @@ impl StackUnwinder {
             unwinder: UnwinderNative::new(),
             cache: CacheNative::new(),
             known: Vec::new(),
+            code: ProgramCode::of_process(pid)?,
         };
         unwinder.look_again()?;
         Ok(unwinder)
-    }
-
-    /// Where the process has code: the executable's file, and from the first shared library to the last.
-    pub fn code_ranges(pid: u32) -> Result<[Range<u64>; 2], ImageError> {
-        let files = image::mapped_files(pid)?;
-        let mut ranges = files
-            .iter()
-            .flat_map(|file| file.mappings.iter().map(|(range, _)| range));
-        let first = ranges.next().cloned().unwrap_or_default();
-        let rest = ranges.fold(None, |all: Option<Range<u64>>, range| {
-            let all = all.unwrap_or_else(|| range.clone());
-            Some(all.start.min(range.start)..all.end.max(range.end))
-        });
-        Ok([first, rest.unwrap_or_default()])
     }
 
     /// Takes in files that were mapped since, by `dlopen` for instance.
@@ -115,38 +108,69 @@ impl StackUnwinder {
     /// The return addresses of a stack.
     pub fn unwind(&mut self, place: &Place<'_>) -> Frames {
         let mut read = |address: u64| {
-            let offset = address.checked_sub(place.stack_pointer).ok_or(())?;
-            let offset = usize::try_from(offset).map_err(drop)?;
-            let bytes = place.memory.get(offset..offset.saturating_add(8)).ok_or(())?;
-            bytes.try_into().map(u64::from_ne_bytes).map_err(drop)
+            let stack = word(place.memory, place.stack_pointer, address);
+            let word = stack.or_else(|| word(place.goroutine_memory, place.goroutine_stack_pointer, address));
+            word.ok_or(())
         };
-        // Inside the call: behind it another rule, or another function, may begin.
-        let inside = place.instruction.saturating_sub(1);
         let mut frames = Frames {
             addresses: vec![place.instruction],
             complete: false,
         };
-        let mut iterator = self
-            .unwinder
-            .iter_frames(inside, registers(place), &mut self.cache, &mut read);
-        // The first is where we are already.
-        let mut next = iterator.next();
-        while frames.addresses.len() < MAX_FRAMES {
-            next = match next {
-                Ok(Some(FrameAddress::ReturnAddress(address))) => {
-                    frames.addresses.push(address.get());
-                    iterator.next()
-                }
-                Ok(Some(FrameAddress::InstructionPointer(_))) => iterator.next(),
-                Ok(None) => {
-                    frames.complete = true;
-                    break;
-                }
-                Err(_) => break,
-            };
+        let mut registers = registers(place);
+        // Inside the call: behind it another rule, or another function, may begin.
+        let mut address = Some(FrameAddress::from_instruction_pointer(
+            place.instruction.saturating_sub(1),
+        ));
+        while let Some(callee) = address
+            && frames.addresses.len() < MAX_FRAMES
+        {
+            let caller = self
+                .unwinder
+                .unwind_frame(callee, &mut registers, &mut self.cache, &mut read);
+            let Ok(mut caller) = caller else { break };
+            frames.complete = caller.is_none_or(|caller| self.code.go.goroutine_exit.contains(&caller));
+            frames.addresses.extend(caller);
+            if frames.complete {
+                break;
+            }
+            if caller.is_some_and(|caller| self.code.go.stack_switch.contains(&caller)) {
+                let caller_in_go = self.switch_stacks(place, &mut registers);
+                frames.addresses.extend(caller_in_go);
+                caller = caller_in_go.or(caller);
+            }
+            address = caller.and_then(FrameAddress::from_return_address);
         }
         frames
     }
+
+    /// Goes on where a goroutine has called C: the top of its stack is the return address of `asmcgocall`, below the frame pointer that it
+    /// has saved, as releases of Go do since 1.21. Answers that address.
+    #[cfg(target_arch = "x86_64")]
+    fn switch_stacks(&self, place: &Place<'_>, registers: &mut UnwindRegsNative) -> Option<u64> {
+        let mut at = place.goroutine_stack_pointer;
+        let top = |at| word(place.goroutine_memory, place.goroutine_stack_pointer, at);
+        if !self.knows(top(at)?) {
+            registers.set_bp(top(at)?);
+            at = at.checked_add(8)?;
+        }
+        let caller = top(at)?;
+        registers.set_sp(at.checked_add(8)?);
+        Some(caller)
+    }
+
+    /// Nothing is copied of a goroutine there.
+    #[cfg(target_arch = "aarch64")]
+    #[expect(clippy::unused_self, reason = "as on the other processor")]
+    fn switch_stacks(&self, _place: &Place<'_>, _registers: &mut UnwindRegsNative) -> Option<u64> {
+        None
+    }
+}
+
+/// The word at an address of a copied stack.
+fn word(memory: &[u8], stack_pointer: u64, address: u64) -> Option<u64> {
+    let offset = usize::try_from(address.checked_sub(stack_pointer)?).ok()?;
+    let bytes = memory.get(offset..offset.checked_add(8)?)?;
+    bytes.try_into().map(u64::from_ne_bytes).ok()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -201,6 +225,8 @@ mod tests {
             stack_pointer: 0x7000,
             frame_pointer: 0x7010,
             memory: &[],
+            goroutine_stack_pointer: 0,
+            goroutine_memory: &[],
         };
         let frames = unwinder.unwind(&place);
         assert_eq!(frames.addresses, [0x1234]);
@@ -208,11 +234,8 @@ mod tests {
     }
 
     #[test]
-    fn code_is_where_the_mappings_say() {
-        let [executable, libraries] = StackUnwinder::code_ranges(std::process::id()).unwrap();
-        assert!(executable.start < executable.end);
-        assert!(libraries.start < libraries.end);
-        assert!(executable.end <= libraries.start);
+    fn what_is_mapped_is_known() {
+        let executable = ProgramCode::of_process(std::process::id()).unwrap().executable;
         let unwinder = StackUnwinder::of_process(std::process::id()).unwrap();
         assert!(unwinder.knows(executable.start));
         assert!(!unwinder.knows(0));

@@ -4,6 +4,7 @@
 //! at one. What the records mean for the address space is decided by `crate::growth`.
 
 use crate::growth::change::Change;
+use crate::native::code::ProgramCode;
 use crate::probes::load;
 use crate::probes::native;
 use crate::probes::native::CopiedStack;
@@ -29,9 +30,7 @@ use leakwatch_common::growth::GROWTH_CONFIG;
 use leakwatch_common::growth::GrowthConfig;
 use leakwatch_common::growth::GrowthRecord;
 use leakwatch_common::growth::growth_kind;
-use leakwatch_common::native::CODE_RANGES;
 use leakwatch_common::native::NativeCount;
-use std::ops::Range;
 use zerocopy::FromBytes as _;
 use zerocopy::IntoBytes as _;
 
@@ -52,8 +51,8 @@ const SYSTEM_CALLS: [(&str, &str); 5] = [
 pub struct GrowthSettings {
     /// One of so many page faults is taken.
     pub period: u64,
-    /// Where the process has code: the executable, and from the first shared library to the last.
-    pub code: [Range<u64>; CODE_RANGES],
+    /// Where the process has code.
+    pub code: ProgramCode,
 }
 
 /// Counts since the attach.

@@ -1,7 +1,7 @@
 //! Programs on several allocators and in several languages that leak, and some that do not, under one untouched daemon with default
 //! settings: the verdict names the leaking function with file and line, without a question asked, and its growth is the program's own.
 
-mod tools;
+pub(crate) mod tools;
 mod redis;
 mod cases;
 

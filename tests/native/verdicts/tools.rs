@@ -16,7 +16,7 @@ use std::process::Command;
 pub(super) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 /// A program and its arguments.
-pub(super) type CommandLine = Vec<OsString>;
+pub(crate) type CommandLine = Vec<OsString>;
 
 /// `NAME.c` on the C library of the system.
 pub(super) fn c(name: &str, directory: &Path) -> Result<CommandLine> {
@@ -71,16 +71,15 @@ pub(super) fn on_jemalloc() -> Result<CommandLine> {
     Ok(vec![target.join("release/ledger").into()])
 }
 
-/// `cgo`: C called from Go.
-pub(super) fn cgo(directory: &Path) -> Result<CommandLine> {
-    let executable = directory.join("cgo");
+/// `cgo`: C called from Go, built by a release of Go, or by the one that is there (`local`).
+pub(crate) fn cgo(release: &str, directory: &Path) -> Result<CommandLine> {
+    let executable = directory.join(format!("cgo-{release}"));
     run(Command::new("go")
         .args(["build", "-o"])
         .arg(&executable)
         .current_dir(folder().join("native/cgo"))
         .env("CGO_ENABLED", "1")
-        .env("GOTOOLCHAIN", "local")
-        .env("GOPROXY", "off")
+        .env("GOTOOLCHAIN", release)
         .env("GOWORK", "off"))?;
     Ok(vec![executable.into()])
 }

@@ -6,6 +6,7 @@ mod session;
 mod single;
 
 use crate::native::allocator::ProbePoint;
+use crate::native::code::ProgramCode;
 use crate::probes::load;
 use aya::Ebpf;
 use aya::EbpfLoader;
@@ -16,7 +17,6 @@ use aya::maps::RingBuf;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
-use leakwatch_common::native::CODE_RANGES;
 use leakwatch_common::native::CodeRange;
 use leakwatch_common::native::FINGERPRINT_STEPS;
 use leakwatch_common::native::NATIVE_CONFIG;
@@ -42,8 +42,8 @@ pub struct NativeSettings {
     pub mean_bytes: u64,
     /// Sampled objects followed at a time.
     pub live_objects: u32,
-    /// Where the process has code: the executable, and from the first shared library to the last.
-    pub code: [Range<u64>; CODE_RANGES],
+    /// Where the process has code.
+    pub code: ProgramCode,
     /// As kernels before 6.13 have it, also on later ones.
     pub single: bool,
 }
@@ -61,6 +61,10 @@ pub struct CopiedStack<'a> {
     pub frame_pointer: u64,
     /// The stack, innermost first, as much as was copied.
     pub memory: &'a [u8],
+    /// Address of the first byte of `goroutine_memory`.
+    pub goroutine_stack_pointer: u64,
+    /// Where the stack goes on when a goroutine has called C; empty for others.
+    pub goroutine_memory: &'a [u8],
 }
 
 /// Sampled allocations of one stack, and of about one size when sampling.
@@ -218,16 +222,19 @@ impl NativeProbes {
     pub fn drain_stacks(&mut self, mut take: impl FnMut(CopiedStack<'_>)) {
         while let Some(record) = self.stacks.next() {
             let stack = NativeStack::ref_from_bytes(&record).ok().and_then(|stack| {
-                let length = usize::try_from(stack.length).ok()?;
-                Some((stack, stack.stack.get(..length)?))
+                let memory = stack.stack.get(..usize::try_from(stack.length).ok()?)?;
+                let goroutine = usize::try_from(stack.goroutine_length).ok()?;
+                Some((stack, memory, stack.goroutine_stack.get(..goroutine)?))
             });
             match stack {
-                Some((stack, memory)) => take(CopiedStack {
+                Some((stack, memory, goroutine_memory)) => take(CopiedStack {
                     fingerprint: stack.fingerprint,
                     instruction: stack.instruction,
                     stack_pointer: stack.stack_pointer,
                     frame_pointer: stack.frame_pointer,
                     memory,
+                    goroutine_stack_pointer: stack.goroutine_stack_pointer,
+                    goroutine_memory,
                 }),
                 None => self.malformed += 1,
             }
@@ -321,11 +328,18 @@ fn config(settings: &NativeSettings) -> NativeConfig {
         } else {
             u64::from(FINGERPRINT_STEPS)
         },
-        code: settings.code.clone().map(|range| CodeRange {
-            start: range.start,
-            length: range.end.saturating_sub(range.start),
-        }),
+        code: [range(&settings.code.executable), range(&settings.code.libraries)],
+        stack_switch: range(&settings.code.go.stack_switch),
+        goroutine_offset: settings.code.go.goroutine_offset,
+        depth_offset: settings.code.go.depth_offset,
         ..NativeConfig::UNSET
+    }
+}
+
+fn range(addresses: &Range<u64>) -> CodeRange {
+    CodeRange {
+        start: addresses.start,
+        length: addresses.end.saturating_sub(addresses.start),
     }
 }
 

@@ -1,0 +1,67 @@
+//! Stacks of C that was called from Go go on with the goroutine's: who called it is part of the answer.
+
+use crate::programs::alone;
+use crate::verdicts::tools;
+use leakwatch::capture::session::Session;
+use leakwatch::native::symbols::Symbols;
+use leakwatch_test_support::process::Running;
+use leakwatch_test_support::toolchains::newest_or_all;
+use leakwatch_test_support::wait::wait_until;
+use std::process::Command;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+#[test]
+fn the_stack_of_c_goes_on_with_the_goroutine_s() {
+    let _alone = alone();
+    for release in newest_or_all() {
+        check(release);
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "called by a test only")]
+fn check(release: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let command = tools::cgo(release, directory.path()).unwrap();
+    let program = Running::start(Command::new(&command[0]), &directory.path().join("output")).unwrap();
+    wait_until(
+        "sessions",
+        DEADLINE,
+        || Ok((!program.output().is_empty()).then_some(())),
+    )
+    .unwrap();
+    let mut session = Session::start(program.pid(), 4096).unwrap();
+    wait_until("samples", DEADLINE, || {
+        session.poll();
+        Ok((session.counts().samples > 500).then_some(()))
+    })
+    .unwrap();
+    session.detach();
+    let rows = session.rows();
+    let mut symbols = Symbols::of_process(program.pid());
+    let mut functions = |addresses: &[u64]| -> Vec<String> {
+        let frames = addresses.iter().flat_map(|address| symbols.frames(*address).to_vec());
+        frames.map(|frame| frame.function.to_string()).collect()
+    };
+    let kept = functions(&rows[0].addresses);
+    println!("{release}: {}", kept.join(" < "));
+    let wanted = [
+        "remember",
+        "runtime.asmcgocall",
+        "runtime.cgocall",
+        "main.login",
+        "main.main",
+        "runtime.main",
+    ];
+    let mut frames = kept.iter();
+    let found = wanted
+        .iter()
+        .all(|wanted| frames.any(|frame| frame.starts_with(wanted)));
+    assert!(found, "{kept:?}");
+    // Another way from the same function into C.
+    let mut stacks = rows.iter().map(|row| functions(&row.addresses));
+    let freed = stacks.find(|stack| stack.iter().any(|frame| frame == "main._Cfunc_CString"));
+    assert!(freed.is_some_and(|stack| stack.iter().any(|frame| frame == "main.login")));
+    assert_eq!(session.losses(), []);
+}
