@@ -21,6 +21,7 @@ pub mod investigation;
 mod stats;
 mod words;
 pub mod window;
+pub mod pacing;
 pub mod trend;
 pub mod native_code;
 pub mod culprit;

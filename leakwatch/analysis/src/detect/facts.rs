@@ -8,6 +8,7 @@ use crate::growth::ProfileGrowth;
 use crate::growth::Share;
 use crate::growth::Site;
 use crate::history::TargetHistory;
+use crate::pacing::Pacing;
 use crate::profile::ProfileType;
 use crate::trend;
 use crate::trend::Trend;
@@ -29,8 +30,6 @@ pub const CORROBORATED_RATE: f64 = 0.01;
 /// The same when only the profile says so.
 pub const ALONE_RATE: f64 = 1e-4;
 
-/// With the default GOGC=100 the heap may grow to twice what is live.
-pub const GC_HEADROOM: f64 = 2.0;
 /// A live heap that surely grew by more than this part of it is not flat.
 const FLAT_HEAP: f64 = 0.1;
 /// Above this part of the limit garbage-collection headroom becomes dangerous.
@@ -89,6 +88,8 @@ pub struct Facts<'a> {
     pub limit: Option<Bytes>,
     /// Growth of the live heap by place.
     pub heap: Option<ProfileGrowth>,
+    /// When the heap is collected.
+    pub pacing: Pacing,
     /// Growth of goroutine counts by place.
     pub goroutines: Option<ProfileGrowth>,
     /// Growth of what the allocator was asked for and not given back, by place, during the newest capture.
@@ -151,6 +152,7 @@ impl<'a> Facts<'a> {
             memory,
             level,
             limit,
+            pacing: Pacing::of(history, now),
             goroutines,
             native: growth::measure(history, ProfileType::Native, now),
             growth: growth::measure(history, ProfileType::Growth, now),
@@ -186,7 +188,7 @@ impl<'a> Facts<'a> {
         });
         by_memory.or_else(|| {
             self.leaking_sites().next()?;
-            forecast::from_live_heap(self.heap.as_ref()?, self.level, limit)
+            forecast::from_live_heap(self.heap.as_ref()?, self.pacing, self.level, limit)
         })
     }
 
@@ -201,13 +203,16 @@ impl<'a> Facts<'a> {
         self.heap.iter().flat_map(move |heap| heap.persistent(rate))
     }
 
-    /// Whether resident memory can be explained by a live heap that does not grow plus the garbage that GOGC=100 allows.
+    /// Whether resident memory can be explained by a live heap that does not grow plus the garbage that the runtime allows.
     pub fn within_gc_headroom(&self) -> bool {
         let Some(heap) = self.heap.as_ref().filter(|heap| heap.observations >= 3) else {
             return false;
         };
         let grows = heap.persistent(CORROBORATED_RATE).next().is_some() || heap.total.low > heap.now * FLAT_HEAP;
-        !grows && self.level <= GC_HEADROOM * heap.now + outside_heap(self.level)
+        let Some(largest) = self.pacing.largest(heap.now) else {
+            return false;
+        };
+        !grows && self.level <= largest + outside_heap(self.level)
     }
 
     /// Whether a Go heap at its present size may grow past the limit before it is collected, and is close to it already.
@@ -215,7 +220,8 @@ impl<'a> Facts<'a> {
         let (Some(limit), Some(heap)) = (self.limit.map(Bytes::as_f64), &self.heap) else {
             return false;
         };
-        GC_HEADROOM * heap.now > limit && self.level > limit * HEADROOM_PART
+        let fits = self.pacing.largest(heap.now).is_some_and(|largest| largest <= limit);
+        !fits && self.level > limit * HEADROOM_PART
     }
 
     /// The place that piles up most goroutines, if any does.

@@ -2,12 +2,12 @@
 //!
 //! All lives that are remembered count, so that a recommendation does not jump with every collection or restart.
 
-use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::outside_heap;
 use crate::detect::lives::Lives;
 use crate::growth;
 use crate::history::PastWindow;
 use crate::history::TargetHistory;
+use crate::pacing::Pacing;
 use crate::stats;
 use crate::units::Bytes;
 use crate::units::Timestamp;
@@ -42,8 +42,10 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
         .into_iter()
         .filter_map(|mut life| stats::median(&mut life));
     let live = lives_held.max_by(f64::total_cmp);
+    let pacing = Pacing::of(history, now);
+    let heap = live.and_then(|live| pacing.largest(live));
     if lives.hide_need() {
-        let seen = live.unwrap_or(0.0) * GC_HEADROOM * MARGIN;
+        let seen = heap.unwrap_or(0.0) * MARGIN;
         let recommended = round_up(seen.max(limit * UNSEEN));
         return Need {
             bytes: None,
@@ -56,13 +58,15 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
     }
     let highest = highest_level(history, now);
     let mut candidates: Vec<(f64, String)> = Vec::new();
-    if let Some(live) = live {
+    if let (Some(live), Some(heap)) = (live, heap) {
         let outside = outside_heap(highest);
         candidates.push((
-            GC_HEADROOM * live + outside,
+            heap + outside,
             format!(
-                "{} of live heap, as much again before it is collected (GOGC=100), and up to {} outside the heap",
+                "{} of live heap, with garbage up to {} before it is collected ({}), and up to {} outside the heap",
                 words::bytes(live),
+                words::bytes(heap),
+                pacing.words(),
                 words::bytes(outside)
             ),
         ));

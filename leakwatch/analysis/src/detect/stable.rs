@@ -91,8 +91,10 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     if let Some(heap) = facts.heap.as_ref().filter(|_| in_headroom) {
         evidence.push(Evidence {
             claim: format!(
-                "live heap stays at {}; with GOGC=100 the heap may hold as much garbage again before it is collected",
-                words::bytes(heap.now)
+                "live heap stays at {}; with garbage it may reach {} before it is collected ({})",
+                words::bytes(heap.now),
+                words::bytes(facts.pacing.largest(heap.now).unwrap_or(heap.now)),
+                facts.pacing.words()
             ),
             value: heap.now,
             unit: "bytes",

@@ -1,8 +1,8 @@
 //! When the limit will be reached: the memory that reclaim cannot give back, carried along its growth to the limit.
 //! Must not decide whether it is a leak.
 
-use crate::detect::facts::GC_HEADROOM;
 use crate::growth::ProfileGrowth;
+use crate::pacing::Pacing;
 use crate::trend::Shape;
 use crate::trend::Trend;
 use crate::verdict::TimeToLimit;
@@ -105,13 +105,14 @@ impl Line {
 }
 
 /// Time until `limit` bytes when the process is not growing yet because its live heap grows into memory that it already has.
-pub fn from_live_heap(heap: &ProfileGrowth, level: f64, limit: f64) -> Option<TimeToLimit> {
+pub fn from_live_heap(heap: &ProfileGrowth, pacing: Pacing, level: f64, limit: f64) -> Option<TimeToLimit> {
     if heap.rate <= 0.0 || heap.total.low <= 0.0 {
         return None;
     }
-    let outside = (level - GC_HEADROOM * heap.now).max(0.0).min(level);
+    let headroom = pacing.largest(heap.now)? / heap.now.max(1.0);
+    let outside = (level - headroom * heap.now).max(0.0).min(level);
     let until = |live: f64| ((live - heap.now) / heap.rate).max(0.0);
-    let soonest = until((limit - outside) / GC_HEADROOM);
+    let soonest = until((limit - outside) / headroom);
     let latest = until(limit - outside);
     Some(TimeToLimit {
         p10_seconds: soonest,

@@ -3,7 +3,6 @@
 use super::teaches;
 use crate::detect::charge;
 use crate::detect::facts::Facts;
-use crate::detect::facts::GC_HEADROOM;
 use crate::detect::facts::Motion;
 use crate::detect::judge;
 use crate::detect::mapping_leak;
@@ -333,7 +332,11 @@ fn native(facts: &Facts<'_>) -> Reply {
         .series(&series);
     };
     // Only the rates can be compared: the profile lags and starts at another instant.
-    let by_heap = heap.total.high.max(0.0) * GC_HEADROOM * (span / heap.span().as_secs_f64().max(1.0));
+    let with_garbage = facts
+        .pacing
+        .largest(heap.now)
+        .map_or(1.0, |largest| largest / heap.now.max(1.0));
+    let by_heap = heap.total.high.max(0.0) * with_garbage * (span / heap.span().as_secs_f64().max(1.0));
     let outside = grew - by_heap;
     let told = format!(
         "anonymous memory grew by {} and live heap with garbage headroom explains up to {}",
@@ -361,7 +364,7 @@ fn native(facts: &Facts<'_>) -> Reply {
 )]
 fn beyond_live_heap(facts: &Facts<'_>, grew: f64) -> Option<Reply> {
     let newest = window::snapshots(facts.history, ProfileType::Heap, facts.now).last()?;
-    let explained = newest.total.inuse_space as f64 * GC_HEADROOM;
+    let explained = facts.pacing.largest(newest.total.inuse_space as f64)?;
     if facts.motion != Motion::Growing || grew < 2.0 * explained + crate::detect::facts::MATERIAL_BYTES {
         return None;
     }
