@@ -13,7 +13,7 @@ use object::ObjectSegment as _;
 use object::ObjectSymbol as _;
 use std::ops::Range;
 
-/// Where Go switches from the stack of a goroutine to that of a thread to call C (Go, src/runtime/asm_amd64.s).
+/// Where Go switches from the stack of a goroutine to that of a thread to call C (Go, `src/runtime/asm_amd64.s`).
 const STACK_SWITCH: &str = "runtime.asmcgocall";
 /// What every goroutine returns to in the end.
 const GOROUTINE_EXIT: &str = "runtime.goexit";

@@ -42,7 +42,7 @@ pub(super) fn on_library(package: &str, library: &str, directory: &Path) -> Resu
     let library = libraries.join(library).display().to_string();
     let found_at = format!("-Wl,-rpath,{}", libraries.display());
     let flags = ["-Wl,--no-as-needed", &library, &found_at];
-    let executable = compile_with("cc", "leak.c", package, &flags, directory)?;
+    let executable = compile_with("cc", "leak.c", &format!("leak-{package}"), &flags, directory)?;
     Ok(vec![executable.into()])
 }
 
