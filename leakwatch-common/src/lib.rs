@@ -27,4 +27,5 @@ pub mod loss;
 pub mod config;
 pub mod native;
 pub mod growth;
+pub mod usdt;
 pub mod exponential;

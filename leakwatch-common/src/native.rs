@@ -226,11 +226,13 @@ pub enum NativeCount {
     MappingCalls = 9,
     /// Lost: no room for the record of a page or a system call.
     GrowthRingFull = 10,
+    /// Releases that a program's own sampler has told.
+    SampledFrees = 11,
 }
 
 impl NativeCount {
     /// Number of counts: the size of the array.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 12;
 
     /// Index in the array.
     pub const fn index(self) -> u32 {

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod probes;
 pub mod native;
 pub mod growth;
+pub mod usdt;
 pub mod capture;
 pub mod capabilities;
 pub mod collect;

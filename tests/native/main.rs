@@ -8,3 +8,4 @@ mod cgo;
 mod lifecycle;
 mod verdicts;
 mod growth;
+mod usdt;

@@ -99,6 +99,13 @@ impl Program {
         Ok(counted.collect())
     }
 
+    /// Lets it end, and answers all that it has said.
+    pub(crate) fn finish(&self) -> Result<String> {
+        self.0.signal(Signal::USR1)?;
+        self.wait_for("end", || ())?;
+        Ok(self.0.output())
+    }
+
     /// Nanoseconds that each allocation took, its release included.
     pub(crate) fn price(&self) -> Option<f64> {
         let output = self.0.output();

@@ -8,17 +8,18 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 17] = [
     ("quantity", &[]),
     ("clock", &[]),
     ("state", &[]),
     ("own", &[]),
     ("config", &["quantity"]),
     ("identity", &[]),
-    ("probes", &["clock", "growth", "native"]),
+    ("probes", &["clock", "growth", "native", "usdt"]),
     ("native", &[]),
     ("growth", &[]),
-    ("capture", &["clock", "engine", "growth", "native", "probes"]),
+    ("usdt", &["native"]),
+    ("capture", &["clock", "engine", "growth", "native", "probes", "usdt"]),
     ("capabilities", &["clock", "identity", "probes"]),
     ("collect", &["clock", "config", "engine", "identity"]),
     ("engine", &["store"]),

@@ -32,6 +32,8 @@ mod programs;
 mod session;
 #[cfg(target_arch = "bpf")]
 mod growth;
+#[cfg(target_arch = "bpf")]
+mod usdt;
 
 /// The kernel refuses some helpers to programs without a licence compatible with the GPL.
 #[cfg(target_arch = "bpf")]

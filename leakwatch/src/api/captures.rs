@@ -70,7 +70,7 @@ pub(crate) async fn start_capture(
 
 fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<CaptureRequest, ApiError> {
     let lane = Lane::from_name(&asked.lane)
-        .ok_or_else(|| ApiError::parameter("lane", format!("{:?} is not native or growth", asked.lane)))?;
+        .ok_or_else(|| ApiError::parameter("lane", format!("{:?} is not native, growth or usdt", asked.lane)))?;
     if asked.seconds == 0 || asked.seconds > MAX_SECONDS {
         return Err(ApiError::parameter("seconds", format!("is not 1 to {MAX_SECONDS}")));
     }

@@ -14,17 +14,20 @@ pub enum Lane {
     Native,
     /// Page faults and system calls that map memory.
     Growth,
+    /// What the program's own heap sampler tells.
+    Usdt,
 }
 
 impl Lane {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Native, Self::Growth];
+    pub const ALL: [Self; 3] = [Self::Native, Self::Growth, Self::Usdt];
 
     /// Name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Growth => "growth",
+            Self::Usdt => "usdt",
         }
     }
 
@@ -36,7 +39,7 @@ impl Lane {
     /// The profile that is shown of it.
     pub const fn profile_type(self) -> ProfileType {
         match self {
-            Self::Native => ProfileType::Native,
+            Self::Native | Self::Usdt => ProfileType::Native,
             Self::Growth => ProfileType::Growth,
         }
     }

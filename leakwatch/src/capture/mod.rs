@@ -9,6 +9,7 @@ pub mod price;
 pub mod stacks;
 pub mod session;
 pub mod growth;
+pub mod usdt;
 mod run;
 
 use crate::capture::lane::Lane;

@@ -10,6 +10,7 @@ use crate::capture::lane::Lane;
 use crate::capture::lane::Observer;
 use crate::capture::price;
 use crate::capture::session::Session;
+use crate::capture::usdt::UsdtSession;
 use crate::engine::input::Input;
 use crate::engine::input::RawProfile;
 use crate::native::process;
@@ -130,6 +131,7 @@ fn attach(request: &CaptureRequest, before: Use, now: Use, watched: Duration) ->
     let pid = request.process.pid;
     Ok(match request.lane {
         Lane::Native => Box::new(Session::start(pid, request.sample_bytes)?),
+        Lane::Usdt => Box::new(UsdtSession::start(pid)?),
         Lane::Growth => {
             let faults = now.minor_faults.saturating_sub(before.minor_faults);
             #[expect(clippy::cast_precision_loss, reason = "a rate, roughly")]

@@ -199,7 +199,8 @@ pub struct DiffArgs {
 pub struct CaptureArgs {
     /// Which target; of its processes the largest, or the one whose pid this is
     pub target: String,
-    /// `native`: the calls of the allocator; `growth`: page faults and system calls that map memory
+    /// `native`: the calls of the allocator; `growth`: page faults and system calls that map memory;
+    /// `usdt`: what the program's own heap sampler tells
     #[arg(long, default_value = "native")]
     pub lane: String,
     /// For how long

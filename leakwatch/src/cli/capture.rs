@@ -1,5 +1,6 @@
 //! `capture`: starts one, shows how far it is, and what it has found.
 
+use crate::capture::lane::Lane;
 use crate::cli::args::CaptureArgs;
 use crate::cli::args::ProfileArgs;
 use crate::cli::client::Client;
@@ -60,7 +61,7 @@ pub(crate) async fn run(client: &Client, args: &CaptureArgs, output: Output) -> 
     }
     output.line("")?;
     let shown = ProfileArgs {
-        profile_type: capture.lane,
+        profile_type: Lane::from_name(&capture.lane).map_or(capture.lane, |lane| lane.profile_type().name().to_owned()),
         target: capture.target,
         at: None,
         format: None,

@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 #[schema(as = CaptureRequest)]
 pub struct CaptureRequestBody {
-    /// `native`: calls of the allocator; `growth`: page faults and system calls that map memory.
+    /// `native`: calls of the allocator; `growth`: page faults and system calls that map memory;
+    /// `usdt`: what the program's own heap sampler tells (`otel_memory` or `ddheap`).
     pub lane: String,
     /// For how long, 1 to 3600; 60 without it.
     #[serde(default = "default_seconds")]
@@ -47,7 +48,7 @@ pub struct CaptureBody {
     pub target: String,
     /// Id of the process.
     pub process: String,
-    /// `native` or `growth`.
+    /// `native`, `growth` or `usdt`.
     pub lane: String,
     /// `starting`, `running`, `done`, `stopped`, `over_budget` or `failed`.
     pub state: String,

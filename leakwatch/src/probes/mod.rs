@@ -19,6 +19,7 @@ mod death_ring;
 pub mod loss;
 pub mod native;
 pub mod growth;
+pub mod usdt;
 
 use crate::clock::Clock;
 use aya::Ebpf;

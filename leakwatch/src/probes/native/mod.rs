@@ -2,7 +2,7 @@
 //!
 //! What the counts mean, and who the process is, is decided by `crate::native`. Dropping [`NativeProbes`] detaches everything.
 
-mod session;
+pub(super) mod session;
 mod single;
 
 use crate::native::allocator::ProbePoint;
@@ -30,7 +30,7 @@ use std::os::fd::OwnedFd;
 use zerocopy::FromBytes as _;
 use zerocopy::IntoBytes as _;
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leakwatch-ebpf-native.o"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leakwatch-ebpf-native.o"));
 
 /// Steps of a fingerprint when every call is taken: 1 KiB of the stack, to keep the price of a call low.
 const EXACT_FINGERPRINT_STEPS: u64 = 4;

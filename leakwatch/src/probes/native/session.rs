@@ -35,13 +35,13 @@ const OF_KERNEL: u8 = 2;
 const ATTEMPTS: u32 = 10;
 
 /// The programs, ready for the kernel but for not having been loaded.
-pub(super) struct Programs {
+pub(in crate::probes) struct Programs {
     object: Object,
 }
 
 impl Programs {
     /// Takes the programs of the object that `ebpf` was made from, and lets them use its maps.
-    pub(super) fn of(object: &[u8], ebpf: &Ebpf) -> Reading<Self> {
+    pub(in crate::probes) fn of(object: &[u8], ebpf: &Ebpf) -> Reading<Self> {
         let malformed = |error: &dyn std::fmt::Display| Missing::new(MissingReason::Malformed, error.to_string());
         let numbers = kernel_functions()?;
         let mut object = Object::parse(object).map_err(|error| malformed(&error))?;
@@ -91,7 +91,8 @@ impl Programs {
         Ok(links)
     }
 
-    fn load(&self, name: &str, attachment: Attachment) -> Reading<OwnedFd> {
+    /// Loads one program for the kernel to run.
+    pub(in crate::probes) fn load(&self, name: &str, attachment: Attachment) -> Reading<OwnedFd> {
         let function = self
             .object
             .programs
