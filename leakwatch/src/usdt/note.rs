@@ -1,13 +1,13 @@
 //! The notes of static probes: section `.note.stapsdt`, name `stapsdt`, type 3. Each tells a probe's address, the address of its semaphore, its
 //! provider, its name and where its arguments are.
 //!
-//! Source: `sys/sdt.h` of SystemTap. What a file says is hostile: whatever does not fit ends the list.
+//! Source: `sys/sdt.h` of `SystemTap`. What a file says is hostile: whatever does not fit ends the list.
 
 use std::str;
 
 const NAME: &[u8] = b"stapsdt\0";
 const TYPE: u32 = 3;
-/// Probes read of one file; PostgreSQL has a hundred, a Python two.
+/// Probes read of one file; a database server has a hundred.
 const MAX_PROBES: usize = 4_096;
 
 /// One probe as its note has it.
