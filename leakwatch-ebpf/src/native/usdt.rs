@@ -81,10 +81,10 @@ fn read(ctx: &ProbeContext, argument: &UsdtArgument) -> u64 {
     } else {
         let at = ctx
             .as_ptr()
-            .cast::<u8>()
-            .wrapping_add(argument.register as usize & 0xff);
+            .cast::<u64>()
+            .wrapping_byte_add(argument.register as usize & 0xff);
         // SAFETY: the helper checks the address; the verifier allows no register to be chosen by a number.
-        let register = unsafe { bpf_probe_read_kernel(at.cast::<u64>()) }.unwrap_or(0);
+        let register = unsafe { bpf_probe_read_kernel(at) }.unwrap_or(0);
         if argument.place == usdt_place::REGISTER {
             register
         } else {
