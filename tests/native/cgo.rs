@@ -21,6 +21,7 @@ fn the_stack_of_c_goes_on_with_the_goroutine_s() {
 }
 
 #[expect(clippy::unwrap_used, reason = "called by a test only")]
+#[expect(clippy::print_stdout, reason = "the stack, for the person who runs the test")]
 fn check(release: &str) {
     let directory = tempfile::tempdir().unwrap();
     let command = tools::cgo(release, directory.path()).unwrap();

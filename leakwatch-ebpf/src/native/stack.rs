@@ -88,7 +88,7 @@ fn mix(mut hash: u64, words: &[u64; WORDS]) -> u64 {
 }
 
 /// The stack pointer of the goroutine that has called C. `asmcgocall` keeps how far that is from the stack's start, and the goroutine, whose
-/// structure begins with the stack's bounds (Go, src/runtime/asm_amd64.s and runtime2.go). There is no goroutine when the thread was on its
+/// structure begins with the stack's bounds (Go, `src/runtime/asm_amd64.s` and `runtime2.go`). There is no goroutine when the thread was on its
 /// own stack already.
 #[inline(always)]
 fn goroutine_stack(switched_at: u64) -> Option<u64> {
