@@ -38,6 +38,8 @@ pub(crate) struct Scratch {
     pub(crate) known: u32,
     /// Calls from one program into the next.
     pub(crate) calls: u32,
+    /// Addresses in the stack of the bucket that was read.
+    pub(crate) depth: u64,
     /// Address of the array of goroutines.
     pub(crate) array: u64,
     /// The goroutine to be read next.

@@ -93,19 +93,19 @@ pub(super) fn step(scratch: &mut Scratch) -> bool {
     }
     scratch.end.buckets += 1;
     scratch.at = next;
-    append(scratch, at, size, depth as u32, &mut bucket);
+    append(scratch, at, size, depth, &mut bucket);
     true
 }
 
 /// Puts a bucket into the chunk.
 #[inline(always)]
-fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32, bucket: &mut Bucket) {
+fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u64, bucket: &mut Bucket) {
     let used = scratch.chunk.head.words as usize & (CHUNK_WORDS - 1);
     let words = scratch.chunk.words.as_mut_ptr();
     // SAFETY: behind the first CHUNK_WORDS there is room for an entry and its stack.
     let entry = unsafe { words.add(used) };
     let cycle = u64::from(scratch.watch.record_bytes / 32).min(MAX_CYCLE);
-    let Some(counters) = bucket.reach(at, HEADER + u64::from(depth), 4 * cycle) else {
+    let Some(counters) = bucket.reach(at, HEADER + depth, 4 * cycle) else {
         scratch.end.buckets_unreadable += 1;
         return;
     };
@@ -119,12 +119,19 @@ fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32, bucket: &mut Bu
             unsafe { to.write(bucket.word(from + word)) };
         }
     }
+    let depth_ptr = &raw mut scratch.depth;
+    // SAFETY: a field of our own. By way of memory, so that the verifier sees the bound where it is needed: the compiler, which knows
+    // it already, would leave it out.
+    let depth = unsafe {
+        depth_ptr.write_volatile(depth);
+        depth_ptr.read_volatile()
+    };
     let mut sent = 0;
-    if scratch.known == 0 && depth != 0 && depth <= MAX_DEPTH as u32 {
+    if scratch.known == 0 && depth != 0 && depth <= MAX_DEPTH as u64 {
         // SAFETY: behind the entry there is room for the deepest stack.
         let to = unsafe { entry.add(ENTRY_WORDS) };
         // SAFETY: likewise.
-        if unsafe { read_user_bytes(to, depth * 8, at.wrapping_add(HEADER * 8)) } {
+        if unsafe { read_user_bytes(to, (depth * 8) as u32, at.wrapping_add(HEADER * 8)) } {
             sent = depth;
         } else {
             scratch.end.stacks_unreadable += 1;
@@ -133,9 +140,9 @@ fn append(scratch: &mut Scratch, at: u64, size: u64, depth: u32, bucket: &mut Bu
     // SAFETY: the first two words of the entry.
     unsafe {
         entry.write(at);
-        entry.add(1).write(size << DEPTH_BITS | u64::from(sent));
+        entry.add(1).write(size << DEPTH_BITS | sent);
     }
-    scratch.chunk.head.words = (used + ENTRY_WORDS) as u32 + sent;
+    scratch.chunk.head.words = (used + ENTRY_WORDS) as u32 + sent as u32;
     scratch.chunk.head.entries += 1;
 }
 
