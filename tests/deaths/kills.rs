@@ -152,6 +152,7 @@ fn judge(daemon: &Daemon, truth: &Truth) -> Result<Read> {
         let status = client.json("/api/v1/status").unwrap_or_default();
         format!("{truth:?}, losses {}", status["losses"])
     })?;
+    ensure!(!text(&kill, "target").is_empty(), "no target: {truth:?}");
     let at_death = &kill["at_death"];
     ensure!(text(at_death, "heap") == "complete", "{truth:?}: {at_death:#}");
     let buckets = at_death["buckets"].as_u64().context("buckets")?;

@@ -18,11 +18,14 @@ use crate::probes::death::Death;
 use crate::probes::host::HostFacts;
 use crate::probes::plan::Plan;
 use crate::probes::watch::DeathWatch;
+use crate::store::Store;
 use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::target::TargetId;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -45,7 +48,9 @@ pub(super) struct Links {
     pub(super) notices: mpsc::Sender<Notice>,
     /// From where the kernel is told what to read.
     pub(super) orders: mpsc::Receiver<WatchOrder>,
-    /// Set when a program was started in a cgroup that no round of samples has found yet.
+    /// What is known of targets.
+    pub(super) store: Arc<RwLock<Store>>,
+    /// Set when a program was started in a cgroup that is no target yet.
     pub(super) newcomer: Arc<AtomicBool>,
 }
 
@@ -81,6 +86,7 @@ impl Kernel {
                     pressure,
                     inputs: inputs.clone(),
                     notices: links.notices,
+                    store: links.store,
                     newcomer: links.newcomer,
                     outside: config.go.outside,
                     resolved: None,
@@ -140,6 +146,7 @@ struct Forwarder {
     pressure: Arc<Pressure>,
     inputs: mpsc::Sender<Input>,
     notices: mpsc::Sender<Notice>,
+    store: Arc<RwLock<Store>>,
     newcomer: Arc<AtomicBool>,
     /// Whether Go processes are read from outside at all.
     outside: bool,
@@ -181,9 +188,7 @@ impl Forwarder {
         if !self.outside {
             return None;
         }
-        let known = self.cgroups.known(exec.cgroup_inode);
-        let is_new = known.is_none();
-        let cgroup = known.or_else(|| {
+        let cgroup = self.cgroups.known(exec.cgroup_inode).or_else(|| {
             if self
                 .resolved
                 .is_some_and(|resolved| resolved.elapsed() < RESOLVE_INTERVAL)
@@ -195,7 +200,7 @@ impl Forwarder {
             found
         })?;
         let inside = self.only.as_deref().is_none_or(|only| is_below(&cgroup.path, only));
-        if inside && is_new {
+        if inside && !self.is_target(exec.cgroup_inode) {
             // A service that dies before the next round would have no target, and its end no verdict.
             self.newcomer.store(true, Ordering::Relaxed);
         }
@@ -203,6 +208,11 @@ impl Forwarder {
             process: exec.key,
             target: TargetId::from(&cgroup),
         })
+    }
+
+    fn is_target(&self, cgroup_inode: u64) -> bool {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        store.target_by_inode(cgroup_inode).is_some()
     }
 }
 

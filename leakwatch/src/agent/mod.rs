@@ -123,6 +123,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let links = Links {
         notices,
         orders: ordered,
+        store: Arc::clone(&store),
         newcomer: Arc::clone(&newcomer),
     };
     let kernel = Kernel::start(

@@ -41,7 +41,7 @@ pub(super) struct Sampler {
     pub(super) interval: Duration,
     pub(super) store: Arc<RwLock<Store>>,
     pub(super) pressure: Arc<Pressure>,
-    /// A cgroup is there that no round has found yet.
+    /// A program was started in a cgroup that is no target yet.
     pub(super) newcomer: Arc<AtomicBool>,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) readers: Readers,

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 #[schema(as = AtDeath)]
 pub struct AtDeathBody {
     /// Which heap profile the post-mortem has: `complete` or `truncated`, both read by the kernel while the victim died,
-    /// `last_snapshot`, or `none`. `pending` while what the kernel read is on its way, which takes less than a second: profiles
+    /// `last_snapshot`, or `none`. `pending` while what the kernel read is on its way, which takes about a second: profiles
     /// and verdict are then those from before, and will be replaced.
     pub heap: String,
     /// Age of that profile when the victim was killed.

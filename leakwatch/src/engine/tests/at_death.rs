@@ -164,8 +164,8 @@ fn a_post_mortem_waits_for_what_the_kernel_read_but_not_for_ever() {
         }]
     };
     assert!(waits(&mut engine, life(&target)));
-    assert!(waits(&mut engine, tick(1_120)));
-    assert!(!waits(&mut engine, tick(1_140)), "it got lost");
+    assert!(waits(&mut engine, tick(1_130)));
+    assert!(!waits(&mut engine, tick(1_150)), "it got lost");
     // What comes after all is not turned away.
     let late = vec![Input::Death(Box::new(death(&target, 100, 250)))];
     assert!(!waits(&mut engine, late));
