@@ -73,8 +73,13 @@ pub(crate) async fn run(client: &Client, args: &CaptureArgs, output: Output) -> 
 
 fn progress(capture: &CaptureBody) -> String {
     let cost = &capture.cost;
+    let (taken, given) = match Lane::from_name(&capture.lane) {
+        Some(Lane::Growth) => ("page faults looked at", "system calls seen"),
+        Some(Lane::Usdt) => ("allocations told", "releases told"),
+        _ => ("allocations seen", "releases seen"),
+    };
     format!(
-        "{} {}: {} of {}, {} allocations and {} releases seen, {} sampled, {} stacks; cost {:.3} s of processor time, allowed {:.3} s",
+        "{} {}: {} of {}, {} {taken} and {} {given}, {} sampled, {} stacks; cost {:.3} s of processor time, allowed {:.3} s",
         capture.id,
         capture.state,
         text::time(capture.attached_seconds),
