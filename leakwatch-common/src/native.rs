@@ -13,15 +13,19 @@ pub const NATIVE_CONFIG: &str = "NATIVE_CONFIG";
 /// Ranges of code addresses that take part in a fingerprint.
 pub const CODE_RANGES: usize = 2;
 /// Bytes of the stack that the fingerprint looks at in one step.
-pub const FINGERPRINT_STEP: usize = 256;
+pub const FINGERPRINT_STEP: usize = 1024;
+/// The same in words.
+pub const FINGERPRINT_WORDS: usize = FINGERPRINT_STEP / 8;
+/// What is read at a time where a step crosses the end of the stack.
+pub const FINGERPRINT_PART: usize = 256;
 /// Steps of a fingerprint at most: 4 KiB of the stack.
-pub const FINGERPRINT_STEPS: u32 = 16;
+pub const FINGERPRINT_STEPS: u32 = 4;
 /// Bytes copied in one step; a step that crosses the end of the stack is not copied.
 pub const COPY_STEP: usize = 512;
 /// Bytes of the stack in a record.
 pub const STACK_BYTES: usize = 16 * 1024;
 /// Steps of a fingerprint on the stack of a goroutine that has called C: 1 KiB.
-pub const GOROUTINE_STEPS: u32 = 4;
+pub const GOROUTINE_STEPS: u32 = 1;
 /// Bytes of a goroutine's stack in a record.
 pub const GOROUTINE_BYTES: usize = 4 * 1024;
 
@@ -53,6 +57,8 @@ pub struct NativeConfig {
     pub goroutine_offset: u64,
     /// The same to how far its stack pointer is from its stack's start.
     pub depth_offset: u64,
+    /// From the first to the last of them.
+    pub all_code: CodeRange,
 }
 
 impl NativeConfig {
@@ -71,6 +77,10 @@ impl NativeConfig {
         },
         goroutine_offset: 0x6e61_7469_7665_2138,
         depth_offset: 0x6e61_7469_7665_2139,
+        all_code: CodeRange {
+            start: 0x6e61_7469_7665_213a,
+            length: 0x6e61_7469_7665_213b,
+        },
     };
 }
 
@@ -145,10 +155,16 @@ pub struct Totals {
     pub allocs: u64,
     /// Bytes they asked for.
     pub alloc_bytes: u64,
-    /// Objects freed again.
+    /// Objects freed again, in the window of time in which they were allocated.
     pub frees: u64,
     /// Their bytes.
     pub free_bytes: u64,
+    /// Objects freed in a later window.
+    pub late_frees: u64,
+    /// Their bytes.
+    pub late_free_bytes: u64,
+    /// One when the daemon was told the stack; the kernel side's own.
+    pub told: u64,
 }
 
 /// What is known of a thread between two calls. Key of its map: the thread id.
@@ -181,6 +197,8 @@ pub struct PerCpu {
     pub returns: u64,
     /// Hits at freeing functions.
     pub frees: u64,
+    /// Allocations sampled.
+    pub samples: u64,
     /// Bytes until the next sample; zero before it is drawn.
     pub until_sample: u64,
 }
@@ -204,35 +222,33 @@ pub mod thread_flags {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NativeCount {
-    /// Allocations sampled.
-    Samples = 0,
     /// Lost: the live set was full, a sampled object was not entered.
-    LiveFull = 1,
+    LiveFull = 0,
     /// Lost: the table of totals was full.
-    TotalsFull = 2,
+    TotalsFull = 1,
     /// Lost: no room for the record of a new stack. It is tried again at the next call from there.
-    StackRingFull = 3,
+    StackRingFull = 2,
     /// Lost: the table of stacks was full.
-    StacksFull = 4,
+    StacksFull = 3,
     /// Lost: the state of a thread was displaced or could not be kept while it was in a call.
-    ThreadLost = 5,
+    ThreadLost = 4,
     /// Lost: memory of the process could not be read.
-    UserReadFault = 6,
+    UserReadFault = 5,
     /// Calls that did not return as expected: the thread left them by an exception, a jump or its end.
-    Abandoned = 7,
+    Abandoned = 6,
     /// Page faults sampled.
-    PageSamples = 8,
+    PageSamples = 7,
     /// System calls seen that change the address space.
-    MappingCalls = 9,
+    MappingCalls = 8,
     /// Lost: no room for the record of a page or a system call.
-    GrowthRingFull = 10,
+    GrowthRingFull = 9,
     /// Releases that a program's own sampler has told.
-    SampledFrees = 11,
+    SampledFrees = 10,
 }
 
 impl NativeCount {
     /// Number of counts: the size of the array.
-    pub const COUNT: u32 = 12;
+    pub const COUNT: u32 = 11;
 
     /// Index in the array.
     pub const fn index(self) -> u32 {

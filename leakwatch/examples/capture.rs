@@ -1,5 +1,5 @@
 //! Captures the allocator's calls of a process without a daemon and without a budget, for measuring what the probes cost:
-//! `capture PID SAMPLE_BYTES`. Says `attached` and runs until its standard input ends; then prints the counts and the ten stacks with
+//! `capture PID SAMPLE_BYTES [PROGRAMS]`. Says `attached` and runs until its standard input ends; then prints the counts and the ten stacks with
 //! most live bytes.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use leakwatch::capture::session::Session;
 use leakwatch::native::profile::frames;
 use leakwatch::native::symbols::Symbols;
+use leakwatch::probes::native::Programs;
 use std::env;
 use std::io;
 use std::io::Read as _;
@@ -17,12 +18,20 @@ use std::time::Duration;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().collect();
-    let [_, pid, sample_bytes] = arguments.as_slice() else {
-        anyhow::bail!("usage: capture PID SAMPLE_BYTES");
+    let [_, pid, sample_bytes, programs @ ..] = arguments.as_slice() else {
+        anyhow::bail!("usage: capture PID SAMPLE_BYTES [PROGRAMS]");
     };
+    let programs = programs.first().map_or("best", String::as_str);
     let pid: u32 = pid.parse().context("PID")?;
     let sample_bytes: u64 = sample_bytes.parse().context("SAMPLE_BYTES")?;
-    let mut session = Session::start(pid, sample_bytes).map_err(|missing| anyhow::anyhow!("{}", missing.detail))?;
+    let programs = match programs {
+        "best" => Programs::Best,
+        "single" => Programs::Single,
+        "empty" => Programs::Empty,
+        _ => anyhow::bail!("PROGRAMS: best, single or empty"),
+    };
+    let mut session =
+        Session::start_with(pid, sample_bytes, programs).map_err(|missing| anyhow::anyhow!("{}", missing.detail))?;
     println!("attached, {:?}", session.way());
     let (ended, end) = mpsc::sync_channel::<()>(1);
     thread::spawn(move || {

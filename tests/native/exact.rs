@@ -7,24 +7,24 @@ use crate::programs::compile;
 use crate::programs::counted;
 use leakwatch::capture::session::Session;
 use leakwatch::native::symbols::Symbols;
-use leakwatch_analysis::sample::Reading;
+use leakwatch::probes::native::Programs;
 
 #[test]
 fn a_million_pairs_from_200_stacks_are_counted_exactly() {
-    pairs_are_counted_exactly(Session::start, "1000000");
+    pairs_are_counted_exactly(Programs::Best, "1000000");
 }
 
 #[test]
 fn they_are_where_the_kernel_has_no_sessions() {
-    pairs_are_counted_exactly(Session::start_single, "200000");
+    pairs_are_counted_exactly(Programs::Single, "200000");
 }
 
-fn pairs_are_counted_exactly(start: impl Fn(u32, u64) -> Reading<Session>, pairs: &str) {
+fn pairs_are_counted_exactly(programs: Programs, pairs: &str) {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let executable = compile("pairs", directory.path()).unwrap();
     let program = Program::start(&executable, &[pairs, "1"], directory.path()).unwrap();
-    let mut session = start(program.pid(), 1).unwrap();
+    let mut session = Session::start_with(program.pid(), 1, programs).unwrap();
     let truth = program.run(|| session.poll()).unwrap();
     session.detach();
     let rows = session.rows();

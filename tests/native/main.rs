@@ -5,6 +5,7 @@ mod exact;
 mod sampled;
 mod accuracy;
 mod cgo;
+mod governor;
 mod lifecycle;
 mod verdicts;
 mod growth;

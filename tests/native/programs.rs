@@ -79,6 +79,11 @@ impl Program {
         self.0.pid()
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        self.0.signal(signal)
+    }
+
     /// Lets it allocate and answers what it has counted. `meanwhile` runs often until then.
     pub(crate) fn run(&self, meanwhile: impl FnMut()) -> Result<Vec<Truth>> {
         self.0.signal(Signal::USR1)?;

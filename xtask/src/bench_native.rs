@@ -1,7 +1,8 @@
-//! What a pair of `malloc` and `free` costs while the probes are attached: nothing attached, every call counted, sampled as by default, and
-//! the same by libbpf-tools' `memleak`, in turns on the same program.
+//! What a pair of `malloc` and `free` costs while the probes are attached: nothing attached, empty programs at the same places, every call
+//! counted, sampled as by default, the same by libbpf-tools' `memleak`, and heaptrack, in turns on the same program.
 
 use crate::build_ebpf;
+use crate::peers;
 use crate::tools;
 use anyhow::Context as _;
 use anyhow::bail;
@@ -27,24 +28,38 @@ pub(crate) struct Arguments {
     /// Pairs in each
     #[arg(long, default_value_t = 200_000)]
     pairs: u64,
-    /// Directory of an unpacked libbpf-tools with its libraries [default: memleak/root in the cache]
-    #[arg(long)]
-    memleak: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Way {
     Nothing,
-    Leakwatch(u64),
+    /// Mean bytes between samples, and the programs.
+    Leakwatch(u64, &'static str),
     Memleak(u64),
+    Heaptrack,
 }
 
-const WAYS: [(&str, Way); 5] = [
+const EMPTY: Way = Way::Leakwatch(1, "empty");
+const EXACT: Way = Way::Leakwatch(1, "best");
+const SAMPLED: Way = Way::Leakwatch(524_288, "best");
+
+const WAYS: [(&str, Way); 9] = [
     ("nothing attached", Way::Nothing),
-    ("leakwatch, every call", Way::Leakwatch(1)),
-    ("leakwatch, 512 KiB", Way::Leakwatch(524_288)),
+    ("empty programs", EMPTY),
+    ("leakwatch, every call", EXACT),
+    ("leakwatch, 512 KiB", SAMPLED),
+    ("as before Linux 6.13, every call", Way::Leakwatch(1, "single")),
+    ("as before Linux 6.13, 512 KiB", Way::Leakwatch(524_288, "single")),
     ("memleak, every call", Way::Memleak(1)),
     ("memleak -s 100", Way::Memleak(100)),
+    ("heaptrack", Way::Heaptrack),
+];
+
+/// What the price of the first is to be, at most, in prices of the second.
+const GOALS: [(Way, Way, f64); 3] = [
+    (EXACT, EMPTY, 1.5),
+    (EXACT, Way::Memleak(1), 1.0 / 8.0),
+    (SAMPLED, Way::Memleak(100), 1.0 / 12.0),
 ];
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
@@ -56,17 +71,10 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     let program = directory.path().join("pairs");
     let source = folder().join("native/pairs.c");
     tools::run(Command::new("cc").args(["-O2", "-g", "-o"]).arg(&program).arg(source))?;
-    let memleak = match &arguments.memleak {
-        Some(root) => root.clone(),
-        None => tools::cache_dir()?.join("memleak/root"),
-    };
     let mut prices: Vec<Vec<f64>> = vec![Vec::new(); WAYS.len()];
     for _ in 0..arguments.turns {
         for ((_, way), prices) in WAYS.iter().zip(&mut prices) {
-            if matches!(way, Way::Memleak(_)) && !memleak.exists() {
-                continue;
-            }
-            prices.push(measure(*way, &program, arguments.pairs, &memleak, directory.path())?);
+            prices.push(measure(*way, &program, arguments.pairs, directory.path())?);
         }
     }
     for ((name, _), prices) in WAYS.iter().zip(&mut prices) {
@@ -75,16 +83,39 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
             (Some(least), Some(median), Some(most)) => {
                 tools::say(format!("{name}: {median:.0} ns a pair ({least:.0} to {most:.0})"));
             }
-            _ => tools::say(format!("{name}: not there, see --memleak")),
+            _ => {}
+        }
+    }
+    let median = |wanted: Way| {
+        let (_, prices) = WAYS.iter().zip(&prices).find(|((_, way), _)| *way == wanted)?;
+        prices.get(prices.len() / 2).copied()
+    };
+    for (way, other, goal) in GOALS {
+        let name = |wanted: Way| WAYS.iter().find(|(_, way)| *way == wanted).map_or("", |(name, _)| name);
+        if let (Some(price), Some(of)) = (median(way), median(other)) {
+            let ratio = price / of;
+            let met = if ratio <= goal { "met" } else { "missed" };
+            tools::say(format!(
+                "{} : {} = {ratio:.3}, goal {goal:.3} {met}",
+                name(way),
+                name(other)
+            ));
         }
     }
     Ok(())
 }
 
 /// Nanoseconds of a pair.
-fn measure(way: Way, program: &Path, pairs: u64, memleak: &Path, directory: &Path) -> anyhow::Result<f64> {
+fn measure(way: Way, program: &Path, pairs: u64, directory: &Path) -> anyhow::Result<f64> {
     let mut command = Command::new(program);
     command.args([pairs.to_string(), "0".to_owned()]);
+    if way == Way::Heaptrack {
+        let (library, libraries) = peers::heaptrack()?;
+        command
+            .env("LD_PRELOAD", library)
+            .env("LD_LIBRARY_PATH", libraries)
+            .env("DUMP_HEAPTRACK_OUTPUT", directory.join("heaptrack.raw"));
+    }
     let target = Running::start(command, &directory.join("pairs.log"))?;
     let said = |running: &Running, word: &str| {
         wait_until(word, DEADLINE, || Ok(running.output().contains(word).then_some(())))
@@ -93,16 +124,14 @@ fn measure(way: Way, program: &Path, pairs: u64, memleak: &Path, directory: &Pat
     said(&target, "ready\n")?;
     let pid = target.pid().to_string();
     let mut tool = match way {
-        Way::Nothing => None,
-        Way::Leakwatch(sample_bytes) => {
+        Way::Nothing | Way::Heaptrack => None,
+        Way::Leakwatch(sample_bytes, programs) => {
             let mut tool = Command::new(tools::target_dir().join("debug/examples/capture"));
-            tool.args([&pid, &sample_bytes.to_string()]);
+            tool.args([&pid, &sample_bytes.to_string(), programs]);
             Some(Tool::start(tool, directory)?)
         }
         Way::Memleak(sample) => {
-            let mut tool = Command::new(memleak.join("usr/lib64/ld-linux-x86-64.so.2"));
-            tool.arg("--library-path").arg(memleak.join("usr/lib/x86_64-linux-gnu"));
-            tool.arg(memleak.join("usr/sbin/memleak-libbpf"));
+            let mut tool = peers::memleak()?;
             tool.args(["-p", &pid, "-s", &sample.to_string(), "3600"]);
             Some(Tool::start(tool, directory)?)
         }

@@ -15,6 +15,7 @@ mod go;
 mod engines;
 mod demo;
 mod bench_idle;
+mod peers;
 mod bench_native;
 mod bench_growth;
 mod bench_goproc;

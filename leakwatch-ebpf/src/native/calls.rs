@@ -4,15 +4,12 @@
 use crate::live;
 use crate::maps;
 use crate::registers::Place;
-use crate::stack;
 use crate::thread;
 use crate::thread::Request;
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::bpf_probe_read_user;
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::ProbeContext;
 use aya_ebpf::programs::RetProbeContext;
-use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::thread_flags;
 
@@ -100,24 +97,9 @@ pub(crate) fn leave(ctx: &ProbeContext) {
             live::freed(&state.old);
         }
     }
-    if state.flags & thread_flags::SAMPLED != 0 {
-        allocated(place, address, state.size);
+    if address != 0 && state.flags & thread_flags::SAMPLED != 0 {
+        live::allocated(place, address, state.size);
     }
-}
-
-/// Enters what a sampled call has returned.
-#[inline(always)]
-pub(crate) fn allocated(place: Place, address: u64, size: u64) {
-    if address == 0 {
-        return;
-    }
-    let object = LiveObject {
-        fingerprint: stack::identify(place),
-        size,
-        // SAFETY: a helper without arguments.
-        monotonic_nanos: unsafe { bpf_ktime_get_ns() },
-    };
-    live::allocated(address, &object);
 }
 
 /// `free(address)`, `operator delete`.

@@ -1,7 +1,9 @@
 //! What is allocated and sampled, and the totals of each stack.
 
 use crate::maps;
+use crate::registers::Place;
 use crate::stack;
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use leakwatch_common::native::FILTER_BITS;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeCount;
@@ -11,15 +13,34 @@ use leakwatch_common::native::size_class;
 
 /// Enters a new object.
 #[inline(always)]
-pub(crate) fn allocated(address: u64, object: &LiveObject) {
-    maps::count(NativeCount::Samples);
-    if let Some(totals) = totals(object) {
+pub(crate) fn allocated(place: Place, address: u64, size: u64) {
+    // SAFETY: a helper without arguments.
+    let monotonic_nanos = unsafe { bpf_ktime_get_ns() };
+    if monotonic_nanos < maps::window_start() {
+        // Not everything is attached yet: its release may not be seen.
+        return;
+    }
+    if let Some(cpu) = maps::cpu() {
+        cpu.samples += 1;
+    }
+    let (fingerprint, goroutine) = stack::fingerprint(place);
+    let object = LiveObject {
+        fingerprint,
+        size,
+        monotonic_nanos,
+    };
+    if let Some(totals) = totals(&object) {
         // SAFETY: a field of a live value of the map.
         maps::add(unsafe { &raw mut (*totals).allocs }, 1);
         // SAFETY: likewise.
-        maps::add(unsafe { &raw mut (*totals).alloc_bytes }, object.size);
+        maps::add(unsafe { &raw mut (*totals).alloc_bytes }, size);
+        // SAFETY: likewise.
+        let told = unsafe { &mut (*totals).told };
+        if *told == 0 && stack::tell(place, goroutine, fingerprint) {
+            *told = 1;
+        }
     }
-    put_back(address, object);
+    put_back(address, &object);
 }
 
 /// Enters an object without counting an allocation.
@@ -78,12 +99,16 @@ pub(crate) fn take(address: u64) -> Option<LiveObject> {
 /// Counts an object as freed.
 #[inline(always)]
 pub(crate) fn freed(object: &LiveObject) {
-    if let Some(totals) = totals(object) {
-        // SAFETY: a field of a live value of the map.
-        maps::add(unsafe { &raw mut (*totals).frees }, 1);
+    let Some(totals) = totals(object) else { return };
+    let (count, bytes) = if object.monotonic_nanos < maps::window_start() {
+        // SAFETY: fields of a live value of the map.
+        unsafe { (&raw mut (*totals).late_frees, &raw mut (*totals).late_free_bytes) }
+    } else {
         // SAFETY: likewise.
-        maps::add(unsafe { &raw mut (*totals).free_bytes }, object.size);
-    }
+        unsafe { (&raw mut (*totals).frees, &raw mut (*totals).free_bytes) }
+    };
+    maps::add(count, 1);
+    maps::add(bytes, object.size);
 }
 
 #[inline(always)]

@@ -8,6 +8,7 @@ use aya_ebpf::maps::LruHashMap;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::RingBuf;
 use leakwatch_common::native::FILTER_BITS;
+use leakwatch_common::native::FINGERPRINT_WORDS;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
@@ -57,9 +58,26 @@ pub(crate) static NATIVE_FILTER: Array<u64> = Array::with_max_entries(1 << FILTE
 #[map]
 pub(crate) static NATIVE_INSIDE: Array<u64> = Array::with_max_entries(1, 0);
 
+/// When all probes were attached last, by `bpf_ktime_get_ns`; in the far future until they are.
+#[map]
+static NATIVE_WINDOW: Array<u64> = Array::with_max_entries(1, 0);
+
 /// What every hit touches.
 #[map]
 static NATIVE_CPU: PerCpuArray<PerCpu> = PerCpuArray::with_max_entries(1, 0);
+
+/// A part of the stack while it is looked at.
+#[repr(C)]
+pub(crate) struct StackWords {
+    /// Its words.
+    pub(crate) words: [u64; FINGERPRINT_WORDS],
+    /// Where the innermost word is that says that Go has called C; zero if none.
+    pub(crate) switched_at: u64,
+}
+
+/// Room for it: it does not fit on the stack of a program.
+#[map]
+static NATIVE_STACK_WORDS: PerCpuArray<StackWords> = PerCpuArray::with_max_entries(1, 0);
 
 /// Counts by [`NativeCount`].
 #[map]
@@ -71,6 +89,22 @@ static NATIVE_COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(NativeCou
 pub(crate) fn cpu() -> Option<&'static mut PerCpu> {
     // SAFETY: a live value of the map, of which each processor has its own.
     NATIVE_CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
+}
+
+/// When all probes were attached last.
+#[inline(always)]
+pub(crate) fn window_start() -> u64 {
+    // SAFETY: a live value of the map.
+    NATIVE_WINDOW
+        .get_ptr(0)
+        .map_or(0, |start| unsafe { start.read_volatile() })
+}
+
+/// Room for a part of the stack.
+#[inline(always)]
+pub(crate) fn stack_words() -> Option<&'static mut StackWords> {
+    // SAFETY: a live value of the map, of which each processor has its own.
+    NATIVE_STACK_WORDS.get_ptr_mut(0).map(|words| unsafe { &mut *words })
 }
 
 /// Counts one.

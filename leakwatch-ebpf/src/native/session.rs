@@ -4,6 +4,7 @@
 //! Written without aya's attribute, which answers zero whatever the function answers.
 
 use crate::calls;
+use crate::live;
 use crate::maps;
 use crate::registers::Place;
 use crate::sampling;
@@ -50,9 +51,12 @@ macro_rules! innermost {
                 let Some(cpu) = maps::cpu() else { return RETURN_UNWANTED };
                 if is_return(&ctx) {
                     cpu.returns += 1;
-                    // SAFETY: eight bytes that the entry has written.
-                    let size = unsafe { cookie(&ctx).read() };
-                    calls::allocated(place, calls::returned(&ctx), size);
+                    let address = calls::returned(&ctx);
+                    if address != 0 {
+                        // SAFETY: eight bytes that the entry has written.
+                        let size = unsafe { cookie(&ctx).read() };
+                        live::allocated(place, address, size);
+                    }
                     return RETURN_WANTED;
                 }
                 cpu.entries += 1;
@@ -105,4 +109,18 @@ sessions! {
     session_result: calls::result;
     session_old_size: calls::old_size;
     session_old_product: calls::old_product;
+}
+
+/// Nothing, at entry and return: what a hit costs at least.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "uprobe")]
+extern "C" fn empty_session(_ctx: *mut c_void) -> u32 {
+    RETURN_WANTED
+}
+
+/// Nothing, at an entry.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "uprobe")]
+extern "C" fn empty_entry(_ctx: *mut c_void) -> u32 {
+    0
 }

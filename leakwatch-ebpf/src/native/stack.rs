@@ -11,15 +11,16 @@ use crate::registers::RETURN_POPS;
 use aya_ebpf::helpers::bpf_probe_read_user;
 use aya_ebpf::helpers::bpf_probe_read_user_buf;
 use leakwatch_common::native::COPY_STEP;
+use leakwatch_common::native::FINGERPRINT_PART;
 use leakwatch_common::native::FINGERPRINT_STEP;
 use leakwatch_common::native::FINGERPRINT_STEPS;
+use leakwatch_common::native::FINGERPRINT_WORDS;
 use leakwatch_common::native::GOROUTINE_BYTES;
 use leakwatch_common::native::GOROUTINE_STEPS;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
 use leakwatch_common::native::STACK_BYTES;
 
-const WORDS: usize = FINGERPRINT_STEP / 8;
 /// An odd number with its bits well mixed: 2^64 divided by the golden ratio.
 pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -27,48 +28,51 @@ pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 #[inline(always)]
 pub(crate) fn identify(place: Place) -> u64 {
     let (fingerprint, goroutine) = fingerprint(place);
-    if maps::NATIVE_KNOWN.get_ptr(fingerprint).is_none() {
-        tell(place, goroutine, fingerprint);
-    }
+    tell(place, goroutine, fingerprint);
     fingerprint
 }
 
 /// The fingerprint, and where the stack goes on when a goroutine has called C on the stack of a thread; zero if none.
 #[inline(always)]
-fn fingerprint(place: Place) -> (u64, u64) {
+pub(crate) fn fingerprint(place: Place) -> (u64, u64) {
     let switch = config!(stack_switch);
-    let steps = config!(fingerprint_steps);
     let mut hash = place.instruction.wrapping_mul(MULTIPLIER);
-    let mut words = [0_u64; WORDS];
-    let mut switched_at = 0;
+    // Another thread that gets the processor in here makes this a fingerprint of its own: nothing is counted wrongly.
+    let Some(scratch) = maps::stack_words() else {
+        return (hash, 0);
+    };
+    let steps = config!(fingerprint_steps);
+    let words = &mut scratch.words;
+    // In the map: the verifier would follow what each word may make of a variable.
+    scratch.switched_at = 0;
     for step in 0..FINGERPRINT_STEPS {
         if u64::from(step) >= steps {
             break;
         }
         let from = place.stack_pointer + u64::from(step) * FINGERPRINT_STEP as u64;
-        if !read(from, &mut words) {
+        if !read(from, words) {
             break;
         }
-        hash = mix(hash, &words);
-        if switch.length != 0 && switched_at == 0 {
+        hash = mix(hash, words);
+        if switch.length != 0 {
             for (index, &word) in words.iter().enumerate() {
-                if word.wrapping_sub(switch.start) < switch.length {
-                    switched_at = from + index as u64 * 8;
+                if word.wrapping_sub(switch.start) < switch.length && scratch.switched_at == 0 {
+                    scratch.switched_at = from + index as u64 * 8;
                 }
             }
         }
     }
-    let goroutine = if switched_at == 0 {
+    let goroutine = if switch.length == 0 || scratch.switched_at == 0 {
         0
     } else {
-        goroutine_stack(switched_at).unwrap_or(0)
+        goroutine_stack(scratch.switched_at).unwrap_or(0)
     };
     if goroutine != 0 {
         for step in 0..GOROUTINE_STEPS {
-            if !read(goroutine + u64::from(step) * FINGERPRINT_STEP as u64, &mut words) {
+            if !read(goroutine + u64::from(step) * FINGERPRINT_STEP as u64, words) {
                 break;
             }
-            hash = mix(hash, &words);
+            hash = mix(hash, words);
         }
     }
     (hash, goroutine)
@@ -76,10 +80,16 @@ fn fingerprint(place: Place) -> (u64, u64) {
 
 /// Takes the addresses of code among some words into a hash.
 #[inline(always)]
-fn mix(mut hash: u64, words: &[u64; WORDS]) -> u64 {
-    let (first, second) = (config!(code[0]), config!(code[1]));
+fn mix(mut hash: u64, words: &[u64; FINGERPRINT_WORDS]) -> u64 {
+    let (all, first, second) = (config!(all_code), config!(code[0]), config!(code[1]));
     for &word in words {
+        // Most words are small numbers or addresses on the stack.
+        if word.wrapping_sub(all.start) >= all.length {
+            continue;
+        }
         if word.wrapping_sub(first.start) < first.length || word.wrapping_sub(second.start) < second.length {
+            // SAFETY: nothing at all, but the compiler would otherwise do the multiplication for every word and throw most away.
+            unsafe { core::arch::asm!("") };
             hash = (hash ^ word).wrapping_mul(MULTIPLIER);
             hash ^= hash >> 29;
         }
@@ -107,25 +117,44 @@ fn word_at(address: u64) -> Option<u64> {
     unsafe { bpf_probe_read_user(address as *const u64) }.ok()
 }
 
+/// As many words as there are; zeros beyond the end of the stack.
 #[inline(always)]
-fn read(from: u64, words: &mut [u64; WORDS]) -> bool {
+fn read(from: u64, words: &mut [u64; FINGERPRINT_WORDS]) -> bool {
     // SAFETY: the bytes of an array of integers, all of which are valid values.
     let bytes = unsafe { &mut *words.as_mut_ptr().cast::<[u8; FINGERPRINT_STEP]>() };
     // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_user_buf(from as *const u8, bytes) }.is_ok()
+    if unsafe { bpf_probe_read_user_buf(from as *const u8, bytes) }.is_ok() {
+        return true;
+    }
+    // The helper has left zeros.
+    let mut any = false;
+    for part in bytes.as_chunks_mut::<FINGERPRINT_PART>().0.iter_mut().enumerate() {
+        let (index, part) = part;
+        let from = from + (index * FINGERPRINT_PART) as u64;
+        // SAFETY: the helper checks the address.
+        if unsafe { bpf_probe_read_user_buf(from as *const u8, part) }.is_err() {
+            break;
+        }
+        any = true;
+    }
+    any
 }
 
+/// Tells the daemon about a stack it has not seen. False when there is no room for it now.
 #[inline(always)]
 #[expect(clippy::multiple_unsafe_ops_per_block, reason = "all of them write to one record")]
-fn tell(place: Place, goroutine: u64, fingerprint: u64) {
+pub(crate) fn tell(place: Place, goroutine: u64, fingerprint: u64) -> bool {
+    if maps::NATIVE_KNOWN.get_ptr(fingerprint).is_some() {
+        return true;
+    }
     let Some(mut entry) = maps::NATIVE_STACKS.reserve::<NativeStack>(0) else {
         maps::count(NativeCount::StackRingFull);
-        return;
+        return false;
     };
     if maps::NATIVE_KNOWN.insert(fingerprint, 0, 0).is_err() {
         maps::count(NativeCount::StacksFull);
         entry.discard(0);
-        return;
+        return false;
     }
     let record = entry.as_mut_ptr();
     let mut length = 0;
@@ -162,4 +191,5 @@ fn tell(place: Place, goroutine: u64, fingerprint: u64) {
         (*record).goroutine_length = length;
     }
     entry.submit(0);
+    true
 }

@@ -38,7 +38,9 @@ static USDT_TOTALS: HashMap<TotalKey, Totals> = HashMap::with_max_entries(1, BPF
 /// `alloc(address, size, weighted_bytes)`.
 #[uprobe]
 fn usdt_alloc(ctx: ProbeContext) -> u32 {
-    maps::count(NativeCount::Samples);
+    if let Some(cpu) = maps::cpu() {
+        cpu.samples += 1;
+    }
     let Some(site) = site(&ctx) else { return 0 };
     let address = read(&ctx, &site.arguments[0]);
     let object = UsdtObject {

@@ -9,6 +9,7 @@ use crate::dto::page::LossBody;
 use crate::dto::problem::Problem;
 use crate::dto::status::BoundsBody;
 use crate::dto::status::OwnBody;
+use crate::dto::status::RunningCaptureBody;
 use crate::dto::status::StatusBody;
 use crate::dto::status::StoreBody;
 use crate::own;
@@ -87,6 +88,13 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             interval_seconds: context.config.interval.as_secs_f64(),
         },
         lanes: facts.lanes.clone(),
+        captures: context
+            .captures
+            .all()
+            .iter()
+            .filter(|capture| !capture.has_ended())
+            .map(RunningCaptureBody::from)
+            .collect(),
         losses: LossBody::list(store.losses()),
         store: size(&store),
         warnings: context.config.warnings.clone(),

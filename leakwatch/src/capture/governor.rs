@@ -1,23 +1,30 @@
 //! What a capture costs the program, and when that is too much: hits times the price of a hit, measured on this host.
 //!
-//! The allowance of a capture is the configured share of the processor time that the program uses anyway, over the time asked for. A
-//! burst may not even spend that at once.
+//! The budget is a share of the processor time that the program uses by itself, which is what it has used less what the probes have
+//! cost. The probes are detached when they have cost more than the program has earned them, and attached again when it has made
+//! up for it: windows of time, of which the samples are weighed (`tally`). What a window is late in ending makes the next one come later.
 
 use crate::probes::native::NativeCounts;
 use std::time::Duration;
 
-/// A program that does next to nothing still gets the budget of one that uses this share of a processor: at two per cent one per cent
-/// of a processor, the price of about 6,000 pairs of calls a second.
-const LEAST_SHARE: f64 = 0.5;
-/// Processor time that may be taken within one second, whatever the allowance.
+/// A program that does next to nothing earns as if it used this share of a processor: at two per cent two thousandths of one.
+const LEAST_SHARE: f64 = 0.1;
+/// Part of a capture's whole budget that a window may cost.
+const WINDOW_PART: f64 = 0.05;
+/// A window costs at least this, so that it is worth attaching, and at most that, so that nobody waits long.
+const WINDOW: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(100));
+/// Processor time taken by one window, on all processors, after which the capture ends for good.
 const BURST: Duration = Duration::from_millis(500);
-const BURST_WINDOW: Duration = Duration::from_secs(1);
+/// Between two looks at the counts.
+const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
 
-/// Nanoseconds that a hit costs the program, what the probe does without a sample included.
+/// Nanoseconds that a hit costs the program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
-    /// Entry into and return from an allocating function.
+    /// Call of an allocating function that is no sample.
     pub allocation: f64,
+    /// Added where it is one, its release included.
+    pub taken: f64,
     /// Entry into a freeing function.
     pub release: f64,
     /// Added where the processor has to single-step the probed instruction.
@@ -28,50 +35,104 @@ impl Price {
     /// Of a typical virtual machine (docs/native.md), where it could not be measured.
     pub const TYPICAL: Self = Self {
         allocation: 1_300.0,
-        release: 500.0,
+        taken: 1_000.0,
+        release: 550.0,
         single_step: 14_500.0,
     };
+
+    /// Processor time that hits have taken. `single_stepped`: whether allocations and releases are probed at an instruction that the
+    /// kernel cannot emulate.
+    pub fn of(&self, counts: &NativeCounts, single_stepped: (bool, bool)) -> Duration {
+        let extra = |single_stepped: bool| if single_stepped { self.single_step } else { 0.0 };
+        let (allocations, releases) = single_stepped;
+        let nanos = float(counts.entries) * (self.allocation + extra(allocations))
+            + float(counts.taken) * self.taken
+            + float(counts.frees) * (self.release + extra(releases));
+        Duration::from_secs_f64(nanos / 1e9)
+    }
 }
 
-/// What was spent when.
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Leave it as it is, and look again after this time.
+    Wait(Duration),
+    /// Detach.
+    Detach,
+    /// Attach again.
+    Attach,
+    /// Detach and end.
+    End,
+}
+
+/// What was spent and earned.
 #[derive(Clone, Debug)]
 pub struct Governor {
     price: Price,
     single_stepped: (bool, bool),
-    allowance: Duration,
+    fraction: f64,
+    window: Duration,
+    earned: Duration,
     spent: Duration,
-    recent: Vec<(Duration, Duration)>,
+    spent_before: Duration,
+    looked: Duration,
 }
 
 impl Governor {
-    /// For a capture of `seconds` on a program that uses `share` of a processor. `single_stepped`: whether allocations and
-    /// releases are probed at an instruction that the kernel cannot emulate.
-    pub fn new(price: Price, single_stepped: (bool, bool), percent: f64, share: f64, seconds: Duration) -> Self {
+    /// For a capture of so many seconds on a program that uses `share` of a processor. One that is not made `in_windows` may spend
+    /// all of its budget at any time.
+    pub fn new(
+        price: Price,
+        single_stepped: (bool, bool),
+        percent: f64,
+        share: f64,
+        seconds: Duration,
+        in_windows: bool,
+    ) -> Self {
+        let fraction = (percent / 100.0).clamp(0.0, 1.0);
+        let whole = seconds.mul_f64(fraction * share.clamp(LEAST_SHARE, 1_024.0));
         Self {
             price,
             single_stepped,
-            allowance: seconds.mul_f64((percent / 100.0 * share.max(LEAST_SHARE)).clamp(0.0, 1.0)),
+            fraction,
+            window: if in_windows {
+                whole.mul_f64(WINDOW_PART).clamp(WINDOW.0, WINDOW.1)
+            } else {
+                whole
+            },
+            earned: Duration::ZERO,
             spent: Duration::ZERO,
-            recent: Vec::new(),
+            spent_before: Duration::ZERO,
+            looked: Duration::ZERO,
         }
     }
 
-    /// Takes in the counts at an instant of the capture. False when it has to end.
-    pub fn goes_on(&mut self, at: Duration, counts: &NativeCounts) -> bool {
-        self.spent = self.cost(counts);
-        self.recent.retain(|(then, _)| at.saturating_sub(*then) <= BURST_WINDOW);
-        let before = self.recent.first().map_or(Duration::ZERO, |(_, spent)| *spent);
-        self.recent.push((at, self.spent));
-        self.spent <= self.allowance && self.spent.saturating_sub(before) <= BURST
-    }
-
-    /// Processor time the hits have taken.
-    fn cost(&self, counts: &NativeCounts) -> Duration {
-        let extra = |single_stepped: bool| if single_stepped { self.price.single_step } else { 0.0 };
-        let (allocations, releases) = self.single_stepped;
-        let nanos = float(counts.entries) * (self.price.allocation + extra(allocations))
-            + float(counts.frees) * (self.price.release + extra(releases));
-        Duration::from_secs_f64(nanos / 1e9)
+    /// Takes in the counts, and the processor time that the program has used since the capture began, at an instant of the capture.
+    pub fn look(&mut self, at: Duration, used: Duration, counts: &NativeCounts, attached: bool) -> Decision {
+        let before = std::mem::replace(&mut self.spent, self.price.of(counts, self.single_stepped));
+        let own = used.saturating_sub(self.spent);
+        self.earned = self.earned.max(own.max(at.mul_f64(LEAST_SHARE)).mul_f64(self.fraction));
+        let since = at.saturating_sub(std::mem::replace(&mut self.looked, at));
+        if !attached {
+            if self.earned < self.spent {
+                return Decision::Wait(LOOK.1);
+            }
+            self.spent_before = self.spent;
+            return Decision::Attach;
+        }
+        if self.spent.saturating_sub(self.spent_before) > BURST.max(self.earned) {
+            return Decision::End;
+        }
+        let left = (self.earned + self.window).saturating_sub(self.spent);
+        if left.is_zero() {
+            return Decision::Detach;
+        }
+        // As long as the rest lasts at the rate since the last look.
+        let spending = self.spent.saturating_sub(before).as_secs_f64();
+        let lasts = since.as_secs_f64() * left.as_secs_f64() / spending.max(1e-9);
+        Decision::Wait(Duration::from_secs_f64(
+            lasts.clamp(LOOK.0.as_secs_f64(), LOOK.1.as_secs_f64()),
+        ))
     }
 
     /// Processor time spent so far.
@@ -79,9 +140,9 @@ impl Governor {
         self.spent
     }
 
-    /// Processor time that may be spent.
+    /// Processor time that may have been spent by now.
     pub fn allowance(&self) -> Duration {
-        self.allowance
+        self.earned + self.window
     }
 }
 
@@ -95,49 +156,94 @@ mod tests {
     use super::*;
 
     const PRICE: Price = Price {
-        allocation: 1_000.0,
-        release: 500.0,
-        single_step: 10_000.0,
+        allocation: 550.0,
+        taken: 1_000.0,
+        release: 550.0,
+        single_step: 14_500.0,
     };
 
-    /// Seconds after which a capture ends on a program that makes so many pairs of calls a second.
-    fn ends(pairs_per_second: u64, share: f64, single_stepped: (bool, bool)) -> Option<f64> {
-        let mut governor = Governor::new(PRICE, single_stepped, 2.0, share, Duration::from_mins(1));
-        (0..=600).find_map(|tick| {
-            let pairs = pairs_per_second * tick / 10;
+    /// Of a program on one processor that makes so many pairs of calls a second when left alone, for a minute: what the probes have
+    /// cost relative to its own time, the part of the time they were attached, and whether it ended early.
+    fn simulate(pairs_per_second: f64, share: f64, single_stepped: (bool, bool)) -> (f64, f64, bool) {
+        let seconds = Duration::from_mins(1);
+        let mut governor = Governor::new(PRICE, single_stepped, 2.0, share, seconds, true);
+        let pair =
+            (PRICE.allocation + PRICE.release) / 1e9 + if single_stepped.1 { PRICE.single_step / 1e9 } else { 0.0 };
+        let (mut at, mut used, mut pairs, mut attached_time) = (0.0, 0.0, 0.0, 0.0);
+        let mut attached = true;
+        let mut ended = false;
+        while at < seconds.as_secs_f64() && !ended {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few millions")]
+            let count = pairs as u64;
             let counts = NativeCounts {
-                entries: pairs,
-                returns: pairs,
-                frees: pairs,
-                samples: 0,
+                entries: count,
+                frees: count,
+                ..NativeCounts::default()
             };
-            let at = Duration::from_millis(tick * 100);
-            (!governor.goes_on(at, &counts)).then_some(at.as_secs_f64())
-        })
+            let instant = Duration::from_secs_f64(at);
+            let mut time = 0.0;
+            match governor.look(instant, Duration::from_secs_f64(used), &counts, attached) {
+                Decision::Wait(wait) => time = wait.as_secs_f64(),
+                // Detaching takes time, during which the others may still be hit.
+                Decision::Detach => time = 0.005,
+                Decision::Attach => attached = true,
+                Decision::End => ended = true,
+            }
+            let detached = time > 0.004_9 && time < 0.005_1;
+            at += time;
+            if attached {
+                // While it is probed it gets less done, once it has no processor time left.
+                let work = share / pairs_per_second;
+                let done = (time / (work + pair)).min(pairs_per_second * time);
+                pairs += done;
+                used += done * (work + pair);
+                attached_time += time;
+            } else {
+                used += time * share;
+            }
+            if detached {
+                attached = false;
+            }
+        }
+        let cost = pairs * pair;
+        (cost / (used - cost), attached_time / at, ended)
     }
 
     #[test]
-    fn a_capture_ends_when_its_allowance_is_spent() {
+    fn the_budget_is_held_whatever_the_program_does() {
         for (pairs_per_second, share, single_stepped, expected) in [
-            // 1.5 ms a second; 20 are allowed.
-            (1_000, 1.0, (false, false), None),
-            (13_000, 1.0, (false, false), None),
-            // 30 ms a second of 1.2 s.
-            (20_000, 1.0, (false, false), Some(40.1)),
-            // More than half of a second in a second.
-            (1_000_000, 1.0, (false, false), Some(0.4)),
-            (5_000_000, 4.0, (false, false), Some(0.1)),
-            // Nearly idle: 0.6 s.
-            (10_000, 0.0, (false, false), Some(40.1)),
-            // 11.5 ms for a thousand.
-            (20_000, 1.0, (false, true), Some(5.3)),
+            (1_000.0, 1.0, (false, false), 0.0011),
+            (10_000.0, 1.0, (false, false), 0.011),
+            (30_000.0, 1.0, (false, false), 0.02),
+            (100_000.0, 1.0, (false, false), 0.02),
+            (1_000_000.0, 1.0, (false, false), 0.02),
+            (5_000_000.0, 1.0, (false, false), 0.02),
+            (20_000.0, 0.1, (false, false), 0.02),
+            (100_000.0, 0.3, (false, false), 0.02),
+            (10_000.0, 1.0, (false, true), 0.02),
         ] {
-            let ended = ends(pairs_per_second, share, single_stepped);
-            let same = match (ended, expected) {
-                (Some(ended), Some(expected)) => f64::abs(ended - expected) < 0.15,
-                (ended, expected) => ended.is_none() && expected.is_none(),
-            };
-            assert!(same, "{pairs_per_second} a second: {ended:?} instead of {expected:?}");
+            let (cost, duty, ended) = simulate(pairs_per_second, share, single_stepped);
+            assert!(
+                (cost / expected - 1.0).abs() < 0.25 && !ended,
+                "{pairs_per_second} a second: {cost} instead of {expected}, attached {duty} of the time"
+            );
         }
+    }
+
+    #[test]
+    fn a_burst_on_many_processors_ends_the_capture() {
+        let mut governor = Governor::new(PRICE, (false, false), 2.0, 1.0, Duration::from_mins(1), true);
+        let at = Duration::from_secs(10);
+        let used = Duration::from_secs(10);
+        let calls = |number| NativeCounts {
+            entries: number,
+            frees: number,
+            ..NativeCounts::default()
+        };
+        assert!(matches!(
+            governor.look(at, used, &calls(1_000), true),
+            Decision::Wait(_)
+        ));
+        assert_eq!(governor.look(at, used, &calls(1_000_000), true), Decision::End);
     }
 }

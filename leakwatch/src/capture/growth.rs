@@ -3,6 +3,7 @@
 use crate::capture::governor::Price;
 use crate::capture::lane::Observer;
 use crate::capture::lane::Seen;
+use crate::capture::session::Session;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::growth::residency::Residency;
@@ -160,6 +161,7 @@ impl Observer for GrowthSession {
         let faults = self.period as f64;
         Price {
             allocation: SAMPLE + faults * FAULT,
+            taken: 0.0,
             release: CALL,
             single_step: 0.0,
         }
@@ -167,6 +169,11 @@ impl Observer for GrowthSession {
 
     fn single_stepped(&self) -> (bool, bool) {
         (false, false)
+    }
+
+    /// What a page or a mapping is can only be told by all that went before.
+    fn in_windows(&mut self) -> Option<&mut Session> {
+        None
     }
 
     fn poll(&mut self) {
@@ -180,6 +187,7 @@ impl Observer for GrowthSession {
             returns: 0,
             frees: counts.calls,
             samples: counts.pages,
+            taken: 0,
         }
     }
 

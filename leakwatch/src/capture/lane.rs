@@ -1,6 +1,7 @@
 //! What captures can look at, and what each way of looking has in common.
 
 use crate::capture::governor::Price;
+use crate::capture::session::Session;
 use crate::native::allocator::ProbePoint;
 use crate::probes::native::NativeCounts;
 use leakwatch_analysis::profile::ProfileType;
@@ -64,6 +65,9 @@ pub trait Observer {
 
     /// Whether allocations, and releases, are probed where the processor is single-stepped.
     fn single_stepped(&self) -> (bool, bool);
+
+    /// The lane that can be detached for a while, if it is that: what it counts is weighed.
+    fn in_windows(&mut self) -> Option<&mut Session>;
 
     /// Takes in what is new. To be called several times a second.
     fn poll(&mut self);

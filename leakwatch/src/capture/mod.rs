@@ -7,6 +7,7 @@ pub mod lane;
 pub mod governor;
 pub mod price;
 pub mod stacks;
+pub mod tally;
 pub mod session;
 pub mod growth;
 pub mod usdt;
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::engine::input::Input;
 use crate::native::allocator::ProbePoint;
 use crate::probes::native::NativeCounts;
+use crate::probes::native::Way;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::TargetId;
@@ -71,7 +73,7 @@ pub enum CaptureState {
     Done,
     /// Ended by a person or with the daemon.
     Stopped,
-    /// Ended early: it had cost what it may.
+    /// Ended early: a burst of calls has cost too much at once.
     OverBudget,
     /// Could not be done, or not to its end.
     Failed(Missing),
@@ -88,14 +90,24 @@ pub struct Capture {
     pub state: CaptureState,
     /// When it was asked for.
     pub started_at: Timestamp,
-    /// Time attached so far.
-    pub attached: Duration,
+    /// Time since it was attached first.
+    pub running: Duration,
+    /// Part of that time that the probes were attached.
+    pub duty: f64,
+    /// Whether they are attached now.
+    pub attached: bool,
+    /// Times that they were attached.
+    pub windows: u64,
+    /// How they are attached.
+    pub way: Option<Way>,
     /// Hits and samples.
     pub counts: NativeCounts,
     /// Processor time it has cost the process, by the price of a hit.
     pub spent: Duration,
-    /// Processor time it may cost.
+    /// Processor time it may have cost by now.
     pub allowance: Duration,
+    /// Processor time that the process has used since it was attached first.
+    pub used: Duration,
     /// Share of a processor that the process used before.
     pub share: f64,
     /// What is probed.
@@ -194,7 +206,12 @@ impl Captures {
             request,
             state: CaptureState::Starting,
             started_at,
-            attached: Duration::ZERO,
+            running: Duration::ZERO,
+            duty: 1.0,
+            attached: false,
+            used: Duration::ZERO,
+            windows: 0,
+            way: None,
             counts: NativeCounts::default(),
             spent: Duration::ZERO,
             allowance: Duration::ZERO,

@@ -3,6 +3,7 @@
 use crate::capture::CaptureRequest;
 use crate::capture::CaptureState;
 use crate::capture::Shared;
+use crate::capture::governor::Decision;
 use crate::capture::governor::Governor;
 use crate::capture::growth;
 use crate::capture::growth::GrowthSession;
@@ -23,8 +24,6 @@ use leakwatch_analysis::sample::Reading;
 use std::time::Duration;
 use std::time::Instant;
 
-/// Between two looks at new stacks and at the cost.
-const TICK: Duration = Duration::from_millis(100);
 /// Between two profiles.
 const PROFILE_INTERVAL: Duration = Duration::from_secs(3);
 /// How long the process is watched before, for its use of processors.
@@ -62,53 +61,85 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
     let share =
         now.processor_time.saturating_sub(before.processor_time).as_secs_f64() / watched.elapsed().as_secs_f64();
     let mut observer = attach(request, before, now, watched.elapsed())?;
+    let start = Instant::now();
     let points = observer.points().to_vec();
+    let (price, single_stepped) = (observer.price(), observer.single_stepped());
+    let percent = request.cpu_budget_percent;
     let mut governor = Governor::new(
-        observer.price(),
-        observer.single_stepped(),
-        request.cpu_budget_percent,
+        price,
+        single_stepped,
+        percent,
         share,
         request.duration,
+        observer.in_windows().is_some(),
     );
     shared.update(id, |capture| {
         capture.state = CaptureState::Running;
         capture.points = points;
         capture.share = share;
-        capture.allowance = governor.allowance();
+        capture.windows = 1;
     });
-    let start = Instant::now();
     let mut next_profile = BEFORE;
     let state = loop {
-        let told = shared.rest(id, TICK);
         observer.poll();
-        let attached = start.elapsed();
+        let running = start.elapsed();
         let counts = observer.counts();
-        let affordable = governor.goes_on(attached, &counts);
+        let used = used(request)?.processor_time.saturating_sub(now.processor_time);
+        let session = observer.in_windows();
+        let is_attached = session.as_ref().is_none_or(|session| session.is_attached());
+        let duty = session.as_ref().map_or(1.0, |session| session.duty());
+        let way = session.as_ref().map(|session| session.way());
+        let decision = governor.look(running, used, &counts, is_attached);
         shared.update(id, |capture| {
-            capture.attached = attached;
+            capture.running = running;
+            capture.used = used;
+            capture.attached = is_attached;
+            capture.duty = duty;
+            capture.way = way;
+            capture.windows += u64::from(decision == Decision::Attach);
             capture.counts = counts;
             capture.spent = governor.spent();
+            capture.allowance = governor.allowance();
             capture.losses = observer.losses();
         });
-        if told {
-            break CaptureState::Stopped;
-        }
-        if !affordable {
-            break CaptureState::OverBudget;
-        }
-        if attached >= request.duration {
+        let wait = match decision {
+            Decision::Wait(time) => time,
+            Decision::Detach => {
+                let Some(session) = observer.in_windows() else {
+                    break CaptureState::OverBudget;
+                };
+                session.pause();
+                Duration::ZERO
+            }
+            Decision::Attach => {
+                if let Some(session) = observer.in_windows() {
+                    session.attach_again()?;
+                }
+                Duration::ZERO
+            }
+            Decision::End => break CaptureState::OverBudget,
+        };
+        if running >= request.duration {
             break CaptureState::Done;
         }
-        used(request)?;
-        if attached >= next_profile {
-            next_profile = attached + PROFILE_INTERVAL;
+        if running >= next_profile {
+            next_profile = running + PROFILE_INTERVAL;
             hand_over(shared, id, request, observer.as_mut());
+        }
+        if shared.rest(id, wait) {
+            break CaptureState::Stopped;
         }
     };
     observer.detach();
+    let counts = observer.counts();
+    let spent = price.of(&counts, single_stepped);
+    shared.update(id, |capture| {
+        capture.counts = counts;
+        capture.spent = spent;
+        capture.attached = false;
+    });
     hand_over(shared, id, request, observer.as_mut());
-    let losses = observer.losses();
-    for (reason, count) in &losses {
+    for (reason, count) in &observer.losses() {
         send(
             shared,
             Input::Loss(Loss {

@@ -6,12 +6,12 @@ use crate::capture::lane::Seen;
 use crate::capture::price;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
+use crate::capture::tally::Tally;
 use crate::native::allocator;
 use crate::native::allocator::Allocators;
 use crate::native::allocator::ProbePoint;
 use crate::native::code::ProgramCode;
 use crate::native::estimate;
-use crate::native::estimate::Sampled;
 use crate::native::function::Signature;
 use crate::native::placement::Execution;
 use crate::native::profile;
@@ -21,12 +21,14 @@ use crate::native::symbols::Symbols;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
+use crate::probes::native::Programs;
 use crate::probes::native::Way;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::units::Timestamp;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Objects followed when sampling: 100 GiB live at the default mean.
 const SAMPLED_OBJECTS: u32 = 262_144;
@@ -43,20 +45,20 @@ pub struct Session {
     probes: NativeProbes,
     stacks: Stacks,
     symbols: Symbols,
+    tally: Tally,
+    attached: bool,
+    ended: bool,
+    passed: Instant,
 }
 
 impl Session {
     /// Looks for the allocators of the process and attaches to them. `mean_bytes` between samples; 1 takes every call.
     pub fn start(pid: u32, mean_bytes: u64) -> Reading<Self> {
-        Self::start_in(pid, mean_bytes, false)
+        Self::start_with(pid, mean_bytes, Programs::Best)
     }
 
-    /// The same as on a kernel before 6.13, for comparison.
-    pub fn start_single(pid: u32, mean_bytes: u64) -> Reading<Self> {
-        Self::start_in(pid, mean_bytes, true)
-    }
-
-    fn start_in(pid: u32, mean_bytes: u64, single: bool) -> Reading<Self> {
+    /// The same with certain programs, for comparison.
+    pub fn start_with(pid: u32, mean_bytes: u64, programs: Programs) -> Reading<Self> {
         let allocators = allocator::find(pid)?;
         let stacks = Stacks::of_process(pid)?;
         let settings = NativeSettings {
@@ -67,7 +69,7 @@ impl Session {
                 SAMPLED_OBJECTS
             },
             code: ProgramCode::of_process(pid).map_err(|error| stacks::failed(&error))?,
-            single,
+            programs,
         };
         Ok(Self {
             probes: NativeProbes::attach(pid, &allocators.points, &settings)?,
@@ -75,18 +77,54 @@ impl Session {
             mean_bytes,
             stacks,
             symbols: Symbols::of_process(pid),
+            tally: Tally::default(),
+            attached: true,
+            ended: false,
+            passed: Instant::now(),
         })
     }
 
     /// Takes in the stacks that are new. To be called several times a second, so that they find room.
     pub fn poll(&mut self) {
+        if !self.ended {
+            self.tally.pass(self.passed.elapsed(), self.attached);
+            self.passed = Instant::now();
+        }
         let stacks = &mut self.stacks;
         self.probes.drain_stacks(|stack| stacks.take(&stack));
     }
 
-    /// Detaches; what was sampled can still be read.
+    /// Detaches for good; what was sampled can still be read.
     pub fn detach(&mut self) {
-        self.probes.detach();
+        self.pause();
+        self.ended = true;
+    }
+
+    /// Detaches; what was sampled stands also for the time that now passes.
+    pub fn pause(&mut self) {
+        if self.attached {
+            self.probes.detach();
+            self.poll();
+            self.attached = false;
+        }
+    }
+
+    /// Attaches again, for another window of time.
+    pub fn attach_again(&mut self) -> Reading<()> {
+        self.poll();
+        self.tally.next_window(&self.probes.totals());
+        self.attached = true;
+        self.probes.attach_again()
+    }
+
+    /// Whether the probes are attached.
+    pub fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    /// Part of the time that they were.
+    pub fn duty(&self) -> f64 {
+        self.tally.duty()
     }
 
     /// What is probed.
@@ -95,7 +133,7 @@ impl Session {
     }
 
     /// How the probes are attached.
-    pub fn way(&self) -> &Way {
+    pub fn way(&self) -> Way {
         self.probes.way()
     }
 
@@ -125,13 +163,7 @@ impl Session {
         let mut values: BTreeMap<&[u64], StackValue> = BTreeMap::new();
         let totals = self.probes.totals();
         for totals in &totals {
-            let sampled = Sampled {
-                size_class: totals.size_class,
-                allocs: totals.allocs,
-                alloc_bytes: totals.alloc_bytes,
-                frees: totals.frees,
-                free_bytes: totals.free_bytes,
-            };
+            let sampled = self.tally.sampled(totals);
             let value = values.entry(self.stacks.addresses(totals.fingerprint)).or_default();
             value.add(&estimate::scale(&sampled, self.mean_bytes));
         }
@@ -167,6 +199,10 @@ impl Observer for Session {
             })
         };
         (any(Signature::Size), any(Signature::Release))
+    }
+
+    fn in_windows(&mut self) -> Option<&mut Session> {
+        Some(self)
     }
 
     fn poll(&mut self) {

@@ -3,6 +3,7 @@
 use crate::capture::governor::Price;
 use crate::capture::lane::Observer;
 use crate::capture::lane::Seen;
+use crate::capture::session::Session;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::native::allocator::ProbePoint;
@@ -27,6 +28,7 @@ const MAX_ROWS: usize = 8_192;
 /// Nanoseconds: a sample copies the fingerprint of its stack; a release is a search. Static probes are `nop`s, which are emulated.
 const PRICE: Price = Price {
     allocation: 3_000.0,
+    taken: 0.0,
     release: 700.0,
     single_step: 0.0,
 };
@@ -150,6 +152,10 @@ impl Observer for UsdtSession {
         (false, false)
     }
 
+    fn in_windows(&mut self) -> Option<&mut Session> {
+        None
+    }
+
     fn poll(&mut self) {
         Self::poll(self);
     }
@@ -206,6 +212,7 @@ mod tests {
             alloc_bytes: 10 * weight,
             frees: 4,
             free_bytes: 4 * weight,
+            ..StackTotals::default()
         };
         let seen = [totals(16, 524_296), totals(4_096, 526_339), totals(1 << 20, 1_212_683)];
         assert!(mean_distance(&seen).abs_diff(524_288) < 10, "{}", mean_distance(&seen));

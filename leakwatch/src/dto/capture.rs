@@ -7,6 +7,7 @@ use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
 use crate::dto::page::LossBody;
 use crate::native::placement::Execution;
+use crate::probes::native::Way;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -58,8 +59,14 @@ pub struct CaptureBody {
     pub started_at: Instant,
     /// How long it is to be attached.
     pub seconds: f64,
-    /// How long it has been attached.
+    /// How long it has been attached, the time between two windows not counted.
     pub attached_seconds: f64,
+    /// Times that the probes were attached: more than once when attaching all the time would have cost too much.
+    pub windows: u64,
+    /// `session` or `single`: whether the return of a call is probed only where it is wanted (Linux 6.13). Absent before the probes
+    /// are attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way: Option<String>,
     /// Share of the time that is over, 0 to 1.
     pub progress: f64,
     /// Mean bytes between samples; 1 for every call.
@@ -90,7 +97,7 @@ pub struct CaptureCostBody {
     pub release_hits: u64,
     /// Processor time spent so far.
     pub cpu_seconds: f64,
-    /// Processor time that may be spent.
+    /// Processor time that may have been spent by now.
     pub allowed_cpu_seconds: f64,
     /// The budget.
     pub cpu_budget_percent: f64,
@@ -130,7 +137,7 @@ impl From<&Capture> for CaptureBody {
         let progress = if capture.has_ended() {
             1.0
         } else {
-            (capture.attached.as_secs_f64() / request.duration.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0)
+            (capture.running.as_secs_f64() / request.duration.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0)
         };
         Self {
             id: capture.id.clone(),
@@ -141,7 +148,12 @@ impl From<&Capture> for CaptureBody {
             automatic: request.automatic,
             started_at: capture.started_at.into(),
             seconds: request.duration.as_secs_f64(),
-            attached_seconds: capture.attached.as_secs_f64(),
+            attached_seconds: capture.running.as_secs_f64() * capture.duty,
+            windows: capture.windows,
+            way: capture.way.as_ref().map(|way| match way {
+                Way::Session => "session".to_owned(),
+                Way::Single(_) => "single".to_owned(),
+            }),
             progress,
             sample_bytes: request.sample_bytes,
             cost: CaptureCostBody {

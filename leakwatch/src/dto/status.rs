@@ -1,7 +1,9 @@
 //! The daemon about itself.
 
+use crate::capture::Capture;
 use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
+use crate::dto::number::finite;
 use crate::dto::page::LossBody;
 use leakwatch_analysis::sample::Missing;
 use serde::Deserialize;
@@ -24,12 +26,51 @@ pub struct StatusBody {
     pub bounds: BoundsBody,
     /// Ways of looking, with their state.
     pub lanes: Vec<LaneBody>,
+    /// Captures that are running, and what they cost.
+    pub captures: Vec<RunningCaptureBody>,
     /// What was dropped, by reason.
     pub losses: Vec<LossBody>,
     /// What it keeps now.
     pub store: StoreBody,
     /// Settings that were overridden or look like a mistake.
     pub warnings: Vec<String>,
+}
+
+/// A capture that is running.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunningCapture)]
+pub struct RunningCaptureBody {
+    /// Its id.
+    pub id: String,
+    /// Id of the target.
+    pub target: String,
+    /// What it looks at.
+    pub lane: String,
+    /// Processor time that it has cost the process.
+    pub cpu_seconds: f64,
+    /// The same in percent of what the process has used by itself meanwhile; absent while that is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f64>,
+    /// The budget.
+    pub cpu_budget_percent: f64,
+    /// Whether its probes are attached at the moment.
+    pub attached: bool,
+}
+
+impl From<&Capture> for RunningCaptureBody {
+    fn from(capture: &Capture) -> Self {
+        let spent = capture.spent.as_secs_f64();
+        let own = capture.used.saturating_sub(capture.spent).as_secs_f64();
+        Self {
+            id: capture.id.clone(),
+            target: capture.request.target.to_string(),
+            lane: capture.request.lane.name().to_owned(),
+            cpu_seconds: spent,
+            cpu_percent: finite(100.0 * spent / own),
+            cpu_budget_percent: capture.request.cpu_budget_percent,
+            attached: capture.attached,
+        }
+    }
 }
 
 /// The daemon's own use of resources.

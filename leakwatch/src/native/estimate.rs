@@ -7,42 +7,64 @@
 use leakwatch_analysis::profile::StackValue;
 
 /// Sampled allocations of about one size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampled {
     /// Least size of their class; zero when every call was taken.
     pub size_class: u64,
     /// Allocations.
-    pub allocs: u64,
+    pub allocs: f64,
     /// Their bytes.
-    pub alloc_bytes: u64,
+    pub alloc_bytes: f64,
     /// Those that were freed.
-    pub frees: u64,
+    pub frees: f64,
     /// Their bytes.
-    pub free_bytes: u64,
+    pub free_bytes: f64,
+    /// What each of them was counted as, as not all the time was watched.
+    pub weight: f64,
+}
+
+impl Default for Sampled {
+    fn default() -> Self {
+        Self {
+            size_class: 0,
+            allocs: 0.0,
+            alloc_bytes: 0.0,
+            frees: 0.0,
+            free_bytes: 0.0,
+            weight: 1.0,
+        }
+    }
 }
 
 /// What the samples stand for.
 pub fn scale(sampled: &Sampled, mean_bytes: u64) -> StackValue {
     // Counters are read one after the other while the program runs: a free may be seen before its allocation.
-    let live = sampled.allocs.saturating_sub(sampled.frees);
-    let live_bytes = sampled.alloc_bytes.saturating_sub(sampled.free_bytes);
+    let live = (sampled.allocs - sampled.frees).max(0.0);
+    let live_bytes = (sampled.alloc_bytes - sampled.free_bytes).max(0.0);
     if mean_bytes <= 1 || sampled.size_class == 0 {
+        let allocated = if sampled.allocs > 0.0 {
+            live_bytes / live.max(1.0)
+        } else {
+            0.0
+        };
         return StackValue {
-            alloc_objects: signed(sampled.allocs),
-            alloc_space: signed(sampled.alloc_bytes),
-            inuse_objects: signed(live),
-            inuse_space: signed(live_bytes),
-            inuse_variance: 0.0,
+            alloc_objects: rounded(sampled.allocs),
+            alloc_space: rounded(sampled.alloc_bytes),
+            inuse_objects: rounded(live),
+            inuse_space: rounded(live_bytes),
+            // Of what was allocated while nobody looked.
+            inuse_variance: live * (sampled.weight - 1.0) * allocated.powi(2),
         };
     }
     let allocated = Weight::of(sampled.size_class, sampled.allocs, sampled.alloc_bytes, mean_bytes);
     let kept = Weight::of(sampled.size_class, live, live_bytes, mean_bytes);
+    let chance = kept.chance / sampled.weight;
     StackValue {
         alloc_objects: allocated.of_each(sampled.allocs),
         alloc_space: allocated.of_each(sampled.alloc_bytes),
         inuse_objects: kept.of_each(live),
         inuse_space: kept.of_each(live_bytes),
-        inuse_variance: float(live) * (kept.size / kept.chance).powi(2) * (1.0 - kept.chance),
+        inuse_variance: live / sampled.weight * (kept.size / chance).powi(2) * (1.0 - chance),
     }
 }
 
@@ -56,18 +78,18 @@ struct Weight {
 }
 
 impl Weight {
-    fn of(size_class: u64, number: u64, bytes: u64, mean_bytes: u64) -> Self {
+    fn of(size_class: u64, number: f64, bytes: f64, mean_bytes: u64) -> Self {
         // Of counters that were read at different instants the mean may be anything.
         let least = float(size_class);
-        let size = (float(bytes) / float(number.max(1))).clamp(least, least * (17.0 / 16.0));
+        let size = (bytes / number.max(1.0)).clamp(least, least * (17.0 / 16.0));
         Self {
             size,
             chance: -(-size / float(mean_bytes)).exp_m1(),
         }
     }
 
-    fn of_each(self, number: u64) -> i64 {
-        rounded(float(number) / self.chance)
+    fn of_each(self, number: f64) -> i64 {
+        rounded(number / self.chance)
     }
 }
 
@@ -81,10 +103,6 @@ fn rounded(number: f64) -> i64 {
     number.round() as i64
 }
 
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,10 +111,11 @@ mod tests {
     fn every_call_is_itself() {
         let sampled = Sampled {
             size_class: 0,
-            allocs: 7,
-            alloc_bytes: 700,
-            frees: 4,
-            free_bytes: 300,
+            allocs: 7.0,
+            alloc_bytes: 700.0,
+            frees: 4.0,
+            free_bytes: 300.0,
+            weight: 1.0,
         };
         let value = scale(&sampled, 1);
         assert_eq!((value.alloc_objects, value.alloc_space), (7, 700));
@@ -110,8 +129,8 @@ mod tests {
         for (size, space) in [(16, 524_296), (4096, 526_339), (524_288, 829_412), (1 << 30, 1 << 30)] {
             let sampled = Sampled {
                 size_class: size,
-                allocs: 1,
-                alloc_bytes: size,
+                allocs: 1.0,
+                alloc_bytes: float(size),
                 ..Sampled::default()
             };
             let value = scale(&sampled, mean);
@@ -128,15 +147,15 @@ mod tests {
             let sizes = [least, least + width - 1];
             let one = |size| Sampled {
                 size_class: least,
-                allocs: 1000,
-                alloc_bytes: 1000 * size,
+                allocs: 1000.0,
+                alloc_bytes: 1000.0 * float(size),
                 ..Sampled::default()
             };
             let apart: i64 = sizes.map(|size| scale(&one(size), mean).inuse_space).iter().sum();
             let both = Sampled {
                 size_class: least,
-                allocs: 2000,
-                alloc_bytes: 1000 * (sizes[0] + sizes[1]),
+                allocs: 2000.0,
+                alloc_bytes: 1000.0 * float(sizes[0] + sizes[1]),
                 ..Sampled::default()
             };
             let together = scale(&both, mean).inuse_space;

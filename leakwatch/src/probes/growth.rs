@@ -98,7 +98,7 @@ impl GrowthProbes {
             mean_bytes: u64::MAX,
             live_objects: 1,
             code: settings.code.clone(),
-            single: false,
+            programs: native::Programs::Best,
         };
         let mut object = NativeProbes::over(NativeProbes::load(loader, &native)?)?;
         let events = native::take(object.ebpf(), "GROWTH_EVENTS")?;

@@ -7,8 +7,9 @@ use crate::probes::native::CopiedStack;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
+use crate::probes::native::Programs;
 use crate::probes::native::StackTotals;
-use crate::probes::native::session::Programs;
+use crate::probes::native::session::Sessions;
 use crate::usdt::argument::Argument;
 use crate::usdt::argument::Place;
 use crate::usdt::probe::Site;
@@ -40,7 +41,7 @@ const SITE_WORDS: usize = size_of::<UsdtSite>() / 8;
 /// Attached probes.
 pub struct UsdtProbes {
     object: NativeProbes,
-    totals: HashMap<MapData, [u64; 2], [u64; 4]>,
+    totals: HashMap<MapData, [u64; 2], [u64; 7]>,
     /// In the order of attaching: what frees first.
     links: Vec<OwnedFd>,
 }
@@ -65,10 +66,10 @@ impl UsdtProbes {
             mean_bytes: u64::MAX,
             live_objects: 1,
             code,
-            single: false,
+            programs: Programs::Best,
         };
         let mut ebpf = NativeProbes::load(loader, &settings)?;
-        let programs = Programs::of(native::OBJECT, &ebpf)?;
+        let programs = Sessions::of(native::OBJECT, &ebpf, false)?;
         let mut places: Array<MapData, [u64; SITE_WORDS]> = native::take(&mut ebpf, "USDT_SITES")?;
         for (index, site) in (0..).zip(sites) {
             let words = words(&encoded(&site.told));
@@ -114,13 +115,14 @@ impl UsdtProbes {
         let entries = self.totals.iter().filter_map(Result::ok);
         entries
             .map(
-                |([fingerprint, size_class], [allocs, alloc_bytes, frees, free_bytes])| StackTotals {
+                |([fingerprint, size_class], [allocs, alloc_bytes, frees, free_bytes, ..])| StackTotals {
                     fingerprint,
                     size_class,
                     allocs,
                     alloc_bytes,
                     frees,
                     free_bytes,
+                    ..StackTotals::default()
                 },
             )
             .collect()
@@ -128,12 +130,13 @@ impl UsdtProbes {
 
     /// Hits since the attach.
     pub fn counts(&self) -> NativeCounts {
-        let samples = self.object.count(NativeCount::Samples);
+        let samples = self.object.counts().samples;
         NativeCounts {
             entries: samples,
             returns: 0,
             frees: self.object.count(NativeCount::SampledFrees),
             samples,
+            taken: 0,
         }
     }
 

@@ -87,7 +87,7 @@ fn download(dir: &Path, suite: &str, archive: &str, image: &Path) -> anyhow::Res
 }
 
 /// `apt-get` or `apt-cache` with an own configuration: the machine's packages and sources are left alone.
-fn apt(program: &str, dir: &Path) -> Command {
+pub(crate) fn apt(program: &str, dir: &Path) -> Command {
     let mut command = Command::new(program);
     let set = |option: &str, value: &Path| format!("-o{option}={}", value.display());
     command.current_dir(dir).args([

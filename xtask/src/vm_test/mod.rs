@@ -1,7 +1,7 @@
 //! The probes on other kernels: `tests/probes` runs in emulated machines (no KVM needed) that boot Debian's kernels with cgroup v2.
 //! In there the machine's own memory can run out, too.
 
-mod kernels;
+pub(crate) mod kernels;
 mod initramfs;
 
 use crate::build_ebpf;

@@ -10,6 +10,7 @@ use crate::native::code::ProgramCode;
 use crate::probes::load;
 use aya::Ebpf;
 use aya::EbpfLoader;
+use aya::maps::Array;
 use aya::maps::HashMap;
 use aya::maps::MapData;
 use aya::maps::PerCpuArray;
@@ -23,17 +24,18 @@ use leakwatch_common::native::NATIVE_CONFIG;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
 use single::SingleLink;
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use zerocopy::FromBytes as _;
 use zerocopy::IntoBytes as _;
 
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leakwatch-ebpf-native.o"));
 
 /// Steps of a fingerprint when every call is taken: 1 KiB of the stack, to keep the price of a call low.
-const EXACT_FINGERPRINT_STEPS: u64 = 4;
+const EXACT_FINGERPRINT_STEPS: u64 = 1;
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +46,19 @@ pub struct NativeSettings {
     pub live_objects: u32,
     /// Where the process has code.
     pub code: ProgramCode,
-    /// As kernels before 6.13 have it, also on later ones.
-    pub single: bool,
+    /// The programs.
+    pub programs: Programs,
+}
+
+/// Which programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programs {
+    /// The best that the kernel takes.
+    Best,
+    /// Those for kernels before 6.13, for comparison.
+    Single,
+    /// Empty ones, for what a hit costs at least.
+    Empty,
 }
 
 /// A stack as it was copied.
@@ -78,10 +91,14 @@ pub struct StackTotals {
     pub allocs: u64,
     /// Their bytes.
     pub alloc_bytes: u64,
-    /// Those that were freed.
+    /// Those that were freed in the window of time in which they were allocated.
     pub frees: u64,
     /// Their bytes.
     pub free_bytes: u64,
+    /// Those that were freed in a later one.
+    pub late_frees: u64,
+    /// Their bytes.
+    pub late_free_bytes: u64,
 }
 
 /// An object that was sampled and not freed yet.
@@ -106,6 +123,8 @@ pub struct NativeCounts {
     pub frees: u64,
     /// Allocations sampled.
     pub samples: u64,
+    /// Calls that cost more than an entry: samples, and what returns although it is none.
+    pub taken: u64,
 }
 
 /// How probes are attached.
@@ -117,29 +136,30 @@ pub enum Way {
     Single(Missing),
 }
 
-/// Attached probes.
+/// The programs of a capture, attached or not.
 pub struct NativeProbes {
     ebpf: Ebpf,
-    links: Links,
-    way: Way,
+    functions: Option<(NonZeroU32, Vec<ProbePoint>)>,
+    attached: Attached,
     stacks: RingBuf<MapData>,
     live: HashMap<MapData, u64, [u64; 3]>,
-    totals: HashMap<MapData, [u64; 2], [u64; 4]>,
-    per_cpu: PerCpuArray<MapData, [u64; 4]>,
+    totals: HashMap<MapData, [u64; 2], [u64; 7]>,
+    window: Array<MapData, u64>,
+    per_cpu: PerCpuArray<MapData, [u64; 5]>,
     counts: PerCpuArray<MapData, u64>,
     malformed: u64,
 }
 
-/// What is attached, in the order of attaching.
-enum Links {
-    Session(Vec<OwnedFd>),
-    Single(Vec<SingleLink>),
+/// What is attached.
+enum Attached {
+    Session(Box<session::Sessions>),
+    Single(Missing, Vec<SingleLink>),
 }
 
 impl std::fmt::Debug for NativeProbes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NativeProbes")
-            .field("way", &self.way)
+            .field("way", &self.way())
             .finish_non_exhaustive()
     }
 }
@@ -149,21 +169,21 @@ impl NativeProbes {
     /// so it makes this fail.
     pub fn attach(pid: u32, points: &[ProbePoint], settings: &NativeSettings) -> Reading<Self> {
         let pid = NonZeroU32::new(pid).ok_or_else(|| Missing::new(MissingReason::Malformed, "pid 0"))?;
-        let mut ebpf = Self::load(EbpfLoader::new(), settings)?;
-        let sessions = if settings.single {
-            Err(Missing::new(MissingReason::Unsupported, "not wanted"))
+        let ebpf = Self::load(EbpfLoader::new(), settings)?;
+        let empty = settings.programs == Programs::Empty;
+        let attached = if settings.programs == Programs::Single {
+            Attached::Single(Missing::new(MissingReason::Unsupported, "not wanted"), Vec::new())
         } else {
-            session::Programs::of(OBJECT, &ebpf).and_then(|programs| programs.attach(pid.get(), points))
-        };
-        let (links, way) = match sessions {
-            Ok(links) => (Links::Session(links), Way::Session),
-            Err(missing) => (
-                Links::Single(single::attach(&mut ebpf, pid, points)?),
-                Way::Single(missing),
-            ),
+            match session::Sessions::of(OBJECT, &ebpf, empty).and_then(session::Sessions::tried) {
+                Ok(sessions) => Attached::Session(Box::new(sessions)),
+                Err(missing) if empty => return Err(missing),
+                Err(missing) => Attached::Single(missing, Vec::new()),
+            }
         };
         let mut probes = Self::over(ebpf)?;
-        (probes.links, probes.way) = (links, way);
+        probes.attached = attached;
+        probes.functions = Some((pid, points.to_vec()));
+        probes.attach_again()?;
         Ok(probes)
     }
 
@@ -190,13 +210,35 @@ impl NativeProbes {
             stacks: take(&mut ebpf, "NATIVE_STACKS")?,
             live: take(&mut ebpf, "NATIVE_LIVE")?,
             totals: take(&mut ebpf, "NATIVE_TOTALS")?,
+            window: take(&mut ebpf, "NATIVE_WINDOW")?,
             per_cpu: take(&mut ebpf, "NATIVE_CPU")?,
             counts: take(&mut ebpf, "NATIVE_COUNTS")?,
-            links: Links::Session(Vec::new()),
-            way: Way::Session,
+            functions: None,
+            attached: Attached::Single(Missing::new(MissingReason::NotYet, "no function is probed"), Vec::new()),
             malformed: 0,
             ebpf,
         })
+    }
+
+    /// Attaches, the first time or after [`Self::detach`]. What is allocated before everything is attached is not followed; what was
+    /// allocated before this and is freed from now on is counted as freed late.
+    pub fn attach_again(&mut self) -> Reading<()> {
+        self.begin_window(u64::MAX)?;
+        if let Some((pid, points)) = &self.functions {
+            match &mut self.attached {
+                Attached::Session(sessions) => sessions.attach(pid.get(), points)?,
+                Attached::Single(_, links) => *links = single::attach(&mut self.ebpf, *pid, points)?,
+            }
+        }
+        let now = clock_gettime(ClockId::Monotonic);
+        let part = |number: i64| u64::try_from(number).unwrap_or(0);
+        self.begin_window(part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec))
+    }
+
+    fn begin_window(&mut self, monotonic_nanos: u64) -> Reading<()> {
+        self.window
+            .set(0, monotonic_nanos, 0)
+            .map_err(|error| Missing::new(MissingReason::Failed, format!("NATIVE_WINDOW: {error}")))
     }
 
     /// The object, for programs of other lanes. What they attach goes with it.
@@ -205,16 +247,18 @@ impl NativeProbes {
     }
 
     /// How they are attached.
-    pub fn way(&self) -> &Way {
-        &self.way
+    pub fn way(&self) -> Way {
+        match &self.attached {
+            Attached::Session(_) => Way::Session,
+            Attached::Single(missing, _) => Way::Single(missing.clone()),
+        }
     }
 
-    /// Detaches, entries of allocating functions first: what is freed meanwhile is still matched. The maps can be read afterwards.
+    /// Detaches. The maps can be read afterwards.
     pub fn detach(&mut self) {
-        match std::mem::replace(&mut self.links, Links::Session(Vec::new())) {
-            // Closing one detaches it.
-            Links::Session(links) => links.into_iter().rev().for_each(drop),
-            Links::Single(links) => single::detach(&mut self.ebpf, links),
+        match &mut self.attached {
+            Attached::Session(sessions) => sessions.detach(),
+            Attached::Single(_, links) => single::detach(&mut self.ebpf, std::mem::take(links)),
         }
     }
 
@@ -246,13 +290,20 @@ impl NativeProbes {
         let entries = self.totals.iter().filter_map(Result::ok);
         entries
             .map(
-                |([fingerprint, size_class], [allocs, alloc_bytes, frees, free_bytes])| StackTotals {
-                    fingerprint,
-                    size_class,
-                    allocs,
-                    alloc_bytes,
-                    frees,
-                    free_bytes,
+                |(
+                    [fingerprint, size_class],
+                    [allocs, alloc_bytes, frees, free_bytes, late_frees, late_free_bytes, _],
+                )| {
+                    StackTotals {
+                        fingerprint,
+                        size_class,
+                        allocs,
+                        alloc_bytes,
+                        frees,
+                        free_bytes,
+                        late_frees,
+                        late_free_bytes,
+                    }
                 },
             )
             .collect()
@@ -273,12 +324,19 @@ impl NativeProbes {
     /// Hits and samples since the attach.
     pub fn counts(&self) -> NativeCounts {
         let per_cpu = self.per_cpu.get(&0, 0);
-        let sum = |of: fn(&[u64; 4]) -> u64| per_cpu.as_ref().map_or(0, |per_cpu| per_cpu.iter().map(of).sum());
+        let sum = |of: fn(&[u64; 5]) -> u64| per_cpu.as_ref().map_or(0, |per_cpu| per_cpu.iter().map(of).sum());
+        let samples = sum(|[_, _, _, samples, _]| *samples);
+        let returns = sum(|[_, returns, ..]| *returns);
         NativeCounts {
+            // A return by itself is part of the price of an entry.
+            taken: match self.attached {
+                Attached::Session(_) => returns,
+                Attached::Single(..) => samples,
+            },
             entries: sum(|[entries, ..]| *entries),
-            returns: sum(|[_, returns, ..]| *returns),
-            frees: sum(|[_, _, frees, _]| *frees),
-            samples: self.count(NativeCount::Samples),
+            returns,
+            frees: sum(|[_, _, frees, ..]| *frees),
+            samples,
         }
     }
 
@@ -321,6 +379,10 @@ const fn release_of(point: &ProbePoint) -> &'static str {
 
 fn config(settings: &NativeSettings) -> NativeConfig {
     let exact = settings.mean_bytes <= 1;
+    let code = [settings.code.executable.clone(), settings.code.libraries.clone()];
+    let used = || code.iter().filter(|range| !range.is_empty());
+    let start = used().map(|range| range.start).min().unwrap_or(0);
+    let all = start..used().map(|range| range.end).max().unwrap_or(start);
     NativeConfig {
         mean_bytes: settings.mean_bytes.max(1),
         fingerprint_steps: if exact {
@@ -328,7 +390,8 @@ fn config(settings: &NativeSettings) -> NativeConfig {
         } else {
             u64::from(FINGERPRINT_STEPS)
         },
-        code: [range(&settings.code.executable), range(&settings.code.libraries)],
+        code: code.clone().map(|code| range(&code)),
+        all_code: range(&all),
         stack_switch: range(&settings.code.go.stack_switch),
         goroutine_offset: settings.code.go.goroutine_offset,
         depth_offset: settings.code.go.depth_offset,

@@ -17,6 +17,7 @@ use leakwatch_bpf::Attachment;
 use leakwatch_bpf::Refused;
 use leakwatch_common::native::KERNEL_FUNCTION_NAMES;
 use leakwatch_common::native::KERNEL_FUNCTIONS;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::io;
@@ -26,6 +27,7 @@ use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::thread;
 
 /// `BPF_JMP | BPF_CALL`.
 const CALL: u8 = 0x85;
@@ -34,14 +36,17 @@ const OF_KERNEL: u8 = 2;
 /// The kernel gives up verifying a program when a signal arrives, whatever it is for, and expects to be asked again.
 const ATTEMPTS: u32 = 10;
 
-/// The programs, ready for the kernel but for not having been loaded.
-pub(in crate::probes) struct Programs {
+/// The programs and where they are attached.
+pub(in crate::probes) struct Sessions {
     object: Object,
+    empty: bool,
+    loaded: HashMap<&'static str, OwnedFd>,
+    links: Vec<(&'static str, OwnedFd)>,
 }
 
-impl Programs {
+impl Sessions {
     /// Takes the programs of the object that `ebpf` was made from, and lets them use its maps.
-    pub(in crate::probes) fn of(object: &[u8], ebpf: &Ebpf) -> Reading<Self> {
+    pub(in crate::probes) fn of(object: &[u8], ebpf: &Ebpf, empty: bool) -> Reading<Self> {
         let malformed = |error: &dyn std::fmt::Display| Missing::new(MissingReason::Malformed, error.to_string());
         let numbers = kernel_functions()?;
         let mut object = Object::parse(object).map_err(|error| malformed(&error))?;
@@ -63,32 +68,62 @@ impl Programs {
                 name_kernel_function(instruction, numbers);
             }
         }
-        Ok(Self { object })
+        Ok(Self {
+            object,
+            empty,
+            loaded: HashMap::new(),
+            links: Vec::new(),
+        })
     }
 
-    /// Attaches everything; the links, those that free first, which are to be detached last. Each detaches when it is dropped.
-    pub(super) fn attach(&self, pid: u32, points: &[ProbePoint]) -> Reading<Vec<OwnedFd>> {
-        let mut loaded: HashMap<&str, OwnedFd> = HashMap::new();
-        let mut links = Vec::new();
-        for (name, file, offsets) in grouped(points) {
-            let attachment = if name.starts_with("release") {
+    /// Loads a first program: only then is it known whether the kernel takes them.
+    pub(super) fn tried(mut self) -> Reading<Self> {
+        let first = "session_innermost";
+        let program = self.load(first, Attachment::Session)?;
+        self.loaded.insert(first, program);
+        Ok(self)
+    }
+
+    /// Attaches everything, what is called most last: until the others are attached it would only cost.
+    pub(super) fn attach(&mut self, pid: u32, points: &[ProbePoint]) -> Reading<()> {
+        for (role, file, offsets) in grouped(points) {
+            let attachment = if role.starts_with("release") {
                 Attachment::Entry
             } else {
                 Attachment::Session
             };
-            let program = match loaded.entry(name) {
-                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => entry.insert(self.load(name, attachment)?),
+            let name = match attachment {
+                _ if !self.empty => role,
+                // Of each its own: a program is loaded for one kind of attachment.
+                Attachment::Entry => "empty_entry",
+                Attachment::Session => "empty_session",
             };
+            if !self.loaded.contains_key(name) {
+                let program = self.load(name, attachment)?;
+                self.loaded.insert(name, program);
+            }
+            let Some(program) = self.loaded.get(name) else { continue };
             let link = leakwatch_bpf::attach(program.as_fd(), attachment, file, &offsets, pid).map_err(|error| {
                 Missing::new(
                     MissingReason::Failed,
                     format!("cannot attach {name} to {}: {error}", file.display()),
                 )
             })?;
-            links.push(link);
+            self.links.push((role, link));
         }
-        Ok(links)
+        Ok(())
+    }
+
+    /// Detaches everything, what is called most first: `malloc`, then what frees. The kernel takes the breakpoints of a link out at
+    /// once but lets it wait until no processor runs its program: they wait at the same time.
+    pub(super) fn detach(&mut self) {
+        self.links.sort_by_key(|(name, _)| hotness(name));
+        thread::scope(|scope| {
+            for (_, link) in self.links.drain(..) {
+                // Where no thread can be had it is dropped right here.
+                drop(thread::Builder::new().spawn_scoped(scope, move || drop(link)));
+            }
+        });
     }
 
     /// Loads one program for the kernel to run.
@@ -126,14 +161,9 @@ fn describe(name: &str, refused: &Refused) -> Missing {
     )
 }
 
-/// Offsets by program and file, in the order of attaching: what frees before what allocates, and what does both before what only
-/// allocates. So nothing is ever allocated whose end would not be seen.
+/// Offsets by program and file, in the order of attaching.
 fn grouped(points: &[ProbePoint]) -> Vec<(&'static str, &Path, Vec<u64>)> {
-    let rank = |point: &ProbePoint| match point.signature {
-        Signature::Release => 0,
-        Signature::OldSize | Signature::OldProduct => 1,
-        _ => 2,
-    };
+    let rank = |point: &ProbePoint| Reverse(hotness(program_of(point, points)));
     let mut ordered: Vec<&ProbePoint> = points.iter().collect();
     ordered.sort_by_key(|point| rank(point));
     let mut groups: Vec<(&'static str, &Path, Vec<u64>)> = Vec::new();
@@ -148,6 +178,15 @@ fn grouped(points: &[ProbePoint]) -> Vec<(&'static str, &Path, Vec<u64>)> {
         }
     }
     groups
+}
+
+/// The lower, the more often a program runs.
+fn hotness(name: &str) -> u8 {
+    match name {
+        "session_innermost" | "session_innermost_second" => 0,
+        "release" | "release_second" => 1,
+        _ => 2,
+    }
 }
 
 fn program_of(point: &ProbePoint, points: &[ProbePoint]) -> &'static str {

@@ -1,0 +1,148 @@
+//! What captures cost real programs: the budget is held whatever they do, the price it is reckoned with is right, and a burst of calls
+//! is left alone at once.
+
+use crate::programs::Program;
+use crate::programs::alone;
+use crate::programs::compile;
+use leakwatch::capture::Capture;
+use leakwatch::capture::CaptureRequest;
+use leakwatch::capture::CaptureState;
+use leakwatch::capture::Captures;
+use leakwatch::capture::DEFAULT_SAMPLE_BYTES;
+use leakwatch::capture::lane::Lane;
+use leakwatch::capture::price;
+use leakwatch::capture::session::Session;
+use leakwatch::clock::Clock;
+use leakwatch::engine::input::Input;
+use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::target::TargetId;
+use leakwatch_test_support::process::Signal;
+use leakwatch_test_support::wait::wait_until;
+use procfs::process::Process;
+use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const PERCENT: f64 = 2.0;
+
+/// Captures whose profiles nobody wants.
+fn captures() -> (Captures, mpsc::Receiver<Input>) {
+    let (inputs, received) = mpsc::channel(1);
+    let captures = Captures::new(Clock::start(), true, &inputs);
+    (captures, received)
+}
+
+fn request(pid: u32, duration: Duration) -> CaptureRequest {
+    let stat = Process::new(pid.cast_signed())
+        .and_then(|process| process.stat())
+        .unwrap();
+    CaptureRequest {
+        lane: Lane::Native,
+        target: TargetId::from_text("test"),
+        process: ProcessKey {
+            pid,
+            start_ticks: stat.starttime,
+        },
+        exe: String::new(),
+        duration,
+        sample_bytes: DEFAULT_SAMPLE_BYTES,
+        cpu_budget_percent: PERCENT,
+        automatic: true,
+    }
+}
+
+fn start(executable: &Path, pairs_per_second: &str, threads: &str, directory: &Path) -> Program {
+    let directory = directory.join(pairs_per_second);
+    std::fs::create_dir(&directory).unwrap();
+    Program::start(executable, &[pairs_per_second, threads], &directory).unwrap()
+}
+
+#[test]
+fn the_budget_is_held_whatever_the_program_does() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let executable = compile("pace", directory.path()).unwrap();
+    let (captures, _received) = captures();
+    for (rate, seconds) in [("1000", 3), ("100000", 5), ("1000000", 8), ("5000000", 10)] {
+        let program = start(&executable, rate, "1", directory.path());
+        let request = request(program.pid(), Duration::from_secs(seconds));
+        let id = captures.start(request).unwrap().id;
+        let capture = wait_until("the capture's end", DEADLINE, || {
+            Ok(captures.get(&id).filter(Capture::has_ended))
+        })
+        .unwrap();
+        assert_eq!(capture.state, CaptureState::Done, "{rate} a second");
+        let own = capture.used.saturating_sub(capture.spent).as_secs_f64();
+        let part = capture.spent.as_secs_f64() / (own * PERCENT / 100.0);
+        println!(
+            "{rate} a second: {:.2} of the budget in {} windows, attached {:.3} of the time, {:?}",
+            part, capture.windows, capture.duty, capture.counts
+        );
+        assert!(part < 1.25, "{rate} a second: {part} of the budget");
+        // A thousand calls a second do not cost as much, however long they are looked at.
+        let all_the_time = capture.duty > 0.95;
+        assert!(part > 0.75 || all_the_time, "{rate} a second: {part} of the budget");
+        assert!(capture.counts.entries > 0, "{rate} a second");
+    }
+}
+
+#[test]
+fn a_burst_is_left_alone_within_a_second() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let executable = compile("pace", directory.path()).unwrap();
+    let (captures, _received) = captures();
+    let program = start(&executable, "100", "4", directory.path());
+    let id = captures.start(request(program.pid(), DEADLINE)).unwrap().id;
+    let get = || captures.get(&id).unwrap();
+    wait_until("hits", DEADLINE, || Ok((get().counts.entries > 100).then_some(()))).unwrap();
+    let calm = get();
+    assert!(calm.attached, "{calm:?}");
+    program.signal(Signal::USR1).unwrap();
+    let burst = Instant::now();
+    let left_alone = wait_until("the probes to be gone", DEADLINE, || {
+        let capture = get();
+        Ok((!capture.attached).then_some(capture))
+    })
+    .unwrap();
+    let took = burst.elapsed();
+    println!(
+        "left alone after {took:?}, {:?} of processor time, {:?}",
+        left_alone.spent.saturating_sub(calm.spent),
+        left_alone.state
+    );
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    captures.stop_all();
+    wait_until("the end", DEADLINE, || Ok(get().has_ended().then_some(()))).unwrap();
+}
+
+#[test]
+fn the_price_is_what_a_pair_costs_more() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let executable = compile("pairs", directory.path()).unwrap();
+    let price = price::of_this_host();
+    let mut ratios: Vec<f64> = (0..5)
+        .map(|round| {
+            let nanos = |mean_bytes: Option<u64>| {
+                let directory = directory.path().join(format!("{round}-{mean_bytes:?}"));
+                std::fs::create_dir(&directory).unwrap();
+                let program = Program::start(&executable, &["100000", "0"], &directory).unwrap();
+                let mut session = mean_bytes.map(|mean_bytes| Session::start(program.pid(), mean_bytes).unwrap());
+                program.run(|| ()).unwrap();
+                let counts = session.as_mut().map(|session| session.counts()).unwrap_or_default();
+                (program.price().unwrap(), counts)
+            };
+            let (bare, _) = nanos(None);
+            let (probed, counts) = nanos(Some(DEFAULT_SAMPLE_BYTES));
+            let reckoned = price.of(&counts, (false, false)).as_secs_f64() * 1e9 / 100_000.0;
+            println!("{bare} ns bare, {probed} ns probed, {reckoned} ns more reckoned");
+            reckoned / (probed - bare)
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios[ratios.len() / 2];
+    assert!((0.75..1.25).contains(&median), "{ratios:?}, {price:?}");
+}
