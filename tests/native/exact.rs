@@ -19,6 +19,7 @@ fn they_are_where_the_kernel_has_no_sessions() {
     pairs_are_counted_exactly(Programs::Single, "200000");
 }
 
+#[expect(clippy::unwrap_used, clippy::print_stdout, reason = "called by tests only")]
 fn pairs_are_counted_exactly(programs: Programs, pairs: &str) {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();

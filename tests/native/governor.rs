@@ -24,7 +24,7 @@ use std::time::Duration;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const PERCENT: f64 = 2.0;
 
 /// Captures whose profiles nobody wants.
@@ -34,6 +34,7 @@ fn captures() -> (Captures, mpsc::Receiver<Input>) {
     (captures, received)
 }
 
+#[expect(clippy::unwrap_used, reason = "called by tests only")]
 fn request(pid: u32, duration: Duration) -> CaptureRequest {
     let stat = Process::new(pid.cast_signed())
         .and_then(|process| process.stat())
@@ -53,6 +54,7 @@ fn request(pid: u32, duration: Duration) -> CaptureRequest {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "called by tests only")]
 fn start(executable: &Path, pairs_per_second: &str, threads: &str, directory: &Path) -> Program {
     let directory = directory.join(pairs_per_second);
     std::fs::create_dir(&directory).unwrap();

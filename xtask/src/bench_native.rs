@@ -79,11 +79,8 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     }
     for ((name, _), prices) in WAYS.iter().zip(&mut prices) {
         prices.sort_by(f64::total_cmp);
-        match (prices.first(), prices.get(prices.len() / 2), prices.last()) {
-            (Some(least), Some(median), Some(most)) => {
-                tools::say(format!("{name}: {median:.0} ns a pair ({least:.0} to {most:.0})"));
-            }
-            _ => {}
+        if let (Some(least), Some(median), Some(most)) = (prices.first(), prices.get(prices.len() / 2), prices.last()) {
+            tools::say(format!("{name}: {median:.0} ns a pair ({least:.0} to {most:.0})"));
         }
     }
     let median = |wanted: Way| {

@@ -202,7 +202,7 @@ fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads as many bytes as it is told; the memory their addresses point to is borrowed by the callers, and
     // only the log is written.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) };
-    let descriptor = i32::try_from(answer).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let descriptor = i32::try_from(answer).map_err(|_too_large| io::Error::from(io::ErrorKind::InvalidData))?;
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }

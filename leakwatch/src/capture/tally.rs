@@ -138,7 +138,7 @@ mod tests {
                     totals.frees += 1;
                     totals.free_bytes += 10;
                 } else {
-                    deaths_of_seen[now + 2_000 + (now * 2_654_435_761 >> 12) % 400] += 1;
+                    deaths_of_seen[now + 2_000 + ((now * 2_654_435_761) >> 12) % 400] += 1;
                 }
                 totals.late_frees += deaths_of_seen[now];
                 totals.late_free_bytes += 10 * deaths_of_seen[now];

@@ -241,11 +241,10 @@ fn kernel_functions() -> Reading<[u32; KERNEL_FUNCTION_NAMES.len()]> {
 }
 
 fn descriptor(map: &Map) -> Option<RawFd> {
-    let data = match map {
-        Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => {
-            data
-        }
-        _ => return None,
+    let (Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data) | Map::PerCpuArray(data) | Map::RingBuf(data)) =
+        map
+    else {
+        return None;
     };
     Some(data.fd().as_fd().as_raw_fd())
 }
