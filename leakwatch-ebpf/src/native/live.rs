@@ -76,7 +76,6 @@ fn may_be_live(address: u64) -> bool {
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the upper bits only")]
 const fn slot(address: u64) -> u32 {
     // Allocators align to sixteen bytes.
     ((address >> 4).wrapping_mul(stack::MULTIPLIER) >> (64 - FILTER_BITS)) as u32
@@ -100,15 +99,17 @@ pub(crate) fn take(address: u64) -> Option<LiveObject> {
 #[inline(always)]
 pub(crate) fn freed(object: &LiveObject) {
     let Some(totals) = totals(object) else { return };
-    let (count, bytes) = if object.monotonic_nanos < maps::window_start() {
-        // SAFETY: fields of a live value of the map.
-        unsafe { (&raw mut (*totals).late_frees, &raw mut (*totals).late_free_bytes) }
+    if object.monotonic_nanos < maps::window_start() {
+        // SAFETY: a field of a live value of the map.
+        maps::add(unsafe { &raw mut (*totals).late_frees }, 1);
+        // SAFETY: likewise.
+        maps::add(unsafe { &raw mut (*totals).late_free_bytes }, object.size);
     } else {
         // SAFETY: likewise.
-        unsafe { (&raw mut (*totals).frees, &raw mut (*totals).free_bytes) }
-    };
-    maps::add(count, 1);
-    maps::add(bytes, object.size);
+        maps::add(unsafe { &raw mut (*totals).frees }, 1);
+        // SAFETY: likewise.
+        maps::add(unsafe { &raw mut (*totals).free_bytes }, object.size);
+    }
 }
 
 #[inline(always)]

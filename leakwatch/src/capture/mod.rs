@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::engine::input::Input;
 use crate::native::allocator::ProbePoint;
 use crate::probes::native::NativeCounts;
-use crate::probes::native::Way;
+pub use crate::probes::native::Way;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::TargetId;

@@ -3,11 +3,12 @@
 use crate::capture::Capture;
 use crate::capture::CaptureState;
 use crate::capture::DEFAULT_SAMPLE_BYTES;
+use crate::capture::Way;
 use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
 use crate::dto::page::LossBody;
 use crate::native::placement::Execution;
-use crate::probes::native::Way;
+
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;

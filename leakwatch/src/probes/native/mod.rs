@@ -101,17 +101,6 @@ pub struct StackTotals {
     pub late_free_bytes: u64,
 }
 
-/// An object that was sampled and not freed yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Survivor {
-    /// Who allocated it.
-    pub fingerprint: u64,
-    /// Bytes.
-    pub size: u64,
-    /// When, on the monotonic clock.
-    pub monotonic_nanos: u64,
-}
-
 /// Counts since the attach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NativeCounts {
@@ -142,7 +131,6 @@ pub struct NativeProbes {
     functions: Option<(NonZeroU32, Vec<ProbePoint>)>,
     attached: Attached,
     stacks: RingBuf<MapData>,
-    live: HashMap<MapData, u64, [u64; 3]>,
     totals: HashMap<MapData, [u64; 2], [u64; 7]>,
     window: Array<MapData, u64>,
     per_cpu: PerCpuArray<MapData, [u64; 5]>,
@@ -208,7 +196,6 @@ impl NativeProbes {
     pub(super) fn over(mut ebpf: Ebpf) -> Reading<Self> {
         Ok(Self {
             stacks: take(&mut ebpf, "NATIVE_STACKS")?,
-            live: take(&mut ebpf, "NATIVE_LIVE")?,
             totals: take(&mut ebpf, "NATIVE_TOTALS")?,
             window: take(&mut ebpf, "NATIVE_WINDOW")?,
             per_cpu: take(&mut ebpf, "NATIVE_CPU")?,
@@ -306,18 +293,6 @@ impl NativeProbes {
                     }
                 },
             )
-            .collect()
-    }
-
-    /// What is live and sampled.
-    pub fn survivors(&self) -> Vec<Survivor> {
-        let entries = self.live.iter().filter_map(Result::ok);
-        entries
-            .map(|(_, [fingerprint, size, monotonic_nanos])| Survivor {
-                fingerprint,
-                size,
-                monotonic_nanos,
-            })
             .collect()
     }
 
