@@ -251,11 +251,16 @@ fn without_type_arguments(function: &str) -> String {
     }
 }
 
-/// The recording, played up to the round of an answer that the daemon gave, leads to that answer byte for byte.
+/// The recording, played up to the round of an answer that the daemon gave, leads to the same findings byte for byte.
 fn replay_agrees(daemon: &Daemon, all: &[Watched], recording: &Path) -> Result<()> {
+    // Losses carry no time: those after a round may be in one of the answers and not in the other.
+    let found = |mut answer: Value| {
+        answer["losses"] = Value::Null;
+        answer
+    };
     for watched in all {
         let path = format!("/api/v1/targets/{}/investigation", watched.target);
-        let live = daemon.client().json(&path)?;
+        let live = found(daemon.client().json(&path)?);
         let at = text(&live, "at").to_owned();
         // The recorder writes behind the engine: the round is in the file a moment later.
         wait_until("the round to be recorded", Duration::from_secs(20), || {
@@ -267,7 +272,7 @@ fn replay_agrees(daemon: &Daemon, all: &[Watched], recording: &Path) -> Result<(
             let same = items.iter().find(|item| item["target"] == live["target"]);
             Ok(same
                 .filter(|same| same["at"] == live["at"])
-                .map(|same| assert_eq!(*same, live)))
+                .map(|same| assert_eq!(found(same.clone()), live)))
         })?;
     }
     Ok(())

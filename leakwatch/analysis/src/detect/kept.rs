@@ -7,6 +7,7 @@
 use crate::detect::facts::CORROBORATED_RATE;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
+use crate::detect::outside;
 use crate::growth::ProfileGrowth;
 use crate::growth::Site;
 use crate::stats::count;
@@ -39,6 +40,9 @@ pub(super) fn most<'a>(facts: &Facts<'_>, growth: &'a ProfileGrowth) -> Result<(
         (Motion::Growing, Some(rate)) if rate > 0.0 => rate,
         _ => return Err("memory as a whole does not keep growing".to_owned()),
     };
+    if outside::growth(facts).is_some_and(|memory| memory.is_within()) {
+        return Err("the Go runtime may hold most of what memory grew by".to_owned());
+    }
     let seconds = growth.span().as_secs_f64();
     if growth.observations < LEAST_OBSERVATIONS || seconds < LEAST_SECONDS {
         return Err(format!(

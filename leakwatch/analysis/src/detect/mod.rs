@@ -4,6 +4,7 @@
 pub mod lives;
 pub mod facts;
 pub mod charge;
+pub mod outside;
 pub mod need;
 pub mod go_heap_leak;
 pub mod goroutine_leak;

@@ -7,6 +7,7 @@ use crate::detect::facts::Motion;
 use crate::detect::judge;
 use crate::detect::mapping_leak;
 use crate::detect::not_enough_data;
+use crate::detect::outside;
 use crate::growth::ProfileGrowth;
 use crate::investigation::Answer;
 use crate::investigation::AnsweredBy;
@@ -315,6 +316,25 @@ fn native(facts: &Facts<'_>) -> Reply {
         } else {
             let why = format!("Anonymous memory grew by {grew}, but does not keep growing.");
             Reply::new(Answer::Unknown, 0.3, why).series(&series)
+        };
+    }
+    if let Some(memory) = outside::growth(facts) {
+        let told = format!(
+            "anonymous memory grew by {} since the runtime's numbers were first read, {} of it beyond all that the Go runtime has mapped",
+            words::bytes(memory.anonymous),
+            words::bytes(memory.outside)
+        );
+        return if memory.is_within() {
+            Reply::new(Answer::No, 0.8, format!("No: {told}.")).series(&series)
+        } else if facts.motion == Motion::Growing {
+            Reply::new(Answer::Yes, 0.7, format!("Yes: {told}.")).series(&series)
+        } else {
+            Reply::new(
+                Answer::Unknown,
+                0.3,
+                format!("Not decided: {told}, but memory does not keep growing."),
+            )
+            .series(&series)
         };
     }
     let Some(heap) = &facts.heap else {
