@@ -15,6 +15,7 @@ use leakwatch_analysis::profile::SampleType;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::stack::StackTable;
 use leakwatch_test_support::programs::Go;
+use leakwatch_test_support::wait::wait_until;
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
 use std::io::BufReader;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| Go::on_path().build("profiled", &directory("plain")).unwrap());
 
@@ -170,12 +172,19 @@ async fn a_program_in_another_network_namespace_is_asked_there() {
         );
     }
     assert_eq!(visits.load(Ordering::Relaxed), 0, "nothing foreign was spoken to");
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        // A connecting thread may just be ending.
-        if let Ok(link) = std::fs::metadata(task.unwrap().path().join("ns/net")) {
-            assert_eq!(link.ino(), own_namespace, "no thread was left in the other namespace");
-        }
-    }
+    // A connecting thread may just be ending.
+    wait_until(
+        "no thread to be left in the other namespace",
+        Duration::from_secs(20),
+        || {
+            let mut tasks = std::fs::read_dir("/proc/self/task")?.filter_map(Result::ok);
+            let at_home = tasks.all(|task| {
+                std::fs::metadata(task.path().join("ns/net")).map_or(true, |link| link.ino() == own_namespace)
+            });
+            Ok(at_home.then_some(()))
+        },
+    )
+    .unwrap();
 }
 
 #[tokio::test]
