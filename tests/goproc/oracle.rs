@@ -12,6 +12,7 @@ use leakwatch_goproc::pclntab::printed_name;
 use leakwatch_test_support::http::Client;
 use leakwatch_test_support::wait::wait_until;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -85,8 +86,12 @@ fn totals(profile: &[u8]) -> Result<[i64; 4]> {
 /// One line of a profile: function, file and line of each call, size of the objects.
 type Site = (Vec<(String, String, i64)>, i64);
 
-/// Samples by what `go tool pprof` would show of them.
-fn sites(profile: &[u8]) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
+/// Files of each function that were read from outside. A package's `init` is made of several.
+type Files = BTreeMap<String, BTreeSet<String>>;
+
+/// Samples by what `go tool pprof` would show of them. `runtime/pprof` tells functions apart by name alone (Go, `src/runtime/pprof/proto.go`),
+/// and gives all calls of one the file of the first: where that is one of `files`, the first of those is taken for it, as by [`read_sites`].
+fn sites(profile: &[u8], files: &Files) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
     let profile = pprof::decode(profile, &pprof::Bounds::default())?;
     let text = |index: i64| -> Result<String> {
         let text = profile.string_table.get(usize::try_from(index)?).context("string")?;
@@ -109,11 +114,11 @@ fn sites(profile: &[u8]) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
             for line in &locations.get(id).context("location")?.line {
                 let function = functions.get(&line.function_id).context("function")?;
                 // Some releases write type arguments out, which `go tool pprof` then leaves away.
-                stack.push((
-                    printed_name(&text(function.name)?).into_owned(),
-                    text(function.filename)?,
-                    line.line,
-                ));
+                let name = printed_name(&text(function.name)?).into_owned();
+                let file = text(function.filename)?;
+                let known = files.get(&name).filter(|known| known.contains(&file));
+                let file = known.and_then(BTreeSet::first).cloned().unwrap_or(file);
+                stack.push((name, file, line.line));
             }
         }
         if sample.value.iter().any(|value| *value != 0) {
@@ -127,10 +132,20 @@ fn sites(profile: &[u8]) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
     Ok(sites)
 }
 
-/// The same from outside.
-fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
+/// The same from outside, and the files of each function.
+fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(BTreeMap<Site, Vec<Vec<i64>>>, Files)> {
     let index = process.heap_reader().context("read")?.index();
     let mut frames = process.heap_frames();
+    let mut files = Files::new();
+    for (id, _) in snapshot.all(View::Pprof) {
+        for frame in frames.of_stack(index.stack(id)) {
+            files
+                .entry(frame.function.clone())
+                .or_default()
+                .insert(frame.file.clone());
+        }
+    }
+    let first = |function: &str| files.get(function).and_then(BTreeSet::first).cloned();
     let mut sites: BTreeMap<Site, Vec<Vec<i64>>> = BTreeMap::new();
     for (id, counts) in snapshot.all(View::Pprof) {
         let size = index.size(id).context("size")?;
@@ -142,7 +157,10 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<BTreeMap<Site,
             let stack = frames.of_stack(index.stack(id));
             let stack = stack
                 .iter()
-                .map(|frame| (frame.function.clone(), frame.file.clone(), frame.line.into()));
+                .map(|frame| {
+                    let file = first(&frame.function).unwrap_or_default();
+                    (frame.function.clone(), file, frame.line.into())
+                });
             sites
                 .entry((stack.collect(), i64::try_from(size)?))
                 .or_default()
@@ -152,7 +170,7 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<BTreeMap<Site,
     for values in sites.values_mut() {
         values.sort_unstable();
     }
-    Ok(sites)
+    Ok((sites, files))
 }
 
 /// Compares bucket by bucket and total by total, in a moment without a garbage collection.
@@ -179,7 +197,8 @@ pub(crate) fn compare(client: &Client, process: &mut GoProcess) -> Result<usize>
         let in_use = before.in_use(View::Pprof, index);
         let scaled = [allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
         ensure!(scaled == totals(&encoded)?, "scaled totals: outside {scaled:?}");
-        let (named, shown) = (read_sites(process, &before)?, sites(&encoded)?);
+        let (named, files) = read_sites(process, &before)?;
+        let shown = sites(&encoded, &files)?;
         ensure!(
             named == shown,
             "names differ: outside {:#?}, inside {:#?}",
