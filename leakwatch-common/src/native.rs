@@ -116,8 +116,18 @@ pub struct LiveObject {
     pub fingerprint: u64,
     /// Bytes asked for.
     pub size: u64,
-    /// `bpf_ktime_get_ns` when it was allocated.
-    pub monotonic_nanos: u64,
+    /// Number of the window of time in which it was allocated.
+    pub window: u64,
+}
+
+/// Room for one object, found by its address alone.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ObjectSlot {
+    /// Whose it is; zero when it is free.
+    pub address: u64,
+    /// What is known of it.
+    pub object: LiveObject,
 }
 
 /// What sampled allocations are counted by. Sizes are told apart only when sampling: the weight of a sample depends on its size.
@@ -203,6 +213,8 @@ pub struct PerCpu {
     pub until_sample: u64,
 }
 
+/// Logarithm of the number of [`ObjectSlot`]s when every call is counted: 4 MiB.
+pub const SLOT_BITS: u32 = 17;
 /// Logarithm of the slots of the table that tells most addresses that were never sampled from those that were.
 pub const FILTER_BITS: u32 = 18;
 /// Calls of the kernel's functions are written as calls of helpers that do not exist, starting here: the loader knows their numbers.

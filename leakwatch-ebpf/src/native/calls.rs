@@ -71,7 +71,7 @@ pub(crate) fn returned(ctx: &ProbeContext) -> u64 {
 
 /// The return of an outermost call that `thread` knows.
 #[inline(always)]
-pub(crate) fn leave(ctx: &ProbeContext) {
+pub(crate) fn leave<const SLOTS: bool>(ctx: &ProbeContext) {
     let place = Place::of(ctx.regs);
     let Some(state) = thread::leave(place.stack_pointer) else {
         return;
@@ -92,24 +92,24 @@ pub(crate) fn leave(ctx: &ProbeContext) {
     if state.flags & thread_flags::OLD_TAKEN != 0 {
         // A realloc that fails leaves the object alone; one to size zero may free it and return nothing.
         if address == 0 && state.size != 0 {
-            live::put_back(state.old_address, &state.old);
+            live::put_back::<SLOTS>(state.old_address, &state.old);
         } else {
             live::freed(&state.old);
         }
     }
     if address != 0 && state.flags & thread_flags::SAMPLED != 0 {
-        live::allocated(place, address, state.size);
+        live::allocated::<SLOTS>(place, address, state.size);
     }
 }
 
 /// `free(address)`, `operator delete`.
 #[inline(always)]
-pub(crate) fn release(address: u64) {
+pub(crate) fn release<const SLOTS: bool>(address: u64) {
     if let Some(cpu) = maps::cpu() {
         cpu.frees += 1;
     }
     if address != 0
-        && let Some(object) = live::take(address)
+        && let Some(object) = live::take::<SLOTS>(address)
     {
         live::freed(&object);
     }

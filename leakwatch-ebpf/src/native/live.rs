@@ -1,22 +1,24 @@
 //! What is allocated and sampled, and the totals of each stack.
+//!
+//! With `SLOTS`, objects are kept in slots by their address where these are free. That takes an instruction of Linux 5.12, so the programs
+//! that every kernel takes do without.
 
 use crate::maps;
 use crate::registers::Place;
 use crate::stack;
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use leakwatch_common::native::FILTER_BITS;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeCount;
+use leakwatch_common::native::SLOT_BITS;
 use leakwatch_common::native::TotalKey;
 use leakwatch_common::native::Totals;
 use leakwatch_common::native::size_class;
 
 /// Enters a new object.
 #[inline(always)]
-pub(crate) fn allocated(place: Place, address: u64, size: u64) {
-    // SAFETY: a helper without arguments.
-    let monotonic_nanos = unsafe { bpf_ktime_get_ns() };
-    if monotonic_nanos < maps::window_start() {
+pub(crate) fn allocated<const SLOTS: bool>(place: Place, address: u64, size: u64) {
+    let window = maps::window();
+    if window == 0 {
         // Not everything is attached yet: its release may not be seen.
         return;
     }
@@ -27,7 +29,7 @@ pub(crate) fn allocated(place: Place, address: u64, size: u64) {
     let object = LiveObject {
         fingerprint,
         size,
-        monotonic_nanos,
+        window,
     };
     if let Some(totals) = totals(&object) {
         // SAFETY: a field of a live value of the map.
@@ -40,12 +42,21 @@ pub(crate) fn allocated(place: Place, address: u64, size: u64) {
             *told = 1;
         }
     }
-    put_back(address, &object);
+    put_back::<SLOTS>(address, &object);
 }
 
 /// Enters an object without counting an allocation.
 #[inline(always)]
-pub(crate) fn put_back(address: u64, object: &LiveObject) {
+pub(crate) fn put_back<const SLOTS: bool>(address: u64, object: &LiveObject) {
+    if SLOTS
+        && let Some(slot) = maps::NATIVE_SLOTS.get_ptr_mut(place_of(address, SLOT_BITS))
+        // SAFETY: a field of a live value of the map.
+        && maps::exchange(unsafe { &raw mut (*slot).address }, 0, address)
+    {
+        // SAFETY: likewise; nobody asks for this address before the call that returns it has returned.
+        unsafe { (*slot).object = *object };
+        return;
+    }
     if maps::NATIVE_LIVE.insert(address, object, 0).is_err() {
         maps::count(NativeCount::LiveFull);
         // Counted as freed: what is not followed must not look like a leak.
@@ -59,7 +70,7 @@ pub(crate) fn put_back(address: u64, object: &LiveObject) {
 #[inline(always)]
 fn filter(address: u64, difference: i64) {
     if maps::config!(mean_bytes) > 1
-        && let Some(slot) = maps::NATIVE_FILTER.get_ptr_mut(slot(address))
+        && let Some(slot) = maps::NATIVE_FILTER.get_ptr_mut(place_of(address, FILTER_BITS))
     {
         maps::add(slot, difference.cast_unsigned());
     }
@@ -70,20 +81,28 @@ fn may_be_live(address: u64) -> bool {
     if maps::config!(mean_bytes) <= 1 {
         return true;
     }
-    let slot = maps::NATIVE_FILTER.get_ptr(slot(address));
+    let slot = maps::NATIVE_FILTER.get_ptr(place_of(address, FILTER_BITS));
     // SAFETY: a live value of the map.
     slot.is_none_or(|slot| unsafe { slot.read_volatile() } != 0)
 }
 
 #[inline(always)]
-const fn slot(address: u64) -> u32 {
+const fn place_of(address: u64, bits: u32) -> u32 {
     // Allocators align to sixteen bytes.
-    ((address >> 4).wrapping_mul(stack::MULTIPLIER) >> (64 - FILTER_BITS)) as u32
+    ((address >> 4).wrapping_mul(stack::MULTIPLIER) >> (64 - bits)) as u32
 }
 
 /// Takes an object out of the live set, if it is in there.
 #[inline(always)]
-pub(crate) fn take(address: u64) -> Option<LiveObject> {
+pub(crate) fn take<const SLOTS: bool>(address: u64) -> Option<LiveObject> {
+    if SLOTS && let Some(slot) = maps::NATIVE_SLOTS.get_ptr_mut(place_of(address, SLOT_BITS)) {
+        // SAFETY: a live value of the map. What is read before the slot is the caller's own is used only if it is.
+        let object = unsafe { (*slot).object };
+        // SAFETY: a field of it.
+        if maps::exchange(unsafe { &raw mut (*slot).address }, address, 0) {
+            return Some(object);
+        }
+    }
     if !may_be_live(address) {
         return None;
     }
@@ -99,7 +118,7 @@ pub(crate) fn take(address: u64) -> Option<LiveObject> {
 #[inline(always)]
 pub(crate) fn freed(object: &LiveObject) {
     let Some(totals) = totals(object) else { return };
-    if object.monotonic_nanos < maps::window_start() {
+    if object.window != maps::window() {
         // SAFETY: a field of a live value of the map.
         maps::add(unsafe { &raw mut (*totals).late_frees }, 1);
         // SAFETY: likewise.

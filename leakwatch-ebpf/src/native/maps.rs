@@ -12,6 +12,7 @@ use leakwatch_common::native::FINGERPRINT_WORDS;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
+use leakwatch_common::native::ObjectSlot;
 use leakwatch_common::native::PerCpu;
 use leakwatch_common::native::ThreadState;
 use leakwatch_common::native::TotalKey;
@@ -58,7 +59,12 @@ pub(crate) static NATIVE_FILTER: Array<u64> = Array::with_max_entries(1 << FILTE
 #[map]
 pub(crate) static NATIVE_INSIDE: Array<u64> = Array::with_max_entries(1, 0);
 
-/// When all probes were attached last, by `bpf_ktime_get_ns`; in the far future until they are.
+/// The objects of a capture that counts every call, as far as there is room at their address: most are released soon, and never come
+/// into the table that has room for all. One slot for other captures, which have few objects.
+#[map]
+pub(crate) static NATIVE_SLOTS: Array<ObjectSlot> = Array::with_max_entries(1, 0);
+
+/// Number of the window of time; zero while not all probes are attached.
 #[map]
 static NATIVE_WINDOW: Array<u64> = Array::with_max_entries(1, 0);
 
@@ -91,13 +97,13 @@ pub(crate) fn cpu() -> Option<&'static mut PerCpu> {
     NATIVE_CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
 }
 
-/// When all probes were attached last.
+/// Number of the window of time; zero while not all probes are attached.
 #[inline(always)]
-pub(crate) fn window_start() -> u64 {
+pub(crate) fn window() -> u64 {
     // SAFETY: a live value of the map.
     NATIVE_WINDOW
         .get_ptr(0)
-        .map_or(0, |start| unsafe { start.read_volatile() })
+        .map_or(0, |window| unsafe { window.read_volatile() })
 }
 
 /// Room for a part of the stack.
@@ -114,6 +120,22 @@ pub(crate) fn count(what: NativeCount) {
         // Another program of ours may run on this CPU between the read and the write of a plain addition.
         add(count, 1);
     }
+}
+
+/// Makes a number in a map `new` if it is `old`, atomically. Linux 5.12.
+#[inline(always)]
+pub(crate) fn exchange(number: *mut u64, old: u64, new: u64) -> bool {
+    let found: u64;
+    // SAFETY: `number` is in a map value that the verifier has checked.
+    unsafe {
+        core::arch::asm!(
+            "r0 = cmpxchg_64(r1 + 0, r0, r2)",
+            inlateout("r0") old => found,
+            in("r1") number,
+            in("r2") new,
+        );
+    }
+    found == old
 }
 
 /// Adds to a number in a map, atomically.

@@ -18,7 +18,7 @@ macro_rules! entries {
             #[uprobe]
             fn $program(ctx: ProbeContext) -> u32 {
                 let request = $request(&ctx);
-                thread::enter(Place::of(ctx.regs).stack_pointer, &request);
+                thread::enter::<false>(Place::of(ctx.regs).stack_pointer, &request);
                 0
             }
         )+
@@ -40,19 +40,19 @@ fn leave(ctx: RetProbeContext) -> u32 {
     if let Some(cpu) = maps::cpu() {
         cpu.returns += 1;
     }
-    calls::leave(&ProbeContext::new(ctx.as_ptr()));
+    calls::leave::<false>(&ProbeContext::new(ctx.as_ptr()));
     0
 }
 
 #[uprobe]
 fn release(ctx: ProbeContext) -> u32 {
-    calls::release(ctx.arg(0).unwrap_or(0));
+    calls::release::<false>(ctx.arg(0).unwrap_or(0));
     0
 }
 
 /// The same where the address has been moved to the register of the second argument.
 #[uprobe]
 fn release_second(ctx: ProbeContext) -> u32 {
-    calls::release(ctx.arg(1).unwrap_or(0));
+    calls::release::<false>(ctx.arg(1).unwrap_or(0));
     0
 }

@@ -55,13 +55,13 @@ macro_rules! innermost {
                     if address != 0 {
                         // SAFETY: eight bytes that the entry has written.
                         let size = unsafe { cookie(&ctx).read() };
-                        live::allocated(place, address, size);
+                        live::allocated::<true>(place, address, size);
                     }
                     return RETURN_WANTED;
                 }
                 cpu.entries += 1;
                 let size = $request(&ctx).size;
-                if thread::is_inside(place.stack_pointer) || !sampling::is_sample(cpu, size) {
+                if thread::is_inside::<true>(place.stack_pointer) || !sampling::is_sample(cpu, size) {
                     return RETURN_UNWANTED;
                 }
                 // SAFETY: eight bytes that are this call's own.
@@ -88,11 +88,11 @@ macro_rules! sessions {
                     if let Some(cpu) = maps::cpu() {
                         cpu.returns += 1;
                     }
-                    calls::leave(&ctx);
+                    calls::leave::<true>(&ctx);
                     return RETURN_WANTED;
                 }
                 let request = $request(&ctx);
-                if thread::enter(Place::of(ctx.regs).stack_pointer, &request) {
+                if thread::enter::<true>(Place::of(ctx.regs).stack_pointer, &request) {
                     RETURN_WANTED
                 } else {
                     RETURN_UNWANTED
@@ -109,6 +109,25 @@ sessions! {
     session_result: calls::result;
     session_old_size: calls::old_size;
     session_old_product: calls::old_product;
+}
+
+/// Functions that free have no return that matters.
+macro_rules! releases {
+    ($($program:ident: $argument:literal;)+) => {
+        $(
+            #[unsafe(no_mangle)]
+            #[unsafe(link_section = "uprobe")]
+            extern "C" fn $program(ctx: *mut c_void) -> u32 {
+                calls::release::<true>(ProbeContext::new(ctx).arg($argument).unwrap_or(0));
+                0
+            }
+        )+
+    };
+}
+
+releases! {
+    session_release: 0;
+    session_release_second: 1;
 }
 
 /// Nothing, at entry and return: what a hit costs at least.

@@ -49,11 +49,13 @@ pub(crate) fn fingerprint(place: Place) -> (u64, u64) {
         if u64::from(step) >= steps {
             break;
         }
-        let from = place.stack_pointer + u64::from(step) * FINGERPRINT_STEP as u64;
+        let from = (place.stack_pointer & !0xf) + u64::from(step) * FINGERPRINT_STEP as u64;
         if !read(from, words) {
             break;
         }
-        hash = mix(hash, words);
+        // The stack pointer is a multiple of sixteen where a function is called (x86-64 and arm64), so that the return address, or the link
+        // register beside the frame pointer, lies in the second word of two.
+        hash = mix(hash, words.as_chunks::<2>().0.iter().map(|pair| pair[1]));
         if switch.length != 0 {
             for (index, &word) in words.iter().enumerate() {
                 if word.wrapping_sub(switch.start) < switch.length && scratch.switched_at == 0 {
@@ -72,7 +74,7 @@ pub(crate) fn fingerprint(place: Place) -> (u64, u64) {
             if !read(goroutine + u64::from(step) * FINGERPRINT_STEP as u64, words) {
                 break;
             }
-            hash = mix(hash, words);
+            hash = mix(hash, words.iter().copied());
         }
     }
     (hash, goroutine)
@@ -80,9 +82,9 @@ pub(crate) fn fingerprint(place: Place) -> (u64, u64) {
 
 /// Takes the addresses of code among some words into a hash.
 #[inline(always)]
-fn mix(mut hash: u64, words: &[u64; FINGERPRINT_WORDS]) -> u64 {
+fn mix(mut hash: u64, words: impl Iterator<Item = u64>) -> u64 {
     let (all, first, second) = (config!(all_code), config!(code[0]), config!(code[1]));
-    for &word in words {
+    for word in words {
         // Most words are small numbers or addresses on the stack.
         if word.wrapping_sub(all.start) >= all.length {
             continue;

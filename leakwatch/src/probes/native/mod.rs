@@ -24,8 +24,7 @@ use leakwatch_common::native::NATIVE_CONFIG;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
+use leakwatch_common::native::SLOT_BITS;
 use single::SingleLink;
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -129,6 +128,7 @@ pub enum Way {
 pub struct NativeProbes {
     ebpf: Ebpf,
     functions: Option<(NonZeroU32, Vec<ProbePoint>)>,
+    windows: u64,
     attached: Attached,
     stacks: RingBuf<MapData>,
     totals: HashMap<MapData, [u64; 2], [u64; 7]>,
@@ -188,6 +188,7 @@ impl NativeProbes {
             .btf(None)
             .override_global(NATIVE_CONFIG, config.as_bytes(), true)
             .map_max_entries("NATIVE_LIVE", settings.live_objects)
+            .map_max_entries("NATIVE_SLOTS", if config.mean_bytes == 1 { 1 << SLOT_BITS } else { 1 })
             .load(OBJECT)
             .map_err(|error| Missing::new(MissingReason::Failed, format!("the eBPF object: {error}")))
     }
@@ -201,6 +202,7 @@ impl NativeProbes {
             per_cpu: take(&mut ebpf, "NATIVE_CPU")?,
             counts: take(&mut ebpf, "NATIVE_COUNTS")?,
             functions: None,
+            windows: 0,
             attached: Attached::Single(Missing::new(MissingReason::NotYet, "no function is probed"), Vec::new()),
             malformed: 0,
             ebpf,
@@ -210,21 +212,20 @@ impl NativeProbes {
     /// Attaches, the first time or after [`Self::detach`]. What is allocated before everything is attached is not followed; what was
     /// allocated before this and is freed from now on is counted as freed late.
     pub fn attach_again(&mut self) -> Reading<()> {
-        self.begin_window(u64::MAX)?;
+        self.set_window(0)?;
         if let Some((pid, points)) = &self.functions {
             match &mut self.attached {
                 Attached::Session(sessions) => sessions.attach(pid.get(), points)?,
                 Attached::Single(_, links) => *links = single::attach(&mut self.ebpf, *pid, points)?,
             }
         }
-        let now = clock_gettime(ClockId::Monotonic);
-        let part = |number: i64| u64::try_from(number).unwrap_or(0);
-        self.begin_window(part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec))
+        self.windows += 1;
+        self.set_window(self.windows)
     }
 
-    fn begin_window(&mut self, monotonic_nanos: u64) -> Reading<()> {
+    fn set_window(&mut self, number: u64) -> Reading<()> {
         self.window
-            .set(0, monotonic_nanos, 0)
+            .set(0, number, 0)
             .map_err(|error| Missing::new(MissingReason::Failed, format!("NATIVE_WINDOW: {error}")))
     }
 

@@ -2,7 +2,6 @@
 //! return to pay for, and one link for all functions of a file. aya makes the maps; its object is gone through once more for
 //! the programs it cannot load.
 
-use super::release_of;
 use crate::native::allocator::ProbePoint;
 use crate::native::function::Signature;
 use crate::probes::host;
@@ -87,7 +86,7 @@ impl Sessions {
     /// Attaches everything, what is called most last: until the others are attached it would only cost.
     pub(super) fn attach(&mut self, pid: u32, points: &[ProbePoint]) -> Reading<()> {
         for (role, file, offsets) in grouped(points) {
-            let attachment = if role.starts_with("release") {
+            let attachment = if role.starts_with("session_release") {
                 Attachment::Entry
             } else {
                 Attachment::Session
@@ -184,7 +183,7 @@ fn grouped(points: &[ProbePoint]) -> Vec<(&'static str, &Path, Vec<u64>)> {
 fn hotness(name: &str) -> u8 {
     match name {
         "session_innermost" | "session_innermost_second" => 0,
-        "release" | "release_second" => 1,
+        "session_release" | "session_release_second" => 1,
         _ => 2,
     }
 }
@@ -201,7 +200,8 @@ fn program_of(point: &ProbePoint, points: &[ProbePoint]) -> &'static str {
         Signature::Result => "session_result",
         Signature::OldSize => "session_old_size",
         Signature::OldProduct => "session_old_product",
-        Signature::Release => release_of(point),
+        Signature::Release if point.placement.moved => "session_release_second",
+        Signature::Release => "session_release",
     }
 }
 
