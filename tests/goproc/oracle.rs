@@ -155,12 +155,10 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(BTreeMap<Site
         let values = vec![allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
         if values.iter().any(|value| *value != 0) {
             let stack = frames.of_stack(index.stack(id));
-            let stack = stack
-                .iter()
-                .map(|frame| {
-                    let file = first(&frame.function).unwrap_or_default();
-                    (frame.function.clone(), file, frame.line.into())
-                });
+            let stack = stack.iter().map(|frame| {
+                let file = first(&frame.function).unwrap_or_default();
+                (frame.function.clone(), file, frame.line.into())
+            });
             sites
                 .entry((stack.collect(), i64::try_from(size)?))
                 .or_default()

@@ -1,6 +1,7 @@
 //! When the limit will be reached: the memory that reclaim cannot give back, carried along its growth to the limit.
 //! Must not decide whether it is a leak.
 
+use crate::demand::DemandPoint;
 use crate::growth::ProfileGrowth;
 use crate::pacing::Pacing;
 use crate::trend::Shape;
@@ -17,14 +18,19 @@ const LEAST_RATE_UNCERTAINTY: f64 = 0.13;
 const MEMORY: f64 = 1.2;
 /// Fewer points of the growth do not give a rate.
 const LEAST_POINTS: usize = 4;
+/// Collections that have to set a goal before their rate is trusted.
+const LEAST_COLLECTIONS: u32 = 3;
+/// The runtime's need tells the rate where what it has mapped is at least this part of the growth: the rest is nobody's goal.
+const EXPLAINED_PART: f64 = 0.8;
 
 /// Time until `limit` bytes, from growth of the unreclaimable charge whose highest levels are `peaks`, going on as it did since
 /// `trend` begins. None when it did not grow.
 ///
 /// A garbage-collected program grows in steps: nothing while a freed half is filled again, then a cycle's worth at once. It dies at the
 /// top of a step, so the line goes through the highest level reached until each instant, over all of the growth: a rate taken from a
-/// few steps is as wrong as a step is long.
-pub fn from_memory(peaks: &[(f64, f64)], trend: &Trend, limit: f64) -> Option<TimeToLimit> {
+/// few steps is as wrong as a step is long. Where its runtime tells what it is about to need (`demand`, else empty) the rate is that of the need,
+/// which does not stand still meanwhile. Experiment: docs/detectors.md, "Forecast".
+pub fn from_memory(peaks: &[(f64, f64)], demand: &[DemandPoint], trend: &Trend, limit: f64) -> Option<TimeToLimit> {
     let start = match trend.shape {
         Shape::LateGrowth { at } => at,
         _ => trend.from,
@@ -34,7 +40,9 @@ pub fn from_memory(peaks: &[(f64, f64)], trend: &Trend, limit: f64) -> Option<Ti
         .filter(|growth| growth.len() >= LEAST_POINTS)
         .or_else(|| since(trend.from))?;
     let steps = highest_until(growth);
-    let line = Line::through(&steps, MEMORY * (trend.to - start))?;
+    let memory = MEMORY * (trend.to - start);
+    let line = Line::through(&steps, memory)?;
+    let rate = rate_of_demand(demand, &steps, memory).unwrap_or(line.rate);
     let newest = steps.last()?.1;
     // Above the line is the top of a step; below it the next step is due and cannot be further than the limit.
     let room = (limit - line.level).max((limit - newest) / 2.0).max(0.0);
@@ -42,18 +50,35 @@ pub fn from_memory(peaks: &[(f64, f64)], trend: &Trend, limit: f64) -> Option<Ti
         Shape::LateGrowth { .. } => (trend.recent.high - trend.recent.low) / 2.0,
         _ => (trend.slope.high - trend.slope.low) / 2.0,
     };
-    let uncertainty = (half_width * P90_OF_P975).max(line.rate * LEAST_RATE_UNCERTAINTY);
-    let fast = line.rate + uncertainty;
-    let slow = line.rate - uncertainty;
+    let uncertainty = (half_width * P90_OF_P975).max(rate * LEAST_RATE_UNCERTAINTY);
+    let fast = rate + uncertainty;
+    let slow = rate - uncertainty;
     Some(TimeToLimit {
         p10_seconds: (room - line.deviation).max(0.0) / fast,
-        p50_seconds: room / line.rate,
+        p50_seconds: room / rate,
         p90_seconds: if slow > 0.0 {
             (room + line.deviation) / slow
         } else {
             f64::INFINITY
         },
     })
+}
+
+/// None where too little was read since `steps` begin, or where memory grows outside of the runtime.
+fn rate_of_demand(demand: &[DemandPoint], steps: &[(f64, f64)], memory: f64) -> Option<f64> {
+    let (first, last) = (steps.first()?, steps.last()?);
+    let since = demand.get(demand.partition_point(|point| point.at < first.0)..)?;
+    let (oldest, newest) = (since.first()?, since.last()?);
+    if since.len() < LEAST_POINTS || newest.collections.saturating_sub(oldest.collections) < LEAST_COLLECTIONS {
+        return None;
+    }
+    let level_at = |at: f64| steps.get(steps.partition_point(|step| step.0 <= at).saturating_sub(1));
+    let grown = last.1 - level_at(oldest.at)?.1;
+    if newest.mapped - oldest.mapped < grown * EXPLAINED_PART {
+        return None;
+    }
+    let needed: Vec<(f64, f64)> = since.iter().map(|point| (point.at, point.needed)).collect();
+    Line::through(&needed, memory).map(|line| line.rate)
 }
 
 fn highest_until(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
