@@ -86,12 +86,15 @@ fn totals(profile: &[u8]) -> Result<[i64; 4]> {
 /// One line of a profile: function, file and line of each call, size of the objects.
 type Site = (Vec<(String, String, i64)>, i64);
 
+/// Samples by place and size: objects and bytes allocated, and in use.
+type Sites = BTreeMap<Site, Vec<Vec<i64>>>;
+
 /// Files of each function that were read from outside. A package's `init` is made of several.
 type Files = BTreeMap<String, BTreeSet<String>>;
 
 /// Samples by what `go tool pprof` would show of them. `runtime/pprof` tells functions apart by name alone (Go, `src/runtime/pprof/proto.go`),
 /// and gives all calls of one the file of the first: where that is one of `files`, the first of those is taken for it, as by [`read_sites`].
-fn sites(profile: &[u8], files: &Files) -> Result<BTreeMap<Site, Vec<Vec<i64>>>> {
+fn sites(profile: &[u8], files: &Files) -> Result<Sites> {
     let profile = pprof::decode(profile, &pprof::Bounds::default())?;
     let text = |index: i64| -> Result<String> {
         let text = profile.string_table.get(usize::try_from(index)?).context("string")?;
@@ -107,7 +110,7 @@ fn sites(profile: &[u8], files: &Files) -> Result<BTreeMap<Site, Vec<Vec<i64>>>>
         .iter()
         .map(|location| (location.id, location))
         .collect();
-    let mut sites: BTreeMap<Site, Vec<Vec<i64>>> = BTreeMap::new();
+    let mut sites: Sites = BTreeMap::new();
     for sample in &profile.sample {
         let mut stack = Vec::new();
         for id in &sample.location_id {
@@ -133,7 +136,7 @@ fn sites(profile: &[u8], files: &Files) -> Result<BTreeMap<Site, Vec<Vec<i64>>>>
 }
 
 /// The same from outside, and the files of each function.
-fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(BTreeMap<Site, Vec<Vec<i64>>>, Files)> {
+fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(Sites, Files)> {
     let index = process.heap_reader().context("read")?.index();
     let mut frames = process.heap_frames();
     let mut files = Files::new();
@@ -146,7 +149,7 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(BTreeMap<Site
         }
     }
     let first = |function: &str| files.get(function).and_then(BTreeSet::first).cloned();
-    let mut sites: BTreeMap<Site, Vec<Vec<i64>>> = BTreeMap::new();
+    let mut sites: Sites = BTreeMap::new();
     for (id, counts) in snapshot.all(View::Pprof) {
         let size = index.size(id).context("size")?;
         let allocs = i64::try_from(counts.allocs)?;

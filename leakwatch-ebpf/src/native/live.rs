@@ -87,6 +87,10 @@ fn may_be_live(address: u64) -> bool {
 }
 
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "as many bits as the caller wants, which are few"
+)]
 const fn place_of(address: u64, bits: u32) -> u32 {
     // Allocators align to sixteen bytes.
     ((address >> 4).wrapping_mul(stack::MULTIPLIER) >> (64 - bits)) as u32
@@ -118,16 +122,16 @@ pub(crate) fn take<const SLOTS: bool>(address: u64) -> Option<LiveObject> {
 #[inline(always)]
 pub(crate) fn freed(object: &LiveObject) {
     let Some(totals) = totals(object) else { return };
-    if object.window != maps::window() {
+    if object.window == maps::window() {
         // SAFETY: a field of a live value of the map.
-        maps::add(unsafe { &raw mut (*totals).late_frees }, 1);
-        // SAFETY: likewise.
-        maps::add(unsafe { &raw mut (*totals).late_free_bytes }, object.size);
-    } else {
-        // SAFETY: likewise.
         maps::add(unsafe { &raw mut (*totals).frees }, 1);
         // SAFETY: likewise.
         maps::add(unsafe { &raw mut (*totals).free_bytes }, object.size);
+    } else {
+        // SAFETY: likewise.
+        maps::add(unsafe { &raw mut (*totals).late_frees }, 1);
+        // SAFETY: likewise.
+        maps::add(unsafe { &raw mut (*totals).late_free_bytes }, object.size);
     }
 }
 
