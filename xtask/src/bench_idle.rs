@@ -22,7 +22,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// `USER_HZ`: the unit of the times in `/proc/PID/stat` on every architecture we build for.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
 /// Goals, in percent of one core and in KiB.
 const MOST_PROCESSOR: f64 = 1.0;
 const MOST_RESIDENT_KIB: u64 = 48 * 1024;
@@ -198,7 +198,7 @@ fn targets(daemon: &Daemon) -> anyhow::Result<usize> {
 }
 
 /// User and system time of a process so far (`proc_pid_stat(5)`, fields 14 and 15).
-fn processor_ticks(pid: u32) -> anyhow::Result<f64> {
+pub(crate) fn processor_ticks(pid: u32) -> anyhow::Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| path.clone())?;
     let (_, fields) = stat.rsplit_once(')').with_context(|| path.clone())?;

@@ -19,6 +19,7 @@ mod peers;
 mod bench_native;
 mod bench_growth;
 mod bench_goproc;
+mod bench_servers;
 mod lint;
 mod tidy;
 mod vm_test;
@@ -71,6 +72,8 @@ enum Bench {
     Growth(bench_growth::Arguments),
     /// Reading Go processes from outside, beside their own endpoint
     Goproc(bench_goproc::Arguments),
+    /// What throughput and latency of real servers lose while they are watched
+    Servers(bench_servers::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -83,6 +86,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(Bench::Native(arguments)) => bench_native::main(&arguments),
         Command::Bench(Bench::Growth(arguments)) => bench_growth::main(&arguments),
         Command::Bench(Bench::Goproc(arguments)) => bench_goproc::main(&arguments),
+        Command::Bench(Bench::Servers(arguments)) => bench_servers::main(&arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
         Command::VmTest => vm_test::main(),
