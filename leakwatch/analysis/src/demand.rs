@@ -12,6 +12,8 @@ pub struct DemandPoint {
     pub at: f64,
     /// Heap goal and stacks in bytes.
     pub needed: f64,
+    /// The stacks in it.
+    pub stacks: f64,
     /// What the runtime had mapped then.
     pub mapped: f64,
     /// Collections so far: only they change the goal.
@@ -29,6 +31,7 @@ pub fn of(history: &TargetHistory, now: Timestamp) -> Vec<DemandPoint> {
         free.then(|| DemandPoint {
             at: point.at.seconds_from(history.window_start),
             needed,
+            stacks: numbers.stacks.as_f64(),
             mapped: numbers.mapped_ready.as_f64(),
             collections: numbers.collections,
         })

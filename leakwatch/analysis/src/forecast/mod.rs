@@ -22,6 +22,9 @@ const LEAST_POINTS: usize = 4;
 const LEAST_COLLECTIONS: u32 = 3;
 /// The runtime's need tells the rate where what it has mapped is at least this part of the growth: the rest is nobody's goal.
 const EXPLAINED_PART: f64 = 0.8;
+/// And where stacks are at least this part of what the need has grown by: for growth of the heap alone it makes forecasts worse
+/// (docs/detectors.md, "Forecast"), as memory stays below the goal.
+const STACKS_PART: f64 = 0.25;
 
 /// Time until `limit` bytes, from growth of the unreclaimable charge whose highest levels are `peaks`, going on as it did since
 /// `trend` begins. None when it did not grow.
@@ -64,7 +67,7 @@ pub fn from_memory(peaks: &[(f64, f64)], demand: &[DemandPoint], trend: &Trend, 
     })
 }
 
-/// None where too little was read since `steps` begin, or where memory grows outside of the runtime.
+/// None where too little was read since `steps` begin, or where it is not stacks of the runtime that make memory grow.
 fn rate_of_demand(demand: &[DemandPoint], steps: &[(f64, f64)], memory: f64) -> Option<f64> {
     let (first, last) = (steps.first()?, steps.last()?);
     let since = demand.get(demand.partition_point(|point| point.at < first.0)..)?;
@@ -75,6 +78,9 @@ fn rate_of_demand(demand: &[DemandPoint], steps: &[(f64, f64)], memory: f64) -> 
     let level_at = |at: f64| steps.get(steps.partition_point(|step| step.0 <= at).saturating_sub(1));
     let grown = last.1 - level_at(oldest.at)?.1;
     if newest.mapped - oldest.mapped < grown * EXPLAINED_PART {
+        return None;
+    }
+    if newest.stacks - oldest.stacks < (newest.needed - oldest.needed) * STACKS_PART {
         return None;
     }
     let needed: Vec<(f64, f64)> = since.iter().map(|point| (point.at, point.needed)).collect();
