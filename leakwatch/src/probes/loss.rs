@@ -1,15 +1,26 @@
 //! Counts of what was lost: the kernel's per-CPU counters and our own, as increments since they were last asked for.
+//!
+//! The kernel does not run a program on a processor that is in the middle of it already. Tracepoints can be preempted since Linux 6.19, so
+//! that another thread gets there; what happens to that one is counted by the kernel (`recursion_misses` in `/proc/self/fdinfo/FD`).
 
+use aya::Ebpf;
 use aya::maps::MapData;
 use aya::maps::PerCpuArray;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::units::Timestamp;
 use leakwatch_common::loss::LossReason;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 /// A record that is not one of ours: too short, too long or out of its own bounds.
 pub const RECORD_MALFORMED: &str = "probe_record_malformed";
+
+/// A program that the kernel did not run, as it was running already.
+pub const PROGRAM_MISSED: &str = "probe_program_missed";
 
 /// The name under which a kernel-side loss is shown.
 pub const fn name(reason: LossReason) -> &'static str {
@@ -35,17 +46,47 @@ impl Malformed {
     }
 }
 
+/// How often each of some programs was not run.
+pub(super) struct Missed(Vec<File>);
+
+impl Missed {
+    /// Of the programs of an object that are loaded. Where `/proc` does not tell, nothing is counted.
+    pub(super) fn of(ebpf: &Ebpf) -> Self {
+        let loaded = ebpf.programs().filter_map(|(_, program)| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            File::open(format!("/proc/self/fdinfo/{fd}")).ok()
+        });
+        Self(loaded.collect())
+    }
+
+    fn total(&self) -> u64 {
+        self.0.iter().filter_map(misses).sum()
+    }
+}
+
+fn misses(fdinfo: &File) -> Option<u64> {
+    let mut text = [0; 1024];
+    let length = fdinfo.read_at(&mut text, 0).ok()?;
+    let text = std::str::from_utf8(text.get(..length)?).ok()?;
+    let count = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+    count.trim().parse().ok()
+}
+
 /// Remembers what was reported already.
 pub(super) struct LossCounters {
     kernel: PerCpuArray<MapData, u64>,
+    missed: Missed,
     reported: [u64; LossReason::ALL.len()],
+    reported_missed: u64,
 }
 
 impl LossCounters {
-    pub(super) fn new(kernel: PerCpuArray<MapData, u64>) -> Self {
+    pub(super) fn new(kernel: PerCpuArray<MapData, u64>, missed: Missed) -> Self {
         Self {
             kernel,
+            missed,
             reported: [0; LossReason::ALL.len()],
+            reported_missed: 0,
         }
     }
 
@@ -60,6 +101,9 @@ impl LossCounters {
             losses.push((name(reason), total.saturating_sub(*reported)));
             *reported = total;
         }
+        let missed = self.missed.total();
+        losses.push((PROGRAM_MISSED, missed.saturating_sub(self.reported_missed)));
+        self.reported_missed = missed;
         losses.push((RECORD_MALFORMED, malformed.0.swap(0, Ordering::Relaxed)));
         let lost = losses.into_iter().filter(|(_, count)| *count > 0);
         lost.map(|(reason, count)| Loss {
@@ -78,7 +122,11 @@ mod tests {
     #[test]
     fn every_loss_is_documented() {
         let documented = include_str!("../../../docs/operating.md");
-        for name in LossReason::ALL.map(name).into_iter().chain([RECORD_MALFORMED]) {
+        for name in LossReason::ALL
+            .map(name)
+            .into_iter()
+            .chain([RECORD_MALFORMED, PROGRAM_MISSED])
+        {
             assert!(
                 documented.contains(&format!("`{name}`")),
                 "docs/operating.md does not explain {name}"

@@ -40,6 +40,7 @@ use leakwatch_analysis::units::Timestamp;
 use load::OwnedPerCpuArray;
 use loss::LossCounters;
 use loss::Malformed;
+use loss::Missed;
 use plan::Plan;
 use scope::OomCallers;
 use std::io;
@@ -217,8 +218,7 @@ impl Probes {
             Deaths::new(clock, plan.walk_bounds),
         )));
         let watched = load::take_map(&mut ebpf, "WATCHED")?;
-        let counters = LossCounters::new(load::take_map::<OwnedPerCpuArray>(&mut ebpf, "LOSSES")?);
-        tasks.spawn(report_losses(counters, malformed, clock, events));
+        let losses = load::take_map::<OwnedPerCpuArray>(&mut ebpf, "LOSSES")?;
 
         let at_death = plan.death.clone().and_then(|hook| load::attach_death(&mut ebpf, hook));
         // Stays even if there is nothing that reads it: other programs refer to the map.
@@ -245,6 +245,8 @@ impl Probes {
                 attached: at_death,
             },
         ];
+        let counters = LossCounters::new(losses, Missed::of(&ebpf));
+        tasks.spawn(report_losses(counters, malformed, clock, events));
         let probes = Self {
             hooks,
             death_watch,
