@@ -213,6 +213,9 @@ pub struct PerCpu {
     pub until_sample: u64,
 }
 
+/// Set in the number of a window in which objects are followed and no new ones are taken.
+pub const FOLLOWING: u64 = 1 << 63;
+
 /// Logarithm of the number of [`ObjectSlot`]s when every call is counted: 4 MiB.
 pub const SLOT_BITS: u32 = 17;
 /// Logarithm of the slots of the table that tells most addresses that were never sampled from those that were.

@@ -1,20 +1,13 @@
-//! Captures the allocator's calls of a process without a daemon, for measuring what the probes cost: `capture PID SAMPLE_BYTES [PROGRAMS]`.
-//! Without a budget, unless PROGRAMS is `governed`: then as the daemon does it, within 2 % of the process's time for a minute. Says `attached` and runs until its standard input ends; then prints the counts and the ten stacks with
-//! most live bytes.
+//! Captures the allocator's calls of a process without a daemon and without a budget, for measuring what the probes cost: `capture PID
+//! SAMPLE_BYTES [PROGRAMS]`. Says `attached` and runs until its standard input ends; then prints the counts and the ten stacks with most
+//! live bytes.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use anyhow::Context as _;
-use leakwatch::capture::CaptureRequest;
-use leakwatch::capture::Captures;
-use leakwatch::capture::lane::Lane;
 use leakwatch::capture::session::Session;
-use leakwatch::clock::Clock;
 use leakwatch::native::profile::frames;
 use leakwatch::native::symbols::Symbols;
 use leakwatch::probes::native::Programs;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
-use procfs::process::Process;
 use std::env;
 use std::io;
 use std::io::Read as _;
@@ -31,14 +24,11 @@ fn main() -> anyhow::Result<()> {
     let programs = programs.first().map_or("best", String::as_str);
     let pid: u32 = pid.parse().context("PID")?;
     let sample_bytes: u64 = sample_bytes.parse().context("SAMPLE_BYTES")?;
-    if programs == "governed" {
-        return governed(pid, sample_bytes);
-    }
     let programs = match programs {
         "best" => Programs::Best,
         "single" => Programs::Single,
         "empty" => Programs::Empty,
-        _ => anyhow::bail!("PROGRAMS: best, single, empty or governed"),
+        _ => anyhow::bail!("PROGRAMS: best, single or empty"),
     };
     let mut session =
         Session::start_with(pid, sample_bytes, programs).map_err(|missing| anyhow::anyhow!("{}", missing.detail))?;
@@ -69,41 +59,4 @@ fn end_of_input() -> mpsc::Receiver<()> {
         drop(ended);
     });
     end
-}
-
-/// A capture as the daemon makes it, whose profiles nobody wants.
-fn governed(pid: u32, sample_bytes: u64) -> anyhow::Result<()> {
-    let stat = Process::new(pid.cast_signed())?.stat()?;
-    let (inputs, _received) = tokio::sync::mpsc::channel(1);
-    let captures = Captures::new(Clock::start(), true, &inputs);
-    let request = CaptureRequest {
-        lane: Lane::Native,
-        target: TargetId::from_text("example"),
-        process: ProcessKey {
-            pid,
-            start_ticks: stat.starttime,
-        },
-        exe: String::new(),
-        duration: Duration::from_mins(1),
-        sample_bytes,
-        cpu_budget_percent: 2.0,
-        automatic: true,
-    };
-    let id = captures
-        .start(request)
-        .map_err(|error| anyhow::anyhow!("{error:?}"))?
-        .id;
-    println!("started");
-    // Nobody sends: what comes is the end.
-    let ended = end_of_input().recv();
-    if ended.is_err()
-        && let Some(capture) = captures.get(&id)
-    {
-        println!(
-            "{:?}, attached {:.3} of the time in {} windows, {:?} of processor time, {:?}",
-            capture.state, capture.duty, capture.windows, capture.spent, capture.counts
-        );
-    }
-    captures.stop_all();
-    Ok(())
 }

@@ -1,5 +1,5 @@
-//! Captures the allocator's calls of a process as the daemon does unless told otherwise, its budget included, for measuring what that
-//! costs real programs: `governed PID`.
+//! Captures a process as the daemon does by itself, for measuring what that costs real programs: `governed PID`. The allocator's calls within the
+//! budget of the daemon; where they are called too often for that, the pages that become resident.
 //!
 //! Says `ready` when the price of a hit is known, which the daemon measures once too. Then each line of its standard input is an order:
 //! `start` a capture, `look` at it, `stop` it. Each is answered by a line of JSON with what the capture has done so far.
@@ -8,6 +8,7 @@
 use anyhow::Context as _;
 use leakwatch::capture::Capture;
 use leakwatch::capture::CaptureRequest;
+use leakwatch::capture::CaptureState;
 use leakwatch::capture::Captures;
 use leakwatch::capture::DEFAULT_SAMPLE_BYTES;
 use leakwatch::capture::lane::Lane;
@@ -28,6 +29,8 @@ use tokio::sync::mpsc;
 /// As long as a capture that the daemon starts by itself: how long a window is depends on it.
 const DURATION: Duration = Duration::from_mins(1);
 const PERCENT: f64 = 2.0;
+/// Then it is clear whether the program bears it.
+const UNDER_WAY: Duration = Duration::from_millis(2_500);
 const DEADLINE: Duration = Duration::from_secs(30);
 
 fn main() -> anyhow::Result<()> {
@@ -44,8 +47,16 @@ fn main() -> anyhow::Result<()> {
         let look = || captures.get(&id).context("no capture was started");
         let capture = match order?.as_str() {
             "start" => {
-                let capture = captures.start(request(pid)?)?;
+                let mut capture = captures.start(request(pid, Lane::Native)?)?;
                 id.clone_from(&capture.id);
+                let settled = wait_until("the capture to be under way", DEADLINE, || {
+                    let capture = captures.get(&id).context("no capture was started")?;
+                    Ok((capture.has_ended() || capture.running > UNDER_WAY).then_some(capture))
+                })?;
+                if matches!(settled.state, CaptureState::Failed(_)) {
+                    capture = captures.start(request(pid, Lane::Growth)?)?;
+                    id.clone_from(&capture.id);
+                }
                 capture
             }
             "look" => look()?,
@@ -63,10 +74,10 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn request(pid: u32) -> anyhow::Result<CaptureRequest> {
+fn request(pid: u32, lane: Lane) -> anyhow::Result<CaptureRequest> {
     let stat = Process::new(pid.cast_signed())?.stat()?;
     Ok(CaptureRequest {
-        lane: Lane::Native,
+        lane,
         target: TargetId::from_text("measured"),
         process: ProcessKey {
             pid,
@@ -84,6 +95,7 @@ fn described(capture: &Capture) -> serde_json::Value {
     let counts = capture.counts;
     let running = capture.running.as_secs_f64();
     json!({
+        "lane": capture.request.lane.name(),
         "state": format!("{:?}", capture.state),
         "running_seconds": running,
         "attached_seconds": running * capture.duty,

@@ -5,6 +5,7 @@
 use anyhow::Context as _;
 use leakwatch::capture::growth::GrowthSession;
 use leakwatch::capture::lane::Observer as _;
+use leakwatch::probes::growth::CallsAt;
 use std::env;
 use std::io;
 use std::io::Read as _;
@@ -19,7 +20,8 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: growth PID PERIOD");
     };
     let (pid, period) = (pid.parse().context("PID")?, period.parse().context("PERIOD")?);
-    let mut session = GrowthSession::start(pid, period).map_err(|missing| anyhow::anyhow!("{}", missing.detail))?;
+    let mut session = GrowthSession::start(pid, period, CallsAt::Tracepoints)
+        .map_err(|missing| anyhow::anyhow!("{}", missing.detail))?;
     let (ended, end) = mpsc::sync_channel::<()>(1);
     thread::spawn(move || {
         // Whatever comes, its end is what matters: the channel closes.

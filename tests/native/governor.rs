@@ -14,6 +14,7 @@ use leakwatch::capture::price;
 use leakwatch::capture::session::Session;
 use leakwatch::clock::Clock;
 use leakwatch::engine::input::Input;
+use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_test_support::process::Signal;
@@ -50,7 +51,7 @@ fn request(pid: u32, duration: Duration) -> CaptureRequest {
         duration,
         sample_bytes: DEFAULT_SAMPLE_BYTES,
         cpu_budget_percent: PERCENT,
-        automatic: true,
+        automatic: false,
     }
 }
 
@@ -118,6 +119,42 @@ fn a_burst_is_left_alone_within_a_second() {
     assert!(took < Duration::from_secs(1), "{took:?}");
     captures.stop_all();
     wait_until("the end", DEADLINE, || Ok(get().has_ended().then_some(()))).unwrap();
+}
+
+#[test]
+fn nobody_is_slowed_unasked() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let executable = compile("pace", directory.path()).unwrap();
+    let (captures, _received) = captures();
+    for (rate, bears_it) in [("1000", true), ("1000000", false)] {
+        let program = start(&executable, rate, "1", directory.path());
+        let request = CaptureRequest {
+            automatic: true,
+            ..request(program.pid(), DEADLINE)
+        };
+        let id = captures.start(request).unwrap().id;
+        let settled = wait_until("it to be settled", DEADLINE, || {
+            let capture = captures.get(&id).unwrap();
+            Ok((capture.has_ended() || capture.running > Duration::from_secs(2)).then_some(capture))
+        })
+        .unwrap();
+        println!("{rate} a second: {settled:?}");
+        if bears_it {
+            assert!(settled.attached && settled.windows == 1, "{settled:?}");
+        } else {
+            let CaptureState::Failed(missing) = settled.state else {
+                panic!("{settled:?}");
+            };
+            assert_eq!(missing.reason, MissingReason::TooLarge);
+            assert!(settled.running < Duration::from_millis(100), "{:?}", settled.running);
+        }
+        captures.stop(&id);
+        wait_until("the end", DEADLINE, || {
+            Ok(captures.get(&id).filter(Capture::has_ended).map(drop))
+        })
+        .unwrap();
+    }
 }
 
 #[test]

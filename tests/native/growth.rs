@@ -8,6 +8,7 @@ use crate::programs::compile_with;
 use leakwatch::capture::growth::GrowthSession;
 use leakwatch::capture::lane::Observer;
 use leakwatch::native::profile::StackRow;
+use leakwatch::probes::growth::CallsAt;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_test_support::cgroup::Cgroup;
 use leakwatch_test_support::daemon::Daemon;
@@ -28,6 +29,8 @@ use std::time::Duration;
 
 const PERIOD: u64 = 7;
 const DEADLINE: Duration = Duration::from_mins(5);
+/// More than others need until they are called a leak.
+const ENOUGH_PROFILES: usize = 15;
 
 /// Adds up the rows by the first function in their stacks that says what it maps.
 fn by_function(session: &mut GrowthSession, rows: &[StackRow]) -> BTreeMap<String, StackValue> {
@@ -52,18 +55,30 @@ fn anonymous(pid: u32) -> Option<f64> {
 }
 
 #[test]
-#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn what_is_left_is_what_the_program_and_the_kernel_say() {
+    check_what_is_left(&[CallsAt::Functions, CallsAt::Tracepoints]);
+}
+
+#[test]
+fn it_is_where_system_calls_are_seen_at_their_tracepoints() {
+    check_what_is_left(&[CallsAt::Tracepoints]);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+#[expect(clippy::unwrap_used, reason = "called by tests only")]
+#[expect(clippy::print_stdout, reason = "shown with a failure")]
+fn check_what_is_left(ways: &[CallsAt]) {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let executable = compile("regions", directory.path()).unwrap();
     let program = Program::start(&executable, &[], directory.path()).unwrap();
     let before = anonymous(program.pid()).unwrap();
-    let mut session = GrowthSession::start(program.pid(), PERIOD).unwrap();
+    let mut session = GrowthSession::start_at(program.pid(), PERIOD, ways).unwrap();
+    assert!(ways.contains(&session.calls_at()));
     let truth = program.run(|| session.poll()).unwrap();
     let after = anonymous(program.pid()).unwrap();
     session.detach();
-    println!("{:?}", session.counts());
+    println!("{:?}, {:?}", session.calls_at(), session.counts());
     assert_eq!(Observer::losses(&session), []);
 
     let weight = session.weight() as f64;
@@ -135,6 +150,7 @@ fn leaks_outside_of_an_allocator_are_called_by_name_without_a_question_asked() {
     let leaking = start("mappings", &mappings);
     let unnamed = start("stripped", &stripped);
     let steady = start("recycle", &recycle);
+    let busy = start("busy", &compile("busy", directory.path()).unwrap());
     let daemon = Daemon::start(&Options {
         executable: Path::new(env!("CARGO_BIN_EXE_leakwatch")),
         only: root.path(),
@@ -170,6 +186,28 @@ fn leaks_outside_of_an_allocator_are_called_by_name_without_a_question_asked() {
         .pointer("/missing/native_profile/detail")
         .and_then(Value::as_str);
     assert!(missing.unwrap().contains("no symbols of an allocator"), "{verdict}");
+
+    // One that allocates so often that its calls are not looked at unasked: how to ask, and no name taken from who happens to touch new pages.
+    let target = daemon.wait_target(busy.0.path()).unwrap();
+    wait_until("the pages to be captured", DEADLINE, || {
+        let profiles = daemon.client().json(&format!("/api/v1/targets/{target}/profiles"))?;
+        let items = profiles
+            .get("items")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let growth = items.iter().filter(|profile| text(profile, "type") == "growth").count();
+        Ok((growth >= ENOUGH_PROFILES).then_some(()))
+    })
+    .unwrap();
+    let investigation = daemon.investigation(&target).unwrap();
+    assert!(leak(&daemon, &target).is_none(), "{investigation}");
+    let missing = investigation.pointer("/verdict/missing/native_profile").unwrap();
+    assert!(
+        text(missing, "detail").contains("calls its allocator so often"),
+        "{missing}"
+    );
+    assert!(text(missing, "fix").contains("leakwatch capture"), "{missing}");
 
     // What was watched as long and only recycles.
     let target = daemon.wait_target(steady.0.path()).unwrap();

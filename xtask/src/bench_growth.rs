@@ -89,7 +89,7 @@ fn measure(way: Way, program: &Path, each: u64, directory: &Path) -> anyhow::Res
         Some((pid, period)) => {
             let mut tool = Command::new(tools::target_dir().join("debug/examples/growth"));
             tool.args([pid.to_string(), period.to_string()]);
-            let mut tool = Tool::start(tool, directory)?;
+            let mut tool = Tool::start(&mut tool, directory)?;
             tool.wait_attached()?;
             Some(tool)
         }

@@ -11,6 +11,7 @@ use leakwatch_test_support::programs::folder;
 use leakwatch_test_support::wait::interrupt;
 use leakwatch_test_support::wait::wait_until;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -35,6 +36,8 @@ enum Way {
     Nothing,
     /// Mean bytes between samples, and the programs.
     Leakwatch(u64, &'static str),
+    /// As the daemon does it: sampled, within a budget.
+    Default,
     Memleak(u64),
     Heaptrack,
 }
@@ -43,15 +46,12 @@ const EMPTY: Way = Way::Leakwatch(1, "empty");
 const EXACT: Way = Way::Leakwatch(1, "best");
 const SAMPLED: Way = Way::Leakwatch(524_288, "best");
 
-/// As the daemon does it: sampled, within a budget.
-const DEFAULT: Way = Way::Leakwatch(524_288, "governed");
-
 const WAYS: [(&str, Way); 10] = [
     ("nothing attached", Way::Nothing),
     ("empty programs", EMPTY),
     ("leakwatch, every call", EXACT),
     ("leakwatch, 512 KiB", SAMPLED),
-    ("leakwatch by default, 512 KiB within 2 %", DEFAULT),
+    ("leakwatch by default, 512 KiB within 2 %", Way::Default),
     ("as before Linux 6.13, every call", Way::Leakwatch(1, "single")),
     ("as before Linux 6.13, 512 KiB", Way::Leakwatch(524_288, "single")),
     ("memleak, every call", Way::Memleak(1)),
@@ -64,14 +64,23 @@ const GOALS: [(Way, Way, f64); 4] = [
     (EXACT, EMPTY, 1.5),
     (EXACT, Way::Memleak(1), 1.0 / 8.0),
     (SAMPLED, Way::Memleak(100), 1.0 / 12.0),
-    (DEFAULT, Way::Memleak(100), 1.0 / 12.0),
+    (Way::Default, Way::Memleak(100), 1.0 / 12.0),
 ];
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(interrupt).context("handle Ctrl-C")?;
     build_ebpf::main()?;
     // The price is that of the kernel side; user space may be slow.
-    tools::run(tools::cargo().args(["build", "--locked", "-p", "leakwatch", "--example", "capture"]))?;
+    tools::run(tools::cargo().args([
+        "build",
+        "--locked",
+        "-p",
+        "leakwatch",
+        "--example",
+        "capture",
+        "--example",
+        "governed",
+    ]))?;
     let directory = tempfile::tempdir()?;
     let program = directory.path().join("pairs");
     let source = folder().join("native/pairs.c");
@@ -130,12 +139,18 @@ fn measure(way: Way, program: &Path, pairs: u64, directory: &Path) -> anyhow::Re
         Way::Leakwatch(sample_bytes, programs) => {
             let mut tool = Command::new(tools::target_dir().join("debug/examples/capture"));
             tool.args([&pid, &sample_bytes.to_string(), programs]);
-            Some(Tool::start(tool, directory)?)
+            Some(Tool::start(&mut tool, directory)?)
+        }
+        Way::Default => {
+            let mut tool = Command::new(tools::target_dir().join("debug/examples/governed"));
+            let mut tool = Tool::start(tool.arg(&pid), directory)?;
+            tool.order("start")?;
+            Some(tool)
         }
         Way::Memleak(sample) => {
             let mut tool = peers::memleak()?;
             tool.args(["-p", &pid, "-s", &sample.to_string(), "3600"]);
-            Some(Tool::start(tool, directory)?)
+            Some(Tool::start(&mut tool, directory)?)
         }
     };
     if let Some(tool) = &mut tool {
@@ -159,7 +174,7 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    pub(crate) fn start(mut command: Command, directory: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(command: &mut Command, directory: &Path) -> anyhow::Result<Self> {
         let log = directory.join("tool.log");
         let output = fs::File::create(&log)?;
         let child = command
@@ -169,6 +184,11 @@ impl Tool {
             .spawn()
             .context("start the tool")?;
         Ok(Self { child, log })
+    }
+
+    /// A line on its standard input.
+    fn order(&mut self, order: &str) -> anyhow::Result<()> {
+        writeln!(self.child.stdin.as_mut().context("standard input")?, "{order}").context("order the tool")
     }
 
     /// Attached when it has held the same number of probes for a second: not every tool says so, or not at once.

@@ -8,10 +8,14 @@ use crate::registers::Place;
 use crate::stack;
 use aya_ebpf::bindings::bpf_perf_event_data;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::macros::fentry;
+use aya_ebpf::macros::fexit;
 use aya_ebpf::macros::map;
 use aya_ebpf::macros::perf_event;
 use aya_ebpf::macros::tracepoint;
 use aya_ebpf::maps::RingBuf;
+use aya_ebpf::programs::FEntryContext;
+use aya_ebpf::programs::FExitContext;
 use aya_ebpf::programs::PerfEventContext;
 use aya_ebpf::programs::TracePointContext;
 use leakwatch_common::growth::GrowthConfig;
@@ -27,8 +31,8 @@ static GROWTH_CONFIG: GrowthConfig = GrowthConfig::UNSET;
 #[map]
 static GROWTH_EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// In the records of `syscalls:sys_enter_*` the arguments begin here, in those of `sys_exit_*` it is the result.
-const FIRST: usize = 16;
+/// In the records of `syscalls:sys_exit_*` the result is here.
+const RESULT: usize = 16;
 /// `MAP_ANONYMOUS` of all architectures that Linux has eBPF for.
 const MAP_ANONYMOUS: u64 = 0x20;
 /// `MADV_DONTNEED` and `MADV_REMOVE`. What `MADV_FREE` names stays until the kernel wants it, and comes back without a fault.
@@ -44,11 +48,10 @@ fn is_ours() -> bool {
 }
 
 #[inline(always)]
-fn tell(record: GrowthRecord) -> u32 {
+fn tell(record: GrowthRecord) {
     if GROWTH_EVENTS.output::<GrowthRecord>(record, 0).is_err() {
         maps::count(NativeCount::GrowthRingFull);
     }
-    0
 }
 
 /// `PERF_COUNT_SW_PAGE_FAULTS_MIN`: the page is there. The fault may have been in the kernel, on behalf of the program.
@@ -70,19 +73,64 @@ fn page_fault(ctx: PerfEventContext) -> u32 {
         }),
         address,
         ..GrowthRecord::default()
-    })
+    });
+    0
 }
 
-/// `mmap(address, length, protection, flags, ...)` has returned.
-#[tracepoint]
-fn mapped(ctx: TracePointContext) -> u32 {
+/// The programs of a system call: at its function in the kernel, and where that is not possible at its tracepoint, for which the kernel
+/// takes a longer way through every system call of every process.
+macro_rules! at_entry {
+    ($function:ident, $tracepoint:ident, $what:path) => {
+        #[fentry]
+        fn $function(_ctx: FEntryContext) -> i32 {
+            $what();
+            0
+        }
+
+        #[tracepoint]
+        fn $tracepoint(_ctx: TracePointContext) -> u32 {
+            $what();
+            0
+        }
+    };
+}
+
+/// Likewise, with what it returns.
+macro_rules! at_exit {
+    ($function:ident, $tracepoint:ident, $what:path) => {
+        #[fexit]
+        fn $function(ctx: FExitContext) -> i32 {
+            // The functions of system calls have one argument; the result comes after it.
+            $what(ctx.arg(1));
+            0
+        }
+
+        #[tracepoint]
+        fn $tracepoint(ctx: TracePointContext) -> u32 {
+            // SAFETY: the record of `sys_exit_*` has the result there; the helper checks the address.
+            if let Ok(result) = unsafe { ctx.read_at(RESULT) } {
+                $what(result);
+            }
+            0
+        }
+    };
+}
+
+at_entry!(unmapping_function, unmapping, unmapping_begins);
+at_entry!(advised_function, advised, advice_begins);
+at_exit!(moved_function, moved, mremap_has_returned);
+at_exit!(heap_ends_function, heap_ends, brk_has_returned);
+at_exit!(mapped_function, mapped, mmap_has_returned);
+
+/// `mmap(address, length, protection, flags, ...)`.
+#[inline(always)]
+fn mmap_has_returned(address: u64) {
     if !is_ours() {
-        return 0;
+        return;
     }
     maps::count(NativeCount::MappingCalls);
-    let address = argument(&ctx, 0);
     if address >= FIRST_ERROR {
-        return 0;
+        return;
     }
     let (place, arguments) = Place::of_system_call();
     let is_anonymous = arguments[3] & MAP_ANONYMOUS != 0;
@@ -96,34 +144,34 @@ fn mapped(ctx: TracePointContext) -> u32 {
         address,
         length: arguments[1],
         ..GrowthRecord::default()
-    })
+    });
 }
 
-/// `munmap(address, length)` begins.
-#[tracepoint]
-fn unmapping(ctx: TracePointContext) -> u32 {
+/// `munmap(address, length)`.
+#[inline(always)]
+fn unmapping_begins() {
     if !is_ours() {
-        return 0;
+        return;
     }
     maps::count(NativeCount::MappingCalls);
+    let (_, [address, length, ..]) = Place::of_system_call();
     tell(GrowthRecord {
         kind: growth_kind::UNMAP,
-        address: argument(&ctx, 0),
-        length: argument(&ctx, 1),
+        address,
+        length,
         ..GrowthRecord::default()
-    })
+    });
 }
 
-/// `mremap(old, old_length, length, ...)` has returned.
-#[tracepoint]
-fn moved(ctx: TracePointContext) -> u32 {
+/// `mremap(old, old_length, length, ...)`.
+#[inline(always)]
+fn mremap_has_returned(address: u64) {
     if !is_ours() {
-        return 0;
+        return;
     }
     maps::count(NativeCount::MappingCalls);
-    let address = argument(&ctx, 0);
     if address >= FIRST_ERROR {
-        return 0;
+        return;
     }
     let (_, arguments) = Place::of_system_call();
     tell(GrowthRecord {
@@ -133,40 +181,38 @@ fn moved(ctx: TracePointContext) -> u32 {
         old_address: arguments[0],
         old_length: arguments[1],
         ..GrowthRecord::default()
-    })
+    });
 }
 
-/// `brk` has returned: the end of the heap.
-#[tracepoint]
-fn heap_ends(ctx: TracePointContext) -> u32 {
+/// `brk`: the end of the heap.
+#[inline(always)]
+fn brk_has_returned(address: u64) {
     if !is_ours() {
-        return 0;
+        return;
     }
     maps::count(NativeCount::MappingCalls);
     tell(GrowthRecord {
         kind: growth_kind::BREAK,
-        address: argument(&ctx, 0),
+        address,
         ..GrowthRecord::default()
-    })
+    });
 }
 
-/// `madvise(address, length, advice)` begins.
-#[tracepoint]
-fn advised(ctx: TracePointContext) -> u32 {
-    if !is_ours() || !DROPPING.contains(&argument(&ctx, 2)) {
-        return 0;
+/// `madvise(address, length, advice)`.
+#[inline(always)]
+fn advice_begins() {
+    if !is_ours() {
+        return;
+    }
+    let (_, [address, length, advice, _]) = Place::of_system_call();
+    if !DROPPING.contains(&advice) {
+        return;
     }
     maps::count(NativeCount::MappingCalls);
     tell(GrowthRecord {
         kind: growth_kind::DROP,
-        address: argument(&ctx, 0),
-        length: argument(&ctx, 1),
+        address,
+        length,
         ..GrowthRecord::default()
-    })
-}
-
-#[inline(always)]
-fn argument(ctx: &TracePointContext, index: usize) -> u64 {
-    // SAFETY: the record of a system call has six arguments, or its result; the helper checks the address.
-    unsafe { ctx.read_at(FIRST + index * 8) }.unwrap_or(0)
+    });
 }

@@ -7,6 +7,7 @@ use crate::maps;
 use crate::registers::Place;
 use crate::stack;
 use leakwatch_common::native::FILTER_BITS;
+use leakwatch_common::native::FOLLOWING;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::SLOT_BITS;
@@ -18,8 +19,8 @@ use leakwatch_common::native::size_class;
 #[inline(always)]
 pub(crate) fn allocated<const SLOTS: bool>(place: Place, address: u64, size: u64) {
     let window = maps::window();
-    if window == 0 {
-        // Not everything is attached yet: its release may not be seen.
+    if window == 0 || window & FOLLOWING != 0 {
+        // Not everything is attached yet, or the probes will go soon: its release may not be seen.
         return;
     }
     if let Some(cpu) = maps::cpu() {
@@ -121,8 +122,13 @@ pub(crate) fn take<const SLOTS: bool>(address: u64) -> Option<LiveObject> {
 /// Counts an object as freed.
 #[inline(always)]
 pub(crate) fn freed(object: &LiveObject) {
+    let window = maps::window();
+    if window == 0 {
+        // Probes come or go: what is released now belongs to no window, as if nobody had looked.
+        return;
+    }
     let Some(totals) = totals(object) else { return };
-    if object.window == maps::window() {
+    if object.window == window & !FOLLOWING {
         // SAFETY: a field of a live value of the map.
         maps::add(unsafe { &raw mut (*totals).frees }, 1);
         // SAFETY: likewise.

@@ -1,22 +1,45 @@
 //! What a capture costs the program, and when that is too much: hits times the price of a hit, measured on this host.
 //!
 //! The budget is a share of the processor time that the program uses by itself, which is what it has used less what the probes have
-//! cost. The probes are detached when they have cost more than the program has earned them, and attached again when it has made
-//! up for it: windows of time, of which the samples are weighed (`tally`). What a window is late in ending makes the next one come later.
+//! cost. Where that does not last for all the time, time is cut into slots, and chance decides in which of them the probes are attached.
+//! How long a slot is and how likely follows from what was seen before it, never from what is seen in it: so the slots show what all
+//! the time would have shown (`tally`), whatever the program does in which rhythm.
 
 use crate::probes::native::NativeCounts;
+use fastrand::Rng;
 use std::time::Duration;
 
-/// A program that does less earns as if it used this share of a processor, so that it can be watched all the time: windows tell less
+/// A program that does less earns as if it used this share of a processor, so that it can be watched all the time: slots tell less
 /// (docs/native.md), and at two per cent this is a hundredth of one processor, for a minute.
 const LEAST_SHARE: f64 = 0.5;
-/// Part of a capture's whole budget that a window may cost.
-const WINDOW_PART: f64 = 0.05;
-/// A window costs at least this, so that it is worth attaching, and at most that, so that nobody waits long.
-const WINDOW: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(100));
-/// Processor time taken by one window, on all processors, after which the capture ends for good.
+/// Part of a capture's whole budget that a slot with probes may cost on average.
+const SLOT_PART: f64 = 0.02;
+/// And the part that one may cost in which as much is spent as ever.
+const WORST_PART: f64 = 0.1;
+/// First part of a slot in which new objects are taken.
+const TAKING_PART: f64 = 0.6;
+/// Slots are not shorter, as attaching and detaching take a few milliseconds, and not longer, so that the chance can change.
+const SLOT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// Parts of a capture in which what was spent too much or too little is made up for.
+const REPAID_IN: f64 = 0.1;
+/// The chance of a slot falls no lower for that than to this part: what is never looked at cannot be weighed.
+const LEAST_CHANCE: f64 = 0.25;
+/// Spent too much by this part of the whole budget, the probes are detached at once: the slot ends in the middle of what it was to show.
+const OVERDRAFT: f64 = 0.5;
+/// Looked at without being asked for, a program is not to be slowed by more than this while the probes are attached: its requests would take as
+/// much longer. That is known after so much time with the probes attached, and settled after so much. Experiment: docs/native.md.
+const NOTICEABLE: f64 = 0.05;
+const KNOWN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// Nor by more than this for longer than that time and that part of it, however seldom: a hundredth of its requests is what the 99th
+/// percentile of their latency shows.
+const MUCH: f64 = 0.15;
+const MUCH_FOR: Duration = Duration::from_millis(30);
+const MUCH_PART: f64 = 0.005;
+/// Processor time taken by one slot, on all processors, after which the capture ends for good.
 const BURST: Duration = Duration::from_millis(500);
-/// Between two looks at the counts.
+/// Probes that are to be there when a slot begins are attached so long before.
+const LEAD: Duration = Duration::from_millis(6);
+/// Between two looks at the counts. The first slot is as short as the first of them, unless nobody has asked.
 const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
 
 /// Nanoseconds that a hit costs the program.
@@ -54,16 +77,37 @@ impl Price {
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decision {
     /// Leave it as it is, and look again after this time.
     Wait(Duration),
     /// Detach.
     Detach,
-    /// Attach again.
+    /// Attach again, and count nothing yet.
     Attach,
-    /// Detach and end.
+    /// Count from now on: a slot with probes begins.
+    Slot,
+    /// Take no new objects for the rest of the slot.
+    Follow,
+    /// Detach and end: a burst has cost too much at once.
     End,
+    /// Detach and end: this program is slowed too much for looking at it unasked, to this part of its speed.
+    TooDear(f64),
+}
+
+/// What a capture may do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// Budget in percent of the processor time that the program uses by itself.
+    pub percent: f64,
+    /// Share of a processor that it used before.
+    pub share: f64,
+    /// How long the capture is to be.
+    pub duration: Duration,
+    /// Whether the probes can be detached for a while; else all of the budget may be spent at any time.
+    pub in_slots: bool,
+    /// Whether nobody has asked for it.
+    pub unasked: bool,
 }
 
 /// What was spent and earned.
@@ -71,40 +115,66 @@ pub enum Decision {
 pub struct Governor {
     price: Price,
     single_stepped: (bool, bool),
+    terms: Terms,
     fraction: f64,
-    window: Duration,
+    /// Processor time that may be spent in all.
+    whole: Duration,
+    random: Rng,
     earned: Duration,
     spent: Duration,
-    spent_before: Duration,
     looked: Duration,
+    /// How long the probes were attached.
+    attached: Duration,
+    was_attached: bool,
+    /// How long of that from look to look, what these seconds cost, and the most that one did.
+    looked_for: Duration,
+    looks_cost: f64,
+    dearest: f64,
+    /// How long the program was slowed much.
+    much: Duration,
+    /// When no new objects are taken, when the slot ends, how likely it was to have probes, and what was spent when it began.
+    follows: Duration,
+    ends: Duration,
+    chance: f64,
+    spent_before: Duration,
+    /// The one after it, once it is decided.
+    next: Option<Slot>,
+}
+
+/// One that is to come.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    length: Duration,
+    chance: f64,
+    with_probes: bool,
 }
 
 impl Governor {
-    /// For a capture of so many seconds on a program that uses `share` of a processor. One that is not made `in_windows` may spend
-    /// all of its budget at any time.
-    pub fn new(
-        price: Price,
-        single_stepped: (bool, bool),
-        percent: f64,
-        share: f64,
-        seconds: Duration,
-        in_windows: bool,
-    ) -> Self {
-        let fraction = (percent / 100.0).clamp(0.0, 1.0);
-        let whole = seconds.mul_f64(fraction * share.clamp(LEAST_SHARE, 1_024.0));
+    /// For a capture on these terms.
+    pub fn new(price: Price, single_stepped: (bool, bool), terms: Terms, random: Rng) -> Self {
+        let fraction = (terms.percent / 100.0).clamp(0.0, 1.0);
+        let share = terms.share.clamp(LEAST_SHARE, 1_024.0);
         Self {
             price,
             single_stepped,
+            terms,
             fraction,
-            window: if in_windows {
-                whole.mul_f64(WINDOW_PART).clamp(WINDOW.0, WINDOW.1)
-            } else {
-                whole
-            },
+            whole: terms.duration.mul_f64(fraction * share),
+            random,
             earned: Duration::ZERO,
             spent: Duration::ZERO,
-            spent_before: Duration::ZERO,
             looked: Duration::ZERO,
+            attached: Duration::ZERO,
+            was_attached: false,
+            looked_for: Duration::ZERO,
+            looks_cost: 0.0,
+            dearest: 0.0,
+            much: Duration::ZERO,
+            follows: Duration::MAX,
+            ends: if terms.unasked { KNOWN.0 } else { LOOK.0 },
+            chance: 1.0,
+            spent_before: Duration::ZERO,
+            next: None,
         }
     }
 
@@ -114,26 +184,109 @@ impl Governor {
         let own = used.saturating_sub(self.spent);
         self.earned = self.earned.max(own.max(at.mul_f64(LEAST_SHARE)).mul_f64(self.fraction));
         let since = at.saturating_sub(std::mem::replace(&mut self.looked, at));
-        if !attached {
-            if self.earned < self.spent {
-                return Decision::Wait(LOOK.1);
-            }
-            self.spent_before = self.spent;
-            return Decision::Attach;
+        let spending = self.spent.saturating_sub(before).as_secs_f64() / since.as_secs_f64().max(1e-9);
+        if attached {
+            self.attached += since;
         }
-        if self.spent.saturating_sub(self.spent_before) > BURST.max(self.earned) {
+        // What attaching and detaching cost is spent, but is not what looking costs.
+        if std::mem::replace(&mut self.was_attached, attached) && attached {
+            self.looked_for += since;
+            self.looks_cost += spending * since.as_secs_f64();
+            self.dearest = self.dearest.max(spending);
+            if self.terms.unasked
+                && let Some(slowed) = self.slowed(spending, since, own, at)
+            {
+                return Decision::TooDear(slowed);
+            }
+        }
+        if attached && self.spent.saturating_sub(self.spent_before) > BURST.max(self.earned) {
             return Decision::End;
         }
-        let left = (self.earned + self.window).saturating_sub(self.spent);
-        if left.is_zero() {
+        let left = self.allowance().saturating_sub(self.spent);
+        if attached && left.is_zero() {
             return Decision::Detach;
         }
-        // As long as the rest lasts at the rate since the last look.
-        let spending = self.spent.saturating_sub(before).as_secs_f64();
-        let lasts = since.as_secs_f64() * left.as_secs_f64() / spending.max(1e-9);
-        Decision::Wait(Duration::from_secs_f64(
-            lasts.clamp(LOOK.0.as_secs_f64(), LOOK.1.as_secs_f64()),
-        ))
+        if self.terms.in_slots {
+            let lead = if attached { Duration::ZERO } else { LEAD };
+            if at + lead >= self.ends && self.next.is_none() {
+                let slot = self.slot(at);
+                self.next = Some(slot);
+                if slot.with_probes && !attached {
+                    return Decision::Attach;
+                }
+            }
+            if at >= self.ends
+                && let Some(slot) = self.next.take()
+            {
+                let goes_on = self.chance >= 1.0 && slot.chance >= 1.0;
+                (self.ends, self.chance, self.spent_before) = (at + slot.length, slot.chance, self.spent);
+                self.follows = if slot.chance < 1.0 {
+                    at + slot.length.mul_f64(TAKING_PART)
+                } else {
+                    Duration::MAX
+                };
+                match (attached, slot.with_probes) {
+                    (true, false) => return Decision::Detach,
+                    (true, true) if !goes_on => return Decision::Slot,
+                    _ => {}
+                }
+            }
+        }
+        if attached && at >= self.follows {
+            self.follows = Duration::MAX;
+            return Decision::Follow;
+        }
+        let mut wait = LOOK.1;
+        if self.terms.in_slots {
+            let due = if attached {
+                self.follows.min(self.ends)
+            } else {
+                self.ends.saturating_sub(LEAD)
+            };
+            wait = wait.min(due.saturating_sub(at));
+        }
+        if attached {
+            // As long as the rest lasts at the rate since the last look.
+            let lasts = left.as_secs_f64() / spending.max(1e-9);
+            wait = wait.min(Duration::try_from_secs_f64(lasts).unwrap_or(LOOK.1));
+        }
+        Decision::Wait(wait.max(LOOK.0))
+    }
+
+    /// How likely the present slot was to have probes.
+    pub fn chance(&self) -> f64 {
+        self.chance
+    }
+
+    /// By what part the program is slowed while the probes are attached, if it has noticed.
+    fn slowed(&mut self, spending: f64, since: Duration, own: Duration, at: Duration) -> Option<f64> {
+        let share = (own.as_secs_f64() / at.as_secs_f64().max(1e-9)).max(LEAST_SHARE);
+        if spending / share > MUCH {
+            self.much += since;
+        }
+        let average = self.looks_cost / self.looked_for.as_secs_f64().max(1e-9) / share;
+        let too_much = self.much > MUCH_FOR.max(at.mul_f64(MUCH_PART));
+        let too_dear = (KNOWN.0..KNOWN.1).contains(&self.looked_for) && average > NOTICEABLE;
+        (too_much || too_dear).then_some(average)
+    }
+
+    fn slot(&mut self, at: Duration) -> Slot {
+        // Costs and earnings of a second.
+        let cost = (self.spent.as_secs_f64() / self.attached.as_secs_f64().max(1e-9)).max(1e-9);
+        let earning = self.earned.as_secs_f64() / at.as_secs_f64().max(1e-9);
+        let balance = self.earned.as_secs_f64() - self.spent.as_secs_f64();
+        let repaid = balance / (self.terms.duration.as_secs_f64() * REPAID_IN);
+        let chance = ((earning + repaid) / cost).max(earning / cost * LEAST_CHANCE).min(1.0);
+        // Even where it costs as much as it ever did, the slot is not to be cut short.
+        let dearest = (self.dearest * SLOT_PART / WORST_PART).max(cost);
+        let length = Duration::try_from_secs_f64(self.whole.as_secs_f64() * SLOT_PART / dearest).unwrap_or(SLOT.1);
+        // What little was seen does not tell how dear a long one is.
+        let known = self.attached.mul_f64(2.0);
+        Slot {
+            length: length.min(known).clamp(SLOT.0, SLOT.1),
+            chance,
+            with_probes: self.random.f64() < chance,
+        }
     }
 
     /// Processor time spent so far.
@@ -141,9 +294,13 @@ impl Governor {
         self.spent
     }
 
-    /// Processor time that may have been spent by now.
+    /// Processor time that may have been spent by now, at the very most.
     pub fn allowance(&self) -> Duration {
-        self.earned + self.window
+        if self.terms.in_slots {
+            self.earned + self.whole.mul_f64(OVERDRAFT)
+        } else {
+            self.earned + self.whole
+        }
     }
 }
 
@@ -163,11 +320,21 @@ mod tests {
         single_step: 14_500.0,
     };
 
+    fn asked_for(share: f64) -> Terms {
+        Terms {
+            percent: 2.0,
+            share,
+            duration: Duration::from_mins(1),
+            in_slots: true,
+            unasked: false,
+        }
+    }
+
     /// Of a program on one processor that makes so many pairs of calls a second when left alone, for a minute: what the probes have
     /// cost relative to its own time, the part of the time they were attached, and whether it ended early.
     fn simulate(pairs_per_second: f64, share: f64, single_stepped: (bool, bool)) -> (f64, f64, bool) {
-        let seconds = Duration::from_mins(1);
-        let mut governor = Governor::new(PRICE, single_stepped, 2.0, share, seconds, true);
+        let seconds = asked_for(share).duration;
+        let mut governor = Governor::new(PRICE, single_stepped, asked_for(share), Rng::with_seed(1));
         let pair =
             (PRICE.allocation + PRICE.release) / 1e9 + if single_stepped.1 { PRICE.single_step / 1e9 } else { 0.0 };
         let (mut at, mut used, mut pairs, mut attached_time) = (0.0, 0.0, 0.0, 0.0);
@@ -188,7 +355,8 @@ mod tests {
                 // Detaching takes time, during which the others may still be hit.
                 Decision::Detach => time = 0.005,
                 Decision::Attach => attached = true,
-                Decision::End => ended = true,
+                Decision::Slot | Decision::Follow => {}
+                Decision::End | Decision::TooDear(_) => ended = true,
             }
             let detached = time > 0.004_9 && time < 0.005_1;
             at += time;
@@ -233,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_burst_on_many_processors_ends_the_capture() {
-        let mut governor = Governor::new(PRICE, (false, false), 2.0, 1.0, Duration::from_mins(1), true);
+        let mut governor = Governor::new(PRICE, (false, false), asked_for(1.0), Rng::with_seed(1));
         let at = Duration::from_secs(10);
         let used = Duration::from_secs(10);
         let calls = |number| NativeCounts {
@@ -246,5 +414,34 @@ mod tests {
             Decision::Wait(_)
         ));
         assert_eq!(governor.look(at, used, &calls(1_000_000), true), Decision::End);
+    }
+
+    #[test]
+    fn a_program_that_would_notice_is_not_looked_at_unasked() {
+        for (pairs_per_second, ends) in [(20_000.0, false), (200_000.0, true)] {
+            let terms = Terms {
+                unasked: true,
+                ..asked_for(1.0)
+            };
+            let mut governor = Governor::new(PRICE, (false, false), terms, Rng::with_seed(1));
+            let mut ended_after = None;
+            for tick in 0..1_000_u32 {
+                let at = Duration::from_millis(10) * tick;
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few millions")]
+                let calls = (at.as_secs_f64() * pairs_per_second) as u64;
+                let counts = NativeCounts {
+                    entries: calls,
+                    frees: calls,
+                    ..NativeCounts::default()
+                };
+                if let Decision::TooDear(slowed) = governor.look(at, at, &counts, true) {
+                    assert!((slowed - 0.22).abs() < 0.1, "{slowed}");
+                    ended_after = Some(at);
+                    break;
+                }
+            }
+            assert_eq!(ended_after.is_some(), ends, "{pairs_per_second} a second");
+            assert!(ended_after.is_none_or(|at| at < 2 * MUCH_FOR), "{ended_after:?}");
+        }
     }
 }

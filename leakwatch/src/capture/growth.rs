@@ -11,10 +11,10 @@ use crate::growth::space::AddressSpace;
 use crate::growth::space::Made;
 use crate::native::allocator::ProbePoint;
 use crate::native::code::ProgramCode;
-use crate::native::profile;
 use crate::native::profile::StackRow;
 use crate::native::profile::Title;
 use crate::native::symbols::Symbols;
+use crate::probes::growth::CallsAt;
 use crate::probes::growth::GrowthCounts;
 use crate::probes::growth::GrowthProbes;
 use crate::probes::growth::GrowthSettings;
@@ -39,6 +39,10 @@ const SAMPLE: f64 = 2_700.0;
 const FAULT: f64 = 190.0;
 const CALL: f64 = 1_600.0;
 
+/// While any system call is traced at its tracepoint each one of every process takes 0.2 us longer. One takes a microsecond and more: a process that
+/// spends less than this part of a processor in the kernel loses less than a hundredth. Experiment: docs/native.md, "What it may cost".
+const MOST_IN_KERNEL: f64 = 0.05;
+
 /// The period for a process that has so many page faults in a second.
 pub fn period(faults_per_second: f64) -> u64 {
     let mut fitting = PERIODS.into_iter().rev();
@@ -46,6 +50,16 @@ pub fn period(faults_per_second: f64) -> u64 {
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let found = fitting.find(|period| *period as f64 <= wanted);
     found.unwrap_or(PERIODS[0])
+}
+
+/// Where system calls are seen when they cannot be at their functions, of a process that spends such a part of a processor in the kernel:
+/// nowhere if it would lose time that nobody has offered. Then it is known what becomes resident and stays, but not who has mapped it.
+pub fn fallback(in_kernel: f64, unasked: bool) -> CallsAt {
+    if unasked && in_kernel > MOST_IN_KERNEL {
+        CallsAt::Nowhere
+    } else {
+        CallsAt::Tracepoints
+    }
 }
 
 /// Probes on a process, and what changed since.
@@ -62,15 +76,21 @@ pub struct GrowthSession {
 }
 
 impl GrowthSession {
-    /// Attaches to a process; one of `period` page faults is taken.
-    pub fn start(pid: u32, period: u64) -> Reading<Self> {
+    /// Attaches to a process; one of `period` page faults is taken. System calls are seen at their functions, or else as `fallback` says.
+    pub fn start(pid: u32, period: u64, fallback: CallsAt) -> Reading<Self> {
+        Self::start_at(pid, period, &[CallsAt::Functions, fallback])
+    }
+
+    /// The same with system calls seen in the first of these ways that this kernel allows.
+    pub fn start_at(pid: u32, period: u64, calls_at: &[CallsAt]) -> Reading<Self> {
         let page_bytes = rustix::param::page_size() as u64;
         let code = ProgramCode::of_process(pid).map_err(|error| stacks::failed(&error))?;
         let stacks = Stacks::of_process(pid)?;
         let residency = Residency::of_process(pid, page_bytes)
             .map_err(|error| Missing::new(MissingReason::Failed, format!("/proc/{pid}/pagemap: {error}")))?;
         let heap_end = crate::native::process::heap_end(pid);
-        let probes = GrowthProbes::attach(pid, &GrowthSettings { period, code })?;
+        let settings = GrowthSettings { period, code };
+        let probes = GrowthProbes::attach(pid, &settings, calls_at)?;
         Ok(Self {
             probes,
             space: AddressSpace::new(page_bytes, heap_end),
@@ -85,6 +105,11 @@ impl GrowthSession {
     /// Bytes that a sampled page stands for.
     pub fn weight(&self) -> u64 {
         self.weight
+    }
+
+    /// Where system calls are seen.
+    pub fn calls_at(&self) -> CallsAt {
+        self.probes.calls_at()
     }
 
     /// Hits so far.
@@ -192,12 +217,9 @@ impl Observer for GrowthSession {
     }
 
     fn losses(&self) -> Vec<(&'static str, u64)> {
-        let own = [
-            ("growth_space_full", self.space.lost()),
-            ("native_stack_cut", self.stacks.cut()),
-        ];
         let mut losses = self.probes.losses();
-        losses.extend(own.into_iter().filter(|(_, count)| *count > 0));
+        losses.extend(self.stacks.loss());
+        losses.extend(Some(("growth_space_full", self.space.lost())).filter(|(_, count)| *count > 0));
         losses
     }
 
@@ -210,22 +232,15 @@ impl Observer for GrowthSession {
             (ProfileType::Mapping, self.mapped()),
             (ProfileType::Growth, self.touched()),
         ];
-        let mut seen = Seen {
-            profiles: Vec::new(),
-            stacks: 0,
-        };
+        let mut seen = Seen::default();
         for (profile_type, rows) in both {
-            seen.stacks += rows.len();
             let title = Title {
                 profile_type,
                 exe,
                 period: self.weight,
                 at,
             };
-            if !rows.is_empty() {
-                seen.profiles
-                    .push((profile_type, profile::encode(&rows, &mut self.symbols, &title)));
-            }
+            seen = seen.and(&rows, &mut self.symbols, &title);
         }
         seen
     }
@@ -244,6 +259,17 @@ fn signed(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_busy_process_is_not_slowed_unasked() {
+        for (in_kernel, unasked, expected) in [
+            (0.02, true, CallsAt::Tracepoints),
+            (0.7, true, CallsAt::Nowhere),
+            (0.7, false, CallsAt::Tracepoints),
+        ] {
+            assert_eq!(fallback(in_kernel, unasked), expected);
+        }
+    }
 
     #[test]
     fn a_busy_process_is_sampled_less_often() {

@@ -8,6 +8,8 @@ pub mod governor;
 pub mod price;
 pub mod stacks;
 pub mod tally;
+#[cfg(test)]
+mod windows;
 pub mod session;
 pub mod growth;
 pub mod usdt;

@@ -5,6 +5,7 @@ use crate::capture::CaptureState;
 use crate::capture::Shared;
 use crate::capture::governor::Decision;
 use crate::capture::governor::Governor;
+use crate::capture::governor::Terms;
 use crate::capture::growth;
 use crate::capture::growth::GrowthSession;
 use crate::capture::lane::Lane;
@@ -16,6 +17,7 @@ use crate::engine::input::Input;
 use crate::engine::input::RawProfile;
 use crate::native::process;
 use crate::native::process::Use;
+use fastrand::Rng;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::sample::Missing;
@@ -61,18 +63,19 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
     let share =
         now.processor_time.saturating_sub(before.processor_time).as_secs_f64() / watched.elapsed().as_secs_f64();
     let mut observer = attach(request, before, now, watched.elapsed())?;
+    // Attaching took its time, in which the program has earned nothing.
+    let at_start = used(request)?.processor_time;
     let start = Instant::now();
     let points = observer.points().to_vec();
     let (price, single_stepped) = (observer.price(), observer.single_stepped());
-    let percent = request.cpu_budget_percent;
-    let mut governor = Governor::new(
-        price,
-        single_stepped,
-        percent,
+    let terms = Terms {
+        percent: request.cpu_budget_percent,
         share,
-        request.duration,
-        observer.in_windows().is_some(),
-    );
+        duration: request.duration,
+        in_slots: observer.in_windows().is_some(),
+        unasked: request.automatic,
+    };
+    let mut governor = Governor::new(price, single_stepped, terms, Rng::new());
     shared.update(id, |capture| {
         capture.state = CaptureState::Running;
         capture.points = points;
@@ -84,7 +87,7 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
         observer.poll();
         let running = start.elapsed();
         let counts = observer.counts();
-        let used = used(request)?.processor_time.saturating_sub(now.processor_time);
+        let used = used(request)?.processor_time.saturating_sub(at_start);
         let session = observer.in_windows();
         let is_attached = session.as_ref().is_none_or(|session| session.is_attached());
         let duty = session.as_ref().map_or(1.0, |session| session.duty());
@@ -117,7 +120,20 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
                 }
                 Duration::ZERO
             }
+            Decision::Slot => {
+                if let Some(session) = observer.in_windows() {
+                    session.next_slot(governor.chance())?;
+                }
+                Duration::ZERO
+            }
+            Decision::Follow => {
+                if let Some(session) = observer.in_windows() {
+                    session.follow()?;
+                }
+                Duration::ZERO
+            }
             Decision::End => break CaptureState::OverBudget,
+            Decision::TooDear(slowed) => return Err(too_dear(request, slowed)),
         };
         if running >= request.duration {
             break CaptureState::Done;
@@ -152,6 +168,18 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
     Ok(state)
 }
 
+fn too_dear(request: &CaptureRequest, slowed: f64) -> Missing {
+    let detail = format!(
+        "the process calls its allocator so often that looking at each call would slow it by {:.0} %, which is not done unasked",
+        100.0 * slowed
+    );
+    let fix = format!(
+        "look for a while at the price of {} % of its processor time: leakwatch capture {}",
+        request.cpu_budget_percent, request.target
+    );
+    Missing::new(MissingReason::TooLarge, detail).with_fix(fix)
+}
+
 /// What the process has used; an error when it has ended.
 fn used(request: &CaptureRequest) -> Reading<Use> {
     process::used(request.process).map_err(|reason| Missing::new(MissingReason::Failed, reason))
@@ -167,7 +195,9 @@ fn attach(request: &CaptureRequest, before: Use, now: Use, watched: Duration) ->
             let faults = now.minor_faults.saturating_sub(before.minor_faults);
             #[expect(clippy::cast_precision_loss, reason = "a rate, roughly")]
             let faults_per_second = faults as f64 / watched.as_secs_f64();
-            Box::new(GrowthSession::start(pid, growth::period(faults_per_second))?)
+            let in_kernel = now.kernel_time.saturating_sub(before.kernel_time);
+            let fallback = growth::fallback(in_kernel.div_duration_f64(watched), request.automatic);
+            Box::new(GrowthSession::start(pid, growth::period(faults_per_second), fallback)?)
         }
     })
 }

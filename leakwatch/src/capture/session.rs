@@ -6,6 +6,7 @@ use crate::capture::lane::Seen;
 use crate::capture::price;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
+use crate::capture::tally::Phase;
 use crate::capture::tally::Tally;
 use crate::native::allocator;
 use crate::native::allocator::Allocators;
@@ -14,7 +15,6 @@ use crate::native::code::ProgramCode;
 use crate::native::estimate;
 use crate::native::function::Signature;
 use crate::native::placement::Execution;
-use crate::native::profile;
 use crate::native::profile::StackRow;
 use crate::native::profile::Title;
 use crate::native::symbols::Symbols;
@@ -34,8 +34,6 @@ use std::time::Instant;
 const SAMPLED_OBJECTS: u32 = 262_144;
 /// Objects followed when every call is taken.
 const EXACT_OBJECTS: u32 = 4 << 20;
-/// Stacks in a profile, those with most live bytes first.
-const MAX_ROWS: usize = 8_192;
 
 /// Probes on a process and the stacks seen so far.
 #[derive(Debug)]
@@ -47,6 +45,7 @@ pub struct Session {
     symbols: Symbols,
     tally: Tally,
     attached: bool,
+    phase: Phase,
     ended: bool,
     passed: Instant,
 }
@@ -79,6 +78,7 @@ impl Session {
             symbols: Symbols::of_process(pid),
             tally: Tally::default(),
             attached: true,
+            phase: Phase::Taking,
             ended: false,
             passed: Instant::now(),
         })
@@ -87,7 +87,7 @@ impl Session {
     /// Takes in the stacks that are new. To be called several times a second, so that they find room.
     pub fn poll(&mut self) {
         if !self.ended {
-            self.tally.pass(self.passed.elapsed(), self.attached);
+            self.tally.pass(self.passed.elapsed(), self.phase);
             self.passed = Instant::now();
         }
         let stacks = &mut self.stacks;
@@ -96,25 +96,41 @@ impl Session {
 
     /// Detaches for good; what was sampled can still be read.
     pub fn detach(&mut self) {
-        self.pause();
+        // What the capture stands for ends here, not when the last probe is gone.
+        self.poll();
         self.ended = true;
+        self.pause();
     }
 
     /// Detaches; what was sampled stands also for the time that now passes.
     pub fn pause(&mut self) {
         if self.attached {
+            self.poll();
+            (self.attached, self.phase) = (false, Phase::Off);
             self.probes.detach();
             self.poll();
-            self.attached = false;
         }
     }
 
-    /// Attaches again, for another window of time.
+    /// Attaches again; nothing is counted yet.
     pub fn attach_again(&mut self) -> Reading<()> {
-        self.poll();
-        self.tally.next_window(&self.probes.totals());
         self.attached = true;
         self.probes.attach_again()
+    }
+
+    /// A slot of time begins in which what is attached counts, and which had this chance to be one.
+    pub fn next_slot(&mut self, chance: f64) -> Reading<()> {
+        self.poll();
+        self.tally.next_slot(&self.probes.totals(), chance);
+        self.phase = Phase::Taking;
+        self.probes.next_window()
+    }
+
+    /// No new objects for the rest of the slot: what becomes of those that there are is seen.
+    pub fn follow(&mut self) -> Reading<()> {
+        self.poll();
+        self.phase = Phase::Following;
+        self.probes.follow()
     }
 
     /// Whether the probes are attached.
@@ -150,10 +166,7 @@ impl Session {
     /// Losses so far, by reason; stacks that end before their outermost frame among them.
     pub fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
-        let cut = self.stacks.cut();
-        if cut > 0 {
-            losses.push(("native_stack_cut", cut));
-        }
+        losses.extend(self.stacks.loss());
         losses
     }
 
@@ -222,23 +235,14 @@ impl Observer for Session {
     }
 
     fn seen(&mut self, exe: &str, at: Timestamp) -> Seen {
-        let mut rows = self.rows();
-        let stacks = rows.len();
-        rows.truncate(MAX_ROWS);
+        let rows = self.rows();
         let title = Title {
             profile_type: ProfileType::Native,
             exe,
             period: self.mean_bytes,
             at,
         };
-        let profile = (!rows.is_empty()).then(|| profile::encode(&rows, &mut self.symbols, &title));
-        Seen {
-            profiles: profile
-                .map(|profile| (ProfileType::Native, profile))
-                .into_iter()
-                .collect(),
-            stacks,
-        }
+        Seen::default().and(&rows, &mut self.symbols, &title)
     }
 }
 

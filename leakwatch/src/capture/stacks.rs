@@ -51,9 +51,10 @@ impl Stacks {
             .map_or(&[], |frames| frames.addresses.as_slice())
     }
 
-    /// Stacks that end before their outermost frame.
-    pub fn cut(&self) -> u64 {
-        self.known.values().filter(|frames| !frames.complete).count() as u64
+    /// Stacks that end before their outermost frame, if there are any, as a loss.
+    pub fn loss(&self) -> Option<(&'static str, u64)> {
+        let cut = self.known.values().filter(|frames| !frames.complete).count() as u64;
+        (cut > 0).then_some(("native_stack_cut", cut))
     }
 }
 

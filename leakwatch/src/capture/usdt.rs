@@ -8,7 +8,6 @@ use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::native::allocator::ProbePoint;
 use crate::native::code::ProgramCode;
-use crate::native::profile;
 use crate::native::profile::StackRow;
 use crate::native::profile::Title;
 use crate::native::symbols::Symbols;
@@ -23,8 +22,6 @@ use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::units::Timestamp;
 use std::collections::BTreeMap;
 
-/// Stacks in a profile, those with most live bytes first.
-const MAX_ROWS: usize = 8_192;
 /// Nanoseconds: a sample copies the fingerprint of its stack; a release is a search. Static probes are `nop`s, which are emulated.
 const PRICE: Price = Price {
     allocation: 3_000.0,
@@ -166,10 +163,7 @@ impl Observer for UsdtSession {
 
     fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
-        let cut = self.stacks.cut();
-        if cut > 0 {
-            losses.push(("native_stack_cut", cut));
-        }
+        losses.extend(self.stacks.loss());
         losses
     }
 
@@ -178,23 +172,14 @@ impl Observer for UsdtSession {
     }
 
     fn seen(&mut self, exe: &str, at: Timestamp) -> Seen {
-        let (mut rows, period) = self.rows();
-        let stacks = rows.len();
-        rows.truncate(MAX_ROWS);
+        let (rows, period) = self.rows();
         let title = Title {
             profile_type: ProfileType::Native,
             exe,
             period,
             at,
         };
-        let profile = (!rows.is_empty()).then(|| profile::encode(&rows, &mut self.symbols, &title));
-        Seen {
-            profiles: profile
-                .map(|profile| (ProfileType::Native, profile))
-                .into_iter()
-                .collect(),
-            stacks,
-        }
+        Seen::default().and(&rows, &mut self.symbols, &title)
     }
 }
 

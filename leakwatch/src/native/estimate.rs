@@ -19,6 +19,8 @@ pub struct Sampled {
     pub frees: f64,
     /// Their bytes.
     pub free_bytes: f64,
+    /// Variance of the number of those, as most of them are not seen.
+    pub free_variance: f64,
     /// What each of them was counted as, as not all the time was watched.
     pub weight: f64,
 }
@@ -31,6 +33,7 @@ impl Default for Sampled {
             alloc_bytes: 0.0,
             frees: 0.0,
             free_bytes: 0.0,
+            free_variance: 0.0,
             weight: 1.0,
         }
     }
@@ -53,7 +56,7 @@ pub fn scale(sampled: &Sampled, mean_bytes: u64) -> StackValue {
             inuse_objects: rounded(live),
             inuse_space: rounded(live_bytes),
             // Of what was allocated while nobody looked.
-            inuse_variance: live * (sampled.weight - 1.0) * allocated.powi(2),
+            inuse_variance: (live * (sampled.weight - 1.0) + sampled.free_variance) * allocated.powi(2),
         };
     }
     let allocated = Weight::of(sampled.size_class, sampled.allocs, sampled.alloc_bytes, mean_bytes);
@@ -64,7 +67,8 @@ pub fn scale(sampled: &Sampled, mean_bytes: u64) -> StackValue {
         alloc_space: allocated.of_each(sampled.alloc_bytes),
         inuse_objects: kept.of_each(live),
         inuse_space: kept.of_each(live_bytes),
-        inuse_variance: live / sampled.weight * (kept.size / chance).powi(2) * (1.0 - chance),
+        inuse_variance: live / sampled.weight * (kept.size / chance).powi(2) * (1.0 - chance)
+            + sampled.free_variance * (kept.size / kept.chance).powi(2),
     }
 }
 
@@ -115,7 +119,7 @@ mod tests {
             alloc_bytes: 700.0,
             frees: 4.0,
             free_bytes: 300.0,
-            weight: 1.0,
+            ..Sampled::default()
         };
         let value = scale(&sampled, 1);
         assert_eq!((value.alloc_objects, value.alloc_space), (7, 700));

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Use {
     /// Processor time in user and kernel mode.
     pub processor_time: Duration,
+    /// In kernel mode.
+    pub kernel_time: Duration,
     /// Page faults that needed no disk.
     pub minor_faults: u64,
 }
@@ -32,10 +34,11 @@ pub fn used(key: ProcessKey) -> Result<Use, String> {
     if stat.starttime != key.start_ticks || stat.state == 'Z' || stat.state == 'X' {
         return Err(ended());
     }
-    let ticks = stat.utime.saturating_add(stat.stime);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let time = |ticks: u64| Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second));
     Ok(Use {
-        processor_time: Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second)),
+        processor_time: time(stat.utime.saturating_add(stat.stime)),
+        kernel_time: time(stat.stime),
         minor_faults: stat.minflt,
     })
 }

@@ -1,7 +1,6 @@
 //! The page-fault and mapping probes of one process: programs of the same object as the allocator probes, attached while a capture runs.
 //!
-//! Page faults are a software event of every processor; the system calls are tracepoints. Both see all processes, and the programs look
-//! at one. What the records mean for the address space is decided by `crate::growth`.
+//! Page faults are a software event of every processor; system calls are seen at their functions in the kernel, or at their tracepoints, or not. Both see all processes, and the programs look at one. What the records mean for the address space is decided by `crate::growth`.
 
 use crate::growth::change::Change;
 use crate::native::code::ProgramCode;
@@ -10,10 +9,14 @@ use crate::probes::native;
 use crate::probes::native::CopiedStack;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
+use aya::Btf;
 use aya::EbpfLoader;
 use aya::maps::MapData;
 use aya::maps::RingBuf;
+use aya::programs::FEntry;
+use aya::programs::FExit;
 use aya::programs::PerfEvent;
+use aya::programs::Program;
 use aya::programs::ProgramError;
 use aya::programs::TracePoint;
 use aya::programs::perf_event::PerfEventConfig;
@@ -21,7 +24,6 @@ use aya::programs::perf_event::PerfEventLinkId;
 use aya::programs::perf_event::PerfEventScope;
 use aya::programs::perf_event::SamplePolicy;
 use aya::programs::perf_event::SoftwareEvent;
-use aya::programs::trace_point::TracePointLinkId;
 use aya::util::online_cpus;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
@@ -37,14 +39,69 @@ use zerocopy::IntoBytes as _;
 /// 87,000 records: a tenth of a second of a process that does nothing but map and unmap.
 const RING_BYTES: u32 = 4 << 20;
 const PAGE_FAULT: &str = "page_fault";
-/// Programs and what they are attached to. What gives memory back comes before what takes it.
-const SYSTEM_CALLS: [(&str, &str); 5] = [
-    ("unmapping", "sys_enter_munmap"),
-    ("advised", "sys_enter_madvise"),
-    ("moved", "sys_exit_mremap"),
-    ("heap_ends", "sys_exit_brk"),
-    ("mapped", "sys_exit_mmap"),
+/// System calls with their programs: at the function, and at the tracepoint. What gives memory back comes before what takes it.
+const SYSTEM_CALLS: [Call; 5] = [
+    Call::at_entry("munmap", "unmapping_function", "unmapping", "sys_enter_munmap"),
+    Call::at_entry("madvise", "advised_function", "advised", "sys_enter_madvise"),
+    Call::at_exit("mremap", "moved_function", "moved", "sys_exit_mremap"),
+    Call::at_exit("brk", "heap_ends_function", "heap_ends", "sys_exit_brk"),
+    Call::at_exit("mmap", "mapped_function", "mapped", "sys_exit_mmap"),
 ];
+/// Before the name of a system call in that of its function.
+const FUNCTION_PREFIX: &str = if cfg!(target_arch = "aarch64") {
+    "__arm64_sys_"
+} else {
+    "__x64_sys_"
+};
+
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    name: &'static str,
+    at_exit: bool,
+    function_program: &'static str,
+    tracepoint_program: &'static str,
+    tracepoint: &'static str,
+}
+
+impl Call {
+    const fn at_entry(
+        name: &'static str,
+        function_program: &'static str,
+        tracepoint_program: &'static str,
+        tracepoint: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            at_exit: false,
+            function_program,
+            tracepoint_program,
+            tracepoint,
+        }
+    }
+
+    const fn at_exit(
+        name: &'static str,
+        function_program: &'static str,
+        tracepoint_program: &'static str,
+        tracepoint: &'static str,
+    ) -> Self {
+        Self {
+            at_exit: true,
+            ..Self::at_entry(name, function_program, tracepoint_program, tracepoint)
+        }
+    }
+}
+
+/// Where system calls are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallsAt {
+    /// At their functions: nobody else notices.
+    Functions,
+    /// At their tracepoints, with which the kernel takes a longer way through every system call of every process.
+    Tracepoints,
+    /// They are not seen: who has mapped a page is not known.
+    Nowhere,
+}
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +126,9 @@ pub struct GrowthProbes {
     object: NativeProbes,
     events: RingBuf<MapData>,
     faults: Vec<PerfEventLinkId>,
-    calls: Vec<(&'static str, TracePointLinkId)>,
+    /// What is attached by name of its program, in order.
+    calls: Vec<&'static str>,
+    calls_at: CallsAt,
     malformed: u64,
 }
 
@@ -83,8 +142,8 @@ impl std::fmt::Debug for GrowthProbes {
 }
 
 impl GrowthProbes {
-    /// Loads the object and attaches what looks at the process.
-    pub fn attach(pid: u32, settings: &GrowthSettings) -> Reading<Self> {
+    /// Loads the object and attaches what looks at the process; system calls are seen in the first of `ways` that the kernel allows.
+    pub fn attach(pid: u32, settings: &GrowthSettings, ways: &[CallsAt]) -> Reading<Self> {
         let config = GrowthConfig {
             process: pid.into(),
             ..GrowthConfig::UNSET
@@ -107,22 +166,57 @@ impl GrowthProbes {
             events,
             faults: Vec::new(),
             calls: Vec::new(),
+            calls_at: CallsAt::Nowhere,
             malformed: 0,
         };
-        for (name, tracepoint) in SYSTEM_CALLS {
-            probes.attach_call(name, tracepoint)?;
+        let mut refused = Ok(());
+        for way in ways {
+            probes.calls_at = *way;
+            refused = match way {
+                CallsAt::Functions => probes.attach_functions(),
+                CallsAt::Tracepoints => SYSTEM_CALLS.iter().try_for_each(|call| probes.attach_tracepoint(call)),
+                CallsAt::Nowhere => Ok(()),
+            };
+            let Err(missing) = &refused else { break };
+            tracing::debug!(reason = missing.detail, ?way, "system calls cannot be seen like that");
+            probes.detach();
         }
+        refused?;
         probes.attach_faults(settings.period)?;
         Ok(probes)
     }
 
-    fn attach_call(&mut self, name: &'static str, tracepoint: &str) -> Reading<()> {
-        let program: &mut TracePoint = load::program(self.object.ebpf(), name)?;
+    fn attach_functions(&mut self) -> Reading<()> {
+        let types = Btf::from_sys_fs().map_err(|error| {
+            Missing::new(
+                MissingReason::Unsupported,
+                format!("the kernel's type information: {error}"),
+            )
+        })?;
+        for call in SYSTEM_CALLS {
+            let function = format!("{FUNCTION_PREFIX}{}", call.name);
+            let attached = if call.at_exit {
+                let program: &mut FExit = load::program(self.object.ebpf(), call.function_program)?;
+                load::retrying(|| program.load(&function, &types))?;
+                program.attach().map(drop)
+            } else {
+                let program: &mut FEntry = load::program(self.object.ebpf(), call.function_program)?;
+                load::retrying(|| program.load(&function, &types))?;
+                program.attach().map(drop)
+            };
+            attached.map_err(|error| at(&function, &error))?;
+            self.calls.push(call.function_program);
+        }
+        Ok(())
+    }
+
+    fn attach_tracepoint(&mut self, call: &Call) -> Reading<()> {
+        let program: &mut TracePoint = load::program(self.object.ebpf(), call.tracepoint_program)?;
         load::retrying(|| program.load())?;
-        let link = program
-            .attach("syscalls", tracepoint)
-            .map_err(|error| at(tracepoint, &error))?;
-        self.calls.push((name, link));
+        program
+            .attach("syscalls", call.tracepoint)
+            .map_err(|error| at(call.tracepoint, &error))?;
+        self.calls.push(call.tracepoint_program);
         Ok(())
     }
 
@@ -158,12 +252,23 @@ impl GrowthProbes {
                 drop(program.detach(link));
             }
         }
-        for (name, link) in self.calls.drain(..).rev() {
-            let program: Reading<&mut TracePoint> = load::program(self.object.ebpf(), name);
-            if let Ok(program) = program {
-                drop(program.detach(link));
+        for name in self.calls.drain(..).rev() {
+            // Their links go with them.
+            let unloaded = match self.object.ebpf().program_mut(name) {
+                Some(Program::FEntry(program)) => program.unload(),
+                Some(Program::FExit(program)) => program.unload(),
+                Some(Program::TracePoint(program)) => program.unload(),
+                _ => Ok(()),
+            };
+            if let Err(error) = unloaded {
+                tracing::debug!(%error, program = name, "was not loaded");
             }
         }
+    }
+
+    /// Where system calls are seen.
+    pub fn calls_at(&self) -> CallsAt {
+        self.calls_at
     }
 
     /// Hands over the stacks that arrived since the last call.

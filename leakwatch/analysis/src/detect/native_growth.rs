@@ -12,6 +12,7 @@ use crate::growth;
 use crate::growth::ProfileGrowth;
 use crate::growth::Site;
 use crate::profile::ProfileType;
+use crate::sample::MissingReason;
 use crate::verdict::Evidence;
 use crate::verdict::EvidenceLink;
 use crate::verdict::VerdictClass;
@@ -22,6 +23,15 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     let Some(growth) = &facts.growth else {
         return Err("what becomes resident was not captured".to_owned());
     };
+    // A program that allocates all the time touches new memory wherever it happens to be when old memory has run out.
+    if let Some(missing) = facts.history.no_profile(ProfileType::Native)
+        && missing.reason == MissingReason::TooLarge
+    {
+        return Err(format!(
+            "who touches memory first need not be who keeps it: {}",
+            missing.detail
+        ));
+    }
     let (site, confidence) = kept::most(facts, growth)?;
     Ok(claim(facts, growth, site, confidence))
 }

@@ -20,6 +20,7 @@ use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_common::native::CodeRange;
 use leakwatch_common::native::FINGERPRINT_STEPS;
+use leakwatch_common::native::FOLLOWING;
 use leakwatch_common::native::NATIVE_CONFIG;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
@@ -172,6 +173,7 @@ impl NativeProbes {
         probes.attached = attached;
         probes.functions = Some((pid, points.to_vec()));
         probes.attach_again()?;
+        probes.next_window()?;
         Ok(probes)
     }
 
@@ -209,8 +211,7 @@ impl NativeProbes {
         })
     }
 
-    /// Attaches, the first time or after [`Self::detach`]. What is allocated before everything is attached is not followed; what was
-    /// allocated before this and is freed from now on is counted as freed late.
+    /// Attaches, the first time or after [`Self::detach`]. Nothing is counted before [`Self::next_window`].
     pub fn attach_again(&mut self) -> Reading<()> {
         self.set_window(0)?;
         if let Some((pid, points)) = &self.functions {
@@ -219,8 +220,18 @@ impl NativeProbes {
                 Attached::Single(_, links) => *links = single::attach(&mut self.ebpf, *pid, points)?,
             }
         }
+        Ok(())
+    }
+
+    /// A window begins for what is attached: what was allocated in an earlier one and is freed from now on is counted as freed late.
+    pub fn next_window(&mut self) -> Reading<()> {
         self.windows += 1;
         self.set_window(self.windows)
+    }
+
+    /// No new objects from now on: those of the window are followed.
+    pub fn follow(&mut self) -> Reading<()> {
+        self.set_window(self.windows | FOLLOWING)
     }
 
     fn set_window(&mut self, number: u64) -> Reading<()> {
@@ -242,8 +253,14 @@ impl NativeProbes {
         }
     }
 
-    /// Detaches. The maps can be read afterwards.
+    /// Detaches. The maps can be read afterwards. What is allocated and freed while the probes go is not counted.
     pub fn detach(&mut self) {
+        if let Err(missing) = self.set_window(0) {
+            tracing::warn!(
+                reason = missing.detail,
+                "calls are counted until the last probe is gone"
+            );
+        }
         match &mut self.attached {
             Attached::Session(sessions) => sessions.detach(),
             Attached::Single(_, links) => single::detach(&mut self.ebpf, std::mem::take(links)),
