@@ -7,9 +7,8 @@
 //! daemon with default settings, which reads its heap from outside.
 //!
 //! A phase begins with a load of some seconds that is told apart: while it lasts the process is looked at for a second, the probes are
-//! attached and the first window of the governor passes, which costs up to a twentieth of the budget of the whole minute in advance; or
-//! the daemon starts and reads for the first time. The load of the same kind that follows is what is compared with the goals: the steady
-//! state of the capture, its windows, samples and profiles. Phases come as ABBA, so that a machine which gets slower or faster
+//! attached, and where the allocator is called too often they go again and others come; or the daemon starts and reads for the first time.
+//! The load of the same kind that follows is what is compared with the goals: the steady state of the capture, its samples and profiles. Phases come as ABBA, so that a machine which gets slower or faster
 //! by the same amount all the time changes nothing. Server and load have a processor each, leakwatch none of its own: what it does in user
 //! space is done at the cost of both.
 
