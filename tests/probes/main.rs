@@ -47,15 +47,18 @@ async fn next<T>(
     what: &str,
     mut pick: impl FnMut(ProbeEvent) -> Option<T>,
 ) -> Result<T> {
+    let mut losses = Vec::new();
     let search = async {
         loop {
             let event = events.recv().await.context("the probes ended")?;
+            if let ProbeEvent::Loss(loss) = &event {
+                losses.push((loss.reason.clone(), loss.count));
+            }
             if let Some(found) = pick(event) {
                 return Ok(found);
             }
         }
     };
-    timeout(DEADLINE, search)
-        .await
-        .with_context(|| format!("waited in vain for {what}"))?
+    let found = timeout(DEADLINE, search).await;
+    found.with_context(|| format!("waited in vain for {what}; lost: {losses:?}"))?
 }
