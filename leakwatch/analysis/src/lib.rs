@@ -22,7 +22,6 @@ mod stats;
 mod words;
 pub mod window;
 pub mod pacing;
-pub mod demand;
 pub mod trend;
 pub mod native_code;
 pub mod culprit;

@@ -1,6 +1,5 @@
 //! What all detectors look at, computed once per target and tick. Source: history; must not judge.
 
-use crate::demand;
 use crate::detect::goroutine_leak;
 use crate::detect::lives::Lives;
 use crate::forecast;
@@ -185,7 +184,7 @@ impl<'a> Facts<'a> {
         };
         let by_memory = self.memory.as_ref().filter(|_| goes_on).and_then(|trend| {
             let peaks = window::peaks(self.history, self.now);
-            forecast::from_memory(&peaks, &demand::of(self.history, self.now), trend, limit)
+            forecast::from_memory(&peaks, trend, limit)
         });
         by_memory.or_else(|| {
             self.leaking_sites().next()?;

@@ -1,7 +1,6 @@
 //! When the limit will be reached: the memory that reclaim cannot give back, carried along its growth to the limit.
 //! Must not decide whether it is a leak.
 
-use crate::demand::DemandPoint;
 use crate::growth::ProfileGrowth;
 use crate::pacing::Pacing;
 use crate::trend::Shape;
@@ -18,22 +17,14 @@ const LEAST_RATE_UNCERTAINTY: f64 = 0.13;
 const MEMORY: f64 = 1.2;
 /// Fewer points of the growth do not give a rate.
 const LEAST_POINTS: usize = 4;
-/// Collections that have to set a goal before their rate is trusted.
-const LEAST_COLLECTIONS: u32 = 3;
-/// The runtime's need tells the rate where what it has mapped is at least this part of the growth: the rest is nobody's goal.
-const EXPLAINED_PART: f64 = 0.8;
-/// And where stacks are at least this part of what the need has grown by: for growth of the heap alone it makes forecasts worse
-/// (docs/detectors.md, "Forecast"), as memory stays below the goal.
-const STACKS_PART: f64 = 0.25;
 
 /// Time until `limit` bytes, from growth of the unreclaimable charge whose highest levels are `peaks`, going on as it did since
 /// `trend` begins. None when it did not grow.
 ///
 /// A garbage-collected program grows in steps: nothing while a freed half is filled again, then a cycle's worth at once. It dies at the
 /// top of a step, so the line goes through the highest level reached until each instant, over all of the growth: a rate taken from a
-/// few steps is as wrong as a step is long. Where its runtime tells what it is about to need (`demand`, else empty) the rate is that of the need,
-/// which does not stand still meanwhile. Experiment: docs/detectors.md, "Forecast".
-pub fn from_memory(peaks: &[(f64, f64)], demand: &[DemandPoint], trend: &Trend, limit: f64) -> Option<TimeToLimit> {
+/// few steps is as wrong as a step is long. What the collector is about to do does not tell it better. Experiment: docs/detectors.md, "Forecast".
+pub fn from_memory(peaks: &[(f64, f64)], trend: &Trend, limit: f64) -> Option<TimeToLimit> {
     let start = match trend.shape {
         Shape::LateGrowth { at } => at,
         _ => trend.from,
@@ -45,7 +36,7 @@ pub fn from_memory(peaks: &[(f64, f64)], demand: &[DemandPoint], trend: &Trend, 
     let steps = highest_until(growth);
     let memory = MEMORY * (trend.to - start);
     let line = Line::through(&steps, memory)?;
-    let rate = rate_of_demand(demand, &steps, memory).unwrap_or(line.rate);
+    let rate = line.rate;
     let newest = steps.last()?.1;
     // Above the line is the top of a step; below it the next step is due and cannot be further than the limit.
     let room = (limit - line.level).max((limit - newest) / 2.0).max(0.0);
@@ -65,26 +56,6 @@ pub fn from_memory(peaks: &[(f64, f64)], demand: &[DemandPoint], trend: &Trend, 
             f64::INFINITY
         },
     })
-}
-
-/// None where too little was read since `steps` begin, or where it is not stacks of the runtime that make memory grow.
-fn rate_of_demand(demand: &[DemandPoint], steps: &[(f64, f64)], memory: f64) -> Option<f64> {
-    let (first, last) = (steps.first()?, steps.last()?);
-    let since = demand.get(demand.partition_point(|point| point.at < first.0)..)?;
-    let (oldest, newest) = (since.first()?, since.last()?);
-    if since.len() < LEAST_POINTS || newest.collections.saturating_sub(oldest.collections) < LEAST_COLLECTIONS {
-        return None;
-    }
-    let level_at = |at: f64| steps.get(steps.partition_point(|step| step.0 <= at).saturating_sub(1));
-    let grown = last.1 - level_at(oldest.at)?.1;
-    if newest.mapped - oldest.mapped < grown * EXPLAINED_PART {
-        return None;
-    }
-    if newest.stacks - oldest.stacks < (newest.needed - oldest.needed) * STACKS_PART {
-        return None;
-    }
-    let needed: Vec<(f64, f64)> = since.iter().map(|point| (point.at, point.needed)).collect();
-    Line::through(&needed, memory).map(|line| line.rate)
 }
 
 fn highest_until(points: &[(f64, f64)]) -> Vec<(f64, f64)> {

@@ -19,7 +19,7 @@ fn errors(life: &[(f64, f64)], limit: f64, death: f64) -> Vec<f64> {
                 .filter(|point| (now * 0.2..=now).contains(&point.0))
                 .collect();
             let trend = trend::fit(&until).unwrap();
-            let told = from_memory(&until, &[], &trend, limit).unwrap();
+            let told = from_memory(&until, &trend, limit).unwrap();
             assert!(
                 told.p10_seconds <= told.p50_seconds && told.p50_seconds <= told.p90_seconds,
                 "{told:?}"
@@ -184,48 +184,10 @@ fn steps_of_the_collector_do_not_mislead() {
     }
 }
 
-/// Memory that stands still while freed memory is filled again, and a need that meanwhile rises by 1 MiB/s.
-#[test]
-fn the_rate_is_that_of_what_the_runtime_needs() {
-    let limit = 192.0 * MIB;
-    let resident = |t: f64| 60.0 + t.min(20.0) * 0.8 + (t - 50.0).max(0.0) * 0.6;
-    let peaks: Vec<(f64, f64)> = (1..=70).map(f64::from).map(|t| (t, resident(t) * MIB)).collect();
-    let read = |mapped: fn(f64) -> f64, every: u32, stacks: f64| -> Vec<DemandPoint> {
-        let instants = (1..=70).step_by(4);
-        instants
-            .map(|t| DemandPoint {
-                at: f64::from(t),
-                needed: (64.0 + f64::from(t)) * MIB,
-                stacks: f64::from(t) * stacks * MIB,
-                mapped: mapped(f64::from(t)) * MIB,
-                collections: t / every,
-            })
-            .collect()
-    };
-    let trend = trend::fit(&peaks).unwrap();
-    let told = |demand: &[DemandPoint]| from_memory(&peaks, demand, &trend, limit).unwrap().p50_seconds;
-    let by_memory = told(&[]);
-    let by_need = told(&read(|t| 62.0 + t.min(20.0) * 0.8 + (t - 50.0).max(0.0) * 0.6, 5, 0.5));
-    let rate =
-        |seconds: f64| (limit - Line::through(&highest_until(&peaks), 1.2 * 69.0).unwrap().level) / seconds / MIB;
-    assert!((rate(by_need) - 1.0).abs() < 0.01, "{}", rate(by_need));
-    assert!(rate(by_memory) < 0.6, "{}", rate(by_memory));
-    // What grows is not the runtime's, too few collections have set a goal, it is the heap alone, and too little was read.
-    let others = [
-        read(|t| 62.0 + t * 0.01, 5, 0.5),
-        read(|t| 62.0 + t * 0.4, 40, 0.5),
-        read(|t| 62.0 + t * 0.4, 5, 0.1),
-        read(|t| 62.0 + t * 0.4, 5, 0.5)[..3].to_vec(),
-    ];
-    for demand in others {
-        assert!((told(&demand) - by_memory).abs() < 1e-9, "{demand:?}");
-    }
-}
-
 #[test]
 fn nothing_is_foretold_without_growth() {
     let flat: Vec<(f64, f64)> = (0..60).map(|i| (f64::from(i), 50.0 * MIB)).collect();
     let trend = trend::fit(&flat).unwrap();
-    assert_eq!(from_memory(&flat, &[], &trend, 192.0 * MIB), None);
-    assert_eq!(from_memory(&[], &[], &trend, 192.0 * MIB), None);
+    assert_eq!(from_memory(&flat, &trend, 192.0 * MIB), None);
+    assert_eq!(from_memory(&[], &trend, 192.0 * MIB), None);
 }
