@@ -39,8 +39,8 @@ const SAMPLE: f64 = 2_700.0;
 const FAULT: f64 = 190.0;
 const CALL: f64 = 1_600.0;
 
-/// While any system call is traced at its tracepoint each one of every process takes 0.2 us longer. One takes a microsecond and more: a process that
-/// spends less than this part of a processor in the kernel loses less than a hundredth. Experiment: docs/native.md, "What it may cost".
+/// While any system call is traced at its tracepoint each one of every process takes some 50 ns longer; the cheapest takes 140 ns. So a process that
+/// spends less than this part of a processor in the kernel loses less than a fiftieth. Experiment: docs/native.md.
 const MOST_IN_KERNEL: f64 = 0.05;
 
 /// The period for a process that has so many page faults in a second.

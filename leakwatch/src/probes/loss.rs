@@ -1,7 +1,7 @@
 //! Counts of what was lost: the kernel's per-CPU counters and our own, as increments since they were last asked for.
 //!
-//! The kernel does not run a program on a processor that is in the middle of it already. Tracepoints can be preempted since Linux 6.19, so
-//! that another thread gets there; what happens to that one is counted by the kernel (`recursion_misses` in `/proc/self/fdinfo/FD`).
+//! The kernel does not run a program on a processor that is in the middle of it already, as when it was preempted there. It counts how often that
+//! happens (`recursion_misses` in `/proc/self/fdinfo/FD`).
 
 use aya::Ebpf;
 use aya::maps::MapData;
