@@ -7,6 +7,7 @@ mod exits;
 mod losses;
 mod deaths;
 mod reclaim;
+mod growth;
 
 use anyhow::Context as _;
 use anyhow::Result;
