@@ -106,7 +106,7 @@ pub struct Terms {
     pub duration: Duration,
     /// Whether the probes can be detached for a while; else all of the budget may be spent at any time.
     pub in_slots: bool,
-    /// Whether nobody has asked for it.
+    /// Whether nobody has asked for it, and the program is therefore not to notice.
     pub unasked: bool,
 }
 

@@ -73,7 +73,8 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
         share,
         duration: request.duration,
         in_slots: observer.in_windows().is_some(),
-        unasked: request.automatic,
+        // Page faults are looked at so seldom that nobody notices.
+        unasked: request.automatic && request.lane == Lane::Native,
     };
     let mut governor = Governor::new(price, single_stepped, terms, Rng::new());
     shared.update(id, |capture| {

@@ -39,58 +39,23 @@ use zerocopy::IntoBytes as _;
 /// 87,000 records: a tenth of a second of a process that does nothing but map and unmap.
 const RING_BYTES: u32 = 4 << 20;
 const PAGE_FAULT: &str = "page_fault";
-/// System calls with their programs: at the function, and at the tracepoint. What gives memory back comes before what takes it.
-const SYSTEM_CALLS: [Call; 5] = [
-    Call::at_entry("munmap", "unmapping_function", "unmapping", "sys_enter_munmap"),
-    Call::at_entry("madvise", "advised_function", "advised", "sys_enter_madvise"),
-    Call::at_exit("mremap", "moved_function", "moved", "sys_exit_mremap"),
-    Call::at_exit("brk", "heap_ends_function", "heap_ends", "sys_exit_brk"),
-    Call::at_exit("mmap", "mapped_function", "mapped", "sys_exit_mmap"),
+/// System calls, whether they are seen when they return, and the name of the program at the tracepoint. What gives memory back comes before what
+/// takes it.
+const SYSTEM_CALLS: [(&str, bool, &str); 5] = [
+    ("munmap", false, "unmapping"),
+    ("madvise", false, "advised"),
+    ("mremap", true, "moved"),
+    ("brk", true, "heap_ends"),
+    ("mmap", true, "mapped"),
 ];
+/// Behind the name of a program in that of the one at the function.
+const AT_FUNCTION: &str = "_function";
 /// Before the name of a system call in that of its function.
 const FUNCTION_PREFIX: &str = if cfg!(target_arch = "aarch64") {
     "__arm64_sys_"
 } else {
     "__x64_sys_"
 };
-
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    name: &'static str,
-    at_exit: bool,
-    function_program: &'static str,
-    tracepoint_program: &'static str,
-    tracepoint: &'static str,
-}
-
-impl Call {
-    const fn at_entry(
-        name: &'static str,
-        function_program: &'static str,
-        tracepoint_program: &'static str,
-        tracepoint: &'static str,
-    ) -> Self {
-        Self {
-            name,
-            at_exit: false,
-            function_program,
-            tracepoint_program,
-            tracepoint,
-        }
-    }
-
-    const fn at_exit(
-        name: &'static str,
-        function_program: &'static str,
-        tracepoint_program: &'static str,
-        tracepoint: &'static str,
-    ) -> Self {
-        Self {
-            at_exit: true,
-            ..Self::at_entry(name, function_program, tracepoint_program, tracepoint)
-        }
-    }
-}
 
 /// Where system calls are seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +92,7 @@ pub struct GrowthProbes {
     events: RingBuf<MapData>,
     faults: Vec<PerfEventLinkId>,
     /// What is attached by name of its program, in order.
-    calls: Vec<&'static str>,
+    calls: Vec<String>,
     calls_at: CallsAt,
     malformed: u64,
 }
@@ -174,7 +139,7 @@ impl GrowthProbes {
             probes.calls_at = *way;
             refused = match way {
                 CallsAt::Functions => probes.attach_functions(),
-                CallsAt::Tracepoints => SYSTEM_CALLS.iter().try_for_each(|call| probes.attach_tracepoint(call)),
+                CallsAt::Tracepoints => probes.attach_tracepoints(),
                 CallsAt::Nowhere => Ok(()),
             };
             let Err(missing) = &refused else { break };
@@ -193,30 +158,34 @@ impl GrowthProbes {
                 format!("the kernel's type information: {error}"),
             )
         })?;
-        for call in SYSTEM_CALLS {
-            let function = format!("{FUNCTION_PREFIX}{}", call.name);
-            let attached = if call.at_exit {
-                let program: &mut FExit = load::program(self.object.ebpf(), call.function_program)?;
+        for (call, at_exit, name) in SYSTEM_CALLS {
+            let function = format!("{FUNCTION_PREFIX}{call}");
+            let name = format!("{name}{AT_FUNCTION}");
+            let attached = if at_exit {
+                let program: &mut FExit = load::program(self.object.ebpf(), &name)?;
                 load::retrying(|| program.load(&function, &types))?;
                 program.attach().map(drop)
             } else {
-                let program: &mut FEntry = load::program(self.object.ebpf(), call.function_program)?;
+                let program: &mut FEntry = load::program(self.object.ebpf(), &name)?;
                 load::retrying(|| program.load(&function, &types))?;
                 program.attach().map(drop)
             };
             attached.map_err(|error| at(&function, &error))?;
-            self.calls.push(call.function_program);
+            self.calls.push(name);
         }
         Ok(())
     }
 
-    fn attach_tracepoint(&mut self, call: &Call) -> Reading<()> {
-        let program: &mut TracePoint = load::program(self.object.ebpf(), call.tracepoint_program)?;
-        load::retrying(|| program.load())?;
-        program
-            .attach("syscalls", call.tracepoint)
-            .map_err(|error| at(call.tracepoint, &error))?;
-        self.calls.push(call.tracepoint_program);
+    fn attach_tracepoints(&mut self) -> Reading<()> {
+        for (call, at_exit, name) in SYSTEM_CALLS {
+            let tracepoint = format!("sys_{}_{call}", if at_exit { "exit" } else { "enter" });
+            let program: &mut TracePoint = load::program(self.object.ebpf(), name)?;
+            load::retrying(|| program.load())?;
+            program
+                .attach("syscalls", &tracepoint)
+                .map_err(|error| at(&tracepoint, &error))?;
+            self.calls.push(name.to_owned());
+        }
         Ok(())
     }
 
@@ -254,7 +223,7 @@ impl GrowthProbes {
         }
         for name in self.calls.drain(..).rev() {
             // Their links go with them.
-            let unloaded = match self.object.ebpf().program_mut(name) {
+            let unloaded = match self.object.ebpf().program_mut(&name) {
                 Some(Program::FEntry(program)) => program.unload(),
                 Some(Program::FExit(program)) => program.unload(),
                 Some(Program::TracePoint(program)) => program.unload(),
