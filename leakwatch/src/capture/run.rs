@@ -139,7 +139,9 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
         if running >= request.duration {
             break CaptureState::Done;
         }
-        if running >= next_profile {
+        // Making a profile takes a while, and a slot with probes would last as much longer.
+        let cut = governor.chance() < 1.0 && observer.in_windows().is_some_and(|session| session.is_attached());
+        if running >= next_profile && !cut {
             next_profile = running + PROFILE_INTERVAL;
             hand_over(shared, id, request, observer.as_mut());
         }
