@@ -225,6 +225,22 @@ pub const KERNEL_FUNCTIONS: i32 = 0x6b66_0000;
 /// What they are called, in order.
 pub const KERNEL_FUNCTION_NAMES: [&str; 2] = ["bpf_session_is_return", "bpf_session_cookie"];
 
+/// How the arguments of an allocating function tell what it is asked for. The cookie of its probe, where one program is for all of them.
+pub mod request {
+    /// `malloc(size)`.
+    pub const SIZE: u64 = 0;
+    /// `calloc(count, size)`.
+    pub const PRODUCT: u64 = 1;
+    /// `aligned_alloc(alignment, size)`.
+    pub const SECOND: u64 = 2;
+    /// `posix_memalign(result, alignment, size)`.
+    pub const RESULT: u64 = 3;
+    /// `realloc(old, size)`.
+    pub const OLD_SIZE: u64 = 4;
+    /// `reallocarray(old, count, size)`.
+    pub const OLD_PRODUCT: u64 = 5;
+}
+
 /// Bits of [`ThreadState::flags`].
 pub mod thread_flags {
     /// The call is a sample.

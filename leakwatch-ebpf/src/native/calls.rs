@@ -8,9 +8,11 @@ use crate::thread;
 use crate::thread::Request;
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::bpf_probe_read_user;
+use aya_ebpf::helpers::generated::bpf_get_attach_cookie;
 use aya_ebpf::programs::ProbeContext;
 use aya_ebpf::programs::RetProbeContext;
 use leakwatch_common::native::NativeCount;
+use leakwatch_common::native::request;
 use leakwatch_common::native::thread_flags;
 
 /// `malloc(size)`, `valloc`, `operator new`.
@@ -55,6 +57,20 @@ pub(crate) fn old_product(ctx: &ProbeContext) -> Request {
     Request {
         old_address: argument(ctx, 0),
         ..Request::of(argument(ctx, 1).wrapping_mul(argument(ctx, 2)))
+    }
+}
+
+/// Any of them, as the cookie of the probe says.
+#[inline(always)]
+pub(crate) fn by_cookie(ctx: &ProbeContext) -> Request {
+    // SAFETY: the helper is given the context that the program was started with.
+    match unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } {
+        request::PRODUCT => product(ctx),
+        request::SECOND => second(ctx),
+        request::RESULT => result(ctx),
+        request::OLD_SIZE => old_size(ctx),
+        request::OLD_PRODUCT => old_product(ctx),
+        _ => size(ctx),
     }
 }
 

@@ -77,38 +77,24 @@ innermost! {
     session_innermost_second: calls::second;
 }
 
-macro_rules! sessions {
-    ($($program:ident: $request:path;)+) => {
-        $(
-            #[unsafe(no_mangle)]
-            #[unsafe(link_section = "uprobe")]
-            extern "C" fn $program(ctx: *mut c_void) -> u32 {
-                let ctx = ProbeContext::new(ctx);
-                if is_return(&ctx) {
-                    if let Some(cpu) = maps::cpu() {
-                        cpu.returns += 1;
-                    }
-                    calls::leave::<true>(&ctx);
-                    return RETURN_WANTED;
-                }
-                let request = $request(&ctx);
-                if thread::enter::<true>(Place::of(ctx.regs).stack_pointer, &request) {
-                    RETURN_WANTED
-                } else {
-                    RETURN_UNWANTED
-                }
-            }
-        )+
-    };
-}
-
-sessions! {
-    session_size: calls::size;
-    session_product: calls::product;
-    session_second: calls::second;
-    session_result: calls::result;
-    session_old_size: calls::old_size;
-    session_old_product: calls::old_product;
+/// All other functions that allocate. One program, as verifying it takes a tenth of a second.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "uprobe")]
+extern "C" fn session_outer(ctx: *mut c_void) -> u32 {
+    let ctx = ProbeContext::new(ctx);
+    if is_return(&ctx) {
+        if let Some(cpu) = maps::cpu() {
+            cpu.returns += 1;
+        }
+        calls::leave::<true>(&ctx);
+        return RETURN_WANTED;
+    }
+    let request = calls::by_cookie(&ctx);
+    if thread::enter::<true>(Place::of(ctx.regs).stack_pointer, &request) {
+        RETURN_WANTED
+    } else {
+        RETURN_UNWANTED
+    }
 }
 
 /// Functions that free have no return that matters.

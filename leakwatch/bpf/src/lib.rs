@@ -132,48 +132,30 @@ fn attempt(name: &str, instructions: &[bpf_insn], attachment: Attachment, log: &
     bpf(BPF_PROG_LOAD, &attributes)
 }
 
-/// What the static probes at some instructions have beside them, in the order of the instructions.
+/// Instructions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Static<'a> {
-    /// Offsets in the file of the counters that the kernel raises while something is attached; zero for none.
-    pub reference_counters: &'a [u64],
+pub struct Places<'a> {
+    /// Where they are in the file.
+    pub offsets: &'a [u64],
     /// What the program is told at each.
     pub cookies: &'a [u64],
+    /// For static probes, offsets in the file of the counters that the kernel raises while something is attached; zero for none.
+    pub reference_counters: Option<&'a [u64]>,
 }
 
-/// Attaches a program to instructions of a file, given by their offsets in it, for one process. Closing the link detaches.
+/// Attaches a program to instructions of a file, for one process. Closing the link detaches.
 pub fn attach(
     program: BorrowedFd<'_>,
     attachment: Attachment,
     file: &Path,
-    offsets: &[u64],
+    places: Places<'_>,
     pid: u32,
 ) -> io::Result<OwnedFd> {
-    attach_all(program, attachment, file, offsets, None, pid)
-}
-
-/// The same for static probes.
-pub fn attach_static(
-    program: BorrowedFd<'_>,
-    file: &Path,
-    offsets: &[u64],
-    probes: Static<'_>,
-    pid: u32,
-) -> io::Result<OwnedFd> {
-    if probes.reference_counters.len() != offsets.len() || probes.cookies.len() != offsets.len() {
+    let count = places.offsets.len();
+    let counters = places.reference_counters;
+    if places.cookies.len() != count || counters.is_some_and(|counters| counters.len() != count) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    attach_all(program, Attachment::Entry, file, offsets, Some(probes), pid)
-}
-
-fn attach_all(
-    program: BorrowedFd<'_>,
-    attachment: Attachment,
-    file: &Path,
-    offsets: &[u64],
-    probes: Option<Static<'_>>,
-    pid: u32,
-) -> io::Result<OwnedFd> {
     let path = CString::new(file.as_os_str().as_bytes())?;
     let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
     let attributes = LinkCreate {
@@ -182,10 +164,10 @@ fn attach_all(
         attach_type: attachment.number(),
         flags: 0,
         path: address(path.as_ptr()),
-        offsets: address(offsets.as_ptr()),
-        reference_counter_offsets: probes.map_or(0, |probes| address(probes.reference_counters.as_ptr())),
-        cookies: probes.map_or(0, |probes| address(probes.cookies.as_ptr())),
-        count: u32::try_from(offsets.len()).map_err(invalid)?,
+        offsets: address(places.offsets.as_ptr()),
+        reference_counter_offsets: counters.map_or(0, |counters| address(counters.as_ptr())),
+        cookies: address(places.cookies.as_ptr()),
+        count: u32::try_from(count).map_err(invalid)?,
         uprobe_flags: 0,
         pid,
         padding: 0,

@@ -22,7 +22,7 @@ use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_bpf::Attachment;
-use leakwatch_bpf::Static;
+use leakwatch_bpf::Places;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::usdt::UsdtArgument;
 use leakwatch_common::usdt::UsdtSite;
@@ -81,11 +81,12 @@ impl UsdtProbes {
         for (name, releases) in [("usdt_free", true), ("usdt_alloc", false)] {
             let program = programs.load(name, Attachment::Entry)?;
             for group in grouped(sites, releases) {
-                let probes = Static {
-                    reference_counters: &group.semaphores,
+                let places = Places {
+                    offsets: &group.offsets,
                     cookies: &group.cookies,
+                    reference_counters: Some(&group.semaphores),
                 };
-                let link = leakwatch_bpf::attach_static(program.as_fd(), group.file, &group.offsets, probes, pid);
+                let link = leakwatch_bpf::attach(program.as_fd(), Attachment::Entry, group.file, places, pid);
                 links.push(link.map_err(|error| {
                     let detail = format!("cannot attach {name} to {}: {error}", group.file.display());
                     Missing::new(MissingReason::Failed, detail)

@@ -13,9 +13,11 @@ use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_bpf::Attachment;
+use leakwatch_bpf::Places;
 use leakwatch_bpf::Refused;
 use leakwatch_common::native::KERNEL_FUNCTION_NAMES;
 use leakwatch_common::native::KERNEL_FUNCTIONS;
+use leakwatch_common::native::request;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -85,7 +87,13 @@ impl Sessions {
 
     /// Attaches everything, what is called most last: until the others are attached it would only cost.
     pub(super) fn attach(&mut self, pid: u32, points: &[ProbePoint]) -> Reading<()> {
-        for (role, file, offsets) in grouped(points) {
+        for Group {
+            role,
+            file,
+            offsets,
+            cookies,
+        } in grouped(points)
+        {
             let attachment = if role.starts_with("session_release") {
                 Attachment::Entry
             } else {
@@ -102,7 +110,12 @@ impl Sessions {
                 self.loaded.insert(name, program);
             }
             let Some(program) = self.loaded.get(name) else { continue };
-            let link = leakwatch_bpf::attach(program.as_fd(), attachment, file, &offsets, pid).map_err(|error| {
+            let places = Places {
+                offsets: &offsets,
+                cookies: &cookies,
+                reference_counters: None,
+            };
+            let link = leakwatch_bpf::attach(program.as_fd(), attachment, file, places, pid).map_err(|error| {
                 Missing::new(
                     MissingReason::Failed,
                     format!("cannot attach {name} to {}: {error}", file.display()),
@@ -160,20 +173,37 @@ fn describe(name: &str, refused: &Refused) -> Missing {
     )
 }
 
-/// Offsets by program and file, in the order of attaching.
-fn grouped(points: &[ProbePoint]) -> Vec<(&'static str, &Path, Vec<u64>)> {
+/// What is attached by one link.
+struct Group<'a> {
+    role: &'static str,
+    file: &'a Path,
+    offsets: Vec<u64>,
+    cookies: Vec<u64>,
+}
+
+/// By program and file, in the order of attaching.
+fn grouped(points: &[ProbePoint]) -> Vec<Group<'_>> {
     let rank = |point: &ProbePoint| Reverse(hotness(program_of(point, points)));
     let mut ordered: Vec<&ProbePoint> = points.iter().collect();
     ordered.sort_by_key(|point| rank(point));
-    let mut groups: Vec<(&'static str, &Path, Vec<u64>)> = Vec::new();
+    let mut groups: Vec<Group<'_>> = Vec::new();
     for point in ordered {
-        let name = program_of(point, points);
-        let group = groups
-            .iter_mut()
-            .find(|(other, file, _)| *other == name && *file == point.link);
-        match group {
-            Some((_, _, offsets)) => offsets.push(point.file_offset),
-            None => groups.push((name, &point.link, vec![point.file_offset])),
+        let role = program_of(point, points);
+        let index = groups
+            .iter()
+            .position(|group| group.role == role && group.file == point.link);
+        let index = index.unwrap_or_else(|| {
+            groups.push(Group {
+                role,
+                file: &point.link,
+                offsets: Vec::new(),
+                cookies: Vec::new(),
+            });
+            groups.len() - 1
+        });
+        if let Some(group) = groups.get_mut(index) {
+            group.offsets.push(point.file_offset);
+            group.cookies.push(request_of(point));
         }
     }
     groups
@@ -189,19 +219,25 @@ fn hotness(name: &str) -> u8 {
 }
 
 fn program_of(point: &ProbePoint, points: &[ProbePoint]) -> &'static str {
-    let innermost = is_innermost(point, points);
+    match (point.signature, point.placement.moved) {
+        (Signature::Release, false) => "session_release",
+        (Signature::Release, true) => "session_release_second",
+        (Signature::Size, false) if is_innermost(point, points) => "session_innermost",
+        (Signature::Size, true) if is_innermost(point, points) => "session_innermost_second",
+        _ => "session_outer",
+    }
+}
+
+/// How its arguments tell what it is asked for.
+const fn request_of(point: &ProbePoint) -> u64 {
     match point.signature {
-        Signature::Size if innermost && point.placement.moved => "session_innermost_second",
-        Signature::Size if innermost => "session_innermost",
-        Signature::Size if point.placement.moved => "session_second",
-        Signature::Size => "session_size",
-        Signature::Product => "session_product",
-        Signature::Second => "session_second",
-        Signature::Result => "session_result",
-        Signature::OldSize => "session_old_size",
-        Signature::OldProduct => "session_old_product",
-        Signature::Release if point.placement.moved => "session_release_second",
-        Signature::Release => "session_release",
+        Signature::Size if point.placement.moved => request::SECOND,
+        Signature::Size | Signature::Release => request::SIZE,
+        Signature::Product => request::PRODUCT,
+        Signature::Second => request::SECOND,
+        Signature::Result => request::RESULT,
+        Signature::OldSize => request::OLD_SIZE,
+        Signature::OldProduct => request::OLD_PRODUCT,
     }
 }
 
