@@ -11,20 +11,27 @@ use leakwatch::probes::native::Programs;
 
 #[test]
 fn a_million_pairs_from_200_stacks_are_counted_exactly() {
-    pairs_are_counted_exactly(Programs::Best, "1000000");
+    all_is_counted_exactly(Programs::Best, "pairs", &["1000000", "1"], 200);
 }
 
 #[test]
 fn they_are_where_the_kernel_has_no_sessions() {
-    pairs_are_counted_exactly(Programs::Single, "200000");
+    all_is_counted_exactly(Programs::Single, "pairs", &["200000", "1"], 200);
+}
+
+#[test]
+fn every_kind_of_function_is_counted_exactly() {
+    for programs in [Programs::Best, Programs::Single] {
+        all_is_counted_exactly(programs, "kinds", &["3000"], 9);
+    }
 }
 
 #[expect(clippy::unwrap_used, clippy::print_stdout, reason = "called by tests only")]
-fn pairs_are_counted_exactly(programs: Programs, pairs: &str) {
+fn all_is_counted_exactly(programs: Programs, name: &str, arguments: &[&str], functions: usize) {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
-    let executable = compile("pairs", directory.path()).unwrap();
-    let program = Program::start(&executable, &[pairs, "1"], directory.path()).unwrap();
+    let executable = compile(name, directory.path()).unwrap();
+    let program = Program::start(&executable, arguments, directory.path()).unwrap();
     let mut session = Session::start_with(program.pid(), 1, programs).unwrap();
     let truth = program.run(|| session.poll()).unwrap();
     session.detach();
@@ -36,11 +43,7 @@ fn pairs_are_counted_exactly(programs: Programs, pairs: &str) {
         session.counts()
     );
     assert_eq!(session.losses(), []);
-    assert_eq!(truth.len(), 200);
-    assert_eq!(
-        truth.iter().map(|truth| truth.alloc_objects).sum::<i64>().to_string(),
-        pairs
-    );
+    assert_eq!(truth.len(), functions);
 
     let mut symbols = Symbols::of_process(program.pid());
     let mut counted = counted(&rows, &mut symbols);
