@@ -1,7 +1,6 @@
 /* Says what a page fault, a mapping with its unmapping, and a system call that maps nothing cost it. Argument: how many of each. Waits for
  * SIGUSR1 before it begins. */
-#include <signal.h>
-#include <stdio.h>
+#include "turn.h"
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -25,14 +24,7 @@ static char *map(size_t bytes)
 int main(int count, char **arguments)
 {
     long each = count > 1 ? strtol(arguments[1], 0, 10) : 100000;
-    sigset_t set;
-    int number;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, 0);
-    puts("ready");
-    fflush(stdout);
-    sigwait(&set, &number);
+    say_and_wait("ready");
 
     char volatile *region = map(REGION);
     double from = now();

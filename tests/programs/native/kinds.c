@@ -2,9 +2,8 @@
  *
  * Argument: rounds. It waits for SIGUSR1 before it begins; for the second one before it ends. */
 #define _GNU_SOURCE
+#include "turn.h"
 #include <malloc.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { MALLOC, CALLOC, REALLOC, REALLOC_NULL, REALLOCARRAY, ALIGNED_ALLOC, POSIX_MEMALIGN, MEMALIGN, VALLOC, KINDS };
@@ -39,13 +38,6 @@ static char *(*const functions[KINDS])(char *, size_t) = {
     from_malloc,        from_calloc,         from_realloc,  from_realloc_null, from_reallocarray,
     from_aligned_alloc, from_posix_memalign, from_memalign, from_valloc};
 
-static void wait_for(sigset_t *set)
-{
-    int number;
-    fflush(stdout);
-    sigwait(set, &number);
-}
-
 static void gone(int kind, size_t size)
 {
     kept[kind]--;
@@ -55,12 +47,7 @@ static void gone(int kind, size_t size)
 int main(int count, char **arguments)
 {
     unsigned long rounds = count > 1 ? strtoul(arguments[1], 0, 10) : 1000;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, 0);
-    puts("ready");
-    wait_for(&set);
+    say_and_wait("ready");
     for (unsigned long round = 0; round < rounds; round++)
         for (int kind = 0; kind < KINDS; kind++) {
             char *object = 0;
@@ -85,7 +72,6 @@ int main(int count, char **arguments)
         }
     for (int kind = 0; kind < KINDS; kind++)
         printf("from_%s %lu %lu %lu %lu\n", names[kind], allocs[kind], alloc_bytes[kind], kept[kind], kept_bytes[kind]);
-    puts("done");
-    wait_for(&set);
+    say_and_wait("done");
     return 0;
 }

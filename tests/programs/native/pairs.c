@@ -2,8 +2,7 @@
  *
  * It also says how much processor time a pair took. Arguments: allocations, and how many of them to keep of every hundred. It waits for SIGUSR1 before it begins; for the second one
  * before it ends. */
-#include <signal.h>
-#include <stdio.h>
+#include "turn.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -31,23 +30,11 @@ ALL(FROM)
 #define NAME(n) from_##n,
 static char *(*const functions[STACKS])(size_t) = {ALL(NAME)};
 
-static void wait_for(sigset_t *set)
-{
-    int number;
-    fflush(stdout);
-    sigwait(set, &number);
-}
-
 int main(int count, char **arguments)
 {
     unsigned long calls = count > 1 ? strtoul(arguments[1], 0, 10) : 1000;
     unsigned long keep = count > 2 ? strtoul(arguments[2], 0, 10) : 1;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, 0);
-    puts("ready");
-    wait_for(&set);
+    say_and_wait("ready");
     struct timespec from, to;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
     for (unsigned long call = 0; call < calls; call++) {
@@ -68,7 +55,6 @@ int main(int count, char **arguments)
     printf("nanoseconds_per_pair %.1f\n", nanoseconds / calls);
     for (int stack = 0; stack < STACKS; stack++)
         printf("from_%d %lu %lu %lu %lu\n", stack + 10, allocs[stack], alloc_bytes[stack], kept[stack], kept_bytes[stack]);
-    puts("done");
-    wait_for(&set);
+    say_and_wait("done");
     return 0;
 }

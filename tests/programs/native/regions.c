@@ -1,8 +1,7 @@
 /* Maps memory in several ways and says what of it is left: the truth that captures are compared with. Waits for SIGUSR1 before it begins,
  * and for the second one before it ends. */
 #define _GNU_SOURCE
-#include <signal.h>
-#include <stdio.h>
+#include "turn.h"
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -70,21 +69,9 @@ __attribute__((noinline)) static void from_heap(void)
     last = heap;
 }
 
-static void wait_for(sigset_t *set)
-{
-    int number;
-    fflush(stdout);
-    sigwait(set, &number);
-}
-
 int main(void)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, 0);
-    puts("ready");
-    wait_for(&set);
+    say_and_wait("ready");
     for (int round = 0; round < 64; round++) {
         from_keep();
         for (int more = 0; more < 10; more++)
@@ -103,7 +90,6 @@ int main(void)
     printf("from_trim 16 %d 16 %d\n", 64 * MIB, 16 * MIB);
     printf("from_reserve 16 0 16 0\n");
     printf("from_heap 0 %d 0 %d\n", 32 * MIB, 24 * MIB);
-    puts("done");
-    wait_for(&set);
+    say_and_wait("done");
     return 0;
 }

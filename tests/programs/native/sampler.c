@@ -2,9 +2,8 @@
  * under OpenTelemetry's name, half under the one that was there first. Says itself what it told: allocations and their weights, and those
  * of them that it keeps. Waits for SIGUSR1 before it allocates, and for the second one before it says whether somebody still listens. */
 #define _SDT_HAS_SEMAPHORES 1
+#include "turn.h"
 #include <math.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/sdt.h>
 
@@ -66,23 +65,11 @@ static void enabled(void)
     fflush(stdout);
 }
 
-static void wait_for(sigset_t *set)
-{
-    int number;
-    fflush(stdout);
-    sigwait(set, &number);
-}
-
 int main(void)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, 0);
     until_sample = distance();
     enabled();
-    puts("ready");
-    wait_for(&set);
+    say_and_wait("ready");
     enabled();
     for (int round = 0; round < ROUNDS; round++) {
         from_0(64, round % 2);
@@ -92,8 +79,7 @@ int main(void)
     }
     for (int function = 0; function < FUNCTIONS; function++)
         printf("from_%d %lu %lu %lu %lu\n", function, told[function], told_weight[function], kept[function], kept_weight[function]);
-    puts("done");
-    wait_for(&set);
+    say_and_wait("done");
     enabled();
     puts("end");
     return 0;

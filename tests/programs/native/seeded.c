@@ -1,8 +1,7 @@
 /* Keeps as many bytes as it is told, in objects of random sizes from 16 bytes to 64 KiB, and frees about as many others, for one seed after
  * the other; says after each what it has kept. The argument is the number of bytes. A seed begins with SIGUSR1, and with nothing in use. */
-#include <signal.h>
+#include "turn.h"
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { STACKS = 20 };
@@ -41,16 +40,10 @@ static void *(*const functions[STACKS])(size_t) = {TEN(NAME, 1) TEN(NAME, 2)};
 int main(int count, char **arguments)
 {
     size_t wanted = count > 1 ? strtoul(arguments[1], 0, 10) : 1 << 20;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, 0);
-    puts("ready");
+    char word[64] = "ready";
     void *newest = 0;
     for (uint64_t seed = 1;; seed++) {
-        int number;
-        fflush(stdout);
-        sigwait(&set, &number);
+        say_and_wait(word);
         /* Kept objects are linked through their first word. */
         while (newest) {
             void *before = *(void **)newest;
@@ -70,6 +63,6 @@ int main(int count, char **arguments)
             newest = object;
             kept += size;
         }
-        printf("seed %lu %zu\n", (unsigned long)seed, kept);
+        snprintf(word, sizeof word, "seed %lu %zu", (unsigned long)seed, kept);
     }
 }
