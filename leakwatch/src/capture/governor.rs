@@ -41,6 +41,11 @@ const BURST: Duration = Duration::from_millis(500);
 const LEAD: Duration = Duration::from_millis(6);
 /// Between two looks at the counts. The first slot is as short as the first of them, unless nobody has asked.
 const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
+/// The most where nothing begins or ends between them. Each look takes the processor away from somebody, perhaps from the program itself:
+/// if it serves requests, all that are under way wait. Experiment: docs/native.md. Not in the first second:
+/// then most stacks are new, and are to find room.
+const LOOK_SELDOM: Duration = Duration::from_millis(100);
+const SELDOM_AFTER: Duration = Duration::from_secs(1);
 
 /// Nanoseconds that a hit costs the program.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -236,7 +241,11 @@ impl Governor {
             self.follows = Duration::MAX;
             return Decision::Follow;
         }
-        let mut wait = LOOK.1;
+        let mut wait = if self.terms.in_slots || at < SELDOM_AFTER {
+            LOOK.1
+        } else {
+            LOOK_SELDOM
+        };
         if self.terms.in_slots {
             let due = if attached {
                 self.follows.min(self.ends)
@@ -248,7 +257,7 @@ impl Governor {
         if attached {
             // As long as the rest lasts at the rate since the last look.
             let lasts = left.as_secs_f64() / spending.max(1e-9);
-            wait = wait.min(Duration::try_from_secs_f64(lasts).unwrap_or(LOOK.1));
+            wait = wait.min(Duration::try_from_secs_f64(lasts).unwrap_or(wait));
         }
         Decision::Wait(wait.max(LOOK.0))
     }
