@@ -211,6 +211,8 @@ pub struct PerCpu {
     pub samples: u64,
     /// Bytes until the next sample; zero before it is drawn.
     pub until_sample: u64,
+    /// Bytes allocated, `until_sample` included.
+    pub bytes_ahead: u64,
 }
 
 /// Set in the number of a window in which objects are followed and no new ones are taken.

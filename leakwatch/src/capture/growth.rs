@@ -213,6 +213,7 @@ impl Observer for GrowthSession {
             frees: counts.calls,
             samples: counts.pages,
             taken: 0,
+            bytes: 0,
         }
     }
 

@@ -48,6 +48,18 @@ pub struct Session {
     phase: Phase,
     ended: bool,
     passed: Instant,
+    bytes: Bytes,
+}
+
+/// Whether all that was allocated is known exactly.
+#[derive(Clone, Copy, Debug)]
+enum Bytes {
+    /// From these on, while new objects are taken all the time.
+    Since(u64),
+    /// So many were allocated while they were.
+    Were(u64),
+    /// They were not.
+    Unknown,
 }
 
 impl Session {
@@ -70,8 +82,10 @@ impl Session {
             code: ProgramCode::of_process(pid).map_err(|error| stacks::failed(&error))?,
             programs,
         };
+        let probes = NativeProbes::attach(pid, &allocators.points, &settings)?;
         Ok(Self {
-            probes: NativeProbes::attach(pid, &allocators.points, &settings)?,
+            bytes: Bytes::Since(probes.counts().bytes),
+            probes,
             allocators,
             mean_bytes,
             stacks,
@@ -99,6 +113,9 @@ impl Session {
         // What the capture stands for ends here, not when the last probe is gone.
         self.poll();
         self.ended = true;
+        if let Some(bytes) = self.bytes() {
+            self.bytes = Bytes::Were(bytes);
+        }
         self.pause();
     }
 
@@ -106,6 +123,9 @@ impl Session {
     pub fn pause(&mut self) {
         if self.attached {
             self.poll();
+            if !self.ended {
+                self.bytes = Bytes::Unknown;
+            }
             (self.attached, self.phase) = (false, Phase::Off);
             self.probes.detach();
             self.poll();
@@ -130,7 +150,17 @@ impl Session {
     pub fn follow(&mut self) -> Reading<()> {
         self.poll();
         self.phase = Phase::Following;
+        self.bytes = Bytes::Unknown;
         self.probes.follow()
+    }
+
+    /// Bytes allocated while the probes were attached, if that is all the time.
+    fn bytes(&self) -> Option<u64> {
+        match self.bytes {
+            Bytes::Since(before) => self.counts().bytes.checked_sub(before),
+            Bytes::Were(bytes) => Some(bytes),
+            Bytes::Unknown => None,
+        }
     }
 
     /// Whether the probes are attached.
@@ -174,11 +204,22 @@ impl Session {
     pub fn rows(&mut self) -> Vec<StackRow> {
         self.poll();
         let mut values: BTreeMap<&[u64], StackValue> = BTreeMap::new();
+        let bytes = self.bytes();
         let totals = self.probes.totals();
-        for totals in &totals {
-            let sampled = self.tally.sampled(totals);
-            let value = values.entry(self.stacks.addresses(totals.fingerprint)).or_default();
-            value.add(&estimate::scale(&sampled, self.mean_bytes));
+        let mut estimates: Vec<(StackValue, f64)> = totals
+            .iter()
+            .map(|totals| {
+                let sampled = self.tally.sampled(totals);
+                let variance = estimate::alloc_variance(&sampled, self.mean_bytes);
+                (estimate::scale(&sampled, self.mean_bytes), variance)
+            })
+            .collect();
+        if let Some(bytes) = bytes {
+            estimate::fit(&mut estimates, bytes);
+        }
+        for (totals, (value, _)) in totals.iter().zip(&estimates) {
+            let addresses = self.stacks.addresses(totals.fingerprint);
+            values.entry(addresses).or_default().add(value);
         }
         let mut rows: Vec<StackRow> = values
             .into_iter()

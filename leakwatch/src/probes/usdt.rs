@@ -138,6 +138,7 @@ impl UsdtProbes {
             frees: self.object.count(NativeCount::SampledFrees),
             samples,
             taken: 0,
+            bytes: 0,
         }
     }
 

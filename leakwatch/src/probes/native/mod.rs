@@ -114,6 +114,8 @@ pub struct NativeCounts {
     pub samples: u64,
     /// Calls that cost more than an entry: samples, and what returns although it is none.
     pub taken: u64,
+    /// Bytes that allocating functions were asked for; zero where every call is taken.
+    pub bytes: u64,
 }
 
 /// How probes are attached.
@@ -134,7 +136,7 @@ pub struct NativeProbes {
     stacks: RingBuf<MapData>,
     totals: HashMap<MapData, [u64; 2], [u64; 7]>,
     window: Array<MapData, u64>,
-    per_cpu: PerCpuArray<MapData, [u64; 5]>,
+    per_cpu: PerCpuArray<MapData, [u64; 6]>,
     counts: PerCpuArray<MapData, u64>,
     malformed: u64,
 }
@@ -317,8 +319,8 @@ impl NativeProbes {
     /// Hits and samples since the attach.
     pub fn counts(&self) -> NativeCounts {
         let per_cpu = self.per_cpu.get(&0, 0);
-        let sum = |of: fn(&[u64; 5]) -> u64| per_cpu.as_ref().map_or(0, |per_cpu| per_cpu.iter().map(of).sum());
-        let samples = sum(|[_, _, _, samples, _]| *samples);
+        let sum = |of: fn(&[u64; 6]) -> u64| per_cpu.as_ref().map_or(0, |per_cpu| per_cpu.iter().map(of).sum());
+        let samples = sum(|[_, _, _, samples, ..]| *samples);
         let returns = sum(|[_, returns, ..]| *returns);
         NativeCounts {
             // A return by itself is part of the price of an entry.
@@ -330,6 +332,7 @@ impl NativeProbes {
             returns,
             frees: sum(|[_, _, frees, ..]| *frees),
             samples,
+            bytes: sum(|[.., until_sample, bytes_ahead]| bytes_ahead.saturating_sub(*until_sample)),
         }
     }
 
