@@ -105,6 +105,9 @@ pub(crate) fn leave<const SLOTS: bool>(ctx: &ProbeContext) {
     } else {
         0
     };
+    if address != 0 && state.flags & thread_flags::SAMPLED != 0 {
+        live::allocated::<SLOTS>(place, address, state.size);
+    }
     if state.flags & thread_flags::OLD_TAKEN != 0 {
         // A realloc that fails leaves the object alone; one to size zero may free it and return nothing.
         if address == 0 && state.size != 0 {
@@ -112,9 +115,6 @@ pub(crate) fn leave<const SLOTS: bool>(ctx: &ProbeContext) {
         } else {
             live::freed(&state.old);
         }
-    }
-    if address != 0 && state.flags & thread_flags::SAMPLED != 0 {
-        live::allocated::<SLOTS>(place, address, state.size);
     }
 }
 
