@@ -3,6 +3,7 @@
 //!
 //! What a file says about itself is hostile: every offset is checked, and what is read is bounded.
 
+use crate::native::blocks::Blocks;
 use object::Object as _;
 use object::ObjectSection as _;
 use object::ObjectSegment as _;
@@ -94,12 +95,12 @@ pub fn mapped_files(pid: u32) -> Result<Vec<MappedFile>, ImageError> {
 }
 
 /// The headers of an opened file.
-pub type Elf<'a> = object::File<'a, &'a ReadCache<File>>;
+pub type Elf<'a> = object::File<'a, &'a ReadCache<Blocks>>;
 
 /// An opened file.
 pub struct Image {
     path: String,
-    cache: ReadCache<File>,
+    cache: ReadCache<Blocks>,
 }
 
 impl std::fmt::Debug for Image {
@@ -128,7 +129,7 @@ impl Image {
         })?;
         Ok(Self {
             path: file.path.clone(),
-            cache: ReadCache::new(opened),
+            cache: ReadCache::new(Blocks::of(opened)),
         })
     }
 

@@ -8,6 +8,7 @@
 pub mod process;
 pub mod placement;
 pub mod function;
+pub mod blocks;
 pub mod image;
 pub mod code;
 pub mod allocator;

@@ -33,6 +33,7 @@ use leakwatch_common::growth::GrowthConfig;
 use leakwatch_common::growth::GrowthRecord;
 use leakwatch_common::growth::growth_kind;
 use leakwatch_common::native::NativeCount;
+use std::sync::OnceLock;
 use zerocopy::FromBytes as _;
 use zerocopy::IntoBytes as _;
 
@@ -152,6 +153,21 @@ impl GrowthProbes {
     }
 
     fn attach_functions(&mut self) -> Reading<()> {
+        // What a kernel does not allow it does not allow later either: its type information takes 20 ms to read.
+        static REFUSED: OnceLock<Missing> = OnceLock::new();
+        if let Some(missing) = REFUSED.get() {
+            return Err(missing.clone());
+        }
+        let refused = self.attach_functions_now();
+        if let Err(missing) = &refused
+            && matches!(missing.reason, MissingReason::NotPermitted | MissingReason::Unsupported)
+        {
+            REFUSED.get_or_init(|| missing.clone());
+        }
+        refused
+    }
+
+    fn attach_functions_now(&mut self) -> Reading<()> {
         let types = Btf::from_sys_fs().map_err(|error| {
             Missing::new(
                 MissingReason::Unsupported,
