@@ -129,10 +129,6 @@ fn in_file(file: &MappedFile) -> Result<Vec<ProbePoint>, ImageError> {
 }
 
 fn place(elf: &Elf<'_>, address: u64, size: u64, signature: Signature) -> Placement {
-    // The rules of other processors differ; at the entry a probe is right everywhere.
-    if elf.architecture() != object::Architecture::X86_64 {
-        return placement::AT_ENTRY;
-    }
     let size = if size == 0 {
         CODE_WITHOUT_SIZE
     } else {
@@ -142,7 +138,7 @@ fn place(elf: &Elf<'_>, address: u64, size: u64, signature: Signature) -> Placem
         .segments()
         .find_map(|segment| segment.data_range(address, size).ok().flatten());
     code.map_or(placement::AT_ENTRY, |code| {
-        placement::place(code, signature.arguments())
+        placement::place(elf.architecture(), code, signature.arguments())
     })
 }
 
