@@ -10,3 +10,4 @@ mod lifecycle;
 mod verdicts;
 mod growth;
 mod usdt;
+mod symbols;

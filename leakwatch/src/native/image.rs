@@ -142,6 +142,13 @@ impl Image {
     }
 }
 
+/// What the linker has put into the file to tell it from all others.
+pub fn build_id(file: &MappedFile) -> Option<Vec<u8>> {
+    let image = Image::open(file).ok()?;
+    let elf = image.elf().ok()?;
+    elf.build_id().ok().flatten().map(<[u8]>::to_vec)
+}
+
 /// The executable segments.
 pub fn code_segments(elf: &Elf<'_>) -> Vec<Segment> {
     let segments = elf.segments().filter(

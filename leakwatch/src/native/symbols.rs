@@ -13,10 +13,16 @@ use blazesym::symbolize::source::Process;
 use blazesym::symbolize::source::Source;
 use leakwatch_analysis::native_code;
 use leakwatch_analysis::stack::Frame;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::path::Path;
+use std::path::PathBuf;
 
 /// Addresses remembered; those of a large program's stacks are some tens of thousands.
 const MAX_REMEMBERED: usize = 131_072;
+
+/// Where distributions put debugging information, by path and by build id.
+const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 
 /// Names what one process executes.
 #[derive(Debug)]
@@ -36,12 +42,15 @@ impl Symbols {
         process.map_files = true;
         let mut symbol_tables = process.clone();
         symbol_tables.debug_syms = false;
+        let files = image::mapped_files(pid).unwrap_or_default();
         Self {
-            symbolizer: Symbolizer::new(),
+            symbolizer: Symbolizer::builder()
+                .set_debug_dirs(Some(debug_directories(pid, &files)))
+                .build(),
             process,
             symbol_tables,
             unnamed: Unnamed {
-                files: image::mapped_files(pid).unwrap_or_default(),
+                files,
                 bounds: HashMap::new(),
             },
             known: HashMap::new(),
@@ -65,7 +74,10 @@ impl Symbols {
     }
 
     fn look_up(&self, address: u64) -> Option<Vec<Frame>> {
-        let symbol = self.symbol(&self.process, address)?;
+        // Debugging information that cannot be read must not cost the name.
+        let symbol = self
+            .symbol(&self.process, address)
+            .or_else(|| self.symbol(&self.symbol_tables, address))?;
         let object = symbol.module.as_deref().map(|module| module.to_string_lossy());
         let object = object.as_deref().unwrap_or_default();
         let inlined = symbol.inlined.iter().rev();
@@ -88,6 +100,28 @@ impl Symbols {
             _ => None,
         }
     }
+}
+
+/// Directories that may have the file that a debug link names: those of gdb's manual ("Separate Debug Files"), first in the root of the process,
+/// where the daemon's own paths do not lead into a container, and then of this host. Only those that exist.
+fn debug_directories(pid: u32, files: &[MappedFile]) -> Vec<PathBuf> {
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let all = inside(Path::new(DEBUG_DIRECTORY));
+    let mut directories = BTreeSet::new();
+    for file in files {
+        if let Some(parent) = Path::new(&file.path).parent() {
+            let beside = inside(parent);
+            directories.insert(beside.join(".debug"));
+            directories.insert(all.join(parent.strip_prefix("/").unwrap_or(parent)));
+            directories.insert(beside);
+        }
+        if let Some(first) = image::build_id(file).and_then(|id| id.first().copied()) {
+            directories.insert(all.join(format!(".build-id/{first:02x}")));
+        }
+    }
+    directories.extend([all, DEBUG_DIRECTORY.into()]);
+    directories.into_iter().filter(|path| path.is_dir()).collect()
 }
 
 /// Whether a name is another one with the path to it. With line tables alone (`debug = "line-tables-only"`, `-gline-tables-only`) debugging
