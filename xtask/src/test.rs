@@ -15,6 +15,8 @@ use std::process::Stdio;
 
 /// Where everything can run (root, a kernel with BTF), nothing is skipped.
 const EXPECTED_SKIPS: usize = 0;
+/// What takes debugging information out of programs and compresses it.
+const TOOLS: [(&str, &str); 2] = [("objcopy", "binutils"), ("xz", "xz-utils")];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -29,6 +31,7 @@ pub(crate) struct Arguments {
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     tidy::main()?;
     build_ebpf::main()?;
+    tools::ensure_debian_packages(&TOOLS)?;
     engines::ensure_engines();
     let mut tests = tools::cargo();
     tests.env("PATH", go::path_with_go()?);
