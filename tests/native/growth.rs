@@ -8,6 +8,7 @@ use crate::programs::compile_with;
 use leakwatch::capture::growth::GrowthSession;
 use leakwatch::capture::lane::Observer;
 use leakwatch::native::profile::StackRow;
+use leakwatch::native::symbols::Symbols;
 use leakwatch::probes::growth::CallsAt;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_test_support::cgroup::Cgroup;
@@ -33,11 +34,11 @@ const DEADLINE: Duration = Duration::from_mins(5);
 const ENOUGH_PROFILES: usize = 15;
 
 /// Adds up the rows by the first function in their stacks that says what it maps.
-fn by_function(session: &mut GrowthSession, rows: &[StackRow]) -> BTreeMap<String, StackValue> {
+fn by_function(symbols: &mut Symbols, rows: &[StackRow]) -> BTreeMap<String, StackValue> {
     let mut sums: BTreeMap<String, StackValue> = BTreeMap::new();
     for row in rows {
         let named = row.addresses.iter().find_map(|address| {
-            let frames = session.symbols().frames(*address);
+            let frames = symbols.frames(*address);
             let found = frames.iter().find(|frame| frame.function.starts_with("from_"))?;
             Some(found.function.to_string())
         });
@@ -90,10 +91,11 @@ fn check_what_is_left(ways: &[CallsAt]) {
             "{name}: {estimate} instead of {truth}"
         );
     };
+    let mut symbols = Symbols::of_process(program.pid());
     let rows = session.mapped();
-    let mapped = by_function(&mut session, &rows);
+    let mapped = by_function(&mut symbols, &rows);
     let rows = session.touched();
-    let touched = by_function(&mut session, &rows);
+    let touched = by_function(&mut symbols, &rows);
     for truth in &truth {
         let name = truth.function.as_str();
         let value = mapped.get(name).copied().unwrap_or_default();

@@ -51,6 +51,19 @@ pub(crate) fn compile_with(
     Ok(executable)
 }
 
+/// Runs a tool and answers what it prints.
+pub(crate) fn run(directory: &Path, line: &str) -> Result<String> {
+    let mut words = line.split(' ');
+    let output = Command::new(words.next().context("no tool")?)
+        .args(words)
+        .current_dir(directory)
+        .output()
+        .with_context(|| line.to_owned())?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{line}: {errors}");
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// What a program has counted itself for one of its functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Truth {

@@ -2,9 +2,9 @@
 //! another root, a compressed symbol table, or a list of what was compiled at run time.
 
 use crate::programs::compile;
+use crate::programs::run;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
 use leakwatch::native::symbols::Symbols;
 use leakwatch_analysis::stack::Frame;
 use leakwatch_test_support::process::Running;
@@ -18,19 +18,6 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(10);
 const FUNCTION: &str = "named_by_others";
 
-/// Runs a tool and answers what it prints.
-fn run(directory: &Path, line: &str) -> Result<String> {
-    let mut words = line.split(' ');
-    let output = Command::new(words.next().context("no tool")?)
-        .args(words)
-        .current_dir(directory)
-        .output()
-        .with_context(|| line.to_owned())?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{line}: {errors}");
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// Starts a program and names the place that it says.
 fn named(command: Command, directory: &Path, prepare: impl FnOnce(u32, u64) -> Result<()>) -> Result<Frame> {
     let program = Running::start(command, &directory.join("output"))?;
@@ -42,10 +29,6 @@ fn named(command: Command, directory: &Path, prepare: impl FnOnce(u32, u64) -> R
     prepare(program.pid(), address)?;
     let mut symbols = Symbols::of_process(program.pid());
     symbols.frames(address).first().cloned().context("no frame")
-}
-
-fn nothing(_pid: u32, _address: u64) -> Result<()> {
-    Ok(())
 }
 
 /// Of the place in the source.
@@ -107,7 +90,7 @@ fn debugging_information_is_found_wherever_it_is() {
         for tool in tools {
             run(directory.path(), tool).unwrap();
         }
-        let frame = named(Command::new(executable), directory.path(), nothing).unwrap();
+        let frame = named(Command::new(executable), directory.path(), |_, _| Ok(())).unwrap();
         assert_eq!(&*frame.function, FUNCTION, "{way}: {frame:?}");
         if lines {
             assert_eq!(u64::from(frame.line), line().unwrap(), "{way}: {frame:?}");
@@ -138,7 +121,7 @@ fn debugging_information_in_the_root_of_a_container_is_found() {
     let script = "mount -t tmpfs none container && cp -r place usr container && exec chroot container /place";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script]).current_dir(root);
-    let frame = named(command, root, nothing).unwrap();
+    let frame = named(command, root, |_, _| Ok(())).unwrap();
     assert_eq!(
         (&*frame.function, u64::from(frame.line)),
         (FUNCTION, line().unwrap()),

@@ -5,6 +5,7 @@ use crate::programs::alone;
 use crate::programs::compile_with;
 use leakwatch::capture::lane::Observer;
 use leakwatch::capture::usdt::UsdtSession;
+use leakwatch::native::symbols::Symbols;
 use leakwatch_test_support::debian;
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
@@ -29,9 +30,10 @@ fn weights_and_releases_are_those_of_the_sampler() {
     assert_eq!(Observer::losses(&session), []);
 
     let (rows, distance) = session.rows();
+    let mut symbols = Symbols::of_process(program.pid());
     let mut seen: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     for row in &rows {
-        let frame = session.symbols().frames(row.addresses[0])[0].clone();
+        let frame = symbols.frames(row.addresses[0])[0].clone();
         assert!(frame.file.ends_with("sampler.c") && frame.line > 0, "{frame:?}");
         let (allocated, live) = seen.entry(frame.function.to_string()).or_default();
         *allocated += row.value.alloc_space;

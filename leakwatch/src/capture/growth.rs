@@ -1,8 +1,8 @@
 //! One growth capture of one process while it runs: what became resident, by the stacks that touched it and by those that mapped it.
 
 use crate::capture::governor::Price;
+use crate::capture::lane::Counted;
 use crate::capture::lane::Observer;
-use crate::capture::lane::Seen;
 use crate::capture::session::Session;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
@@ -12,8 +12,6 @@ use crate::growth::space::Made;
 use crate::native::allocator::ProbePoint;
 use crate::native::code::ProgramCode;
 use crate::native::profile::StackRow;
-use crate::native::profile::Title;
-use crate::native::symbols::Symbols;
 use crate::probes::growth::CallsAt;
 use crate::probes::growth::GrowthCounts;
 use crate::probes::growth::GrowthProbes;
@@ -24,7 +22,6 @@ use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::units::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
@@ -69,7 +66,6 @@ pub struct GrowthSession {
     space: AddressSpace,
     residency: Residency,
     stacks: Stacks,
-    symbols: Symbols,
     period: u64,
     /// Bytes that a sampled page stands for.
     weight: u64,
@@ -96,7 +92,6 @@ impl GrowthSession {
             space: AddressSpace::new(page_bytes, heap_end),
             residency,
             stacks,
-            symbols: Symbols::of_process(pid),
             period,
             weight: period.saturating_mul(page_bytes),
         })
@@ -134,11 +129,6 @@ impl GrowthSession {
     pub fn mapped(&mut self) -> Vec<StackRow> {
         self.look();
         self.rows(self.space.by_mapping())
-    }
-
-    /// Names of the process's code.
-    pub fn symbols(&mut self) -> &mut Symbols {
-        &mut self.symbols
     }
 
     fn look(&mut self) {
@@ -228,22 +218,17 @@ impl Observer for GrowthSession {
         self.probes.detach();
     }
 
-    fn seen(&mut self, exe: &str, at: Timestamp) -> Seen {
+    fn counted(&mut self) -> Vec<Counted> {
         let both = [
             (ProfileType::Mapping, self.mapped()),
             (ProfileType::Growth, self.touched()),
         ];
-        let mut seen = Seen::default();
-        for (profile_type, rows) in both {
-            let title = Title {
-                profile_type,
-                exe,
-                period: self.weight,
-                at,
-            };
-            seen = seen.and(&rows, &mut self.symbols, &title);
-        }
-        seen
+        let counted = both.into_iter().map(|(profile_type, rows)| Counted {
+            profile_type,
+            period: self.weight,
+            rows,
+        });
+        counted.collect()
     }
 }
 

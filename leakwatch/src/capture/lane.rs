@@ -3,14 +3,9 @@
 use crate::capture::governor::Price;
 use crate::capture::session::Session;
 use crate::native::allocator::ProbePoint;
-use crate::native::profile;
 use crate::native::profile::StackRow;
-use crate::native::profile::Title;
-use crate::native::symbols::Symbols;
 use crate::probes::native::NativeCounts;
 use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::units::Timestamp;
-use std::sync::Arc;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,29 +45,15 @@ impl Lane {
     }
 }
 
-/// Stacks in a profile at most, the largest.
-const MAX_ROWS: usize = 8_192;
-
-/// Profiles so far, encoded, and the number of stacks in them.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// By type.
-    pub profiles: Vec<(ProfileType, Arc<[u8]>)>,
-    /// Distinct stacks.
-    pub stacks: usize,
-}
-
-impl Seen {
-    /// With a profile of these stacks, largest first; nobody is shown an empty one.
-    pub(super) fn and(mut self, rows: &[StackRow], symbols: &mut Symbols, title: &Title<'_>) -> Self {
-        self.stacks += rows.len();
-        let largest = rows.get(..MAX_ROWS).unwrap_or(rows);
-        if !largest.is_empty() {
-            self.profiles
-                .push((title.profile_type, profile::encode(largest, symbols, title)));
-        }
-        self
-    }
+/// What was counted so far, for a profile of its type; named by nobody yet.
+#[derive(Debug)]
+pub struct Counted {
+    /// The type.
+    pub profile_type: ProfileType,
+    /// Mean bytes between samples.
+    pub period: u64,
+    /// The stacks, largest first.
+    pub rows: Vec<StackRow>,
 }
 
 /// Probes on a process while a capture runs.
@@ -101,6 +82,6 @@ pub trait Observer {
     /// Detaches; what was seen can still be read.
     fn detach(&mut self);
 
-    /// What was seen so far.
-    fn seen(&mut self, exe: &str, at: Timestamp) -> Seen;
+    /// What was counted so far.
+    fn counted(&mut self) -> Vec<Counted>;
 }

@@ -13,6 +13,7 @@ mod windows;
 pub mod session;
 pub mod growth;
 pub mod usdt;
+mod scribe;
 mod run;
 
 use crate::capture::lane::Lane;
@@ -276,6 +277,15 @@ impl Shared {
             change(capture);
         }
         self.changed.notify_all();
+    }
+
+    /// Hands something over to the engine.
+    fn send(&self, input: Input) {
+        if let Some(inputs) = self.inputs.upgrade()
+            && inputs.blocking_send(input).is_err()
+        {
+            tracing::debug!("the engine has ended before a capture");
+        }
     }
 
     /// Waits; true when the capture was told to end.

@@ -11,18 +11,18 @@ use crate::capture::growth::GrowthSession;
 use crate::capture::lane::Lane;
 use crate::capture::lane::Observer;
 use crate::capture::price;
+use crate::capture::scribe::Scribe;
 use crate::capture::session::Session;
 use crate::capture::usdt::UsdtSession;
 use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
 use crate::native::process;
 use crate::native::process::Use;
 use fastrand::Rng;
 use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -32,24 +32,21 @@ const PROFILE_INTERVAL: Duration = Duration::from_secs(3);
 const BEFORE: Duration = Duration::from_secs(1);
 
 /// Runs a capture to its end, whatever that is.
-pub(super) fn run(shared: &Shared, id: &str, request: &CaptureRequest) {
+pub(super) fn run(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) {
     let state = capture(shared, id, request).unwrap_or_else(CaptureState::Failed);
     if let CaptureState::Failed(missing) = &state {
         tracing::warn!(capture = id, reason = missing.detail, "a capture failed");
-        send(
-            shared,
-            Input::ProfileMissing {
-                at: shared.clock.now(),
-                target: request.target.clone(),
-                profile_type: request.lane.profile_type(),
-                missing: missing.clone(),
-            },
-        );
+        shared.send(Input::ProfileMissing {
+            at: shared.clock.now(),
+            target: request.target.clone(),
+            profile_type: request.lane.profile_type(),
+            missing: missing.clone(),
+        });
     }
     shared.update(id, |capture| capture.state = state);
 }
 
-fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<CaptureState> {
+fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<CaptureState> {
     let before = used(request)?;
     let watched = Instant::now();
     if request.lane == Lane::Native {
@@ -62,6 +59,7 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
     let now = used(request)?;
     let share =
         now.processor_time.saturating_sub(before.processor_time).as_secs_f64() / watched.elapsed().as_secs_f64();
+    let scribe = Scribe::start(shared, id, request)?;
     let mut observer = attach(request, before, now, watched.elapsed())?;
     // Attaching took its time, in which the program has earned nothing.
     let at_start = used(request)?.processor_time;
@@ -139,11 +137,11 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
         if running >= request.duration {
             break CaptureState::Done;
         }
-        // Making a profile takes a while, and a slot with probes would last as much longer.
+        // Reading all the totals takes a while, and a slot with probes would last as much longer.
         let cut = governor.chance() < 1.0 && observer.in_windows().is_some_and(|session| session.is_attached());
         if running >= next_profile && !cut {
             next_profile = running + PROFILE_INTERVAL;
-            hand_over(shared, id, request, observer.as_mut());
+            scribe.take(shared.clock.now(), observer.counted());
         }
         if shared.rest(id, wait) {
             break CaptureState::Stopped;
@@ -157,17 +155,15 @@ fn capture(shared: &Shared, id: &str, request: &CaptureRequest) -> Reading<Captu
         capture.spent = spent;
         capture.attached = false;
     });
-    hand_over(shared, id, request, observer.as_mut());
+    let last = observer.counted();
     for (reason, count) in &observer.losses() {
-        send(
-            shared,
-            Input::Loss(Loss {
-                at: shared.clock.now(),
-                reason: (*reason).into(),
-                count: *count,
-            }),
-        );
+        shared.send(Input::Loss(Loss {
+            at: shared.clock.now(),
+            reason: (*reason).into(),
+            count: *count,
+        }));
     }
+    scribe.finish(shared.clock.now(), last)?;
     Ok(state)
 }
 
@@ -203,31 +199,4 @@ fn attach(request: &CaptureRequest, before: Use, now: Use, watched: Duration) ->
             Box::new(GrowthSession::start(pid, growth::period(faults_per_second), fallback)?)
         }
     })
-}
-
-fn hand_over(shared: &Shared, id: &str, request: &CaptureRequest, observer: &mut dyn Observer) {
-    let at = shared.clock.now();
-    let seen = observer.seen(&request.exe, at);
-    shared.update(id, |capture| capture.stacks = seen.stacks);
-    for (profile_type, pprof) in seen.profiles {
-        send(
-            shared,
-            Input::Profile(RawProfile {
-                at,
-                target: request.target.clone(),
-                process: request.process,
-                profile_type,
-                source: ProfileSource::Capture,
-                pprof,
-            }),
-        );
-    }
-}
-
-fn send(shared: &Shared, input: Input) {
-    if let Some(inputs) = shared.inputs.upgrade()
-        && inputs.blocking_send(input).is_err()
-    {
-        tracing::debug!("the engine has ended before a capture");
-    }
 }

@@ -1,8 +1,8 @@
 //! One capture of one process while it runs: what was sampled so far, by stack.
 
 use crate::capture::governor::Price;
+use crate::capture::lane::Counted;
 use crate::capture::lane::Observer;
-use crate::capture::lane::Seen;
 use crate::capture::price;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
@@ -16,8 +16,6 @@ use crate::native::estimate;
 use crate::native::function::Signature;
 use crate::native::placement::Execution;
 use crate::native::profile::StackRow;
-use crate::native::profile::Title;
-use crate::native::symbols::Symbols;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
@@ -26,7 +24,6 @@ use crate::probes::native::Way;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::units::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -42,7 +39,6 @@ pub struct Session {
     mean_bytes: u64,
     probes: NativeProbes,
     stacks: Stacks,
-    symbols: Symbols,
     tally: Tally,
     attached: bool,
     phase: Phase,
@@ -89,7 +85,6 @@ impl Session {
             allocators,
             mean_bytes,
             stacks,
-            symbols: Symbols::of_process(pid),
             tally: Tally::default(),
             attached: true,
             phase: Phase::Taking,
@@ -275,15 +270,12 @@ impl Observer for Session {
         Self::detach(self);
     }
 
-    fn seen(&mut self, exe: &str, at: Timestamp) -> Seen {
-        let rows = self.rows();
-        let title = Title {
+    fn counted(&mut self) -> Vec<Counted> {
+        vec![Counted {
             profile_type: ProfileType::Native,
-            exe,
             period: self.mean_bytes,
-            at,
-        };
-        Seen::default().and(&rows, &mut self.symbols, &title)
+            rows: self.rows(),
+        }]
     }
 }
 

@@ -1,16 +1,14 @@
 //! One capture of what a program's own heap sampler tells: what was sampled so far, by stack, with the sampler's weights.
 
 use crate::capture::governor::Price;
+use crate::capture::lane::Counted;
 use crate::capture::lane::Observer;
-use crate::capture::lane::Seen;
 use crate::capture::session::Session;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::native::allocator::ProbePoint;
 use crate::native::code::ProgramCode;
 use crate::native::profile::StackRow;
-use crate::native::profile::Title;
-use crate::native::symbols::Symbols;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::StackTotals;
 use crate::probes::usdt::UsdtProbes;
@@ -19,7 +17,6 @@ use crate::usdt::probe::Site;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::units::Timestamp;
 use std::collections::BTreeMap;
 
 /// Nanoseconds: a sample copies the fingerprint of its stack; a release is a search. Static probes are `nop`s, which are emulated.
@@ -36,7 +33,6 @@ pub struct UsdtSession {
     sites: Vec<Site>,
     probes: UsdtProbes,
     stacks: Stacks,
-    symbols: Symbols,
 }
 
 impl UsdtSession {
@@ -49,7 +45,6 @@ impl UsdtSession {
             probes: UsdtProbes::attach(pid, &sites, code)?,
             sites,
             stacks,
-            symbols: Symbols::of_process(pid),
         })
     }
 
@@ -61,11 +56,6 @@ impl UsdtSession {
     /// Hits so far.
     pub fn counts(&self) -> NativeCounts {
         self.probes.counts()
-    }
-
-    /// Names of the process's code.
-    pub fn symbols(&mut self) -> &mut Symbols {
-        &mut self.symbols
     }
 
     /// Takes in the stacks that are new.
@@ -171,15 +161,13 @@ impl Observer for UsdtSession {
         self.probes.detach();
     }
 
-    fn seen(&mut self, exe: &str, at: Timestamp) -> Seen {
+    fn counted(&mut self) -> Vec<Counted> {
         let (rows, period) = self.rows();
-        let title = Title {
+        vec![Counted {
             profile_type: ProfileType::Native,
-            exe,
             period,
-            at,
-        };
-        Seen::default().and(&rows, &mut self.symbols, &title)
+            rows,
+        }]
     }
 }
 

@@ -18,7 +18,8 @@ const MAX_BLOCKS: usize = 64;
 pub struct Blocks {
     file: File,
     position: u64,
-    blocks: HashMap<u64, Vec<u8>>,
+    /// By number.
+    read: HashMap<u64, Vec<u8>>,
 }
 
 impl Blocks {
@@ -27,22 +28,22 @@ impl Blocks {
         Self {
             file,
             position: 0,
-            blocks: HashMap::new(),
+            read: HashMap::new(),
         }
     }
 
     /// The block with this number: shorter at the end of the file, empty behind it.
     fn block(&mut self, number: u64) -> io::Result<&[u8]> {
-        if !self.blocks.contains_key(&number) {
-            if self.blocks.len() >= MAX_BLOCKS {
-                self.blocks.clear();
+        if !self.read.contains_key(&number) {
+            if self.read.len() >= MAX_BLOCKS {
+                self.read.clear();
             }
             let mut bytes = vec![0; BLOCK];
             let read = read_at(&self.file, &mut bytes, number.saturating_mul(BLOCK as u64))?;
             bytes.truncate(read);
-            self.blocks.insert(number, bytes);
+            self.read.insert(number, bytes);
         }
-        Ok(self.blocks.get(&number).map_or(&[], Vec::as_slice))
+        Ok(self.read.get(&number).map_or(&[], Vec::as_slice))
     }
 }
 
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn any_part_is_what_it_is_in_the_file() {
         let length = BLOCK * (MAX_BLOCKS + 2) + 77;
-        let bytes: Vec<u8> = (0..length).map(|index| (index * 31 % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..=250).cycle().step_by(31).take(length).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
         let mut blocks = Blocks::of(file);

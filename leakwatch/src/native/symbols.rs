@@ -38,8 +38,19 @@ pub struct Symbols {
 impl Symbols {
     /// For the process with this id, as it is mapped now.
     pub fn of_process(pid: u32) -> Self {
+        Self::by(pid, true)
+    }
+
+    /// The same by what the mapped files have themselves: nothing is opened that somebody else may have put there to be waited for.
+    pub fn of_mapped_files(pid: u32) -> Self {
+        Self::by(pid, false)
+    }
+
+    fn by(pid: u32, other_files: bool) -> Self {
         let mut process = Process::new(Pid::from(pid));
         process.map_files = true;
+        process.debug_syms = other_files;
+        process.perf_map = other_files;
         let mut symbol_tables = process.clone();
         symbol_tables.debug_syms = false;
         let files = image::mapped_files(pid).unwrap_or_default();

@@ -1,0 +1,178 @@
+//! Names what a capture has counted and hands it over as profiles, in a thread of its own: debugging information may be gigabytes, or on a file
+//! system that does not answer, and meanwhile somebody has to look what the capture costs.
+
+use crate::capture::CaptureRequest;
+use crate::capture::Shared;
+use crate::capture::lane::Counted;
+use crate::engine::input::Input;
+use crate::engine::input::RawProfile;
+use crate::native::profile;
+use crate::native::profile::Title;
+use crate::native::symbols::Symbols;
+use leakwatch_analysis::profile::ProfileSource;
+use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::units::Timestamp;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+/// Stacks in a profile at most, the largest.
+const MAX_ROWS: usize = 8_192;
+/// For the last profile: the debugging information of a large program takes some seconds.
+const DEADLINE: Duration = Duration::from_mins(2);
+/// Threads at a time that open other files than the mapped ones, those included that nobody waits for any more: whoever makes them wait, with a pipe
+/// in the place of a file, costs the others their line numbers, and no more.
+const MAX_OPENING: usize = 16;
+/// Threads in all.
+const MAX_THREADS: usize = 64;
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// Of one capture.
+#[derive(Debug)]
+pub(super) struct Scribe {
+    desk: Arc<Desk>,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is to be written; what comes before it is written is newer and takes its place.
+    next: Option<(Timestamp, Vec<Counted>)>,
+    /// Nothing comes any more.
+    ended: bool,
+    /// All is written.
+    written: bool,
+}
+
+/// Tells that all is written, whatever happens.
+struct AtWork(Arc<Desk>);
+
+impl Scribe {
+    /// For a capture that has just begun.
+    pub(super) fn start(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<Self> {
+        let failed = |detail: String| Missing::new(MissingReason::Failed, detail);
+        let desk = Arc::new(Desk::default());
+        let threads = THREADS.fetch_add(1, Ordering::Relaxed);
+        let at_work = AtWork(Arc::clone(&desk));
+        if threads >= MAX_THREADS {
+            return Err(failed(format!("{threads} captures wait for debugging information")));
+        }
+        let (shared, id, request) = (Arc::clone(shared), id.to_owned(), request.clone());
+        thread::Builder::new()
+            .name("scribe".into())
+            .spawn(move || {
+                let pid = request.process.pid;
+                let symbols = if threads < MAX_OPENING {
+                    Symbols::of_process(pid)
+                } else {
+                    Symbols::of_mapped_files(pid)
+                };
+                write(&at_work.0, &shared, &id, &request, symbols);
+            })
+            .map_err(|error| failed(format!("cannot start a thread for the profiles: {error}")))?;
+        Ok(Self { desk })
+    }
+
+    /// To be written when there is time.
+    pub(super) fn take(&self, at: Timestamp, counted: Vec<Counted>) {
+        self.desk.lock().next = Some((at, counted));
+        self.desk.changed.notify_all();
+    }
+
+    /// The last; waits until it is written.
+    pub(super) fn finish(self, at: Timestamp, counted: Vec<Counted>) -> Reading<()> {
+        self.take(at, counted);
+        self.desk.lock().ended = true;
+        self.desk.changed.notify_all();
+        let waited = self
+            .desk
+            .changed
+            .wait_timeout_while(self.desk.lock(), DEADLINE, |state| !state.written);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.written {
+            return Ok(());
+        }
+        let detail = format!(
+            "the code of the process could not be named within {} s",
+            DEADLINE.as_secs()
+        );
+        Err(Missing::new(MissingReason::Failed, detail)
+            .with_fix("is its debugging information on a file system that does not answer?"))
+    }
+}
+
+impl Drop for Scribe {
+    fn drop(&mut self) {
+        self.desk.lock().ended = true;
+        self.desk.changed.notify_all();
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.lock().written = true;
+        self.0.changed.notify_all();
+        THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Only whole values are stored under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be written next; none when nothing comes any more.
+    fn next(&self) -> Option<(Timestamp, Vec<Counted>)> {
+        let waited = self
+            .changed
+            .wait_while(self.lock(), |state| state.next.is_none() && !state.ended);
+        waited.unwrap_or_else(PoisonError::into_inner).next.take()
+    }
+}
+
+fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, mut symbols: Symbols) {
+    while let Some((at, counted)) = desk.next() {
+        let stacks = counted.iter().map(|counted| counted.rows.len()).sum();
+        shared.update(id, |capture| capture.stacks = stacks);
+        for Counted {
+            profile_type,
+            period,
+            rows,
+        } in counted
+        {
+            let largest = rows.get(..MAX_ROWS).unwrap_or(&rows);
+            // Nobody is shown an empty one.
+            if largest.is_empty() {
+                continue;
+            }
+            let title = Title {
+                profile_type,
+                exe: &request.exe,
+                period,
+                at,
+            };
+            shared.send(Input::Profile(RawProfile {
+                at,
+                target: request.target.clone(),
+                process: request.process,
+                profile_type,
+                source: ProfileSource::Capture,
+                pprof: profile::encode(largest, &mut symbols, &title),
+            }));
+        }
+    }
+}
