@@ -116,6 +116,26 @@ releases! {
     session_release_second: 1;
 }
 
+/// How often functions are called, for a first look: nothing else, so that it is verified in no time.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "uprobe")]
+extern "C" fn count_allocation(_ctx: *mut c_void) -> u32 {
+    if let Some(cpu) = maps::cpu() {
+        cpu.entries += 1;
+    }
+    0
+}
+
+/// The same of functions that free.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "uprobe")]
+extern "C" fn count_release(_ctx: *mut c_void) -> u32 {
+    if let Some(cpu) = maps::cpu() {
+        cpu.frees += 1;
+    }
+    0
+}
+
 /// Nothing, at entry and return: what a hit costs at least.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "uprobe")]

@@ -313,6 +313,13 @@ impl Governor {
     }
 }
 
+/// By what part a program is slowed that uses such a share of a processor by itself, if it would notice: so much was spent in such a time, or would
+/// have been.
+pub fn noticed(spent: Duration, since: Duration, share: f64) -> Option<f64> {
+    let slowed = spent.as_secs_f64() / since.as_secs_f64().max(1e-9) / share.max(LEAST_SHARE);
+    (slowed > NOTICEABLE).then_some(slowed)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "an estimate of a cost")]
 const fn float(number: u64) -> f64 {
     number as f64

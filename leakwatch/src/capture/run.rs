@@ -3,6 +3,7 @@
 use crate::capture::CaptureRequest;
 use crate::capture::CaptureState;
 use crate::capture::Shared;
+use crate::capture::governor;
 use crate::capture::governor::Decision;
 use crate::capture::governor::Governor;
 use crate::capture::governor::Terms;
@@ -17,6 +18,7 @@ use crate::capture::usdt::UsdtSession;
 use crate::engine::input::Input;
 use crate::native::process;
 use crate::native::process::Use;
+use crate::probes::native::Programs;
 use fastrand::Rng;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::sample::Missing;
@@ -30,6 +32,8 @@ use std::time::Instant;
 const PROFILE_INTERVAL: Duration = Duration::from_secs(3);
 /// How long the process is watched before, for its use of processors.
 const BEFORE: Duration = Duration::from_secs(1);
+/// And for how long its calls are counted, where nobody has asked. As long as a capture is before it is known whether the program notices.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
 
 /// Runs a capture to its end, whatever that is.
 pub(super) fn run(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) {
@@ -60,7 +64,7 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
     let share =
         now.processor_time.saturating_sub(before.processor_time).as_secs_f64() / watched.elapsed().as_secs_f64();
     let scribe = Scribe::start(shared, id, request)?;
-    let mut observer = attach(request, before, now, watched.elapsed())?;
+    let mut observer = attach(shared, id, request, share, (before, now, watched.elapsed()))?;
     // Attaching took its time, in which the program has earned nothing.
     let at_start = used(request)?.processor_time;
     let start = Instant::now();
@@ -184,11 +188,24 @@ fn used(request: &CaptureRequest) -> Reading<Use> {
     process::used(request.process).map_err(|reason| Missing::new(MissingReason::Failed, reason))
 }
 
-/// Puts the probes of the lane on the process, which was watched for a while.
-fn attach(request: &CaptureRequest, before: Use, now: Use, watched: Duration) -> Reading<Box<dyn Observer>> {
+/// Puts the probes of the lane on the process, which uses such a share of a processor and was watched for a while.
+fn attach(
+    shared: &Shared,
+    id: &str,
+    request: &CaptureRequest,
+    share: f64,
+    (before, now, watched): (Use, Use, Duration),
+) -> Reading<Box<dyn Observer>> {
     let pid = request.process.pid;
     Ok(match request.lane {
-        Lane::Native => Box::new(Session::start(pid, request.sample_bytes)?),
+        Lane::Native => {
+            let mut session = Session::prepare(pid, request.sample_bytes, Programs::Best)?;
+            if request.automatic {
+                look_first(shared, id, request, share, &mut session)?;
+            }
+            session.begin()?;
+            Box::new(session)
+        }
         Lane::Usdt => Box::new(UsdtSession::start(pid)?),
         Lane::Growth => {
             let faults = now.minor_faults.saturating_sub(before.minor_faults);
@@ -199,4 +216,22 @@ fn attach(request: &CaptureRequest, before: Use, now: Use, watched: Duration) ->
             Box::new(GrowthSession::start(pid, growth::period(faults_per_second), fallback)?)
         }
     })
+}
+
+/// An error where it is clear at once that the process would notice: the programs that count are verified in no time, those that sample in a tenth of a
+/// second, in which somebody else may want the processor.
+fn look_first(shared: &Shared, id: &str, request: &CaptureRequest, share: f64, session: &mut Session) -> Reading<()> {
+    let mut took = Duration::ZERO;
+    let counts = session.look_first(|| {
+        let start = Instant::now();
+        shared.rest(id, FIRST_LOOK);
+        took = start.elapsed();
+    });
+    let spent = counts.map_or(Duration::ZERO, |counts| {
+        price::of_this_host().of(&counts, session.single_stepped())
+    });
+    match governor::noticed(spent, took, share) {
+        Some(slowed) => Err(too_dear(request, slowed)),
+        None => Ok(()),
+    }
 }

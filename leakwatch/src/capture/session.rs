@@ -66,6 +66,13 @@ impl Session {
 
     /// The same with certain programs, for comparison.
     pub fn start_with(pid: u32, mean_bytes: u64, programs: Programs) -> Reading<Self> {
+        let mut session = Self::prepare(pid, mean_bytes, programs)?;
+        session.begin()?;
+        Ok(session)
+    }
+
+    /// Looks for the allocators of the process, and attaches nothing yet.
+    pub fn prepare(pid: u32, mean_bytes: u64, programs: Programs) -> Reading<Self> {
         let allocators = allocator::find(pid)?;
         let stacks = Stacks::of_process(pid)?;
         let settings = NativeSettings {
@@ -78,19 +85,32 @@ impl Session {
             code: ProgramCode::of_process(pid).map_err(|error| stacks::failed(&error))?,
             programs,
         };
-        let probes = NativeProbes::attach(pid, &allocators.points, &settings)?;
         Ok(Self {
-            bytes: Bytes::Since(probes.counts().bytes),
-            probes,
+            bytes: Bytes::Unknown,
+            probes: NativeProbes::prepare(pid, &allocators.points, &settings)?,
             allocators,
             mean_bytes,
             stacks,
             tally: Tally::default(),
-            attached: true,
-            phase: Phase::Taking,
+            attached: false,
+            phase: Phase::Off,
             ended: false,
             passed: Instant::now(),
         })
+    }
+
+    /// How often the functions are called, until `wait` is over; see [`NativeProbes::look_first`].
+    pub fn look_first(&mut self, wait: impl FnOnce()) -> Option<NativeCounts> {
+        self.probes.look_first(wait)
+    }
+
+    /// Attaches for the first time.
+    pub fn begin(&mut self) -> Reading<()> {
+        self.probes.begin()?;
+        self.bytes = Bytes::Since(self.probes.counts().bytes);
+        (self.attached, self.phase) = (true, Phase::Taking);
+        self.passed = Instant::now();
+        Ok(())
     }
 
     /// Takes in the stacks that are new. To be called several times a second, so that they find room.

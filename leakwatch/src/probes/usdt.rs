@@ -69,7 +69,7 @@ impl UsdtProbes {
             programs: Programs::Best,
         };
         let mut ebpf = NativeProbes::load(loader, &settings)?;
-        let programs = Sessions::of(native::OBJECT, &ebpf, false)?;
+        let programs = Sessions::of(native::OBJECT, &ebpf)?;
         let mut places: Array<MapData, [u64; SITE_WORDS]> = native::take(&mut ebpf, "USDT_SITES")?;
         for (index, site) in (0..).zip(sites) {
             let words = words(&encoded(&site.told));

@@ -26,6 +26,8 @@ use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
 use leakwatch_common::native::SLOT_BITS;
+use session::Sessions;
+use session::Work;
 use single::SingleLink;
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -132,19 +134,16 @@ pub struct NativeProbes {
     ebpf: Ebpf,
     functions: Option<(NonZeroU32, Vec<ProbePoint>)>,
     windows: u64,
-    attached: Attached,
+    work: Work,
+    /// The programs with which entry and return are one, or why they are each by itself.
+    sessions: Reading<Box<Sessions>>,
+    single: Vec<SingleLink>,
     stacks: RingBuf<MapData>,
     totals: HashMap<MapData, [u64; 2], [u64; 7]>,
     window: Array<MapData, u64>,
     per_cpu: PerCpuArray<MapData, [u64; 6]>,
     counts: PerCpuArray<MapData, u64>,
     malformed: u64,
-}
-
-/// What is attached.
-enum Attached {
-    Session(Box<session::Sessions>),
-    Single(Missing, Vec<SingleLink>),
 }
 
 impl std::fmt::Debug for NativeProbes {
@@ -159,24 +158,55 @@ impl NativeProbes {
     /// Loads the object and attaches it to the functions of one process. A function that cannot be probed makes the totals wrong,
     /// so it makes this fail.
     pub fn attach(pid: u32, points: &[ProbePoint], settings: &NativeSettings) -> Reading<Self> {
+        let mut probes = Self::prepare(pid, points, settings)?;
+        probes.begin()?;
+        Ok(probes)
+    }
+
+    /// Loads the object, and no program yet.
+    pub fn prepare(pid: u32, points: &[ProbePoint], settings: &NativeSettings) -> Reading<Self> {
         let pid = NonZeroU32::new(pid).ok_or_else(|| Missing::new(MissingReason::Malformed, "pid 0"))?;
         let ebpf = Self::load(EbpfLoader::new(), settings)?;
-        let empty = settings.programs == Programs::Empty;
-        let attached = if settings.programs == Programs::Single {
-            Attached::Single(Missing::new(MissingReason::Unsupported, "not wanted"), Vec::new())
-        } else {
-            match session::Sessions::of(OBJECT, &ebpf, empty).and_then(session::Sessions::tried) {
-                Ok(sessions) => Attached::Session(Box::new(sessions)),
-                Err(missing) if empty => return Err(missing),
-                Err(missing) => Attached::Single(missing, Vec::new()),
-            }
+        let sessions = match settings.programs {
+            Programs::Single => Err(Missing::new(MissingReason::Unsupported, "not wanted")),
+            Programs::Best | Programs::Empty => Sessions::of(OBJECT, &ebpf).map(Box::new),
         };
         let mut probes = Self::over(ebpf)?;
-        probes.attached = attached;
+        if settings.programs == Programs::Empty {
+            probes.work = Work::Nothing;
+        }
+        probes.sessions = sessions;
         probes.functions = Some((pid, points.to_vec()));
-        probes.attach_again()?;
-        probes.next_window()?;
         Ok(probes)
+    }
+
+    /// How often the functions are called, until `wait` is over, at less of a price than that of the real programs. `None` where the kernel cannot do
+    /// it like that.
+    pub fn look_first(&mut self, wait: impl FnOnce()) -> Option<NativeCounts> {
+        let (Ok(sessions), Some((pid, points))) = (&mut self.sessions, &self.functions) else {
+            return None;
+        };
+        let attached = sessions.attach(pid.get(), points, Work::Count);
+        if attached.is_ok() {
+            wait();
+        }
+        let counts = self.counts();
+        self.detach();
+        attached.is_ok().then_some(counts)
+    }
+
+    /// Loads the programs and attaches.
+    pub fn begin(&mut self) -> Reading<()> {
+        if let Ok(sessions) = &mut self.sessions
+            && let Err(missing) = sessions.try_first()
+        {
+            self.sessions = Err(missing);
+        }
+        if let (Err(missing), Work::Nothing) = (&self.sessions, self.work) {
+            return Err(missing.clone());
+        }
+        self.attach_again()?;
+        self.next_window()
     }
 
     /// Loads the object. What the other lanes set in it is in `loader`.
@@ -207,7 +237,9 @@ impl NativeProbes {
             counts: take(&mut ebpf, "NATIVE_COUNTS")?,
             functions: None,
             windows: 0,
-            attached: Attached::Single(Missing::new(MissingReason::NotYet, "no function is probed"), Vec::new()),
+            work: Work::All,
+            sessions: Err(Missing::new(MissingReason::NotYet, "no function is probed")),
+            single: Vec::new(),
             malformed: 0,
             ebpf,
         })
@@ -217,9 +249,9 @@ impl NativeProbes {
     pub fn attach_again(&mut self) -> Reading<()> {
         self.set_window(0)?;
         if let Some((pid, points)) = &self.functions {
-            match &mut self.attached {
-                Attached::Session(sessions) => sessions.attach(pid.get(), points)?,
-                Attached::Single(_, links) => *links = single::attach(&mut self.ebpf, *pid, points)?,
+            match &mut self.sessions {
+                Ok(sessions) => sessions.attach(pid.get(), points, self.work)?,
+                Err(_) => self.single = single::attach(&mut self.ebpf, *pid, points)?,
             }
         }
         Ok(())
@@ -249,9 +281,9 @@ impl NativeProbes {
 
     /// How they are attached.
     pub fn way(&self) -> Way {
-        match &self.attached {
-            Attached::Session(_) => Way::Session,
-            Attached::Single(missing, _) => Way::Single(missing.clone()),
+        match &self.sessions {
+            Ok(_) => Way::Session,
+            Err(missing) => Way::Single(missing.clone()),
         }
     }
 
@@ -263,10 +295,10 @@ impl NativeProbes {
                 "calls are counted until the last probe is gone"
             );
         }
-        match &mut self.attached {
-            Attached::Session(sessions) => sessions.detach(),
-            Attached::Single(_, links) => single::detach(&mut self.ebpf, std::mem::take(links)),
+        if let Ok(sessions) = &mut self.sessions {
+            sessions.detach();
         }
+        single::detach(&mut self.ebpf, std::mem::take(&mut self.single));
     }
 
     /// Hands over the stacks that arrived since the last call.
@@ -324,10 +356,7 @@ impl NativeProbes {
         let returns = sum(|[_, returns, ..]| *returns);
         NativeCounts {
             // A return by itself is part of the price of an entry.
-            taken: match self.attached {
-                Attached::Session(_) => returns,
-                Attached::Single(..) => samples,
-            },
+            taken: if self.sessions.is_ok() { returns } else { samples },
             entries: sum(|[entries, ..]| *entries),
             returns,
             frees: sum(|[_, _, frees, ..]| *frees),

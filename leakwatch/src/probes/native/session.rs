@@ -37,17 +37,27 @@ const OF_KERNEL: u8 = 2;
 /// The kernel gives up verifying a program when a signal arrives, whatever it is for, and expects to be asked again.
 const ATTEMPTS: u32 = 10;
 
+/// What the programs do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// All that they are for.
+    All,
+    /// Count the calls.
+    Count,
+    /// Nothing.
+    Nothing,
+}
+
 /// The programs and where they are attached.
 pub(in crate::probes) struct Sessions {
     object: Object,
-    empty: bool,
     loaded: HashMap<&'static str, OwnedFd>,
     links: Vec<(&'static str, OwnedFd)>,
 }
 
 impl Sessions {
     /// Takes the programs of the object that `ebpf` was made from, and lets them use its maps.
-    pub(in crate::probes) fn of(object: &[u8], ebpf: &Ebpf, empty: bool) -> Reading<Self> {
+    pub(in crate::probes) fn of(object: &[u8], ebpf: &Ebpf) -> Reading<Self> {
         let malformed = |error: &dyn std::fmt::Display| Missing::new(MissingReason::Malformed, error.to_string());
         let numbers = kernel_functions()?;
         let mut object = Object::parse(object).map_err(|error| malformed(&error))?;
@@ -71,22 +81,21 @@ impl Sessions {
         }
         Ok(Self {
             object,
-            empty,
             loaded: HashMap::new(),
             links: Vec::new(),
         })
     }
 
     /// Loads a first program: only then is it known whether the kernel takes them.
-    pub(super) fn tried(mut self) -> Reading<Self> {
+    pub(super) fn try_first(&mut self) -> Reading<()> {
         let first = "session_innermost";
         let program = self.load(first, Attachment::Session)?;
         self.loaded.insert(first, program);
-        Ok(self)
+        Ok(())
     }
 
     /// Attaches everything, what is called most last: until the others are attached it would only cost.
-    pub(super) fn attach(&mut self, pid: u32, points: &[ProbePoint]) -> Reading<()> {
+    pub(super) fn attach(&mut self, pid: u32, points: &[ProbePoint], work: Work) -> Reading<()> {
         for Group {
             role,
             file,
@@ -94,16 +103,14 @@ impl Sessions {
             cookies,
         } in grouped(points)
         {
-            let attachment = if role.starts_with("session_release") {
-                Attachment::Entry
-            } else {
-                Attachment::Session
-            };
-            let name = match attachment {
-                _ if !self.empty => role,
-                // Of each its own: a program is loaded for one kind of attachment.
-                Attachment::Entry => "empty_entry",
-                Attachment::Session => "empty_session",
+            // A program is loaded for one kind of attachment.
+            let (name, attachment) = match (work, role.starts_with("session_release")) {
+                (Work::All, true) => (role, Attachment::Entry),
+                (Work::All, false) => (role, Attachment::Session),
+                (Work::Count, true) => ("count_release", Attachment::Entry),
+                (Work::Count, false) => ("count_allocation", Attachment::Entry),
+                (Work::Nothing, true) => ("empty_entry", Attachment::Entry),
+                (Work::Nothing, false) => ("empty_session", Attachment::Session),
             };
             if !self.loaded.contains_key(name) {
                 let program = self.load(name, attachment)?;
