@@ -13,7 +13,7 @@ use crate::capture::lane::Lane;
 use crate::capture::lane::Observer;
 use crate::capture::price;
 use crate::capture::scribe::Scribe;
-use crate::capture::session::Session;
+use crate::capture::session::Prepared;
 use crate::capture::usdt::UsdtSession;
 use crate::engine::input::Input;
 use crate::native::process;
@@ -199,12 +199,11 @@ fn attach(
     let pid = request.process.pid;
     Ok(match request.lane {
         Lane::Native => {
-            let mut session = Session::prepare(pid, request.sample_bytes, Programs::Best)?;
+            let mut prepared = Prepared::of_process(pid, request.sample_bytes, Programs::Best)?;
             if request.automatic {
-                look_first(shared, id, request, share, &mut session)?;
+                look_first(shared, id, request, share, &mut prepared)?;
             }
-            session.begin()?;
-            Box::new(session)
+            Box::new(prepared.begin()?)
         }
         Lane::Usdt => Box::new(UsdtSession::start(pid)?),
         Lane::Growth => {
@@ -220,18 +219,15 @@ fn attach(
 
 /// An error where it is clear at once that the process would notice: the programs that count are verified in no time, those that sample in a tenth of a
 /// second, in which somebody else may want the processor.
-fn look_first(shared: &Shared, id: &str, request: &CaptureRequest, share: f64, session: &mut Session) -> Reading<()> {
-    let mut took = Duration::ZERO;
-    let counts = session.look_first(|| {
+fn look_first(shared: &Shared, id: &str, request: &CaptureRequest, share: f64, prepared: &mut Prepared) -> Reading<()> {
+    let (mut took, mut told_to_end) = (Duration::ZERO, false);
+    let spent = prepared.look_first(|| {
         let start = Instant::now();
-        shared.rest(id, FIRST_LOOK);
+        told_to_end = shared.rest(id, FIRST_LOOK);
         took = start.elapsed();
     });
-    let spent = counts.map_or(Duration::ZERO, |counts| {
-        price::of_this_host().of(&counts, session.single_stepped())
-    });
-    match governor::noticed(spent, took, share) {
-        Some(slowed) => Err(too_dear(request, slowed)),
-        None => Ok(()),
+    match spent.and_then(|spent| governor::noticed(spent, took, share)) {
+        Some(slowed) if !told_to_end => Err(too_dear(request, slowed)),
+        _ => Ok(()),
     }
 }

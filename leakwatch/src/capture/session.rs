@@ -25,6 +25,7 @@ use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::sample::Reading;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use std::time::Instant;
 
 /// Objects followed when sampling: 100 GiB live at the default mean.
@@ -47,6 +48,15 @@ pub struct Session {
     bytes: Bytes,
 }
 
+/// What is to be attached to a process.
+#[derive(Debug)]
+pub struct Prepared {
+    pid: u32,
+    allocators: Allocators,
+    mean_bytes: u64,
+    probes: NativeProbes,
+}
+
 /// Whether all that was allocated is known exactly.
 #[derive(Clone, Copy, Debug)]
 enum Bytes {
@@ -58,23 +68,10 @@ enum Bytes {
     Unknown,
 }
 
-impl Session {
-    /// Looks for the allocators of the process and attaches to them. `mean_bytes` between samples; 1 takes every call.
-    pub fn start(pid: u32, mean_bytes: u64) -> Reading<Self> {
-        Self::start_with(pid, mean_bytes, Programs::Best)
-    }
-
-    /// The same with certain programs, for comparison.
-    pub fn start_with(pid: u32, mean_bytes: u64, programs: Programs) -> Reading<Self> {
-        let mut session = Self::prepare(pid, mean_bytes, programs)?;
-        session.begin()?;
-        Ok(session)
-    }
-
-    /// Looks for the allocators of the process, and attaches nothing yet.
-    pub fn prepare(pid: u32, mean_bytes: u64, programs: Programs) -> Reading<Self> {
+impl Prepared {
+    /// Looks for the allocators of the process.
+    pub fn of_process(pid: u32, mean_bytes: u64, programs: Programs) -> Reading<Self> {
         let allocators = allocator::find(pid)?;
-        let stacks = Stacks::of_process(pid)?;
         let settings = NativeSettings {
             mean_bytes,
             live_objects: if mean_bytes <= 1 {
@@ -86,31 +83,47 @@ impl Session {
             programs,
         };
         Ok(Self {
-            bytes: Bytes::Unknown,
+            pid,
             probes: NativeProbes::prepare(pid, &allocators.points, &settings)?,
             allocators,
             mean_bytes,
+        })
+    }
+
+    /// How often the functions are called, until `wait` is over, and what that would have cost; see [`NativeProbes::look_first`].
+    pub fn look_first(&mut self, wait: impl FnOnce()) -> Option<Duration> {
+        let counts = self.probes.look_first(wait)?;
+        Some(price::of_this_host().of(&counts, single_stepped(&self.allocators.points)))
+    }
+
+    /// Reads what unwinding needs, and attaches.
+    pub fn begin(mut self) -> Reading<Session> {
+        let stacks = Stacks::of_process(self.pid)?;
+        self.probes.begin()?;
+        Ok(Session {
+            bytes: Bytes::Since(self.probes.counts().bytes),
+            probes: self.probes,
+            allocators: self.allocators,
+            mean_bytes: self.mean_bytes,
             stacks,
             tally: Tally::default(),
-            attached: false,
-            phase: Phase::Off,
+            attached: true,
+            phase: Phase::Taking,
             ended: false,
             passed: Instant::now(),
         })
     }
+}
 
-    /// How often the functions are called, until `wait` is over; see [`NativeProbes::look_first`].
-    pub fn look_first(&mut self, wait: impl FnOnce()) -> Option<NativeCounts> {
-        self.probes.look_first(wait)
+impl Session {
+    /// Looks for the allocators of the process and attaches to them. `mean_bytes` between samples; 1 takes every call.
+    pub fn start(pid: u32, mean_bytes: u64) -> Reading<Self> {
+        Self::start_with(pid, mean_bytes, Programs::Best)
     }
 
-    /// Attaches for the first time.
-    pub fn begin(&mut self) -> Reading<()> {
-        self.probes.begin()?;
-        self.bytes = Bytes::Since(self.probes.counts().bytes);
-        (self.attached, self.phase) = (true, Phase::Taking);
-        self.passed = Instant::now();
-        Ok(())
+    /// The same with certain programs, for comparison.
+    pub fn start_with(pid: u32, mean_bytes: u64, programs: Programs) -> Reading<Self> {
+        Prepared::of_process(pid, mean_bytes, programs)?.begin()
     }
 
     /// Takes in the stacks that are new. To be called several times a second, so that they find room.
@@ -258,16 +271,8 @@ impl Observer for Session {
         price::of_this_host()
     }
 
-    /// Those of `malloc`'s and `free`'s kind.
     fn single_stepped(&self) -> (bool, bool) {
-        let any = |signature| {
-            let mut of_kind = self.points().iter().filter(|point| point.signature == signature);
-            of_kind.any(|point| {
-                let main = point.symbol.ends_with("malloc") || point.symbol.ends_with("free");
-                main && point.placement.execution == Execution::SingleStepped
-            })
-        };
-        (any(Signature::Size), any(Signature::Release))
+        single_stepped(self.points())
     }
 
     fn in_windows(&mut self) -> Option<&mut Session> {
@@ -297,6 +302,18 @@ impl Observer for Session {
             rows: self.rows(),
         }]
     }
+}
+
+/// Whether functions of `malloc`'s kind are, and those of `free`'s.
+fn single_stepped(points: &[ProbePoint]) -> (bool, bool) {
+    let any = |signature| {
+        let mut of_kind = points.iter().filter(|point| point.signature == signature);
+        of_kind.any(|point| {
+            let main = point.symbol.ends_with("malloc") || point.symbol.ends_with("free");
+            main && point.placement.execution == Execution::SingleStepped
+        })
+    };
+    (any(Signature::Size), any(Signature::Release))
 }
 
 fn mean_size(value: &StackValue) -> u64 {
