@@ -1,5 +1,5 @@
 //! Captures a process as the daemon does by itself, for measuring what that costs real programs: `governed PID`. The allocator's calls within the
-//! budget of the daemon; where they are called too often for that, the pages that become resident.
+//! budget of the daemon; where they are called too often for that, for moments only, or as `governed PID growth` the pages that become resident.
 //!
 //! Says `ready` when the price of a hit is known, which the daemon measures once too. Then each line of its standard input is an order:
 //! `start` a capture, `look` at it, `stop` it. Each is answered by a line of JSON with what the capture has done so far.
@@ -11,6 +11,8 @@ use leakwatch::capture::CaptureRequest;
 use leakwatch::capture::CaptureState;
 use leakwatch::capture::Captures;
 use leakwatch::capture::DEFAULT_SAMPLE_BYTES;
+use leakwatch::capture::SPARING_DURATION;
+use leakwatch::capture::SPARING_SAMPLE_BYTES;
 use leakwatch::capture::lane::Lane;
 use leakwatch::capture::price;
 use leakwatch::clock::Clock;
@@ -34,7 +36,11 @@ const UNDER_WAY: Duration = Duration::from_millis(2_500);
 const DEADLINE: Duration = Duration::from_secs(30);
 
 fn main() -> anyhow::Result<()> {
-    let pid = env::args().nth(1).context("usage: governed PID")?;
+    let pid = env::args().nth(1).context("usage: governed PID [growth]")?;
+    let then = match env::args().nth(2).as_deref() {
+        Some("growth") => Lane::Growth,
+        _ => Lane::Native,
+    };
     let pid: u32 = pid.parse().context("PID")?;
     // Profiles are made as always, and read by nobody.
     let (inputs, mut received) = mpsc::channel::<Input>(16);
@@ -47,14 +53,14 @@ fn main() -> anyhow::Result<()> {
         let look = || captures.get(&id).context("no capture was started");
         let capture = match order?.as_str() {
             "start" => {
-                let mut capture = captures.start(request(pid, Lane::Native)?)?;
+                let mut capture = captures.start(request(pid, Lane::Native, false)?)?;
                 id.clone_from(&capture.id);
                 let settled = wait_until("the capture to be under way", DEADLINE, || {
                     let capture = captures.get(&id).context("no capture was started")?;
                     Ok((capture.has_ended() || capture.running > UNDER_WAY).then_some(capture))
                 })?;
                 if matches!(settled.state, CaptureState::Failed(_)) {
-                    capture = captures.start(request(pid, Lane::Growth)?)?;
+                    capture = captures.start(request(pid, then, true)?)?;
                     id.clone_from(&capture.id);
                 }
                 capture
@@ -74,7 +80,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn request(pid: u32, lane: Lane) -> anyhow::Result<CaptureRequest> {
+fn request(pid: u32, lane: Lane, sparing: bool) -> anyhow::Result<CaptureRequest> {
     let stat = Process::new(pid.cast_signed())?.stat()?;
     Ok(CaptureRequest {
         lane,
@@ -84,10 +90,15 @@ fn request(pid: u32, lane: Lane) -> anyhow::Result<CaptureRequest> {
             start_ticks: stat.starttime,
         },
         exe: stat.comm,
-        duration: DURATION,
-        sample_bytes: DEFAULT_SAMPLE_BYTES,
+        duration: if sparing { SPARING_DURATION } else { DURATION },
+        sample_bytes: if sparing {
+            SPARING_SAMPLE_BYTES
+        } else {
+            DEFAULT_SAMPLE_BYTES
+        },
         cpu_budget_percent: PERCENT,
         automatic: true,
+        sparing,
     })
 }
 

@@ -55,6 +55,7 @@ fn request(pid: u32, duration: Duration) -> CaptureRequest {
         sample_bytes: DEFAULT_SAMPLE_BYTES,
         cpu_budget_percent: PERCENT,
         automatic: false,
+        sparing: false,
     }
 }
 

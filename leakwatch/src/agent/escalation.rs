@@ -6,11 +6,14 @@ use crate::capture::CaptureRequest;
 use crate::capture::CaptureState;
 use crate::capture::Captures;
 use crate::capture::DEFAULT_SAMPLE_BYTES;
+use crate::capture::SPARING_DURATION;
+use crate::capture::SPARING_SAMPLE_BYTES;
 use crate::capture::lane::Lane;
 use crate::store::StoredTarget;
 use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
 use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Timestamp;
 use leakwatch_analysis::verdict::VerdictClass;
@@ -43,7 +46,7 @@ pub(super) fn consider(
         .iter()
         .rev()
         .find(|capture| capture.request.process == process);
-    let Some(lane) = next_lane(earlier, now) else {
+    let Some((lane, sparing)) = next(earlier, now) else {
         return;
     };
     let request = CaptureRequest {
@@ -51,10 +54,15 @@ pub(super) fn consider(
         target: id.clone(),
         process,
         exe: record.process.exe.clone().unwrap_or_default(),
-        duration: DURATION,
-        sample_bytes: DEFAULT_SAMPLE_BYTES,
+        duration: if sparing { SPARING_DURATION } else { DURATION },
+        sample_bytes: if sparing {
+            SPARING_SAMPLE_BYTES
+        } else {
+            DEFAULT_SAMPLE_BYTES
+        },
         cpu_budget_percent,
         automatic: true,
+        sparing,
     };
     match captures.start(request) {
         Ok(capture) => tracing::info!(capture = capture.id, %process, "memory outside the Go heap grows: capturing"),
@@ -62,21 +70,29 @@ pub(super) fn consider(
     }
 }
 
-/// What to look at next, if it is time: after the calls of the allocator the pages, without rest; a person's own capture is as good.
-fn next_lane(earlier: Option<&Capture>, now: Timestamp) -> Option<Lane> {
+/// What to look at next, if it is time, and whether for moments only: after the calls of the allocator the pages, without rest; a person's own
+/// capture is as good.
+fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(Lane, bool)> {
     let Some(earlier) = earlier else {
-        return Some(Lane::Native);
+        return Some((Lane::Native, false));
     };
+    let sparing = earlier.request.sparing;
     let told_to_end = earlier.state == CaptureState::Stopped;
     if earlier.request.lane == Lane::Native && !told_to_end {
-        return earlier.has_ended().then_some(Lane::Growth);
+        let next = match &earlier.state {
+            CaptureState::Failed(missing) if missing.reason == MissingReason::TooLarge && !sparing => {
+                (Lane::Native, true)
+            }
+            _ => (Lane::Growth, sparing),
+        };
+        return earlier.has_ended().then_some(next);
     }
     let rest = match &earlier.state {
         CaptureState::Failed(_) | CaptureState::Stopped | CaptureState::OverBudget => REST,
         _ => SHORT_REST,
     };
     let rested = earlier.has_ended() && now.since(earlier.started_at) >= DURATION + rest;
-    rested.then_some(Lane::Native)
+    rested.then_some((Lane::Native, false))
 }
 
 /// Memory outside the Go heap grows, or may do so, and nothing explains it yet.

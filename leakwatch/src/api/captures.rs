@@ -107,6 +107,7 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
         sample_bytes: asked.sample_bytes,
         cpu_budget_percent: percent,
         automatic: false,
+        sparing: false,
     })
 }
 

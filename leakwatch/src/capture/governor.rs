@@ -35,6 +35,10 @@ const KNOWN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_m
 const MUCH: f64 = 0.15;
 const MUCH_FOR: Duration = Duration::from_millis(30);
 const MUCH_PART: f64 = 0.005;
+/// What would notice all the same is looked at for moments, at random and so seldom that they are less than a two-hundredth of the time with what
+/// attaching takes: not in the 99th percentile either.
+const MOMENT: Duration = Duration::from_millis(20);
+const BETWEEN_MOMENTS: Duration = Duration::from_secs(6);
 /// Processor time taken by one slot, on all processors, after which the capture ends for good.
 const BURST: Duration = Duration::from_millis(500);
 /// Probes that are to be there when a slot begins are attached so long before.
@@ -113,6 +117,8 @@ pub struct Terms {
     pub in_slots: bool,
     /// Whether nobody has asked for it, and the program is therefore not to notice.
     pub unasked: bool,
+    /// Whether it is looked at for moments only.
+    pub sparing: bool,
 }
 
 /// What was spent and earned.
@@ -176,7 +182,11 @@ impl Governor {
             dearest: 0.0,
             much: Duration::ZERO,
             follows: Duration::MAX,
-            ends: if terms.unasked { KNOWN.0 } else { LOOK.0 },
+            ends: match terms {
+                Terms { sparing: true, .. } => MOMENT,
+                Terms { unasked: true, .. } => KNOWN.0,
+                _ => LOOK.0,
+            },
             chance: 1.0,
             spent_before: Duration::ZERO,
             next: None,
@@ -199,6 +209,7 @@ impl Governor {
             self.looks_cost += spending * since.as_secs_f64();
             self.dearest = self.dearest.max(spending);
             if self.terms.unasked
+                && !self.terms.sparing
                 && let Some(slowed) = self.slowed(spending, since, own, at)
             {
                 return Decision::TooDear(slowed);
@@ -214,7 +225,11 @@ impl Governor {
         if self.terms.in_slots {
             let lead = if attached { Duration::ZERO } else { LEAD };
             if at + lead >= self.ends && self.next.is_none() {
-                let slot = self.slot(at);
+                let slot = if self.terms.sparing {
+                    self.moment_or_pause(attached)
+                } else {
+                    self.slot(at)
+                };
                 self.next = Some(slot);
                 if slot.with_probes && !attached {
                     return Decision::Attach;
@@ -241,10 +256,11 @@ impl Governor {
             self.follows = Duration::MAX;
             return Decision::Follow;
         }
-        let mut wait = if self.terms.in_slots || at < SELDOM_AFTER {
-            LOOK.1
-        } else {
+        let nothing_begins = !self.terms.in_slots || (self.terms.sparing && !attached);
+        let mut wait = if nothing_begins && at >= SELDOM_AFTER {
             LOOK_SELDOM
+        } else {
+            LOOK.1
         };
         if self.terms.in_slots {
             let due = if attached {
@@ -277,6 +293,21 @@ impl Governor {
         let too_much = self.much > MUCH_FOR.max(at.mul_f64(MUCH_PART));
         let too_dear = (KNOWN.0..KNOWN.1).contains(&self.looked_for) && average > NOTICEABLE;
         (too_much || too_dear).then_some(average)
+    }
+
+    /// Pauses of exponentially distributed length between them, which has no memory: no moment is more likely than another.
+    fn moment_or_pause(&mut self, attached: bool) -> Slot {
+        let length = if attached {
+            let drawn = -(1.0 - self.random.f64()).max(1e-9).ln();
+            BETWEEN_MOMENTS.mul_f64(drawn).max(LEAD * 2)
+        } else {
+            MOMENT
+        };
+        Slot {
+            length,
+            chance: MOMENT.div_duration_f64(MOMENT + BETWEEN_MOMENTS),
+            with_probes: !attached,
+        }
     }
 
     fn slot(&mut self, at: Duration) -> Slot {
@@ -343,6 +374,7 @@ mod tests {
             duration: Duration::from_mins(1),
             in_slots: true,
             unasked: false,
+            sparing: false,
         }
     }
 
@@ -413,6 +445,43 @@ mod tests {
                 "{pairs_per_second} a second: {cost} instead of {expected}, attached {duty} of the time"
             );
         }
+    }
+
+    #[test]
+    fn moments_are_few_and_far_between() {
+        let terms = Terms {
+            unasked: true,
+            sparing: true,
+            duration: Duration::from_hours(1),
+            ..asked_for(1.0)
+        };
+        let mut governor = Governor::new(PRICE, (false, false), terms, Rng::with_seed(1));
+        let (mut at, mut attached, mut attached_for, mut moments) = (Duration::ZERO, true, Duration::ZERO, 0_u32);
+        while at < terms.duration {
+            let used = at;
+            let time = match governor.look(at, used, &NativeCounts::default(), attached) {
+                Decision::Wait(wait) => wait,
+                Decision::Attach => {
+                    attached = true;
+                    Duration::from_millis(5)
+                }
+                Decision::Detach => {
+                    attached = false;
+                    Duration::ZERO
+                }
+                Decision::Slot => {
+                    moments += 1;
+                    Duration::ZERO
+                }
+                Decision::Follow => Duration::ZERO,
+                ended => panic!("{ended:?}"),
+            };
+            at += time;
+            attached_for += if attached { time } else { Duration::ZERO };
+        }
+        assert!((500..700).contains(&moments), "{moments}");
+        let part = attached_for.div_duration_f64(at);
+        assert!(part < MUCH_PART, "{part}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod lane;
 pub mod governor;
+mod pace;
 pub mod price;
 pub mod stacks;
 pub mod tally;
@@ -43,6 +44,9 @@ pub const MAX_RUNNING: usize = 4;
 const MAX_REMEMBERED: usize = 256;
 /// Mean bytes between samples unless asked otherwise.
 pub const DEFAULT_SAMPLE_BYTES: u64 = 512 * 1024;
+/// The same where a program whose calls are dear is looked at for moments only, and how long the daemon does so: some twenty moments.
+pub const SPARING_SAMPLE_BYTES: u64 = 16 * 1024;
+pub const SPARING_DURATION: Duration = Duration::from_mins(2);
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +67,8 @@ pub struct CaptureRequest {
     pub cpu_budget_percent: f64,
     /// Started by the daemon itself, not by a person.
     pub automatic: bool,
+    /// Looks for moments only, so seldom that the process does not notice, however dear its calls are.
+    pub sparing: bool,
 }
 
 /// How far a capture is.

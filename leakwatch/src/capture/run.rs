@@ -9,11 +9,15 @@ use crate::capture::governor::Governor;
 use crate::capture::governor::Terms;
 use crate::capture::growth;
 use crate::capture::growth::GrowthSession;
+use crate::capture::lane::Counted;
 use crate::capture::lane::Lane;
 use crate::capture::lane::Observer;
+use crate::capture::pace::Done;
+use crate::capture::pace::Pace;
 use crate::capture::price;
 use crate::capture::scribe::Scribe;
 use crate::capture::session::Prepared;
+use crate::capture::session::Session;
 use crate::capture::usdt::UsdtSession;
 use crate::engine::input::Input;
 use crate::native::process;
@@ -21,6 +25,7 @@ use crate::native::process::Use;
 use crate::probes::native::Programs;
 use fastrand::Rng;
 use leakwatch_analysis::event::Loss;
+use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
@@ -28,8 +33,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-/// Between two profiles.
+/// Between two profiles, and between those of a program that is looked at for moments.
 const PROFILE_INTERVAL: Duration = Duration::from_secs(3);
+const SPARING_INTERVAL: Duration = Duration::from_secs(15);
+/// Sampled pages, fewer of which are not shown before the end of a capture that nobody has asked for: their number is wrong by a third.
+const LEAST_PAGES: u64 = 8;
 /// How long the process is watched before, for its use of processors.
 const BEFORE: Duration = Duration::from_secs(1);
 /// And for how long its calls are counted, where nobody has asked. As long as a capture is before it is known whether the program notices.
@@ -66,7 +74,7 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
     let scribe = Scribe::start(shared, id, request)?;
     let mut observer = attach(shared, id, request, share, (before, now, watched.elapsed()))?;
     // Attaching took its time, in which the program has earned nothing.
-    let at_start = used(request)?.processor_time;
+    let at_start = used(request)?;
     let start = Instant::now();
     let points = observer.points().to_vec();
     let (price, single_stepped) = (observer.price(), observer.single_stepped());
@@ -77,7 +85,14 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         in_slots: observer.in_windows().is_some(),
         // Page faults are looked at so seldom that nobody notices.
         unasked: request.automatic && request.lane == Lane::Native,
+        sparing: request.sparing && request.lane == Lane::Native,
     };
+    let interval = if terms.sparing {
+        SPARING_INTERVAL
+    } else {
+        PROFILE_INTERVAL
+    };
+    let mut pace = Pace::default();
     let mut governor = Governor::new(price, single_stepped, terms, Rng::new());
     shared.update(id, |capture| {
         capture.state = CaptureState::Running;
@@ -85,17 +100,23 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         capture.share = share;
         capture.windows = 1;
     });
-    let mut next_profile = BEFORE;
+    let mut next_profile = if terms.sparing { interval } else { BEFORE };
     let state = loop {
         observer.poll();
         let running = start.elapsed();
         let counts = observer.counts();
-        let used = used(request)?.processor_time.saturating_sub(at_start);
+        let now = used(request)?;
+        let used = now.processor_time.saturating_sub(at_start.processor_time);
         let session = observer.in_windows();
         let is_attached = session.as_ref().is_none_or(|session| session.is_attached());
         let duty = session.as_ref().map_or(1.0, |session| session.duty());
         let way = session.as_ref().map(|session| session.way());
         let decision = governor.look(running, used, &counts, is_attached);
+        let done = Done {
+            own: used.as_secs_f64() - governor.spent().as_secs_f64(),
+            calls: now.calls.saturating_sub(at_start.calls),
+        };
+        pace.look(running, done, is_attached);
         shared.update(id, |capture| {
             capture.running = running;
             capture.used = used;
@@ -110,33 +131,16 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         });
         let wait = match decision {
             Decision::Wait(time) => time,
-            Decision::Detach => {
+            Decision::End => break CaptureState::OverBudget,
+            Decision::TooDear(slowed) => return Err(too_dear(request, slowed)),
+            to_do => {
+                // The others are only ever told to detach, and for good.
                 let Some(session) = observer.in_windows() else {
                     break CaptureState::OverBudget;
                 };
-                session.pause();
+                obey(to_do, session, governor.chance())?;
                 Duration::ZERO
             }
-            Decision::Attach => {
-                if let Some(session) = observer.in_windows() {
-                    session.attach_again()?;
-                }
-                Duration::ZERO
-            }
-            Decision::Slot => {
-                if let Some(session) = observer.in_windows() {
-                    session.next_slot(governor.chance())?;
-                }
-                Duration::ZERO
-            }
-            Decision::Follow => {
-                if let Some(session) = observer.in_windows() {
-                    session.follow()?;
-                }
-                Duration::ZERO
-            }
-            Decision::End => break CaptureState::OverBudget,
-            Decision::TooDear(slowed) => return Err(too_dear(request, slowed)),
         };
         if running >= request.duration {
             break CaptureState::Done;
@@ -144,8 +148,11 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         // Reading all the totals takes a while, and a slot with probes would last as much longer.
         let cut = governor.chance() < 1.0 && observer.in_windows().is_some_and(|session| session.is_attached());
         if running >= next_profile && !cut {
-            next_profile = running + PROFILE_INTERVAL;
-            scribe.take(shared.clock.now(), observer.counted());
+            next_profile = running + interval;
+            let counted = counted(request, observer.as_mut(), &pace);
+            if !request.automatic || is_worth_naming(&counted) {
+                scribe.take(shared.clock.now(), counted);
+            }
         }
         if shared.rest(id, wait) {
             break CaptureState::Stopped;
@@ -159,7 +166,7 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         capture.spent = spent;
         capture.attached = false;
     });
-    let last = observer.counted();
+    let last = counted(request, observer.as_mut(), &pace);
     for (reason, count) in &observer.losses() {
         shared.send(Input::Loss(Loss {
             at: shared.clock.now(),
@@ -171,9 +178,41 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
     Ok(state)
 }
 
+/// Does what the governor has decided; `chance` is that of the slot that begins.
+fn obey(decision: Decision, session: &mut Session, chance: f64) -> Reading<()> {
+    match decision {
+        Decision::Detach => session.pause(),
+        Decision::Attach => session.attach_again()?,
+        Decision::Slot => session.next_slot(chance)?,
+        Decision::Follow => session.follow()?,
+        Decision::Wait(_) | Decision::End | Decision::TooDear(_) => {}
+    }
+    Ok(())
+}
+
+/// What there is to show. In a program that allocates all the time whoever touches memory first need not be who keeps it.
+fn counted(request: &CaptureRequest, observer: &mut dyn Observer, pace: &Pace) -> Vec<Counted> {
+    if let Some(session) = observer.in_windows() {
+        session.set_speed(pace.speed());
+    }
+    let mut counted = observer.counted();
+    counted.retain(|counted| !request.sparing || counted.profile_type != ProfileType::Growth);
+    counted
+}
+
+/// Whether there is so much that somebody would believe it: reading debugging information takes a tenth of a second of processor time, which a server
+/// that faults now and then need not lend.
+fn is_worth_naming(counted: &[Counted]) -> bool {
+    counted.iter().any(|counted| {
+        let bytes: i64 = counted.rows.iter().map(|row| row.value.inuse_space).sum();
+        let pages = bytes.unsigned_abs() / counted.period.max(1);
+        counted.profile_type == ProfileType::Native || pages >= LEAST_PAGES
+    })
+}
+
 fn too_dear(request: &CaptureRequest, slowed: f64) -> Missing {
     let detail = format!(
-        "the process calls its allocator so often that looking at each call would slow it by {:.0} %, which is not done unasked",
+        "the process calls its allocator so often that looking at each call would slow it by {:.0} %, which is not done unasked: it is looked at for moments instead",
         100.0 * slowed
     );
     let fix = format!(
@@ -200,7 +239,7 @@ fn attach(
     Ok(match request.lane {
         Lane::Native => {
             let mut prepared = Prepared::of_process(pid, request.sample_bytes, Programs::Best)?;
-            if request.automatic {
+            if request.automatic && !request.sparing {
                 look_first(shared, id, request, share, &mut prepared)?;
             }
             Box::new(prepared.begin()?)

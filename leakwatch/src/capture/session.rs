@@ -170,6 +170,8 @@ impl Session {
     pub fn next_slot(&mut self, chance: f64) -> Reading<()> {
         self.poll();
         self.tally.next_slot(&self.probes.totals(), chance);
+        // Reading the totals took some of the time, in which nothing was taken yet.
+        self.poll();
         self.phase = Phase::Taking;
         self.probes.next_window()
     }
@@ -189,6 +191,11 @@ impl Session {
             Bytes::Were(bytes) => Some(bytes),
             Bytes::Unknown => None,
         }
+    }
+
+    /// How fast the program works while the probes are attached.
+    pub fn set_speed(&mut self, speed: f64) {
+        self.tally.set_speed(speed);
     }
 
     /// Whether the probes are attached.

@@ -25,6 +25,8 @@ pub struct Tally {
     /// Without the open slot, and in it.
     before: Time,
     open: Time,
+    /// How fast the program worked while it was looked at, relative to the rest of the time.
+    speed: f64,
 }
 
 /// What the probes do.
@@ -72,6 +74,7 @@ impl Default for Tally {
             weight: 1.0,
             before: Time::default(),
             open: Time::default(),
+            speed: 1.0,
         }
     }
 }
@@ -125,6 +128,11 @@ impl Tally {
         }
     }
 
+    /// A program that uses all the processor time it can get does less while probes take some of it: then a second shows less than a second.
+    pub fn set_speed(&mut self, speed: f64) {
+        self.speed = speed;
+    }
+
     /// The next slot with probes begins, which had this chance; `totals` are those at the end of the one before.
     pub fn next_slot(&mut self, totals: &[StackTotals], chance: f64) {
         for totals in totals {
@@ -143,8 +151,8 @@ impl Tally {
         let mut weighed = self.closed.get(&key).copied().unwrap_or_default();
         weighed.add(&self.added(totals));
         let all = self.before.and(self.open);
-        let fit = ratio(all.passed, all.taken_stood_for);
-        let late_fit = fit * ratio(all.passed, all.seen_stood_for);
+        let fit = ratio(all.passed, self.speed * all.taken_stood_for);
+        let late_fit = fit * ratio(all.passed, self.speed * all.seen_stood_for);
         Sampled {
             size_class: totals.size_class,
             allocs: fit * weighed.allocs,

@@ -40,6 +40,7 @@ fn capture(program: &Program, random: &mut Rng) -> (StackValue, StackValue) {
         duration: Duration::from_secs(SECONDS.into()),
         in_slots: true,
         unasked: false,
+        sparing: false,
     };
     let mut governor = Governor::new(Price::TYPICAL, (false, false), terms, Rng::with_seed(seed));
     let mut tally = Tally::default();

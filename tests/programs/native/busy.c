@@ -9,7 +9,7 @@ static char *volatile last;
 
 __attribute__((noinline)) static void remember(void)
 {
-    last = memset(malloc(SESSION_BYTES), 1, SESSION_BYTES);
+    last = memset(malloc(SESSION_BYTES), 1, SESSION_BYTES); // truth: leak
 }
 
 int main(void)

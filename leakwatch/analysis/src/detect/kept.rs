@@ -25,6 +25,10 @@ const TIME_DOUBT_SECONDS: f64 = 18.0;
 const LEAST_ACCELERATION: f64 = 0.7;
 /// Part of the growth of memory that the place must explain.
 const LEAST_PART: f64 = 0.3;
+/// What no place explains may have a larger cause: doubt for each part of the growth below that which is explained. (What is asked for is less than
+/// what becomes resident: allocators round up, and pages are not full.)
+const MOST_EXPLAINED: f64 = 0.7;
+const REST_DOUBT: f64 = 0.5;
 /// A place that surely keeps more than this part of the growth of memory is replaced, or is not written to.
 const MOST_PART: f64 = 1.25;
 /// Doubt for each multiple above it.
@@ -51,7 +55,13 @@ pub(super) fn most<'a>(facts: &Facts<'_>, growth: &'a ProfileGrowth) -> Result<(
             words::duration(seconds)
         ));
     }
-    let Some(Suspect { site, part, doubt }) = suspect(growth, rate) else {
+    let Some(Suspect {
+        site,
+        part,
+        explained,
+        doubt,
+    }) = suspect(growth, rate)
+    else {
         return Err("no place in the code keeps more and more".to_owned());
     };
     if part < LEAST_PART {
@@ -62,7 +72,7 @@ pub(super) fn most<'a>(facts: &Facts<'_>, growth: &'a ProfileGrowth) -> Result<(
             words::percent(part)
         ));
     }
-    Ok((site, 1.0 - (doubt + doubts(facts, growth, site, part)).min(1.0)))
+    Ok((site, 1.0 - (doubt + doubts(facts, growth, site, explained)).min(1.0)))
 }
 
 /// The place that is meant.
@@ -70,6 +80,8 @@ struct Suspect<'a> {
     site: &'a Site,
     /// Part of the growth of memory that it keeps.
     part: f64,
+    /// Part that all places keep together of which none keeps more than there is.
+    explained: f64,
     /// Doubt whether it is not another one.
     doubt: f64,
 }
@@ -84,14 +96,16 @@ fn suspect(growth: &ProfileGrowth, rate: f64) -> Option<Suspect<'_>> {
         .next()
         .or_else(|| suspects().min_by(|a, b| excess(a).total_cmp(&excess(b))))?;
     let parts: f64 = plausible().map(|site| site.rate / rate).sum();
+    let part = site.rate / rate;
     Some(Suspect {
         site,
-        part: site.rate / rate,
+        part,
+        explained: parts.max(part),
         doubt: EXCESS_DOUBT * excess(site) + CROWD_DOUBT * (parts - MOST_PARTS).max(0.0),
     })
 }
 
-fn doubts(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, part: f64) -> f64 {
+fn doubts(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, explained: f64) -> f64 {
     let (seconds, acceleration) = match &facts.memory {
         Some(memory) => (memory.span(), memory.acceleration().min(site.acceleration)),
         None => (growth.span().as_secs_f64(), site.acceleration),
@@ -99,7 +113,7 @@ fn doubts(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, part: f64) -> 
     let time = (TIME_DOUBT_SECONDS / seconds).powi(2);
     let slowing = 2.0 * (LEAST_ACCELERATION - acceleration).max(0.0);
     let observations = 0.5_f64.powf(count(growth.observations) + 1.0);
-    let rest = (0.7 - part).max(0.0) * 0.5;
+    let rest = (MOST_EXPLAINED - explained).max(0.0) * REST_DOUBT;
     time + slowing + observations + rest + site.false_discovery_rate
 }
 
