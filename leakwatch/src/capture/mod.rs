@@ -44,8 +44,9 @@ pub const MAX_RUNNING: usize = 4;
 const MAX_REMEMBERED: usize = 256;
 /// Mean bytes between samples unless asked otherwise.
 pub const DEFAULT_SAMPLE_BYTES: u64 = 512 * 1024;
-/// The same where a program whose calls are dear is looked at for moments only, and how long the daemon does so: some twenty moments.
+/// The same where a program whose calls are dear is looked at for moments only.
 pub const SPARING_SAMPLE_BYTES: u64 = 16 * 1024;
+/// How long the daemon does so: some twenty moments.
 pub const SPARING_DURATION: Duration = Duration::from_mins(2);
 
 /// What to capture.
