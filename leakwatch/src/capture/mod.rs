@@ -45,9 +45,9 @@ const MAX_REMEMBERED: usize = 256;
 /// Mean bytes between samples unless asked otherwise.
 pub const DEFAULT_SAMPLE_BYTES: u64 = 512 * 1024;
 /// The same where a program whose calls are dear is looked at for moments only.
-pub const SPARING_SAMPLE_BYTES: u64 = 16 * 1024;
+pub const SPARING_SAMPLE_BYTES: u64 = 4 * 1024;
 /// How long the daemon does so: some twenty moments.
-pub const SPARING_DURATION: Duration = Duration::from_mins(2);
+pub const SPARING_DURATION: Duration = Duration::from_mins(3);
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq)]
