@@ -1,0 +1,172 @@
+//! Programs of every rhythm, simulated.
+
+use super::*;
+
+const PRICE: Price = Price {
+    allocation: 550.0,
+    taken: 1_000.0,
+    release: 550.0,
+    single_step: 14_500.0,
+};
+
+fn asked_for(share: f64) -> Terms {
+    Terms {
+        percent: 2.0,
+        share,
+        duration: Duration::from_mins(1),
+        in_slots: true,
+        unasked: false,
+        sparing: false,
+    }
+}
+
+/// Of a program on one processor that makes so many pairs of calls a second when left alone, for a minute: what the probes have
+/// cost relative to its own time, the part of the time they were attached, and whether it ended early.
+fn simulate(pairs_per_second: f64, share: f64, single_stepped: (bool, bool)) -> (f64, f64, bool) {
+    let seconds = asked_for(share).duration;
+    let mut governor = Governor::new(PRICE, single_stepped, asked_for(share), Rng::with_seed(1));
+    let pair = (PRICE.allocation + PRICE.release) / 1e9 + if single_stepped.1 { PRICE.single_step / 1e9 } else { 0.0 };
+    let (mut at, mut used, mut pairs, mut attached_time) = (0.0, 0.0, 0.0, 0.0);
+    let mut attached = true;
+    let mut ended = false;
+    while at < seconds.as_secs_f64() && !ended {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few millions")]
+        let count = pairs as u64;
+        let counts = NativeCounts {
+            entries: count,
+            frees: count,
+            ..NativeCounts::default()
+        };
+        let instant = Duration::from_secs_f64(at);
+        let mut time = 0.0;
+        match governor.look(instant, Duration::from_secs_f64(used), &counts, attached) {
+            Decision::Wait(wait) => time = wait.as_secs_f64(),
+            // Detaching takes time, during which the others may still be hit.
+            Decision::Detach => time = 0.005,
+            Decision::Attach => attached = true,
+            Decision::Slot | Decision::Follow => {}
+            Decision::End | Decision::TooDear(_) => ended = true,
+        }
+        let detached = time > 0.004_9 && time < 0.005_1;
+        at += time;
+        if attached {
+            // While it is probed it gets less done, once it has no processor time left.
+            let work = share / pairs_per_second;
+            let done = (time / (work + pair)).min(pairs_per_second * time);
+            pairs += done;
+            used += done * (work + pair);
+            attached_time += time;
+        } else {
+            used += time * share;
+        }
+        if detached {
+            attached = false;
+        }
+    }
+    let cost = pairs * pair;
+    (cost / (used - cost), attached_time / at, ended)
+}
+
+#[test]
+fn the_budget_is_held_whatever_the_program_does() {
+    for (pairs_per_second, share, single_stepped, expected) in [
+        (1_000.0, 1.0, (false, false), 0.0011),
+        (10_000.0, 1.0, (false, false), 0.011),
+        (30_000.0, 1.0, (false, false), 0.02),
+        (100_000.0, 1.0, (false, false), 0.02),
+        (1_000_000.0, 1.0, (false, false), 0.02),
+        (5_000_000.0, 1.0, (false, false), 0.02),
+        (20_000.0, 0.1, (false, false), 0.1),
+        (100_000.0, 0.3, (false, false), 0.033),
+        (10_000.0, 1.0, (false, true), 0.02),
+    ] {
+        let (cost, duty, ended) = simulate(pairs_per_second, share, single_stepped);
+        assert!(
+            (cost / expected - 1.0).abs() < 0.25 && !ended,
+            "{pairs_per_second} a second: {cost} instead of {expected}, attached {duty} of the time"
+        );
+    }
+}
+
+#[test]
+fn moments_are_few_and_far_between() {
+    let terms = Terms {
+        unasked: true,
+        sparing: true,
+        duration: Duration::from_hours(1),
+        ..asked_for(1.0)
+    };
+    let mut governor = Governor::new(PRICE, (false, false), terms, Rng::with_seed(1));
+    let (mut at, mut attached, mut attached_for, mut moments) = (Duration::ZERO, true, Duration::ZERO, 0_u32);
+    while at < terms.duration {
+        let used = at;
+        let time = match governor.look(at, used, &NativeCounts::default(), attached) {
+            Decision::Wait(wait) => wait,
+            Decision::Attach => {
+                attached = true;
+                Duration::from_millis(5)
+            }
+            Decision::Detach => {
+                attached = false;
+                Duration::ZERO
+            }
+            Decision::Slot => {
+                moments += 1;
+                Duration::ZERO
+            }
+            Decision::Follow => Duration::ZERO,
+            ended => panic!("{ended:?}"),
+        };
+        at += time;
+        attached_for += if attached { time } else { Duration::ZERO };
+    }
+    assert!((300..420).contains(&moments), "{moments}");
+    let part = attached_for.div_duration_f64(at);
+    assert!(part < 0.002, "{part}");
+}
+
+#[test]
+fn a_burst_on_many_processors_ends_the_capture() {
+    let mut governor = Governor::new(PRICE, (false, false), asked_for(1.0), Rng::with_seed(1));
+    let at = Duration::from_secs(10);
+    let used = Duration::from_secs(10);
+    let calls = |number| NativeCounts {
+        entries: number,
+        frees: number,
+        ..NativeCounts::default()
+    };
+    assert!(matches!(
+        governor.look(at, used, &calls(1_000), true),
+        Decision::Wait(_)
+    ));
+    assert_eq!(governor.look(at, used, &calls(1_000_000), true), Decision::End);
+}
+
+#[test]
+fn a_program_that_would_notice_is_not_looked_at_unasked() {
+    for (pairs_per_second, ends) in [(20_000.0, false), (200_000.0, true)] {
+        let terms = Terms {
+            unasked: true,
+            ..asked_for(1.0)
+        };
+        let mut governor = Governor::new(PRICE, (false, false), terms, Rng::with_seed(1));
+        let mut ended_after = None;
+        for tick in 0..1_000_u32 {
+            let at = Duration::from_millis(10) * tick;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few millions")]
+            let calls = (at.as_secs_f64() * pairs_per_second) as u64;
+            let counts = NativeCounts {
+                entries: calls,
+                frees: calls,
+                ..NativeCounts::default()
+            };
+            if let Decision::TooDear(slowed) = governor.look(at, at, &counts, true) {
+                assert!((slowed - 0.22).abs() < 0.1, "{slowed}");
+                ended_after = Some(at);
+                break;
+            }
+        }
+        assert_eq!(ended_after.is_some(), ends, "{pairs_per_second} a second");
+        assert!(ended_after.is_none_or(|at| at < 2 * MUCH_FOR), "{ended_after:?}");
+    }
+}
