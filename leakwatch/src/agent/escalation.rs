@@ -91,7 +91,7 @@ fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(Lane, bool)> {
         CaptureState::Failed(_) | CaptureState::Stopped | CaptureState::OverBudget => REST,
         _ => SHORT_REST,
     };
-    let rested = earlier.has_ended() && now.since(earlier.started_at) >= DURATION + rest;
+    let rested = earlier.has_ended() && now.since(earlier.started_at) >= earlier.request.duration + rest;
     rested.then_some((Lane::Native, false))
 }
 

@@ -73,15 +73,7 @@ impl Scribe {
         let (shared, id, request) = (Arc::clone(shared), id.to_owned(), request.clone());
         thread::Builder::new()
             .name("scribe".into())
-            .spawn(move || {
-                let pid = request.process.pid;
-                let symbols = if threads < MAX_OPENING {
-                    Symbols::of_process(pid)
-                } else {
-                    Symbols::of_mapped_files(pid)
-                };
-                write(&at_work.0, &shared, &id, &request, symbols);
-            })
+            .spawn(move || write(&at_work.0, &shared, &id, &request, threads < MAX_OPENING))
             .map_err(|error| failed(format!("cannot start a thread for the profiles: {error}")))?;
         Ok(Self { desk })
     }
@@ -144,8 +136,18 @@ impl Desk {
     }
 }
 
-fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, mut symbols: Symbols) {
+fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, opens_others: bool) {
+    let pid = request.process.pid;
+    // Not before there is something to name: most captures of programs that would notice end before.
+    let mut symbols = None;
     while let Some((at, counted)) = desk.next() {
+        let symbols = symbols.get_or_insert_with(|| {
+            if opens_others {
+                Symbols::of_process(pid)
+            } else {
+                Symbols::of_mapped_files(pid)
+            }
+        });
         let stacks = counted.iter().map(|counted| counted.rows.len()).sum();
         shared.update(id, |capture| capture.stacks = stacks);
         for Counted {
@@ -171,7 +173,7 @@ fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, mut s
                 process: request.process,
                 profile_type,
                 source: ProfileSource::Capture,
-                pprof: profile::encode(largest, &mut symbols, &title),
+                pprof: profile::encode(largest, symbols, &title),
             }));
         }
     }
