@@ -11,8 +11,6 @@ use leakwatch::capture::CaptureRequest;
 use leakwatch::capture::CaptureState;
 use leakwatch::capture::Captures;
 use leakwatch::capture::DEFAULT_SAMPLE_BYTES;
-use leakwatch::capture::SPARING_DURATION;
-use leakwatch::capture::SPARING_SAMPLE_BYTES;
 use leakwatch::capture::lane::Lane;
 use leakwatch::capture::price;
 use leakwatch::clock::Clock;
@@ -82,7 +80,7 @@ fn main() -> anyhow::Result<()> {
 
 fn request(pid: u32, lane: Lane, sparing: bool) -> anyhow::Result<CaptureRequest> {
     let stat = Process::new(pid.cast_signed())?.stat()?;
-    Ok(CaptureRequest {
+    let request = CaptureRequest {
         lane,
         target: TargetId::from_text("measured"),
         process: ProcessKey {
@@ -90,16 +88,13 @@ fn request(pid: u32, lane: Lane, sparing: bool) -> anyhow::Result<CaptureRequest
             start_ticks: stat.starttime,
         },
         exe: stat.comm,
-        duration: if sparing { SPARING_DURATION } else { DURATION },
-        sample_bytes: if sparing {
-            SPARING_SAMPLE_BYTES
-        } else {
-            DEFAULT_SAMPLE_BYTES
-        },
+        duration: DURATION,
+        sample_bytes: DEFAULT_SAMPLE_BYTES,
         cpu_budget_percent: PERCENT,
         automatic: true,
-        sparing,
-    })
+        sparing: false,
+    };
+    Ok(if sparing { request.for_moments() } else { request })
 }
 
 fn described(capture: &Capture) -> serde_json::Value {

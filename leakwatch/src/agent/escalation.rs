@@ -6,8 +6,6 @@ use crate::capture::CaptureRequest;
 use crate::capture::CaptureState;
 use crate::capture::Captures;
 use crate::capture::DEFAULT_SAMPLE_BYTES;
-use crate::capture::SPARING_DURATION;
-use crate::capture::SPARING_SAMPLE_BYTES;
 use crate::capture::lane::Lane;
 use crate::store::StoredTarget;
 use leakwatch_analysis::investigation::Answer;
@@ -54,16 +52,13 @@ pub(super) fn consider(
         target: id.clone(),
         process,
         exe: record.process.exe.clone().unwrap_or_default(),
-        duration: if sparing { SPARING_DURATION } else { DURATION },
-        sample_bytes: if sparing {
-            SPARING_SAMPLE_BYTES
-        } else {
-            DEFAULT_SAMPLE_BYTES
-        },
+        duration: DURATION,
+        sample_bytes: DEFAULT_SAMPLE_BYTES,
         cpu_budget_percent,
         automatic: true,
-        sparing,
+        sparing: false,
     };
+    let request = if sparing { request.for_moments() } else { request };
     match captures.start(request) {
         Ok(capture) => tracing::info!(capture = capture.id, %process, "memory outside the Go heap grows: capturing"),
         Err(error) => tracing::debug!(%error, "no capture"),

@@ -45,9 +45,9 @@ const MAX_REMEMBERED: usize = 256;
 /// Mean bytes between samples unless asked otherwise.
 pub const DEFAULT_SAMPLE_BYTES: u64 = 512 * 1024;
 /// The same where a program whose calls are dear is looked at for moments only.
-pub const SPARING_SAMPLE_BYTES: u64 = 4 * 1024;
+const SPARING_SAMPLE_BYTES: u64 = 4 * 1024;
 /// How long the daemon does so: some twenty moments.
-pub const SPARING_DURATION: Duration = Duration::from_mins(3);
+const SPARING_DURATION: Duration = Duration::from_mins(3);
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +70,19 @@ pub struct CaptureRequest {
     pub automatic: bool,
     /// Looks for moments only, so seldom that the process does not notice, however dear its calls are.
     pub sparing: bool,
+}
+
+impl CaptureRequest {
+    /// The same for moments only, of which there are some twenty, and with finer samples in them.
+    #[must_use]
+    pub fn for_moments(self) -> Self {
+        Self {
+            duration: SPARING_DURATION,
+            sample_bytes: SPARING_SAMPLE_BYTES,
+            sparing: true,
+            ..self
+        }
+    }
 }
 
 /// How far a capture is.

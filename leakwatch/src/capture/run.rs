@@ -74,7 +74,8 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
     let scribe = Scribe::start(shared, id, request)?;
     let mut observer = attach(shared, id, request, share, (before, now, watched.elapsed()))?;
     // Attaching took its time, in which the program has earned nothing.
-    let at_start = used(request)?;
+    let at_start = used(request)?.processor_time;
+    let calls_at_start = process::calls(request.process);
     let start = Instant::now();
     let points = observer.points().to_vec();
     let (price, single_stepped) = (observer.price(), observer.single_stepped());
@@ -84,7 +85,7 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         duration: request.duration,
         in_slots: observer.in_windows().is_some(),
         // Page faults are looked at so seldom that nobody notices.
-        unasked: request.automatic && request.lane == Lane::Native,
+        unasked: request.automatic && !request.sparing && request.lane == Lane::Native,
         sparing: request.sparing && request.lane == Lane::Native,
     };
     let interval = if terms.sparing {
@@ -105,8 +106,7 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         observer.poll();
         let running = start.elapsed();
         let counts = observer.counts();
-        let now = used(request)?;
-        let used = now.processor_time.saturating_sub(at_start.processor_time);
+        let used = used(request)?.processor_time.saturating_sub(at_start);
         let session = observer.in_windows();
         let is_attached = session.as_ref().is_none_or(|session| session.is_attached());
         let duty = session.as_ref().map_or(1.0, |session| session.duty());
@@ -114,7 +114,8 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         let decision = governor.look(running, used, &counts, is_attached);
         let done = Done {
             own: used.as_secs_f64() - governor.spent().as_secs_f64(),
-            calls: now.calls.saturating_sub(at_start.calls),
+            // Only what is looked at in slots is made to fit.
+            calls: session.map_or(0, |_| process::calls(request.process).saturating_sub(calls_at_start)),
         };
         pace.look(running, done, is_attached);
         shared.update(id, |capture| {

@@ -14,8 +14,6 @@ pub struct Use {
     pub kernel_time: Duration,
     /// Page faults that needed no disk.
     pub minor_faults: u64,
-    /// System calls that read or write; zero where the kernel does not tell.
-    pub calls: u64,
 }
 
 /// Where the heap of a process ends (`[heap]` in `/proc/PID/maps`); none where it has none, or is gone.
@@ -26,12 +24,13 @@ pub fn heap_end(pid: u32) -> Option<u64> {
     Some(heap.address.1)
 }
 
-/// From `/proc/PID/stat` and `io`. An error, in words, when the process has ended or its id is another's.
+/// From `/proc/PID/stat`. An error, in words, when the process has ended or its id is another's.
 pub fn used(key: ProcessKey) -> Result<Use, String> {
     let ended = || format!("process {key} has ended");
     let pid = i32::try_from(key.pid).map_err(|_too_large| ended())?;
-    let process = Process::new(pid).map_err(|_gone| ended())?;
-    let stat = process.stat().map_err(|_gone| ended())?;
+    let stat = Process::new(pid)
+        .and_then(|process| process.stat())
+        .map_err(|_gone| ended())?;
     if stat.starttime != key.start_ticks || stat.state == 'Z' || stat.state == 'X' {
         return Err(ended());
     }
@@ -41,8 +40,14 @@ pub fn used(key: ProcessKey) -> Result<Use, String> {
         processor_time: time(stat.utime.saturating_add(stat.stime)),
         kernel_time: time(stat.stime),
         minor_faults: stat.minflt,
-        calls: process.io().map_or(0, |io| io.syscr.saturating_add(io.syscw)),
     })
+}
+
+/// System calls of a process that read or write, so far (`/proc/PID/io`); zero where the kernel does not tell.
+pub fn calls(key: ProcessKey) -> u64 {
+    let process = i32::try_from(key.pid).ok().and_then(|pid| Process::new(pid).ok());
+    let io = process.and_then(|process| process.io().ok());
+    io.map_or(0, |io| io.syscr.saturating_add(io.syscw))
 }
 
 #[cfg(test)]

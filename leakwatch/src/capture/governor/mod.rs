@@ -115,9 +115,9 @@ pub struct Terms {
     pub duration: Duration,
     /// Whether the probes can be detached for a while; else all of the budget may be spent at any time.
     pub in_slots: bool,
-    /// Whether nobody has asked for it, and the program is therefore not to notice.
+    /// Whether nobody has asked for it, and it is to end where the program would notice.
     pub unasked: bool,
-    /// Whether it is looked at for moments only.
+    /// Whether it is looked at for moments only, so that it does not.
     pub sparing: bool,
 }
 
@@ -209,7 +209,6 @@ impl Governor {
             self.looks_cost += spending * since.as_secs_f64();
             self.dearest = self.dearest.max(spending);
             if self.terms.unasked
-                && !self.terms.sparing
                 && let Some(slowed) = self.slowed(spending, since, own, at)
             {
                 return Decision::TooDear(slowed);
@@ -222,13 +221,13 @@ impl Governor {
         if attached && left.is_zero() {
             return Decision::Detach;
         }
+        // A moment may as well begin when all is attached.
+        let lead = if attached || self.terms.sparing {
+            Duration::ZERO
+        } else {
+            LEAD
+        };
         if self.terms.in_slots {
-            // A moment may as well begin when all is attached.
-            let lead = if attached || self.terms.sparing {
-                Duration::ZERO
-            } else {
-                LEAD
-            };
             if at + lead >= self.ends && self.next.is_none() {
                 let slot = if self.terms.sparing {
                     self.moment_or_pause(attached)
@@ -271,7 +270,7 @@ impl Governor {
             let due = if attached {
                 self.follows.min(self.ends)
             } else {
-                self.ends.saturating_sub(LEAD)
+                self.ends.saturating_sub(lead)
             };
             wait = wait.min(due.saturating_sub(at));
         }

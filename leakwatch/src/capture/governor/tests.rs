@@ -91,7 +91,6 @@ fn the_budget_is_held_whatever_the_program_does() {
 #[test]
 fn moments_are_few_and_far_between() {
     let terms = Terms {
-        unasked: true,
         sparing: true,
         duration: Duration::from_hours(1),
         ..asked_for(1.0)
