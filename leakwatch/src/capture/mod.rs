@@ -45,9 +45,9 @@ const MAX_REMEMBERED: usize = 256;
 /// Mean bytes between samples unless asked otherwise.
 pub const DEFAULT_SAMPLE_BYTES: u64 = 512 * 1024;
 /// The same where a program whose calls are dear is looked at for moments only.
-const SPARING_SAMPLE_BYTES: u64 = 4 * 1024;
-/// How long the daemon does so: some twenty moments.
-const SPARING_DURATION: Duration = Duration::from_mins(3);
+const SPARING_SAMPLE_BYTES: u64 = 1024;
+/// How long the daemon does so: thirty moments.
+const SPARING_DURATION: Duration = Duration::from_mins(5);
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,7 @@ pub struct CaptureRequest {
 }
 
 impl CaptureRequest {
-    /// The same for moments only, of which there are some twenty, and with finer samples in them.
+    /// The same for moments only, of which there are thirty, and with finer samples in them.
     #[must_use]
     pub fn for_moments(self) -> Self {
         Self {

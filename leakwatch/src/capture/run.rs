@@ -33,9 +33,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-/// Between two profiles, and between those of a program that is looked at for moments.
+/// Between two profiles.
 const PROFILE_INTERVAL: Duration = Duration::from_secs(3);
-const SPARING_INTERVAL: Duration = Duration::from_secs(15);
+/// The same of a program that is looked at for moments: each shows as many of them more than the one before.
+const SPARING_INTERVAL: Duration = governor::STRETCH.saturating_mul(2);
 /// Sampled pages, fewer of which are not shown before the end of a capture that nobody has asked for: their number is wrong by a third.
 const LEAST_PAGES: u64 = 8;
 /// How long the process is watched before, for its use of processors.
@@ -149,7 +150,7 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         // Reading all the totals takes a while, and a slot with probes would last as much longer.
         let cut = governor.chance() < 1.0 && observer.in_windows().is_some_and(|session| session.is_attached());
         if running >= next_profile && !cut {
-            next_profile = running + interval;
+            next_profile = interval.mul_f64(running.div_duration_f64(interval).floor() + 1.0);
             let counted = counted(request, observer.as_mut(), &pace);
             if !request.automatic || is_worth_naming(&counted) {
                 scribe.take(shared.clock.now(), counted);

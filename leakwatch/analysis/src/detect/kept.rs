@@ -106,14 +106,17 @@ fn suspect(growth: &ProfileGrowth, rate: f64) -> Option<Suspect<'_>> {
 }
 
 fn doubts(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, explained: f64) -> f64 {
+    // What few sampled objects, and their halves, differ by without meaning.
+    let grain = site.growth_deviation() / site.growth.estimate;
+    let of_site = site.acceleration * (1.0 + 2.0 * grain);
     let (seconds, acceleration) = match &facts.memory {
-        Some(memory) => (memory.span(), memory.acceleration().min(site.acceleration)),
-        None => (growth.span().as_secs_f64(), site.acceleration),
+        Some(memory) => (memory.span(), memory.acceleration().min(of_site)),
+        None => (growth.span().as_secs_f64(), of_site),
     };
     let time = (TIME_DOUBT_SECONDS / seconds).powi(2);
     let slowing = 2.0 * (LEAST_ACCELERATION - acceleration).max(0.0);
     let observations = 0.5_f64.powf(count(growth.observations) + 1.0);
-    let rest = (MOST_EXPLAINED - explained).max(0.0) * REST_DOUBT;
+    let rest = (MOST_EXPLAINED - explained * (1.0 + grain)).max(0.0) * REST_DOUBT;
     time + slowing + observations + rest + site.false_discovery_rate
 }
 

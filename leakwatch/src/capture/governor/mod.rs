@@ -35,10 +35,11 @@ const KNOWN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_m
 const MUCH: f64 = 0.15;
 const MUCH_FOR: Duration = Duration::from_millis(30);
 const MUCH_PART: f64 = 0.005;
-/// What would notice all the same is looked at for moments, at random and so seldom that they are a five-hundredth of the time with what
-/// attaching takes. With a two-hundredth the 99th percentile of a busy server was what its 99.5th is otherwise: experiment in docs/native.md.
+/// What would notice all the same is looked at for moments, so seldom that they are a five-hundredth of the time with what attaching takes. With
+/// a two-hundredth the 99th percentile of a busy server was what its 99.5th is otherwise: experiment in docs/native.md.
 const MOMENT: Duration = Duration::from_millis(10);
-const BETWEEN_MOMENTS: Duration = Duration::from_secs(10);
+/// There is one at random in each stretch of this length: no instant is more likely than another, and all parts of a capture show as much.
+pub const STRETCH: Duration = Duration::from_secs(10);
 /// Processor time taken by one slot, on all processors, after which the capture ends for good.
 const BURST: Duration = Duration::from_millis(500);
 /// Probes that are to be there when a slot begins are attached so long before.
@@ -230,7 +231,7 @@ impl Governor {
         if self.terms.in_slots {
             if at + lead >= self.ends && self.next.is_none() {
                 let slot = if self.terms.sparing {
-                    self.moment_or_pause(attached)
+                    self.moment_or_pause(at, attached)
                 } else {
                     self.slot(at)
                 };
@@ -299,17 +300,18 @@ impl Governor {
         (too_much || too_dear).then_some(average)
     }
 
-    /// Pauses of exponentially distributed length between them, which has no memory: no moment is more likely than another.
-    fn moment_or_pause(&mut self, attached: bool) -> Slot {
+    /// After a moment a pause until that of the next stretch.
+    fn moment_or_pause(&mut self, at: Duration, attached: bool) -> Slot {
         let length = if attached {
-            let drawn = -(1.0 - self.random.f64()).max(1e-9).ln();
-            BETWEEN_MOMENTS.mul_f64(drawn).max(LEAD * 2)
+            let next = at.div_duration_f64(STRETCH).floor() + 1.0;
+            let begins = STRETCH.mul_f64(next) + STRETCH.saturating_sub(MOMENT + LEAD).mul_f64(self.random.f64());
+            begins.saturating_sub(at).max(LEAD)
         } else {
             MOMENT
         };
         Slot {
             length,
-            chance: MOMENT.div_duration_f64(MOMENT + BETWEEN_MOMENTS),
+            chance: MOMENT.div_duration_f64(STRETCH),
             with_probes: !attached,
         }
     }

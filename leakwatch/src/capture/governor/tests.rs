@@ -96,7 +96,8 @@ fn moments_are_few_and_far_between() {
         ..asked_for(1.0)
     };
     let mut governor = Governor::new(PRICE, (false, false), terms, Rng::with_seed(1));
-    let (mut at, mut attached, mut attached_for, mut moments) = (Duration::ZERO, true, Duration::ZERO, 0_u32);
+    let (mut at, mut attached, mut attached_for) = (Duration::ZERO, true, Duration::ZERO);
+    let mut moments = Vec::new();
     while at < terms.duration {
         let used = at;
         let time = match governor.look(at, used, &NativeCounts::default(), attached) {
@@ -110,7 +111,7 @@ fn moments_are_few_and_far_between() {
                 Duration::ZERO
             }
             Decision::Slot => {
-                moments += 1;
+                moments.push(at);
                 Duration::ZERO
             }
             Decision::Follow => Duration::ZERO,
@@ -119,7 +120,12 @@ fn moments_are_few_and_far_between() {
         at += time;
         attached_for += if attached { time } else { Duration::ZERO };
     }
-    assert!((300..420).contains(&moments), "{moments}");
+    // The first stretch is looked at from its beginning.
+    let stretches: Vec<u64> = moments.iter().map(|at| at.as_secs() / STRETCH.as_secs()).collect();
+    assert!(stretches.iter().copied().eq(1..360), "{stretches:?}");
+    let within = |at: &Duration| at.div_duration_f64(STRETCH).fract();
+    let mean = moments.iter().map(within).sum::<f64>() / 359.0;
+    assert!((mean - 0.5).abs() < 0.05, "{mean}");
     let part = attached_for.div_duration_f64(at);
     assert!(part < 0.002, "{part}");
 }
