@@ -44,6 +44,9 @@ const MOST_P99: f64 = 1.05;
 /// Load before the one that counts: a capture looks at the process for a second and then attaches; within two more it is clear whether the
 /// allocator is called too often, and then another does the same.
 const LEAD_IN_SECONDS: u64 = 6;
+/// And so long under load after it: what is looked at for moments is so at once and then once in each stretch of 10 s, so that too few would be
+/// measured in what is left of the first.
+const SETTLING_SECONDS: u64 = 6;
 /// A phase with the daemon holds one of its readings, which are so far apart.
 const DAEMON_SECONDS: u64 = 30;
 
@@ -200,6 +203,7 @@ impl Bench {
             watcher.begin()?;
         }
         let lead_in = loading.finish()?;
+        server.load.start(SETTLING_SECONDS, directory)?.finish()?;
         let mut look = || watcher.as_mut().map_or(Ok(Seen::default()), |watcher| watcher.look());
         let before = look()?;
         let ticks = processor_ticks(server.pid())?;
