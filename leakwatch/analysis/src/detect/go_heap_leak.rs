@@ -148,11 +148,7 @@ fn doubts(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, seconds: f64) ->
     let chance = site.false_discovery_rate.powf(0.75);
     // What the halves of few sampled objects differ by without meaning. A cache that fills would show it in the next profile; after
     // a kill there is none.
-    let grain = if facts.lenient {
-        2.0 * site.growth_deviation() / site.growth.estimate
-    } else {
-        0.0
-    };
+    let grain = if facts.lenient { 2.0 * site.grain() } else { 0.0 };
     let acceleration = match &facts.memory {
         // Few collections and few steps: a cache that slows down before the limit shows it in both.
         Some(memory) if facts.dying => (site.acceleration * (1.0 + grain)).max(memory.acceleration()),

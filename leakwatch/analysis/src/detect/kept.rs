@@ -107,7 +107,7 @@ fn suspect(growth: &ProfileGrowth, rate: f64) -> Option<Suspect<'_>> {
 
 fn doubts(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, explained: f64) -> f64 {
     // What few sampled objects, and their halves, differ by without meaning.
-    let grain = site.growth_deviation() / site.growth.estimate;
+    let grain = site.grain();
     let of_site = site.acceleration * (1.0 + 2.0 * grain);
     let (seconds, acceleration) = match &facts.memory {
         Some(memory) => (memory.span(), memory.acceleration().min(of_site)),

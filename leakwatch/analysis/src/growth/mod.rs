@@ -70,9 +70,9 @@ pub struct Site {
 }
 
 impl Site {
-    /// Standard deviation of the growth.
-    pub fn growth_deviation(&self) -> f64 {
-        (self.growth.high - self.growth.low) / (2.0 * 1.96)
+    /// Standard deviation of the growth relative to it; its halves differ by twice as much from chance alone.
+    pub fn grain(&self) -> f64 {
+        (self.growth.high - self.growth.low) / (2.0 * 1.96) / self.growth.estimate
     }
 }
 

@@ -304,8 +304,9 @@ impl Governor {
     fn moment_or_pause(&mut self, at: Duration, attached: bool) -> Slot {
         let length = if attached {
             let next = at.div_duration_f64(STRETCH).floor() + 1.0;
+            // Ends before the stretch does, with the time that attaching takes.
             let begins = STRETCH.mul_f64(next) + STRETCH.saturating_sub(MOMENT + LEAD).mul_f64(self.random.f64());
-            begins.saturating_sub(at).max(LEAD)
+            begins.saturating_sub(at)
         } else {
             MOMENT
         };
