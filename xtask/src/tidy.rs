@@ -8,7 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("quantity", &[]),
     ("clock", &[]),
     ("state", &[]),
@@ -19,10 +19,11 @@ const EDGES: [(&str, &[&str]); 17] = [
     ("native", &[]),
     ("growth", &[]),
     ("usdt", &["native"]),
-    ("capture", &["clock", "engine", "growth", "native", "probes", "usdt"]),
+    ("capture", &["clock", "growth", "input", "native", "probes", "usdt"]),
     ("capabilities", &["clock", "identity", "probes"]),
-    ("collect", &["clock", "config", "engine", "identity"]),
-    ("engine", &["store"]),
+    ("input", &[]),
+    ("collect", &["clock", "config", "identity", "input"]),
+    ("engine", &["input", "store"]),
     ("store", &[]),
     ("dto", &["capabilities", "capture", "native", "store"]),
     (
@@ -34,6 +35,7 @@ const EDGES: [(&str, &[&str]); 17] = [
             "config",
             "dto",
             "engine",
+            "input",
             "own",
             "quantity",
             "store",

@@ -4,8 +4,8 @@
 use crate::capture::CaptureRequest;
 use crate::capture::Shared;
 use crate::capture::lane::Counted;
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::input::Input;
+use crate::input::RawProfile;
 use crate::native::profile;
 use crate::native::profile::Title;
 use crate::native::symbols::Symbols;

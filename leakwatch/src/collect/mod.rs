@@ -17,12 +17,12 @@ mod process;
 mod target;
 
 use crate::clock::Clock;
-use crate::engine::input::Input;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::CgroupIndex;
 use crate::identity::cgroup::Directory;
 use crate::identity::cgroup::Hierarchy;
 use crate::identity::cgroup::Walk;
+use crate::input::Input;
 use executable::Executables;
 use file::Descriptors;
 use file::Reader;

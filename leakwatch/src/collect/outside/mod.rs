@@ -22,7 +22,7 @@ use crate::collect::outside::reader::Reader;
 use crate::collect::outside::reader::Round;
 use crate::collect::outside::reader::Tried;
 use crate::collect::outside::state::State;
-use crate::engine::input::Input;
+use crate::input::Input;
 use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::event::Loss;
 use leakwatch_analysis::target::ProcessKey;

@@ -1,7 +1,6 @@
 //! Every kind of input survives the way to the file and back; a damaged file is read as far as it is whole.
 
 use super::*;
-use crate::engine::input::RawProfile;
 use leakwatch_analysis::death::CutReason;
 use leakwatch_analysis::death::GoroutineGroup;
 use leakwatch_analysis::death::GoroutinesAtDeath;
@@ -38,6 +37,8 @@ use leakwatch_analysis::target::Target;
 use leakwatch_analysis::target::TargetKind;
 use leakwatch_analysis::units::Bytes;
 use leakwatch_analysis::units::Timestamp;
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 fn missing() -> Missing {

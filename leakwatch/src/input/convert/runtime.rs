@@ -4,21 +4,21 @@ use super::Converted;
 use super::key_to;
 use super::missing_to;
 use super::sample::reading_from;
-use crate::engine::record::wire;
+use crate::input::messages;
 use leakwatch_analysis::sample::GoRuntime;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Bytes;
 
-pub(super) fn runtime_to(target: &TargetId, process: ProcessKey, numbers: &Reading<GoRuntime>) -> wire::GoRuntime {
-    let message = wire::GoRuntime {
+pub(super) fn runtime_to(target: &TargetId, process: ProcessKey, numbers: &Reading<GoRuntime>) -> messages::GoRuntime {
+    let message = messages::GoRuntime {
         target: target.as_str().to_owned(),
         process: Some(key_to(process)),
-        ..wire::GoRuntime::default()
+        ..messages::GoRuntime::default()
     };
     match numbers {
-        Ok(numbers) => wire::GoRuntime {
+        Ok(numbers) => messages::GoRuntime {
             bytes: [
                 numbers.heap_marked,
                 numbers.heap_live,
@@ -37,14 +37,14 @@ pub(super) fn runtime_to(target: &TargetId, process: ProcessKey, numbers: &Readi
             memory_limit: numbers.memory_limit.map(|bytes| bytes.0),
             ..message
         },
-        Err(missing) => wire::GoRuntime {
+        Err(missing) => messages::GoRuntime {
             missing: Some(missing_to(missing)),
             ..message
         },
     }
 }
 
-pub(super) fn runtime_from(message: wire::GoRuntime) -> Converted<Reading<GoRuntime>> {
+pub(super) fn runtime_from(message: messages::GoRuntime) -> Converted<Reading<GoRuntime>> {
     reading_from(&message.bytes, message.missing, |numbers: &[u64; 8]| {
         let [
             heap_marked,

@@ -1,4 +1,18 @@
-//! Everything that can happen, in one closed enum. Recorded by `record`, replayed by `replay`.
+//! Everything that can happen, in one closed enum, and its recordings: every input as it reached the engine, appended to one
+//! file.
+//!
+//! Form: the eight bytes [`MAGIC`], then one frame an input: its length as a protobuf varint, then the message of `messages`.
+//! A recording cut off anywhere replays up to its last whole frame.
+
+mod convert;
+mod error;
+mod messages;
+mod reader;
+mod recorder;
+
+pub use crate::input::error::RecordError;
+pub use crate::input::reader::Recording;
+pub use crate::input::recorder::Recorder;
 
 use leakwatch_analysis::death::ProcessDeath;
 use leakwatch_analysis::event::Loss;
@@ -17,6 +31,9 @@ use leakwatch_analysis::target::Target;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Timestamp;
 use std::sync::Arc;
+
+/// First bytes of every recording; the last one is the version of the form.
+pub const MAGIC: &[u8; 8] = b"LWREC\0\0\x01";
 
 /// One thing that happened. Each carries its own instant; the engine has no clock.
 #[derive(Clone, Debug)]
@@ -123,3 +140,6 @@ impl Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
