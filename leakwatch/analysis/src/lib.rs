@@ -7,6 +7,7 @@
 pub mod units;
 pub mod target;
 pub mod sample;
+pub mod runtime;
 pub mod event;
 pub mod death;
 pub mod stack;

@@ -7,7 +7,7 @@
 //! [`leakwatch_analysis::sample::Missing`], and the round goes on.
 
 pub mod endpoint;
-pub mod outside;
+pub mod runtime;
 mod schedule;
 mod cgroup;
 mod executable;

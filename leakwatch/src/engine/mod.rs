@@ -73,14 +73,14 @@ impl Engine {
             } => {
                 profile_missing(&mut store, &target, profile_type, missing);
             }
-            Input::GoRuntime {
+            Input::Runtime {
                 at,
                 target,
                 process,
-                numbers,
+                stats,
             } => {
                 if let Some(stored) = store.target_mut(&target) {
-                    stored.history.apply_go_runtime(at, process, numbers);
+                    stored.history.apply_runtime(at, process, stats);
                 } else {
                     store.count_loss("profile_of_unknown_target", 1);
                 }

@@ -22,7 +22,7 @@ use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::GoRuntime;
+use leakwatch_analysis::runtime::RuntimeStats;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::sample::Sample;
@@ -67,16 +67,16 @@ pub enum Input {
         /// Why.
         missing: Missing,
     },
-    /// What the runtime of a Go process counts.
-    GoRuntime {
+    /// What the runtime of a process counts.
+    Runtime {
         /// When it was read.
         at: Timestamp,
         /// Of which target.
         target: TargetId,
         /// Of which process.
         process: ProcessKey,
-        /// The numbers, or why they are not known.
-        numbers: Reading<GoRuntime>,
+        /// What it counts, or why that is not known.
+        stats: Reading<RuntimeStats>,
     },
     /// The OOM killer chose a victim.
     OomKill(Box<OomKill>),
@@ -128,7 +128,7 @@ impl Input {
             Self::TargetSeen { at, .. }
             | Self::TargetGone { at, .. }
             | Self::ProfileMissing { at, .. }
-            | Self::GoRuntime { at, .. }
+            | Self::Runtime { at, .. }
             | Self::Answer { at, .. }
             | Self::Tick { at } => *at,
             Self::Sample(sample) => sample.at,

@@ -17,8 +17,9 @@ use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::runtime::GoRuntimeStats;
+use leakwatch_analysis::runtime::RuntimeStats;
 use leakwatch_analysis::sample::CgroupMemory;
-use leakwatch_analysis::sample::GoRuntime;
 use leakwatch_analysis::sample::Limit;
 use leakwatch_analysis::sample::MemoryEvents;
 use leakwatch_analysis::sample::MemoryStat;
@@ -206,11 +207,11 @@ fn inputs() -> Vec<Input> {
             profile_type: ProfileType::Heap,
             missing: missing(),
         },
-        Input::GoRuntime {
+        Input::Runtime {
             at,
             target: id.clone(),
             process: key,
-            numbers: Ok(GoRuntime {
+            stats: Ok(RuntimeStats::Go(GoRuntimeStats {
                 heap_marked: Bytes(1),
                 heap_live: Bytes(2),
                 heap_goal: Some(Bytes(3)),
@@ -223,19 +224,19 @@ fn inputs() -> Vec<Input> {
                 collections: 10,
                 gc_percent: Some(11),
                 memory_limit: Some(Bytes(12)),
-            }),
+            })),
         },
-        Input::GoRuntime {
+        Input::Runtime {
             at,
             target: id.clone(),
             process: key,
-            numbers: Ok(GoRuntime::default()),
+            stats: Ok(RuntimeStats::Go(GoRuntimeStats::default())),
         },
-        Input::GoRuntime {
+        Input::Runtime {
             at,
             target: id.clone(),
             process: key,
-            numbers: Err(missing()),
+            stats: Err(missing()),
         },
         Input::OomKill(Box::new(kill)),
         Input::OomKill(Box::new(unknown)),

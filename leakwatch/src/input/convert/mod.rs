@@ -119,12 +119,9 @@ pub(super) fn to_wire(input: &Input) -> messages::Message {
             profile_type: profile_type.name().to_owned(),
             missing: Some(missing_to(missing)),
         }),
-        Input::GoRuntime {
-            target,
-            process,
-            numbers,
-            ..
-        } => messages::Kind::GoRuntime(Box::new(runtime_to(target, *process, numbers))),
+        Input::Runtime {
+            target, process, stats, ..
+        } => messages::Kind::GoRuntime(Box::new(runtime_to(target, *process, stats))),
         Input::OomKill(kill) => messages::Kind::OomKill(Box::new(kill_to(kill))),
         Input::Death(death) => messages::Kind::Death(Box::new(death_to(death))),
         Input::ProcessExit(exit) => messages::Kind::ProcessExit(messages::ProcessExit {
@@ -178,11 +175,11 @@ pub(super) fn from_wire(message: messages::Message) -> Converted<Input> {
             profile_type: profile_type_from(&profile.profile_type)?,
             missing: missing_from(required(profile.missing, "missing")?)?,
         },
-        messages::Kind::GoRuntime(runtime) => Input::GoRuntime {
+        messages::Kind::GoRuntime(runtime) => Input::Runtime {
             at,
             target: TargetId::from_text(&runtime.target),
             process: key_from(runtime.process.clone())?,
-            numbers: runtime_from(*runtime)?,
+            stats: runtime_from(*runtime)?,
         },
         messages::Kind::OomKill(kill) => Input::OomKill(Box::new(kill_from(at, *kill)?)),
         messages::Kind::Death(death) => Input::Death(Box::new(death_from(at, *death)?)),
