@@ -6,7 +6,7 @@ use crate::input::RecordError;
 use crate::input::Recording;
 use crate::store::Bounds;
 use crate::store::Store;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::RwLock;

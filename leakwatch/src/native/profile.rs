@@ -1,13 +1,13 @@
 //! Stacks with values as a pprof profile of a type that captures have, and the same by name.
 
 use crate::native::symbols::Symbols;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::SampleType;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::Frame;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::SampleType;
-use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::stack::Frame;
-use leakwatch_analysis::units::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! What a runtime counts over time, bounded.
 
-use crate::runtime::GoRuntimeStats;
-use crate::runtime::RuntimeStats;
-use crate::target::ProcessKey;
-use crate::units::Timestamp;
+use crate::model::runtime::GoRuntimeStats;
+use crate::model::runtime::RuntimeStats;
+use crate::model::target::ProcessKey;
+use crate::model::units::Timestamp;
 
 /// What a runtime counted at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use crate::input::convert::number_to;
 use crate::input::convert::position;
 use crate::input::convert::required;
 use crate::input::messages;
-use leakwatch_analysis::event;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::event;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 
 pub(super) fn kill_to(kill: &event::OomKill) -> messages::OomKill {
     let victim = &kill.victim;

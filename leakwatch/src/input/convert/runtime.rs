@@ -5,12 +5,12 @@ use super::key_to;
 use super::missing_to;
 use super::sample::reading_from;
 use crate::input::messages;
-use leakwatch_analysis::runtime::GoRuntimeStats;
-use leakwatch_analysis::runtime::RuntimeStats;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::GoRuntimeStats;
+use leakwatch_analysis::model::runtime::RuntimeStats;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
 
 pub(super) fn runtime_to(target: &TargetId, process: ProcessKey, stats: &Reading<RuntimeStats>) -> messages::GoRuntime {
     let message = messages::GoRuntime {

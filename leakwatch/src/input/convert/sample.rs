@@ -16,14 +16,14 @@ use crate::input::convert::missing_to;
 use crate::input::convert::position;
 use crate::input::convert::required;
 use crate::input::messages;
-use leakwatch_analysis::sample;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target;
-use leakwatch_analysis::target::Runtime;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::Runtime;
+use leakwatch_analysis::model::sample;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::target;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 
 pub(super) fn target_to(target: &target::Target) -> messages::Target {
     messages::Target {

@@ -1,8 +1,18 @@
-//! What the language runtime of a process counts about its own memory.
-//!
-//! One variant of [`RuntimeStats`] per runtime; what a runtime counts is a type of its own.
+//! The language runtime of a process, and what it counts.
 
-use crate::units::Bytes;
+use crate::model::units::Bytes;
+
+/// The language runtime of a process, as far as leakwatch knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// Go, with the version from the binary's build info (`go1.27.3`).
+    Go {
+        /// As recorded by the linker; may be `devel ...`.
+        version: String,
+    },
+    /// Anything else.
+    Native,
+}
 
 /// What the runtime of one process counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
