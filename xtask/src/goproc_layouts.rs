@@ -3,7 +3,6 @@
 //! Offsets that differ between releases go into the table; those that the reader takes for granted are checked here, so
 //! that a release which moves one of them cannot enter the table unnoticed.
 
-use crate::tools;
 use anyhow::Context as _;
 use anyhow::bail;
 use anyhow::ensure;
@@ -18,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
+use xtask::tools;
 
 /// One patch release of each minor release. Patch releases have not moved any of these fields so far.
 const RELEASES: [&str; 9] = [

@@ -1,11 +1,11 @@
 //! Rules no compiler checks: which module may know which, which crate is known where, file sizes, module documentation.
 
-use crate::tools;
 use anyhow::Context as _;
 use anyhow::bail;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use xtask::tools;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
 const EDGES: [(&str, &[&str]); 17] = [
@@ -58,7 +58,15 @@ const EXCUSE: &str = "// tidy: long because ";
 pub(crate) fn main() -> anyhow::Result<()> {
     let root = tools::workspace();
     let mut files = Vec::new();
-    for dir in ["leakwatch", "leakwatch-common", "leakwatch-ebpf", "xtask", "tests"] {
+    for dir in [
+        "leakwatch",
+        "leakwatch-common",
+        "leakwatch-ebpf",
+        "bench",
+        "demo",
+        "xtask",
+        "tests",
+    ] {
         find_sources(&root.join(dir), &mut files)?;
     }
     let mut problems = Vec::new();
