@@ -1,6 +1,5 @@
 //! Packages of Debian: installed where programs are missing, or downloaded without touching the machine's own.
 
-use crate::tools;
 use crate::tools::run;
 use crate::tools::step;
 use std::env;

@@ -1,6 +1,10 @@
 //! `cargo xtask`: the one front door for building, running, checking and testing leakwatch. One file per subcommand; what the
 //! benchmarks and the demo need as well is in the library.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stderr,
+    reason = "a command-line front door reports its progress there"
+)]
 
 mod run;
 mod engines;

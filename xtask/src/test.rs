@@ -10,6 +10,7 @@ use std::io::BufReader;
 use std::process::Command;
 use std::process::Stdio;
 use xtask::build_ebpf;
+use xtask::debian;
 use xtask::go;
 use xtask::tools;
 

@@ -9,7 +9,7 @@ use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_common::death::Watch;
-use leakwatch_goproc::death::WalkPlan;
+use leakwatch_goproc::final_heap::WalkPlan;
 use leakwatch_goproc::heap::MAX_BUCKETS;
 use std::time::Duration;
 use zerocopy::transmute;

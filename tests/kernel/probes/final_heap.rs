@@ -15,7 +15,7 @@ use leakwatch::probes::watch::DeathWatch;
 use leakwatch_analysis::target::ProcessKey;
 use leakwatch_common::loss::LossReason;
 use leakwatch_goproc::attach::GoProcess;
-use leakwatch_goproc::death::Cut;
+use leakwatch_goproc::final_heap::Truncation;
 use leakwatch_goproc::heap::View;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::Go;
@@ -145,7 +145,7 @@ async fn check(change: impl FnOnce(&mut Plan), all_known: bool) -> Result<()> {
     })
     .await?;
     let walk = &death.walk;
-    assert_eq!((walk.cut, walk.lost, walk.unreadable), (None, 0, 0));
+    assert_eq!((walk.truncation, walk.lost, walk.unreadable), (None, 0, 0));
     assert!(
         walk.buckets.len() as u64 >= expected,
         "{} buckets, the runtime counted {expected}",
@@ -154,7 +154,7 @@ async fn check(change: impl FnOnce(&mut Plan), all_known: bool) -> Result<()> {
     assert_eq!(walk.stacks.is_empty(), all_known);
     assert!(walk.heap_time > Duration::ZERO && walk.heap_time < Duration::from_secs(10));
 
-    let heap = process.heap_reader().context("no heap")?.at_death(walk);
+    let heap = process.heap_reader().context("no heap")?.final_heap(walk);
     let mut frames = process.heap_frames();
     let (mut objects, mut stacks) = (0, 0);
     for bucket in &heap.buckets {
@@ -170,7 +170,7 @@ async fn check(change: impl FnOnce(&mut Plan), all_known: bool) -> Result<()> {
     }
     assert_eq!((objects, stacks), (HELD, HELD));
     drop(frames);
-    let groups = process.goroutines_at_death(walk);
+    let groups = process.final_goroutines(walk);
     assert_eq!(groups.first().map(|group| group.count), Some(PARKED), "{groups:?}");
     assert_eq!(walk.goroutines_missing, 0);
     Ok(())
@@ -194,8 +194,11 @@ async fn a_killed_process_is_read_in_parts() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn bounds_cut_a_walk_and_say_so() -> Result<()> {
     for (change, cut) in [
-        ((|plan| plan.walk_bounds.buckets = 100) as fn(&mut Plan), Cut::Bound),
-        (|plan| plan.walk_bounds.time = Duration::ZERO, Cut::Time),
+        (
+            (|plan| plan.walk_bounds.buckets = 100) as fn(&mut Plan),
+            Truncation::Bound,
+        ),
+        (|plan| plan.walk_bounds.time = Duration::ZERO, Truncation::Time),
     ] {
         let (mut probes, mut events) = start_with(|plan| {
             patient(plan);
@@ -206,7 +209,7 @@ async fn bounds_cut_a_walk_and_say_so() -> Result<()> {
         let mut process = GoProcess::attach(victim.key.pid)?;
         process.heap()?;
         let death = read_at_death(&mut watch, &mut events, victim, &mut process).await?;
-        assert_eq!(death.walk.cut, Some(cut));
+        assert_eq!(death.walk.truncation, Some(cut));
         assert!(!death.walk.buckets.is_empty() && (death.walk.buckets.len() as u64) < HELD);
     }
     Ok(())
@@ -239,7 +242,7 @@ async fn what_finds_no_room_is_counted() -> Result<()> {
     .await?;
     assert!(death.walk.buckets.is_empty());
     assert!(death.walk.lost >= HELD, "{}", death.walk.lost);
-    assert_eq!(death.walk.cut, Some(Cut::Room));
+    assert_eq!(death.walk.truncation, Some(Truncation::Room));
     Ok(())
 }
 
@@ -323,7 +326,7 @@ async fn new_program() -> Result<Option<()>> {
     command.arg(&file);
     let shell = Running::start(command, &directory.path().join("log"))?;
     let key = key_of(shell.pid())?;
-    if let Err(missing) = watch.watch(key, &leakwatch_goproc::death::WalkPlan::default()) {
+    if let Err(missing) = watch.watch(key, &leakwatch_goproc::final_heap::WalkPlan::default()) {
         anyhow::bail!("{missing:?}");
     }
     if program(&mut events, key, "the first program").await?.is_none() {

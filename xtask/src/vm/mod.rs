@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 use xtask::build_ebpf;
+use xtask::debian;
 use xtask::go;
 use xtask::tools;
 

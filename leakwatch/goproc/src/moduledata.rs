@@ -2,10 +2,10 @@
 //!
 //! Found in memory, not in the file: in a position-independent file its pointers are not filled in yet.
 
-use super::LocateError;
-use super::Located;
-use super::Method;
 use crate::image::Image;
+use crate::located::LocateError;
+use crate::located::Located;
+use crate::located::Method;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::memory::u32_at;

@@ -1,9 +1,7 @@
 //! Where the fields of a goroutine lie (`runtime.g`, runtime/runtime2.go), by minor release of Go.
 //!
 //! The offsets are those of the debug information that each release writes for amd64; no patch release has moved one so
-//! far. [`super::calibrate`] compares them with the memory of every process before they are used.
-
-use crate::layout::Layout;
+//! far. [`crate::goroutines::Calibration`] compares them with the memory of every process before they are used.
 
 /// Byte offsets in `runtime.g`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +27,11 @@ pub struct GoroutineLayout {
 }
 
 /// `stack.lo`: the same in all releases, as the compiler relies on it.
-pub(super) const STACK_LOW: usize = 0;
+pub(crate) const STACK_LOW: usize = 0;
 /// `stack.hi`.
-pub(super) const STACK_HIGH: usize = 8;
+pub(crate) const STACK_HIGH: usize = 8;
 
 impl GoroutineLayout {
-    /// The layout of Go 1.`minor`, where it is known.
-    pub fn of_release(minor: u32) -> Option<Self> {
-        Layout::of(minor).map(|layout| layout.goroutine)
-    }
-
     /// Bytes from the start of a goroutine that hold all fields.
     pub const fn size(&self) -> usize {
         self.start + 8

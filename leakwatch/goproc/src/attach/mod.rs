@@ -3,15 +3,17 @@
 //! Attaching opens files and reads; the process does not notice. What could not be found at first (there was no garbage
 //! collection yet, no allocation was sampled yet) is searched again when it is asked for.
 
-use crate::BinaryTable;
+mod goroutines;
+
+pub use goroutines::NoGoroutines;
+
 use crate::binary::Binary;
 use crate::binary::BinaryError;
+use crate::binary::BinaryTable;
 use crate::gc;
 use crate::gc::GcError;
 use crate::gc::GcNumbers;
-use crate::goroutines::GoroutineBounds;
 use crate::goroutines::GoroutineSource;
-use crate::goroutines::Goroutines;
 use crate::goroutines::ListAddress;
 use crate::heap::CycleSource;
 use crate::heap::Frames;
@@ -23,11 +25,11 @@ use crate::layout::Layout;
 use crate::locate::GcVariables;
 use crate::locate::GoroutineVariables;
 use crate::locate::HeapVariables;
-use crate::locate::LocateError;
-use crate::locate::Moduledata;
 use crate::locate::Program;
+use crate::located::LocateError;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
+use crate::moduledata::Moduledata;
 use crate::os;
 use crate::os::FileBytes;
 use crate::os::OpenError;
@@ -196,21 +198,6 @@ impl<M: ReadMemory> GoProcess<M> {
             array: variables.array.address,
             length: variables.length.address,
         })
-    }
-
-    /// What is known of its goroutines, to be given back by [`Self::with_goroutine_source`].
-    pub(crate) fn take_goroutine_source(&mut self) -> Option<GoroutineSource> {
-        self.goroutines.take()
-    }
-
-    /// Keeps what is known of its goroutines, and reads them by it.
-    pub(crate) fn with_goroutine_source(
-        &mut self,
-        source: GoroutineSource,
-        bounds: GoroutineBounds,
-    ) -> Goroutines<'_, M, BinaryTable> {
-        let source = self.goroutines.insert(source);
-        Goroutines::new(&self.memory, self.binary.pclntab(), self.bias, source, bounds)
     }
 
     /// Reads the numbers of its garbage collector.

@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::heap::Counts;
+use crate::heap::CycleSource;
 use crate::heap::HeapReader;
 use crate::heap::HeapSource;
 use crate::heap::Record;
 use crate::heap::View;
+use crate::layout::RecordFormat;
 use crate::memory::FakeMemory;
 
 const VARIABLES: u64 = 0x1000;
@@ -47,7 +49,7 @@ fn stacks_come_from_the_walk_or_from_before_or_from_nowhere() {
         record,
         stack,
     };
-    let walk = Walk {
+    let walk = HeapWalk {
         buckets: vec![
             bucket(0x3000, 1..3),
             bucket(0x3100, 0..0),
@@ -59,10 +61,10 @@ fn stacks_come_from_the_walk_or_from_before_or_from_nowhere() {
         has_heap: true,
         cycle: 4 << 1,
         rate: 1,
-        ..Walk::default()
+        ..HeapWalk::default()
     };
     let reader = reader();
-    let heap = reader.at_death(&walk);
+    let heap = reader.final_heap(&walk);
     let stacks: Vec<_> = heap.buckets.iter().map(|bucket| bucket.stack).collect();
     let expected: [Option<&[u64]>; 4] = [Some(&[0x40_3000, 0x40_4000]), None, Some(&[0x40_1000, 0x40_2000]), None];
     assert_eq!(stacks, expected);

@@ -1,30 +1,15 @@
 //! The goroutines of a walk: counted, without stacks.
 
-use super::Walk;
+use super::walk::HeapWalk;
 use crate::attach::GoProcess;
 use crate::goroutines::CensusGroup;
 use crate::goroutines::GoroutineBounds;
 use crate::goroutines::Status;
 use crate::memory::ReadMemory;
 
-/// Goroutines that their headers do not tell apart, as they were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WalkedGroup {
-    /// `startpc`.
-    pub start: u64,
-    /// `gopc`.
-    pub created_at: u64,
-    /// `atomicstatus`.
-    pub status: u16,
-    /// `waitreason`.
-    pub wait_reason: u16,
-    /// How many.
-    pub count: u64,
-}
-
 impl<M: ReadMemory> GoProcess<M> {
     /// The program's own goroutines of a walk, largest group first. Nothing is read of the process.
-    pub fn goroutines_at_death(&mut self, walk: &Walk) -> Vec<CensusGroup> {
+    pub fn final_goroutines(&mut self, walk: &HeapWalk) -> Vec<CensusGroup> {
         let Ok(goroutines) = self.goroutines(GoroutineBounds::default()) else {
             return Vec::new();
         };

@@ -1,29 +1,15 @@
 //! The heap profile of a walk: counters joined with stacks.
 
-use super::Walk;
+use super::walk::HeapWalk;
 use crate::heap::Counts;
 use crate::heap::HeapReader;
 use crate::heap::Record;
 use crate::heap::View;
 use std::collections::HashMap;
-use std::ops::Range;
-
-/// A bucket as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WalkedBucket {
-    /// Its address.
-    pub address: u64,
-    /// Size of its objects in bytes.
-    pub size: u64,
-    /// Its counters.
-    pub record: Record,
-    /// Where its stack is in [`Walk::stacks`]; empty when it was not read.
-    pub stack: Range<usize>,
-}
 
 /// A bucket with its stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BucketAtDeath<'w> {
+pub struct FinalBucket<'w> {
     /// Size of its objects in bytes.
     pub size: u64,
     /// Return addresses, innermost first; `None` when nobody knows the stack.
@@ -33,17 +19,17 @@ pub struct BucketAtDeath<'w> {
 
 /// All buckets of a walk.
 #[derive(Debug)]
-pub struct HeapAtDeath<'w> {
+pub struct FinalHeap<'w> {
     /// Sampling rate in bytes.
     pub rate: u64,
     /// In the order of the walk.
-    pub buckets: Vec<BucketAtDeath<'w>>,
+    pub buckets: Vec<FinalBucket<'w>>,
     cycle: u32,
 }
 
-impl HeapAtDeath<'_> {
+impl FinalHeap<'_> {
     /// Sampled objects of a bucket.
-    pub fn counts(&self, view: View, bucket: &BucketAtDeath<'_>) -> Counts {
+    pub fn counts(&self, view: View, bucket: &FinalBucket<'_>) -> Counts {
         // Only what the runtime itself would show depends on whether anything was published.
         view.counts(&bucket.record, self.cycle, false)
     }
@@ -51,7 +37,7 @@ impl HeapAtDeath<'_> {
 
 impl HeapReader {
     /// Joins a walk through the process with what was known of it before. Nothing is read: it is dead.
-    pub fn at_death<'w>(&'w self, walk: &'w Walk) -> HeapAtDeath<'w> {
+    pub fn final_heap<'w>(&'w self, walk: &'w HeapWalk) -> FinalHeap<'w> {
         let index = self.index();
         let known: HashMap<u64, &[u64]> = index
             .ids()
@@ -59,13 +45,13 @@ impl HeapReader {
             .collect();
         let buckets = walk.buckets.iter().map(|bucket| {
             let brought = walk.stacks.get(bucket.stack.clone()).filter(|stack| !stack.is_empty());
-            BucketAtDeath {
+            FinalBucket {
                 size: bucket.size,
                 stack: brought.or_else(|| known.get(&bucket.address).copied()),
                 record: bucket.record,
             }
         });
-        HeapAtDeath {
+        FinalHeap {
             rate: walk.rate,
             buckets: buckets.collect(),
             cycle: self.source().cycle.of_word(walk.cycle),
