@@ -1,11 +1,11 @@
 //! The probes of a process that tell sampled allocations: `alloc(address, size, weighted_bytes)` and `free(address)` of a provider that keeps
 //! this contract.
 
-use crate::native::image;
-use crate::native::image::Elf;
-use crate::native::image::Image;
-use crate::native::image::ImageError;
-use crate::native::image::MappedFile;
+use crate::image;
+use crate::image::Elf;
+use crate::image::Image;
+use crate::image::ImageError;
+use crate::image::MappedFile;
 use crate::usdt::argument;
 use crate::usdt::argument::Argument;
 use crate::usdt::note;

@@ -1,6 +1,5 @@
 //! Stacks with values as a pprof profile of a type that captures have, and the same by name.
 
-use crate::native::symbols::Symbols;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
 use leakwatch_analysis::profile::ProfileType;
@@ -8,6 +7,7 @@ use leakwatch_analysis::profile::SampleType;
 use leakwatch_analysis::profile::StackValue;
 use leakwatch_analysis::stack::Frame;
 use leakwatch_analysis::units::Timestamp;
+use leakwatch_nativeproc::symbols::Symbols;
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! Where a process has code, as the kernel side needs to know it to tell stacks apart.
 
-use crate::native::image;
-use crate::native::image::Image;
-use crate::native::image::ImageError;
-use crate::native::image::MappedFile;
+use crate::image;
+use crate::image::Image;
+use crate::image::ImageError;
+use crate::image::MappedFile;
 use iced_x86::Code;
 use iced_x86::Decoder;
 use iced_x86::DecoderOptions;

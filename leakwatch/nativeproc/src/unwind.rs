@@ -1,11 +1,11 @@
 //! Return addresses from a copied stack, by the unwind information of the mapped files (`.eh_frame`); code without any is unwound by
 //! frame pointers. Debian's own builds have the former only.
 
-use crate::native::code::ProgramCode;
-use crate::native::image;
-use crate::native::image::Image;
-use crate::native::image::ImageError;
-use crate::native::image::MappedFile;
+use crate::code::ProgramCode;
+use crate::image;
+use crate::image::Image;
+use crate::image::ImageError;
+use crate::image::MappedFile;
 use framehop::CacheNative;
 use framehop::ExplicitModuleSectionInfo;
 use framehop::FrameAddress;

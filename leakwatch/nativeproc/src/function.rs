@@ -1,6 +1,6 @@
 //! The functions an allocator offers, by name: glibc's and POSIX's, jemalloc's and mimalloc's own, C++'s operators.
 
-use crate::native::placement::Arguments;
+use crate::placement::Arguments;
 
 /// Where a function has what the probe needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

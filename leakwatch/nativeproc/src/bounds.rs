@@ -1,9 +1,9 @@
 //! Where the functions of code without symbols begin: the unwind information (`.eh_frame`) has an entry for each.
 
-use crate::native::image;
-use crate::native::image::Image;
-use crate::native::image::ImageError;
-use crate::native::image::MappedFile;
+use crate::image;
+use crate::image::Image;
+use crate::image::ImageError;
+use crate::image::MappedFile;
 use gimli::BaseAddresses;
 use gimli::CieOrFde;
 use gimli::EhFrame;

@@ -3,7 +3,7 @@
 //!
 //! Formats: Documentation/admin-guide/mm/pagemap.rst.
 
-use crate::growth::space::AddressSpace;
+use crate::address_space::AddressSpace;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;

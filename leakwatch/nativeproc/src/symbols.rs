@@ -1,8 +1,8 @@
 //! Names, files and lines of code addresses, while the process lives: from DWARF, symbol tables, separate debug files and perf maps.
 
-use crate::native::bounds::FunctionBounds;
-use crate::native::image;
-use crate::native::image::MappedFile;
+use crate::bounds::FunctionBounds;
+use crate::image;
+use crate::image::MappedFile;
 use blazesym::Pid;
 use blazesym::symbolize::CodeInfo;
 use blazesym::symbolize::Input;

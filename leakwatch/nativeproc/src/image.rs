@@ -3,7 +3,7 @@
 //!
 //! What a file says about itself is hostile: every offset is checked, and what is read is bounded.
 
-use crate::native::blocks::Blocks;
+use crate::blocks::Blocks;
 use object::Object as _;
 use object::ObjectSection as _;
 use object::ObjectSegment as _;
@@ -152,7 +152,7 @@ pub fn build_id(file: &MappedFile) -> Option<Vec<u8>> {
 /// The executable segments.
 pub fn code_segments(elf: &Elf<'_>) -> Vec<Segment> {
     let segments = elf.segments().filter(
-        |segment| matches!(segment.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.0 & object::elf::PF_X.0 != 0),
+        |segment| matches!(segment.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags & object::elf::PF_X != 0),
     );
     segments
         .map(|segment| Segment {

@@ -1,8 +1,11 @@
 //! The part of an address space that changed since a capture began: mappings that were made, and sampled pages that were touched, as far
-//! as they are still there. Pure: fed with changes, it reads nothing.
+//! as they are still there. Pure: fed with changes ([`change`]), it reads nothing; [`residency`] checks it against `/proc/PID/pagemap`.
 
-use crate::growth::change::Change;
-use crate::growth::change::Extent;
+pub mod change;
+pub mod residency;
+
+use crate::address_space::change::Change;
+use crate::address_space::change::Extent;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::ops::Range;

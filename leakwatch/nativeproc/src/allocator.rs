@@ -4,16 +4,16 @@
 //! Aliases have one address and are probed once. `operator new` of a C++ library that has no allocator of its own calls
 //! `malloc` and is left alone.
 
-use crate::native::function;
-use crate::native::function::Signature;
-use crate::native::image;
-use crate::native::image::Elf;
-use crate::native::image::Image;
-use crate::native::image::ImageError;
-use crate::native::image::MappedFile;
-use crate::native::image::Segment;
-use crate::native::placement;
-use crate::native::placement::Placement;
+use crate::function;
+use crate::function::Signature;
+use crate::image;
+use crate::image::Elf;
+use crate::image::Image;
+use crate::image::ImageError;
+use crate::image::MappedFile;
+use crate::image::Segment;
+use crate::placement;
+use crate::placement::Placement;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use object::Object as _;
@@ -159,7 +159,7 @@ fn text(error: &ImageError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::native::placement::Execution;
+    use crate::placement::Execution;
 
     #[test]
     fn our_own_allocator_is_found_where_the_dynamic_linker_would_find_it() {
