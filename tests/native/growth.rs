@@ -9,7 +9,7 @@ use leakwatch::capture::growth::GrowthSession;
 use leakwatch::capture::lane::Observer;
 use leakwatch::capture::profile::StackRow;
 use leakwatch::probes::growth::CallsAt;
-use leakwatch_analysis::profile::StackValue;
+use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::cgroup::Cgroup;
 use leakwatch_test_support::daemon::Daemon;

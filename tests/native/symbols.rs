@@ -5,7 +5,7 @@ use crate::programs::compile;
 use crate::programs::run;
 use anyhow::Context as _;
 use anyhow::Result;
-use leakwatch_analysis::stack::Frame;
+use leakwatch_analysis::model::stack::Frame;
 use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::folder;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use leakwatch::probes::growth::CallsAt;
 use leakwatch::probes::growth::GrowthProbes;
 use leakwatch::probes::growth::GrowthSettings;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_nativeproc::address_space::change::Change;
 use leakwatch_nativeproc::code::ProgramCode;
 use std::fs;

@@ -4,7 +4,7 @@ use crate::capture::governor::Price;
 use crate::capture::profile::StackRow;
 use crate::capture::session::Session;
 use crate::probes::native::NativeCounts;
-use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_nativeproc::allocator::ProbePoint;
 
 /// What is looked at.

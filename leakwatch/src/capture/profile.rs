@@ -2,11 +2,11 @@
 
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::SampleType;
-use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::stack::Frame;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::SampleType;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::Frame;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::collections::HashMap;
 use std::sync::Arc;
