@@ -4,10 +4,10 @@
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use anyhow::Context as _;
+use leakwatch::capture::profile::frames;
 use leakwatch::capture::session::Session;
-use leakwatch::native::profile::frames;
-use leakwatch::native::symbols::Symbols;
 use leakwatch::probes::native::Programs;
+use leakwatch_nativeproc::symbols::Symbols;
 use std::env;
 use std::io;
 use std::io::Read as _;

@@ -1,16 +1,16 @@
 //! Whether what windows show is what there is: a made-up program that allocates in bursts, governed and weighed as a real one is.
 
+use crate::capture::estimate;
 use crate::capture::governor::Decision;
 use crate::capture::governor::Governor;
 use crate::capture::governor::Price;
 use crate::capture::governor::Terms;
 use crate::capture::tally::Phase;
 use crate::capture::tally::Tally;
-use crate::native::estimate;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::StackTotals;
 use fastrand::Rng;
-use leakwatch_analysis::profile::StackValue;
+use leakwatch_analysis::model::profile::StackValue;
 use std::time::Duration;
 
 const SECONDS: u32 = 60;

@@ -1,12 +1,12 @@
 //! Mappings of this very process, as the probes of a growth capture tell them, in each way that the kernel has of seeing system calls.
 
 use anyhow::Result;
-use leakwatch::growth::change::Change;
-use leakwatch::native::code::ProgramCode;
 use leakwatch::probes::growth::CallsAt;
 use leakwatch::probes::growth::GrowthProbes;
 use leakwatch::probes::growth::GrowthSettings;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_nativeproc::address_space::change::Change;
+use leakwatch_nativeproc::code::ProgramCode;
 use std::fs;
 use std::fs::File;
 use std::hint::black_box;

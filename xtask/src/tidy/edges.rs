@@ -6,23 +6,20 @@ use super::problem::Problem;
 use super::source::Source;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("quantity", &[]),
     ("clock", &[]),
     ("state", &[]),
     ("own", &[]),
     ("config", &["quantity"]),
     ("identity", &[]),
-    ("probes", &["clock", "growth", "native", "usdt"]),
-    ("native", &[]),
-    ("growth", &[]),
-    ("usdt", &["native"]),
-    ("capture", &["clock", "engine", "growth", "native", "probes", "usdt"]),
+    ("probes", &["clock"]),
+    ("capture", &["clock", "engine", "probes"]),
     ("capabilities", &["clock", "identity", "probes"]),
     ("collect", &["clock", "config", "engine", "identity"]),
     ("engine", &["store"]),
     ("store", &[]),
-    ("dto", &["capabilities", "capture", "native", "store"]),
+    ("dto", &["capabilities", "capture", "store"]),
     (
         "api",
         &[
@@ -46,7 +43,7 @@ const COMPOSING: [&str; 2] = ["agent", "cli"];
 const EXTERNAL: [(&str, &[&str]); 5] = [
     ("aya", &["probes"]),
     ("leakwatch_common", &["probes"]),
-    ("procfs", &["collect", "identity", "native"]),
+    ("procfs", &["collect", "identity"]),
     ("axum", &["api"]),
     ("serde_json", &["api", "cli", "dto"]),
 ];

@@ -1,15 +1,15 @@
 //! What the kernel read of a dying process, in words: joined with the stacks that were known, and named.
 
 use crate::collect::outside::profile;
-use leakwatch_analysis::death::CutReason;
-use leakwatch_analysis::death::GoroutineGroup;
-use leakwatch_analysis::death::GoroutinesAtDeath;
-use leakwatch_analysis::death::HeapAtDeath;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::final_heap::CutReason;
+use leakwatch_analysis::model::final_heap::GoroutineGroup;
+use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::final_heap::HeapWalk;
 use leakwatch_goproc::final_heap::Truncation;

@@ -3,11 +3,11 @@
 //! The heap is that of the last garbage collection, where a program's own endpoint shows the one before. What is beyond
 //! the bounds is left out, smallest first, and counted.
 
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
 use leakwatch_analysis::pprof::signed;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::units::Timestamp;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::final_heap::FinalHeap;
 use leakwatch_goproc::goroutines;
@@ -214,8 +214,8 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leakwatch_analysis::model::stack::StackTable;
     use leakwatch_analysis::pprof;
-    use leakwatch_analysis::stack::StackTable;
     use leakwatch_goproc::pclntab::Frame;
 
     fn call(address: u64, function: &str, line: u32, inlined: bool) -> LogicalCall {

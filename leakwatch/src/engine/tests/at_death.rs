@@ -1,9 +1,9 @@
 //! What the kernel read of a victim, and the post-mortem that waits for it.
 
 use super::*;
-use leakwatch_analysis::death::GoroutinesAtDeath;
-use leakwatch_analysis::death::HeapAtDeath;
-use leakwatch_analysis::death::ProcessDeath;
+use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
 
 /// What was read of the process that `kill` is about: bytes retained, and bytes in use with garbage.
 fn death(target: &Target, retained: i64, in_use: i64) -> ProcessDeath {

@@ -1,12 +1,10 @@
 //! The allocator probes of one process: an eBPF object of its own, loaded, attached and read while a capture runs.
 //!
-//! What the counts mean, and who the process is, is decided by `crate::native`. Dropping [`NativeProbes`] detaches everything.
+//! What the counts mean, and who the process is, is decided by `crate::capture`. Dropping [`NativeProbes`] detaches everything.
 
 pub(super) mod session;
 mod single;
 
-use crate::native::allocator::ProbePoint;
-use crate::native::code::ProgramCode;
 use crate::probes::load;
 use aya::Ebpf;
 use aya::EbpfLoader;
@@ -15,9 +13,9 @@ use aya::maps::HashMap;
 use aya::maps::MapData;
 use aya::maps::PerCpuArray;
 use aya::maps::RingBuf;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_common::native::CodeRange;
 use leakwatch_common::native::FINGERPRINT_STEPS;
 use leakwatch_common::native::FOLLOWING;
@@ -26,6 +24,8 @@ use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
 use leakwatch_common::native::SLOT_BITS;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::code::ProgramCode;
 use session::Sessions;
 use session::Work;
 use single::SingleLink;
