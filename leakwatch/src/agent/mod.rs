@@ -35,6 +35,8 @@ use crate::dto::capability::CapabilityBody;
 use crate::engine::Engine;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::Hierarchy;
+use crate::identity::host;
+use crate::input::Head;
 use crate::input::RecordError;
 use crate::input::Recorder;
 use crate::probes::host::HostFacts;
@@ -42,6 +44,7 @@ use crate::state::StateDirectory;
 use crate::state::StateError;
 use crate::store::Bounds;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -90,12 +93,13 @@ pub enum AgentError {
 pub async fn run(config: Config) -> Result<(), AgentError> {
     let clock = Clock::start();
     let config = Arc::new(config);
+    let host_identity = host::identity(Path::new("/"));
     let _state = StateDirectory::open(&config.state_dir)?;
     let listeners = Listeners::bind(&config.api).await?;
     let recorder = config
         .record
         .as_deref()
-        .map(|path| Recorder::create(path, RECORDING_BYTES))
+        .map(|path| Recorder::create(path, RECORDING_BYTES, &Head::of(host_identity.clone())))
         .transpose()?;
     let hierarchy = config
         .cgroup_root
@@ -164,6 +168,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     };
     let facts = Facts {
         started_at: clock.now(),
+        host: host_identity,
         capabilities: kernel
             .capabilities(&host, &hierarchy)
             .iter()

@@ -8,6 +8,7 @@ use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use crate::input::Input;
 use crate::store::Store;
+use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -42,6 +43,8 @@ pub struct Context {
 pub struct Facts {
     /// When the daemon started.
     pub started_at: Timestamp,
+    /// Where it runs.
+    pub host: HostIdentity,
     /// What this host offers.
     pub capabilities: Vec<CapabilityBody>,
     /// Ways of looking.

@@ -150,7 +150,7 @@ impl Page {
                 |memory| memory.limit.bytes(),
             ),
             ("leakwatch_target_swap_bytes", "Swap in use.", |memory| {
-                memory.swap.clone().ok()
+                memory.swap().ok()
             }),
         ];
         for (name, help, read) in memory {

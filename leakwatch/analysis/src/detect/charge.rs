@@ -2,23 +2,12 @@
 
 use crate::detect::facts::Facts;
 use crate::detect::facts::MATERIAL_BYTES;
-use crate::history::MemoryPoint;
 use crate::history::window;
-use crate::model::units::Bytes;
+use crate::ledger::Total;
 use crate::stats::trend;
 
 /// Of the growth of all parts that grow, what one must have to be called its cause.
 const NEARLY_ALL: f64 = 0.7;
-
-/// Reads one part.
-type Part = fn(&MemoryPoint) -> Option<Bytes>;
-
-const PARTS: [(&str, Part); 4] = [
-    ("anon", |point| point.anon.bytes()),
-    ("file", |point| point.file.bytes()),
-    ("shmem", |point| point.shmem.bytes()),
-    ("kernel", |point| point.kernel.bytes()),
-];
 
 /// How one part moved over the window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,11 +22,15 @@ pub struct Change {
 
 /// All parts that are known.
 pub fn changes(facts: &Facts<'_>) -> Vec<Change> {
-    let change = |(name, part): (&'static str, Part)| {
-        let (change, level) = trend::change(&window::series(facts.history, part))?;
-        Some(Change { name, change, level })
+    let change = |total: Total| {
+        let (change, level) = trend::change(&window::series(facts.history, |point| total.at(point)))?;
+        Some(Change {
+            name: total.kernel_name,
+            change,
+            level,
+        })
     };
-    PARTS.into_iter().filter_map(change).collect()
+    Total::ALL.into_iter().filter_map(change).collect()
 }
 
 /// What grows when it is neither in a heap nor given back by itself: shared memory or memory of the kernel.

@@ -260,8 +260,8 @@ impl<'a> Facts<'a> {
             .newest
             .as_ref()
             .ok()
-            .and_then(|memory| memory.events.as_ref().ok())
-            .map_or(0, |events| events.max)
+            .and_then(|memory| memory.limit_hits().ok())
+            .unwrap_or(0)
     }
 }
 

@@ -139,9 +139,9 @@ fn ledger(facts: &Facts<'_>) -> Reply {
     if changes.is_empty() {
         let mut reply = Reply::new(Answer::Unknown, 0.0, "No split of the charge is available.").series(&series);
         if let Ok(memory) = &facts.history.newest
-            && let Err(missing) = &memory.stat
+            && let Err(missing) = memory.anon()
         {
-            reply.missing.push(("memory_stat", missing.clone()));
+            reply.missing.push(("memory_stat", missing));
         }
         return reply;
     }
