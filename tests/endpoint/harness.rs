@@ -9,7 +9,7 @@ use leakwatch::collect::endpoint::Watched;
 use leakwatch::config::EndpointRule;
 use leakwatch::config::origin::Origin;
 use leakwatch::engine::input::Input;
-use leakwatch::engine::input::RawProfile;
+use leakwatch::engine::input::TakenProfile;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::target::ProcessKey;
@@ -32,7 +32,7 @@ pub(crate) struct Collecting {
 }
 
 /// What came of a profile.
-pub(crate) type Answer = Result<RawProfile, Missing>;
+pub(crate) type Answer = Result<TakenProfile, Missing>;
 
 impl Collecting {
     pub(crate) fn start(config: EndpointConfig, processes: Vec<Watched>) -> Self {

@@ -5,7 +5,7 @@ use crate::capture::CaptureRequest;
 use crate::capture::Shared;
 use crate::capture::lane::Counted;
 use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::engine::input::TakenProfile;
 use crate::native::profile;
 use crate::native::profile::Title;
 use crate::native::symbols::Symbols;
@@ -167,13 +167,13 @@ fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, opens
                 period,
                 at,
             };
-            shared.send(Input::Profile(RawProfile {
+            shared.send(Input::Profile(TakenProfile {
                 at,
                 target: request.target.clone(),
                 process: request.process,
                 profile_type,
                 source: ProfileSource::Capture,
-                pprof: profile::encode(largest, symbols, &title),
+                profile: profile::profile(largest, symbols, &title),
             }));
         }
     }

@@ -6,6 +6,7 @@ use leakwatch_analysis::event::OomKill;
 use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
+use leakwatch_analysis::pprof::DecodedProfile;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::GoRuntime;
@@ -16,7 +17,6 @@ use leakwatch_analysis::target::ProcessKey;
 use leakwatch_analysis::target::Target;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Timestamp;
-use std::sync::Arc;
 
 /// One thing that happened. Each carries its own instant; the engine has no clock.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub enum Input {
     /// Numbers of one target.
     Sample(Sample),
     /// A profile was taken.
-    Profile(RawProfile),
+    Profile(TakenProfile),
     /// A profile could not be taken.
     ProfileMissing {
         /// When.
@@ -87,9 +87,9 @@ pub enum Input {
     },
 }
 
-/// A profile as it was received: decoded by the engine, so that recordings hold the original bytes.
+/// A profile that was taken, decoded already: the engine only looks its stacks up, and recordings hold the original bytes.
 #[derive(Clone, Debug)]
-pub struct RawProfile {
+pub struct TakenProfile {
     /// When it was taken.
     pub at: Timestamp,
     /// Of which target.
@@ -100,8 +100,8 @@ pub struct RawProfile {
     pub profile_type: ProfileType,
     /// Where it came from.
     pub source: ProfileSource,
-    /// Gzipped `profile.proto`, already decoded once by the collector and found valid and within bounds.
-    pub pprof: Arc<[u8]>,
+    /// Its original bytes and what they say.
+    pub profile: DecodedProfile,
 }
 
 impl Input {

@@ -10,7 +10,7 @@ mod at_death;
 mod judge;
 
 use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::engine::input::TakenProfile;
 use crate::engine::record::Recorder;
 use crate::store::Bounds;
 use crate::store::Store;
@@ -20,7 +20,6 @@ use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
-use leakwatch_analysis::pprof;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::Snapshot;
 use leakwatch_analysis::sample::Missing;
@@ -162,31 +161,30 @@ fn sampled(store: &mut Store, sample: &Sample) {
     death::kills_only_counted(store, sample);
 }
 
-fn profiled(store: &mut Store, profile: &RawProfile) {
-    let Some(stored) = store.target_mut(&profile.target) else {
+fn profiled(store: &mut Store, taken: &TakenProfile) {
+    let Some(stored) = store.target_mut(&taken.target) else {
         store.count_loss("profile_of_unknown_target", 1);
         return;
     };
-    let summary = pprof::decode(&profile.pprof, &pprof::Bounds::default())
-        .and_then(|decoded| pprof::summarize(&decoded, profile.profile_type, &mut stored.history.stacks));
-    let summary = match summary {
-        Ok(summary) => summary,
-        Err(error) => {
-            tracing::debug!(target = %profile.target, %error, "a profile does not decode");
+    let content = match &taken.profile.content {
+        Ok(content) => content,
+        Err(missing) => {
+            tracing::debug!(target = %taken.target, why = missing.detail, "a profile does not decode");
             store.count_loss("profile_undecodable", 1);
             return;
         }
     };
+    let summary = content.intern(&mut stored.history.stacks);
     let accepted = stored.history.apply_snapshot(Snapshot {
-        target: profile.target.clone(),
-        process: profile.process,
-        profile_type: profile.profile_type,
-        at: profile.at,
-        source: profile.source,
+        target: taken.target.clone(),
+        process: taken.process,
+        profile_type: taken.profile_type,
+        at: taken.at,
+        source: taken.source,
         values: summary.values,
         total: summary.total,
         complete: summary.dropped == 0,
-        pprof: Arc::clone(&profile.pprof),
+        pprof: Arc::clone(&taken.profile.pprof),
     });
     stored.changed = true;
     if summary.dropped > 0 {

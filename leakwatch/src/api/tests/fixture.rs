@@ -13,7 +13,7 @@ use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use crate::engine::Engine;
 use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::engine::input::TakenProfile;
 use crate::store::Bounds;
 use axum::Router;
 use axum::body::Body;
@@ -30,7 +30,7 @@ use leakwatch_analysis::event::OomTrigger;
 use leakwatch_analysis::event::OomVictim;
 use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::formats;
-use leakwatch_analysis::pprof;
+use leakwatch_analysis::pprof::DecodedProfile;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::profile::StackValue;
@@ -270,7 +270,7 @@ fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u
 }
 
 /// A heap profile of two stacks, of which one grows.
-pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
+pub(crate) fn heap(at: Timestamp, leaked: u64) -> DecodedProfile {
     let frame = |function: &str, line| Frame {
         function: function.into(),
         file: "/src/markets.go".into(),
@@ -293,7 +293,8 @@ pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
         }
     };
     let values = [(grows, value(leaked)), (steady, value(20 * MIB))];
-    pprof::encode(&formats::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values)))
+    let profile = formats::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values));
+    DecodedProfile::made(&profile, ProfileType::Heap)
 }
 
 /// What happened in the ten minutes until `now`.
@@ -339,13 +340,13 @@ pub(crate) fn story(now: Timestamp) -> Vec<Input> {
         if round % 12 == 0 {
             for (index, (target, process)) in replicas.iter().zip(&processes).enumerate() {
                 let leaked = if index == 0 { MIB + round * 3 * MIB } else { MIB };
-                inputs.push(Input::Profile(RawProfile {
+                inputs.push(Input::Profile(TakenProfile {
                     at,
                     target: target.id(),
                     process: process.key,
                     profile_type: ProfileType::Heap,
                     source: ProfileSource::Endpoint,
-                    pprof: heap(at, leaked).into(),
+                    profile: heap(at, leaked),
                 }));
             }
         }

@@ -5,6 +5,9 @@ use leakwatch_analysis::death::CutReason;
 use leakwatch_analysis::death::GoroutineGroup;
 use leakwatch_analysis::death::GoroutinesAtDeath;
 use leakwatch_analysis::death::HeapAtDeath;
+use leakwatch_analysis::pprof;
+use leakwatch_analysis::pprof::DecodedProfile;
+use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::Missing;
 use leakwatch_analysis::sample::MissingReason;
 use leakwatch_analysis::sample::Reading;
@@ -43,8 +46,8 @@ pub(super) fn heap(process: &GoProcess, walk: &Walk, exe: &str, at: Timestamp) -
     let allocated = profile::heap_at_death(process, &heap, View::Now, exe, at);
     let retained = profile::heap_at_death(process, &heap, View::LastGc, exe, at);
     Ok(HeapAtDeath {
-        allocated: allocated.pprof,
-        retained: retained.pprof,
+        allocated: pprof::encode(&allocated.profile).into(),
+        retained: DecodedProfile::made(&retained.profile, ProfileType::Heap),
         buckets: u64::try_from(heap.buckets.len()).unwrap_or(u64::MAX),
         lost: walk.lost.saturating_add(allocated.dropped),
         unreadable: walk.unreadable,

@@ -1,7 +1,7 @@
 //! Every kind of input survives the way to the file and back; a damaged file is read as far as it is whole.
 
 use super::*;
-use crate::engine::input::RawProfile;
+use crate::engine::input::TakenProfile;
 use leakwatch_analysis::death::CutReason;
 use leakwatch_analysis::death::GoroutineGroup;
 use leakwatch_analysis::death::GoroutinesAtDeath;
@@ -16,6 +16,7 @@ use leakwatch_analysis::event::OomVictim;
 use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::investigation::Answer;
 use leakwatch_analysis::investigation::StepId;
+use leakwatch_analysis::pprof::DecodedProfile;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::CgroupMemory;
@@ -191,13 +192,14 @@ fn inputs() -> Vec<Input> {
             cgroup: Err(missing()),
             ..sample
         }),
-        Input::Profile(RawProfile {
+        Input::Profile(TakenProfile {
             at,
             target: id.clone(),
             process: key,
             profile_type: ProfileType::GoroutineLeak,
             source: ProfileSource::Endpoint,
-            pprof: vec![1, 2, 3].into(),
+            // Bytes that do not decode are kept all the same.
+            profile: DecodedProfile::recorded([1, 2, 3].into(), ProfileType::GoroutineLeak),
         }),
         Input::ProfileMissing {
             at,
@@ -244,7 +246,7 @@ fn inputs() -> Vec<Input> {
             process: key,
             heap: Ok(HeapAtDeath {
                 allocated: [1, 2].into(),
-                retained: [3].into(),
+                retained: DecodedProfile::recorded([3].into(), ProfileType::Heap),
                 buckets: 4,
                 lost: 5,
                 unreadable: 6,

@@ -4,6 +4,8 @@ use super::*;
 use leakwatch_analysis::death::GoroutinesAtDeath;
 use leakwatch_analysis::death::HeapAtDeath;
 use leakwatch_analysis::death::ProcessDeath;
+use leakwatch_analysis::pprof;
+use leakwatch_analysis::pprof::DecodedProfile;
 
 /// What was read of the process that `kill` is about: bytes retained, and bytes in use with garbage.
 fn death(target: &Target, retained: i64, in_use: i64) -> ProcessDeath {
@@ -29,14 +31,14 @@ fn death(target: &Target, retained: i64, in_use: i64) -> ProcessDeath {
             value: vec![1, bytes, 1, bytes],
             ..proto::Sample::default()
         });
-        Arc::from(pprof::encode(&profile))
+        DecodedProfile::made(&profile, ProfileType::Heap)
     };
     ProcessDeath {
         at: Timestamp::from_unix_seconds(1_118),
         target: target.id(),
         process: KEY,
         heap: Ok(HeapAtDeath {
-            allocated: profile(in_use),
+            allocated: profile(in_use).pprof,
             retained: profile(retained),
             buckets: 1,
             lost: 0,

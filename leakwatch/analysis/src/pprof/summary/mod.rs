@@ -53,11 +53,6 @@ pub fn summarize(profile: &Profile, profile_type: ProfileType, stacks: &mut Stac
     Ok(summary)
 }
 
-/// Refuses a profile that does not have the values of this type.
-pub fn expect_type(profile: &Profile, profile_type: ProfileType) -> Result<(), PprofError> {
-    Columns::find(profile, profile_type).map(|_columns| ())
-}
-
 /// How the samples of a profile were taken.
 #[derive(Clone, Copy)]
 enum Sampled {

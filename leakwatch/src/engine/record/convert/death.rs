@@ -14,6 +14,8 @@ use leakwatch_analysis::death::GoroutineGroup;
 use leakwatch_analysis::death::GoroutinesAtDeath;
 use leakwatch_analysis::death::HeapAtDeath;
 use leakwatch_analysis::death::ProcessDeath;
+use leakwatch_analysis::pprof::DecodedProfile;
+use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::target::TargetId;
 use leakwatch_analysis::units::Bytes;
 use leakwatch_analysis::units::Timestamp;
@@ -26,7 +28,7 @@ pub(super) fn death_to(death: &ProcessDeath) -> wire::Death {
         process: Some(key_to(death.process)),
         heap: death.heap.as_ref().ok().map(|heap| wire::HeapAtDeath {
             allocated: heap.allocated.to_vec(),
-            retained: heap.retained.to_vec(),
+            retained: heap.retained.pprof.to_vec(),
             buckets: heap.buckets,
             lost: heap.lost,
             unreadable: heap.unreadable,
@@ -61,7 +63,7 @@ pub(super) fn death_from(at: Timestamp, death: wire::Death) -> Converted<Process
         let heap = required(death.heap, "heap")?;
         Ok(HeapAtDeath {
             allocated: Arc::from(heap.allocated),
-            retained: Arc::from(heap.retained),
+            retained: DecodedProfile::recorded(Arc::from(heap.retained), ProfileType::Heap),
             buckets: heap.buckets,
             lost: heap.lost,
             unreadable: heap.unreadable,

@@ -6,7 +6,7 @@ mod kill;
 mod death;
 
 use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::engine::input::TakenProfile;
 use crate::engine::record::convert::death::death_from;
 use crate::engine::record::convert::death::death_to;
 use crate::engine::record::convert::kill::kill_from;
@@ -22,6 +22,7 @@ use leakwatch_analysis::event;
 use leakwatch_analysis::event::OomScope;
 use leakwatch_analysis::investigation;
 use leakwatch_analysis::investigation::StepId;
+use leakwatch_analysis::pprof::DecodedProfile;
 use leakwatch_analysis::profile::ProfileSource;
 use leakwatch_analysis::profile::ProfileType;
 use leakwatch_analysis::sample::Missing;
@@ -107,7 +108,7 @@ pub(super) fn to_wire(input: &Input) -> wire::Message {
             process: Some(key_to(profile.process)),
             type_name: profile.profile_type.name().to_owned(),
             source: position(&SOURCES, &profile.source),
-            pprof: profile.pprof.to_vec(),
+            pprof: profile.profile.pprof.to_vec(),
         }),
         Input::ProfileMissing {
             target,
@@ -164,14 +165,17 @@ pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
             target: TargetId::from_text(&id),
         },
         wire::Kind::Sample(sample) => Input::Sample(sample_from(at, *sample)?),
-        wire::Kind::Profile(profile) => Input::Profile(RawProfile {
-            at,
-            target: TargetId::from_text(&profile.target),
-            process: key_from(profile.process)?,
-            profile_type: profile_type_from(&profile.type_name)?,
-            source: entry(&SOURCES, profile.source, "source")?,
-            pprof: Arc::from(profile.pprof),
-        }),
+        wire::Kind::Profile(profile) => {
+            let profile_type = profile_type_from(&profile.type_name)?;
+            Input::Profile(TakenProfile {
+                at,
+                target: TargetId::from_text(&profile.target),
+                process: key_from(profile.process)?,
+                profile_type,
+                source: entry(&SOURCES, profile.source, "source")?,
+                profile: DecodedProfile::recorded(Arc::from(profile.pprof), profile_type),
+            })
+        }
         wire::Kind::ProfileMissing(profile) => Input::ProfileMissing {
             at,
             target: TargetId::from_text(&profile.target),
