@@ -3,16 +3,16 @@
 
 use leakwatch_analysis::diff::Diff;
 use leakwatch_analysis::diff::FunctionDelta;
-use leakwatch_analysis::formats;
+use leakwatch_analysis::export;
+use leakwatch_analysis::model::decoded::Summary;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::SampleType;
+use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof::Bounds;
-use leakwatch_analysis::pprof::Summary;
 use leakwatch_analysis::pprof::decode;
 use leakwatch_analysis::pprof::encode;
 use leakwatch_analysis::pprof::summarize;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::SampleType;
-use leakwatch_analysis::stack::StackTable;
-use leakwatch_analysis::units::Timestamp;
 use leakwatch_test_support::programs::Go;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -144,7 +144,7 @@ fn differences_are_those_of_go() {
         let base = profiles.summary(profile_type, 0, &mut stacks);
         let compare = profiles.summary(profile_type, 1, &mut stacks);
         let ours = profiles.dir.path().join("diff.pb.gz");
-        let diff = formats::pprof(
+        let diff = export::pprof(
             &stacks,
             profile_type,
             (Timestamp::from_unix_seconds(10), &base.values),

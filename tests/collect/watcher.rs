@@ -7,11 +7,11 @@ use leakwatch::collect::CollectConfig;
 use leakwatch::collect::Collector;
 use leakwatch::engine::input::Input;
 use leakwatch::identity::cgroup::Hierarchy;
-use leakwatch_analysis::sample::Sample;
-use leakwatch_analysis::target::Process;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::Target;
-use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::Process;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetId;
 use leakwatch_test_support::cgroup::Cgroup;
 use std::path::PathBuf;
 

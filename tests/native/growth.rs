@@ -10,7 +10,7 @@ use leakwatch::capture::lane::Observer;
 use leakwatch::native::profile::StackRow;
 use leakwatch::native::symbols::Symbols;
 use leakwatch::probes::growth::CallsAt;
-use leakwatch_analysis::profile::StackValue;
+use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_test_support::cgroup::Cgroup;
 use leakwatch_test_support::daemon::Daemon;
 use leakwatch_test_support::daemon::Options;

@@ -6,7 +6,7 @@ use crate::programs::run;
 use anyhow::Context as _;
 use anyhow::Result;
 use leakwatch::native::symbols::Symbols;
-use leakwatch_analysis::stack::Frame;
+use leakwatch_analysis::model::stack::Frame;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::folder;
 use leakwatch_test_support::wait::wait_until;

@@ -12,7 +12,7 @@ use leakwatch::probes::loss;
 use leakwatch::probes::plan::DeathHook;
 use leakwatch::probes::plan::Plan;
 use leakwatch::probes::watch::DeathWatch;
-use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_common::loss::LossReason;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::death::Cut;

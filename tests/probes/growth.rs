@@ -6,7 +6,7 @@ use leakwatch::native::code::ProgramCode;
 use leakwatch::probes::growth::CallsAt;
 use leakwatch::probes::growth::GrowthProbes;
 use leakwatch::probes::growth::GrowthSettings;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Reading;
 use std::fs;
 use std::fs::File;
 use std::hint::black_box;

@@ -8,13 +8,13 @@ use crate::capture::Captures;
 use crate::capture::DEFAULT_SAMPLE_BYTES;
 use crate::capture::lane::Lane;
 use crate::store::StoredTarget;
-use leakwatch_analysis::investigation::Answer;
-use leakwatch_analysis::investigation::StepId;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
-use leakwatch_analysis::verdict::VerdictClass;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::model::verdict::VerdictClass;
 use std::time::Duration;
 
 /// Long enough for a profile every few seconds, and for what is freed soon to be freed.

@@ -8,7 +8,7 @@ use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use crate::engine::input::Input;
 use crate::store::Store;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::RwLock;

@@ -18,9 +18,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
-use leakwatch_analysis::investigation::Answer;
-use leakwatch_analysis::investigation::StepId;
-use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::target::TargetId;
 use std::time::Duration;
 use tokio::time::timeout;
 

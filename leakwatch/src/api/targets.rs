@@ -14,9 +14,9 @@ use crate::dto::target::kind_name;
 use crate::store::StoredTarget;
 use axum::Json;
 use axum::extract::State;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::target::TargetKind;
-use leakwatch_analysis::verdict::VerdictClass;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::target::TargetKind;
+use leakwatch_analysis::model::verdict::VerdictClass;
 use std::cmp::Ordering;
 
 /// What a list of targets is sorted by.

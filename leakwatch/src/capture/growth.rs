@@ -17,11 +17,11 @@ use crate::probes::growth::GrowthCounts;
 use crate::probes::growth::GrowthProbes;
 use crate::probes::growth::GrowthSettings;
 use crate::probes::native::NativeCounts;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 

@@ -5,7 +5,7 @@ use crate::capture::session::Session;
 use crate::native::allocator::ProbePoint;
 use crate::native::profile::StackRow;
 use crate::probes::native::NativeCounts;
-use leakwatch_analysis::profile::ProfileType;
+use leakwatch_analysis::model::profile::ProfileType;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use crate::native::unwind::Frames;
 use crate::native::unwind::Place;
 use crate::native::unwind::StackUnwinder;
 use crate::probes::native::CopiedStack;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use std::collections::HashMap;
 
 /// Every stack seen so far.

@@ -14,9 +14,9 @@ use crate::probes::native::StackTotals;
 use crate::probes::usdt::UsdtProbes;
 use crate::usdt::probe;
 use crate::usdt::probe::Site;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::reading::Reading;
 use std::collections::BTreeMap;
 
 /// Nanoseconds: a sample copies the fingerprint of its stack; a release is a search. Static probes are `nop`s, which are emulated.

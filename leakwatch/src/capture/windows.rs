@@ -10,7 +10,7 @@ use crate::native::estimate;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::StackTotals;
 use fastrand::Rng;
-use leakwatch_analysis::profile::StackValue;
+use leakwatch_analysis::model::profile::StackValue;
 use std::time::Duration;
 
 const SECONDS: u32 = 60;

@@ -18,16 +18,16 @@ use crate::identity::cgroup::Version;
 use crate::identity::container::Recognised;
 use crate::identity::container::recognise;
 use crate::identity::service;
-use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::sample::CgroupMemory;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::sample::MemoryEvents;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::sample::Sample;
-use leakwatch_analysis::target::Target;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::event::Loss;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::sample::CgroupMemory;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::sample::MemoryEvents;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
 
 /// Processes tracked at most, over all targets; at about 1 KiB each.

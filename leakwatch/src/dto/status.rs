@@ -5,7 +5,7 @@ use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
 use crate::dto::number::finite;
 use crate::dto::page::LossBody;
-use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::model::reading::Missing;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;

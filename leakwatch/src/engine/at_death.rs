@@ -4,16 +4,16 @@
 use crate::engine::judge;
 use crate::store::Store;
 use crate::store::post_mortem::PostMortem;
-use leakwatch_analysis::death::HeapAtDeath;
-use leakwatch_analysis::death::ProcessDeath;
-use leakwatch_analysis::event::OomKill;
-use leakwatch_analysis::pprof::DecodedProfile;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::Snapshot;
-use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::stack::StackTable;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,22 +1,22 @@
 //! Everything that can happen, in one closed enum. Recorded by `record`, replayed by `replay`.
 
-use leakwatch_analysis::death::ProcessDeath;
-use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::event::OomKill;
-use leakwatch_analysis::event::ProcessExit;
-use leakwatch_analysis::investigation::Answer;
-use leakwatch_analysis::investigation::StepId;
-use leakwatch_analysis::pprof::DecodedProfile;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::GoRuntime;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::sample::Sample;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::Target;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::event::Loss;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::GoRuntime;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
 
 /// One thing that happened. Each carries its own instant; the engine has no clock.
 #[derive(Clone, Debug)]

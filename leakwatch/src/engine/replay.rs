@@ -6,7 +6,7 @@ use crate::engine::record::RecordError;
 use crate::engine::record::Recording;
 use crate::store::Bounds;
 use crate::store::Store;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::RwLock;

@@ -8,7 +8,7 @@
 //! the variance: taken away, the variance of what is live is smaller by that share (the regression estimator of sampling theory: Cochran,
 //! Sampling Techniques, 3rd edition, chapter 7). Of a program that keeps half of what it allocates half the variance is left.
 
-use leakwatch_analysis::profile::StackValue;
+use leakwatch_analysis::model::profile::StackValue;
 
 /// Sampled allocations of about one size.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! The process itself: whether it is still the one that was meant, and the processor time it has used.
 
-use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::model::target::ProcessKey;
 use procfs::process::MMapPath;
 use procfs::process::Process;
 use std::time::Duration;

@@ -1,14 +1,15 @@
 //! Stacks with values as a pprof profile of a type that captures have, and the same by name.
 
 use crate::native::symbols::Symbols;
-use leakwatch_analysis::pprof::DecodedProfile;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::SampleType;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::Frame;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::SampleType;
-use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::stack::Frame;
-use leakwatch_analysis::units::Timestamp;
 use std::collections::HashMap;
 
 /// The function of stacks that were counted but could not be copied.
@@ -57,7 +58,7 @@ pub fn profile(rows: &[StackRow], symbols: &mut Symbols, title: &Title<'_>) -> D
     for row in rows {
         builder.row(row, symbols);
     }
-    DecodedProfile::made(&builder.base.finish(), title.profile_type)
+    pprof::made(&builder.base.finish(), title.profile_type)
 }
 
 /// Locations are stored once.

@@ -11,8 +11,8 @@ use blazesym::symbolize::Symbolized;
 use blazesym::symbolize::Symbolizer;
 use blazesym::symbolize::source::Process;
 use blazesym::symbolize::source::Source;
-use leakwatch_analysis::native_code;
-use leakwatch_analysis::stack::Frame;
+use leakwatch_analysis::culprit::native::is_runtime_object;
+use leakwatch_analysis::model::stack::Frame;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::path::Path;
@@ -179,7 +179,7 @@ impl Unnamed {
 
 /// Without source lines, and for the C library even with them, the file is the object that the code is in.
 fn frame(name: &str, place: Option<&CodeInfo<'_>>, object: &str) -> Frame {
-    let place = place.filter(|_| !native_code::is_runtime_object(object));
+    let place = place.filter(|_| !is_runtime_object(object));
     Frame {
         function: name.into(),
         file: place.map_or_else(|| object.into(), |place| place.to_path().to_string_lossy().into()),

@@ -3,9 +3,9 @@
 use crate::detect::facts::Facts;
 use crate::detect::facts::MATERIAL_BYTES;
 use crate::history::MemoryPoint;
-use crate::trend;
-use crate::units::Bytes;
-use crate::window;
+use crate::history::window;
+use crate::model::units::Bytes;
+use crate::stats::trend;
 
 /// Of the growth of all parts that grow, what one must have to be called its cause.
 const NEARLY_ALL: f64 = 0.7;

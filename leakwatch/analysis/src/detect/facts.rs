@@ -1,21 +1,21 @@
 //! What all detectors look at, computed once per target and tick. Source: history; must not judge.
 
 use crate::detect::goroutine_leak;
-use crate::detect::lives::Lives;
-use crate::forecast;
-use crate::growth;
-use crate::growth::ProfileGrowth;
-use crate::growth::Share;
-use crate::growth::Site;
 use crate::history::TargetHistory;
-use crate::pacing::Pacing;
-use crate::profile::ProfileType;
-use crate::trend;
-use crate::trend::Trend;
-use crate::units::Bytes;
-use crate::units::Timestamp;
-use crate::verdict::TimeToLimit;
-use crate::window;
+use crate::history::window;
+use crate::measure::forecast;
+use crate::measure::pacing::Pacing;
+use crate::measure::runs::Lives;
+use crate::measure::site_trend;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::measure::site_trend::Share;
+use crate::measure::site_trend::Site;
+use crate::model::profile::ProfileType;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
+use crate::model::verdict::TimeToLimit;
+use crate::stats::trend;
+use crate::stats::trend::Trend;
 
 /// Growth below this is never called material: allocators and the kernel move by such amounts without meaning.
 pub const MATERIAL_BYTES: f64 = 1_048_576.0;
@@ -134,13 +134,17 @@ impl<'a> Facts<'a> {
             (Some(first), Some(last)) => last.0 - first.0,
             _ => 0.0,
         };
-        let heap = growth::measure(history, ProfileType::Heap, now);
-        let goroutines = growth::measure(history, ProfileType::Goroutine, now);
+        let heap = site_trend::measure(history, ProfileType::Heap, now);
+        let goroutines = site_trend::measure(history, ProfileType::Goroutine, now);
         let level = series.last().map_or(0.0, |point| point.1);
         let lives = Lives::of(history, replicas);
         let age = now.since(window::process_start(history)).as_secs_f64();
         let young = !lives.is_empty() && age <= lives.typical_seconds * LIKE_BEFORE;
-        let before = |profile_type| young.then(|| growth::measure_previous(history, profile_type)).flatten();
+        let before = |profile_type| {
+            young
+                .then(|| site_trend::measure_previous(history, profile_type))
+                .flatten()
+        };
         let may_load = dying || !lives.is_empty() || motion == Motion::Growing;
         let mut facts = Self {
             history,
@@ -154,9 +158,9 @@ impl<'a> Facts<'a> {
             limit,
             pacing: Pacing::of(history, now),
             goroutines,
-            native: growth::measure(history, ProfileType::Native, now),
-            growth: growth::measure(history, ProfileType::Growth, now),
-            mappings: growth::measure(history, ProfileType::Mapping, now),
+            native: site_trend::measure(history, ProfileType::Native, now),
+            growth: site_trend::measure(history, ProfileType::Growth, now),
+            mappings: site_trend::measure(history, ProfileType::Mapping, now),
             proven_leaked: proven_leaked(history, now),
             is_go: window::is_go(history, now),
             lenient: dying,
@@ -282,8 +286,8 @@ fn is_dying(history: &TargetHistory, now: Timestamp) -> bool {
 /// Whether `main` itself is at work in a place that holds much, in this life and in the one before.
 fn loading(history: &TargetHistory, now: Timestamp) -> Share {
     let of_now = || {
-        let holders = growth::large_places(history, window::snapshots(history, ProfileType::Heap, now).last()?);
-        growth::main_is_in(
+        let holders = site_trend::large_places(history, window::snapshots(history, ProfileType::Heap, now).last()?);
+        site_trend::main_is_in(
             history,
             window::snapshots(history, ProfileType::Goroutine, now),
             &holders,
@@ -291,8 +295,8 @@ fn loading(history: &TargetHistory, now: Timestamp) -> Share {
     };
     let of_before = || {
         let series = |profile_type| window::previous_series(history, profile_type);
-        let holders = growth::large_places(history, series(ProfileType::Heap)?.newest()?);
-        growth::main_is_in(history, series(ProfileType::Goroutine)?.as_slice().iter(), &holders)
+        let holders = site_trend::large_places(history, series(ProfileType::Heap)?.newest()?);
+        site_trend::main_is_in(history, series(ProfileType::Goroutine)?.as_slice().iter(), &holders)
     };
     of_now().max(of_before()).unwrap_or(Share::All)
 }

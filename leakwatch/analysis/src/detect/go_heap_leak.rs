@@ -9,17 +9,17 @@ use crate::detect::facts::ALONE_RATE;
 use crate::detect::facts::Facts;
 use crate::detect::facts::MATERIAL_BYTES;
 use crate::detect::facts::Motion;
-use crate::detect::lives::LOADING_SECONDS;
-use crate::growth;
-use crate::growth::ProfileGrowth;
-use crate::growth::Share;
-use crate::growth::Site;
-use crate::profile::ProfileType;
-use crate::stats::count;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::format;
+use crate::measure::runs::LOADING_SECONDS;
+use crate::measure::site_trend;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::measure::site_trend::Share;
+use crate::measure::site_trend::Site;
+use crate::model::profile::ProfileType;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
+use crate::stats::robust::count;
 
 /// Profiles that differ: two differences in a row are the least that can be called going on.
 const LEAST_OBSERVATIONS: usize = 3;
@@ -95,15 +95,15 @@ fn examine_now(facts: &Facts<'_>) -> Opinion {
         return Err(format!(
             "{} differing heap profiles over {} are too few to tell growth from a burst",
             heap.observations,
-            words::duration(seconds)
+            format::duration(seconds)
         ));
     }
     if heap.total.high < site.growth.low * LEAST_PART_OF_TOTAL || site.growth.estimate < MATERIAL_BYTES {
         return Err(format!(
             "the live heap as a whole grew by {} only (95 % interval {} to {})",
-            words::bytes(heap.total.estimate),
-            words::bytes(heap.total.low),
-            words::bytes(heap.total.high)
+            format::bytes(heap.total.estimate),
+            format::bytes(heap.total.low),
+            format::bytes(heap.total.high)
         ));
     }
     let confidence = 1.0 - doubts(facts, heap, site, seconds).min(1.0);
@@ -121,19 +121,19 @@ fn lives_watched(facts: &Facts<'_>) -> f64 {
 }
 
 fn why_none(heap: &ProfileGrowth) -> String {
-    let over = words::duration(heap.span().as_secs_f64());
+    let over = format::duration(heap.span().as_secs_f64());
     match heap.sites.first() {
         Some(site) if site.false_discovery_rate < 0.01 => format!(
             "{} retained {} more over {over}, but not all along: growth in the weakest part of that time was {} of even growth",
             site.frame.function,
-            words::bytes(site.growth.estimate),
-            words::percent(site.persistence)
+            format::bytes(site.growth.estimate),
+            format::percent(site.persistence)
         ),
         _ => format!(
             "no place in the code retains significantly more: live heap changed by {} over {over} (95 % interval {} to {})",
-            words::bytes(heap.total.estimate),
-            words::bytes(heap.total.low),
-            words::bytes(heap.total.high)
+            format::bytes(heap.total.estimate),
+            format::bytes(heap.total.low),
+            format::bytes(heap.total.high)
         ),
     }
 }
@@ -208,7 +208,7 @@ fn may_be_hidden(facts: &Facts<'_>, site: &Site) -> bool {
 }
 
 fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
-    let culprit = growth::culprit(facts.history, heap, site);
+    let culprit = site_trend::culprit(facts.history, heap, site);
     let diff = Some(EvidenceLink::Diff {
         profile_type: ProfileType::Heap,
         base: heap.base,
@@ -219,9 +219,9 @@ fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) 
         Evidence {
             claim: format!(
                 "live Go heap grew from {} to {} in {} over {} garbage collections seen",
-                words::bytes(heap.now - heap.total.estimate),
-                words::bytes(heap.now),
-                words::duration(seconds),
+                format::bytes(heap.now - heap.total.estimate),
+                format::bytes(heap.now),
+                format::duration(seconds),
                 heap.observations
             ),
             value: heap.total.estimate,
@@ -231,11 +231,11 @@ fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) 
         Evidence {
             claim: format!(
                 "{} retains {} more (95 % interval {} to {}), {} of all growth",
-                words::place(&site.frame),
-                words::bytes(site.growth.estimate),
-                words::bytes(site.growth.low),
-                words::bytes(site.growth.high),
-                words::percent(culprit.share_of_growth)
+                format::place(&site.frame),
+                format::bytes(site.growth.estimate),
+                format::bytes(site.growth.low),
+                format::bytes(site.growth.high),
+                format::percent(culprit.share_of_growth)
             ),
             value: site.growth.estimate,
             unit: "bytes",
@@ -250,8 +250,8 @@ fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) 
         evidence.push(Evidence {
             claim: format!(
                 "{} also retains {} more",
-                words::place(&other.frame),
-                words::bytes(other.growth.estimate)
+                format::place(&other.frame),
+                format::bytes(other.growth.estimate)
             ),
             value: other.growth.estimate,
             unit: "bytes",
@@ -262,7 +262,7 @@ fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) 
         && let Some(rate) = facts.growth_rate()
     {
         evidence.push(Evidence {
-            claim: format!("memory that cannot be reclaimed grows by {}", words::rate(rate)),
+            claim: format!("memory that cannot be reclaimed grows by {}", format::rate(rate)),
             value: rate,
             unit: "bytes_per_second",
             link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes", "limit_bytes"])),
@@ -270,23 +270,23 @@ fn claim(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, confidence: f64) 
     }
     let until = facts
         .time_to_limit
-        .map(|time| format!("; the limit is reached in about {}", words::duration(time.p50_seconds)))
+        .map(|time| format!("; the limit is reached in about {}", format::duration(time.p50_seconds)))
         .unwrap_or_default();
     Claim {
         class: VerdictClass::GoHeapLeak,
         confidence,
         summary: format!(
             "{} keeps what it allocates: {} more live heap in {} ({}){until}.",
-            words::place(&site.frame),
-            words::bytes(site.growth.estimate),
-            words::duration(seconds),
-            words::rate(site.rate)
+            format::place(&site.frame),
+            format::bytes(site.growth.estimate),
+            format::duration(seconds),
+            format::rate(site.rate)
         ),
         since: heap.base,
         advice: vec![
             format!(
                 "Find what keeps the allocations of {} reachable (a map, slice, cache or global without removal) and bound it or let entries expire.",
-                words::place(&site.frame)
+                format::place(&site.frame)
             ),
             "Compare the two profiles in the evidence: what grows between them is what is kept.".to_owned(),
             "Until it is fixed, a restart or a higher limit only buys time.".to_owned(),

@@ -13,16 +13,16 @@ use crate::detect::go_heap_leak::BEFORE_DOUBT;
 use crate::detect::go_heap_leak::KILLED_DOUBT_SECONDS;
 use crate::detect::go_heap_leak::LEAST_OBSERVATIONS_KILLED;
 use crate::detect::go_heap_leak::LEAST_SECONDS_KILLED;
-use crate::growth;
-use crate::growth::ProfileGrowth;
-use crate::growth::Site;
-use crate::profile::ProfileType;
-use crate::stats::count;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::window;
-use crate::words;
+use crate::format;
+use crate::history::window;
+use crate::measure::site_trend;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::measure::site_trend::Site;
+use crate::model::profile::ProfileType;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
+use crate::stats::robust::count;
 use std::ops::RangeInclusive;
 
 /// Fewer goroutines more are connections and workers coming and going.
@@ -89,7 +89,7 @@ fn lives_watched(facts: &Facts<'_>) -> f64 {
 /// So many proven leaked that it cannot be a leftover of starting up.
 fn by_proof(facts: &Facts<'_>) -> Option<Claim> {
     facts.proven_leaked.filter(|proven| *proven >= LEAST_GROWTH)?;
-    let leaked = growth::all_of_newest(facts.history, ProfileType::GoroutineLeak, facts.now)?;
+    let leaked = site_trend::all_of_newest(facts.history, ProfileType::GoroutineLeak, facts.now)?;
     let site = leaked.sites.first()?;
     let heap = facts.heap.as_ref();
     if heap
@@ -111,7 +111,7 @@ fn by_growth(facts: &Facts<'_>) -> Opinion {
             "the number of goroutines changed by {:.0} to {:.0} over {} and no place in the code holds more and more of them",
             goroutines.total.estimate,
             goroutines.now,
-            words::duration(seconds)
+            format::duration(seconds)
         ));
     };
     let (observations, least) = if facts.dying {
@@ -123,7 +123,7 @@ fn by_growth(facts: &Facts<'_>) -> Opinion {
         return Err(format!(
             "{} goroutine profiles over {} are too few to tell a leak from a burst",
             goroutines.observations,
-            words::duration(seconds)
+            format::duration(seconds)
         ));
     }
     let heap = facts.heap.as_ref();
@@ -131,7 +131,7 @@ fn by_growth(facts: &Facts<'_>) -> Opinion {
         return Err(format!(
             "{:.0} more goroutines explain less of the growth than {} does",
             site.growth.estimate,
-            words::place(&other.frame)
+            format::place(&other.frame)
         ));
     }
     let proof = facts.proven_leaked.unwrap_or(0.0);
@@ -207,7 +207,7 @@ fn goes_with(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, goroutines: &
 }
 
 fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
-    let culprit = growth::culprit(facts.history, goroutines, site);
+    let culprit = site_trend::culprit(facts.history, goroutines, site);
     let seconds = goroutines.span().as_secs_f64();
     let diff = Some(EvidenceLink::Diff {
         profile_type: ProfileType::Goroutine,
@@ -217,10 +217,10 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
     let mut evidence = vec![Evidence {
         claim: format!(
             "goroutines blocked at {} grew by {:.0} to {:.0} in {} and never fell back",
-            words::place(&site.frame),
+            format::place(&site.frame),
             site.growth.estimate,
             site.now,
-            words::duration(seconds)
+            format::duration(seconds)
         ),
         value: site.growth.estimate,
         unit: "goroutines",
@@ -241,8 +241,8 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
         evidence.push(Evidence {
             claim: format!(
                 "{} keeps {} for each of them",
-                words::place(&owned.frame),
-                words::bytes(owned.rate / site.rate.max(f64::MIN_POSITIVE))
+                format::place(&owned.frame),
+                format::bytes(owned.rate / site.rate.max(f64::MIN_POSITIVE))
             ),
             value: owned.growth.estimate,
             unit: "bytes",
@@ -259,8 +259,8 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
         evidence.push(Evidence {
             claim: format!(
                 "memory that cannot be reclaimed grows by {}, {} per goroutine",
-                words::rate(rate),
-                words::bytes(rate / site.rate.max(f64::MIN_POSITIVE))
+                format::rate(rate),
+                format::bytes(rate / site.rate.max(f64::MIN_POSITIVE))
             ),
             value: rate,
             unit: "bytes_per_second",
@@ -269,16 +269,16 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
     }
     let until = facts
         .time_to_limit
-        .map(|time| format!("; the limit is reached in about {}", words::duration(time.p50_seconds)))
+        .map(|time| format!("; the limit is reached in about {}", format::duration(time.p50_seconds)))
         .unwrap_or_default();
     Claim {
         class: VerdictClass::GoroutineLeak,
         confidence,
         summary: format!(
             "Goroutines pile up at {}: {:.0} more in {} and none of them ends{until}.",
-            words::place(&site.frame),
+            format::place(&site.frame),
             site.growth.estimate,
-            words::duration(seconds)
+            format::duration(seconds)
         ),
         since: goroutines.base,
         advice: vec![
@@ -286,7 +286,7 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
                 || {
                     format!(
                         "Give the goroutines blocked at {} a way out: a context, a timeout, a closed or buffered channel.",
-                        words::place(&site.frame)
+                        format::place(&site.frame)
                     )
                 },
                 str::to_owned,

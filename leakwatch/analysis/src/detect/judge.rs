@@ -12,15 +12,15 @@ use crate::detect::not_enough_data;
 use crate::detect::stable;
 use crate::detect::undersized_limit;
 use crate::detect::warm_up;
-use crate::investigation::Answer;
-use crate::investigation::StepId;
-use crate::profile::ProfileType;
-use crate::units::Timestamp;
-use crate::verdict::Rejected;
-use crate::verdict::Verdict;
-use crate::verdict::VerdictClass;
-use crate::window;
-use crate::words;
+use crate::format;
+use crate::history::window;
+use crate::model::investigation::Answer;
+use crate::model::investigation::StepId;
+use crate::model::profile::ProfileType;
+use crate::model::units::Timestamp;
+use crate::model::verdict::Rejected;
+use crate::model::verdict::Verdict;
+use crate::model::verdict::VerdictClass;
 use std::collections::BTreeMap;
 
 /// Below this a claim is not made: a wrong leak costs more than a late one.
@@ -71,7 +71,7 @@ pub fn judge(facts: &Facts<'_>, overrides: &Overrides) -> Verdict {
                 continue;
             }
             (Ok(claim), None, None) => {
-                let doubtful = format!("so far only {} sure", words::percent(claim.confidence));
+                let doubtful = format!("so far only {} sure", format::percent(claim.confidence));
                 chosen = kept(facts, &claim);
                 if chosen.is_some() {
                     continue;

@@ -8,12 +8,12 @@ use crate::detect::facts::CORROBORATED_RATE;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
 use crate::detect::outside;
-use crate::growth::ProfileGrowth;
-use crate::growth::Site;
-use crate::stats::count;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::words;
+use crate::format;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::measure::site_trend::Site;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::stats::robust::count;
 
 /// Profiles of the capture: two differences in a row are the least that can be called going on.
 const LEAST_OBSERVATIONS: usize = 3;
@@ -52,7 +52,7 @@ pub(super) fn most<'a>(facts: &Facts<'_>, growth: &'a ProfileGrowth) -> Result<(
         return Err(format!(
             "{} profiles over {} are too few to tell what is kept from what is about to be given back",
             growth.observations,
-            words::duration(seconds)
+            format::duration(seconds)
         ));
     }
     let Some(Suspect {
@@ -67,9 +67,9 @@ pub(super) fn most<'a>(facts: &Facts<'_>, growth: &'a ProfileGrowth) -> Result<(
     if part < LEAST_PART {
         return Err(format!(
             "{} keeps {}, {} of what memory grows by",
-            words::place(&site.frame),
-            words::rate(site.rate),
-            words::percent(part)
+            format::place(&site.frame),
+            format::rate(site.rate),
+            format::percent(part)
         ));
     }
     Ok((site, 1.0 - (doubt + doubts(facts, growth, site, explained)).min(1.0)))
@@ -124,7 +124,7 @@ fn doubts(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, explained: f64
 pub(super) fn whole(facts: &Facts<'_>) -> Option<Evidence> {
     let rate = facts.growth_rate()?;
     Some(Evidence {
-        claim: format!("memory that cannot be reclaimed grows by {}", words::rate(rate)),
+        claim: format!("memory that cannot be reclaimed grows by {}", format::rate(rate)),
         value: rate,
         unit: "bytes_per_second",
         link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes", "limit_bytes"])),
@@ -135,6 +135,6 @@ pub(super) fn whole(facts: &Facts<'_>) -> Option<Evidence> {
 pub(super) fn until_limit(facts: &Facts<'_>) -> String {
     facts
         .time_to_limit
-        .map(|time| format!("; the limit is reached in about {}", words::duration(time.p50_seconds)))
+        .map(|time| format!("; the limit is reached in about {}", format::duration(time.p50_seconds)))
         .unwrap_or_default()
 }

@@ -7,15 +7,15 @@ use crate::detect::Claim;
 use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::kept;
-use crate::growth;
-use crate::growth::ProfileGrowth;
-use crate::growth::Site;
-use crate::profile::ProfileType;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::window;
-use crate::words;
+use crate::format;
+use crate::history::window;
+use crate::measure::site_trend;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::measure::site_trend::Site;
+use crate::model::profile::ProfileType;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
 
 /// Mappings that one stack has made and kept. Fewer are the arenas of an allocator, of which each serves many places.
 const LEAST_MAPPINGS: i64 = 5;
@@ -30,7 +30,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     if kept < LEAST_MAPPINGS {
         return Err(format!(
             "{} keeps {kept} mapping(s), as an allocator does for others",
-            words::place(&site.frame)
+            format::place(&site.frame)
         ));
     }
     Ok(claim(facts, mappings, site, kept, confidence))
@@ -44,18 +44,18 @@ fn mappings_of(facts: &Facts<'_>, site: &Site) -> i64 {
 }
 
 fn claim(facts: &Facts<'_>, mappings: &ProfileGrowth, site: &Site, kept: i64, confidence: f64) -> Claim {
-    let place = words::place(&site.frame);
-    let culprit = growth::culprit(facts.history, mappings, site);
+    let place = format::place(&site.frame);
+    let culprit = site_trend::culprit(facts.history, mappings, site);
     let seconds = mappings.span().as_secs_f64();
     let mut evidence = vec![Evidence {
         claim: format!(
             "{place} mapped memory and did not unmap it, of which {} became resident in {} (95 % interval {} to {}), {} of all such growth; \
              {kept} of its mappings are there",
-            words::bytes(site.growth.estimate),
-            words::duration(seconds),
-            words::bytes(site.growth.low),
-            words::bytes(site.growth.high),
-            words::percent(culprit.share_of_growth)
+            format::bytes(site.growth.estimate),
+            format::duration(seconds),
+            format::bytes(site.growth.low),
+            format::bytes(site.growth.high),
+            format::percent(culprit.share_of_growth)
         ),
         value: site.growth.estimate,
         unit: "bytes",
@@ -71,8 +71,8 @@ fn claim(facts: &Facts<'_>, mappings: &ProfileGrowth, site: &Site, kept: i64, co
         confidence,
         summary: format!(
             "{place} does not unmap what it maps: {} more resident ({}) in {kept} mappings{}.",
-            words::bytes(site.growth.estimate),
-            words::rate(site.rate),
+            format::bytes(site.growth.estimate),
+            format::rate(site.rate),
             kept::until_limit(facts)
         ),
         since: facts

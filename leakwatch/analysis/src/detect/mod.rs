@@ -1,7 +1,6 @@
 //! Detectors: each looks at the same facts and either claims its class with a confidence, or says why it is not that.
 //! `judge` picks one. Every threshold is explained in docs/detectors.md.
 
-pub mod lives;
 pub mod facts;
 pub mod charge;
 pub mod outside;
@@ -18,11 +17,11 @@ pub mod stable;
 pub mod not_enough_data;
 pub mod judge;
 
-use crate::units::Bytes;
-use crate::units::Timestamp;
-use crate::verdict::Culprit;
-use crate::verdict::Evidence;
-use crate::verdict::VerdictClass;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
+use crate::model::verdict::Culprit;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::VerdictClass;
 
 /// What a detector claims.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,15 +8,15 @@ use crate::detect::Claim;
 use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::kept;
-use crate::growth;
-use crate::growth::ProfileGrowth;
-use crate::growth::Site;
-use crate::profile::ProfileType;
-use crate::sample::MissingReason;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::format;
+use crate::measure::site_trend;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::measure::site_trend::Site;
+use crate::model::profile::ProfileType;
+use crate::model::reading::MissingReason;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
 
 /// Looks for pages that pile up.
 pub fn examine(facts: &Facts<'_>) -> Opinion {
@@ -37,16 +37,16 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
 }
 
 fn claim(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
-    let place = words::place(&site.frame);
-    let culprit = growth::culprit(facts.history, growth, site);
+    let place = format::place(&site.frame);
+    let culprit = site_trend::culprit(facts.history, growth, site);
     let mut evidence = vec![Evidence {
         claim: format!(
             "{place} touched {} in {} that are resident still (95 % interval {} to {}), {} of all such growth",
-            words::bytes(site.growth.estimate),
-            words::duration(growth.span().as_secs_f64()),
-            words::bytes(site.growth.low),
-            words::bytes(site.growth.high),
-            words::percent(culprit.share_of_growth)
+            format::bytes(site.growth.estimate),
+            format::duration(growth.span().as_secs_f64()),
+            format::bytes(site.growth.low),
+            format::bytes(site.growth.high),
+            format::percent(culprit.share_of_growth)
         ),
         value: site.growth.estimate,
         unit: "bytes",
@@ -69,8 +69,8 @@ fn claim(facts: &Facts<'_>, growth: &ProfileGrowth, site: &Site, confidence: f64
         confidence,
         summary: format!(
             "Memory that {place} touches is not given back: {} more ({}){}.",
-            words::bytes(site.growth.estimate),
-            words::rate(site.rate),
+            format::bytes(site.growth.estimate),
+            format::rate(site.rate),
             kept::until_limit(facts)
         ),
         since: facts

@@ -6,14 +6,14 @@ use crate::detect::Claim;
 use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::kept;
-use crate::growth;
-use crate::growth::ProfileGrowth;
-use crate::growth::Site;
-use crate::profile::ProfileType;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::format;
+use crate::measure::site_trend;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::measure::site_trend::Site;
+use crate::model::profile::ProfileType;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
 
 /// Looks for a leak of native memory.
 pub fn examine(facts: &Facts<'_>) -> Opinion {
@@ -25,7 +25,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
 }
 
 fn claim(facts: &Facts<'_>, native: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
-    let culprit = growth::culprit(facts.history, native, site);
+    let culprit = site_trend::culprit(facts.history, native, site);
     let diff = Some(EvidenceLink::Diff {
         profile_type: ProfileType::Native,
         base: native.base,
@@ -35,12 +35,12 @@ fn claim(facts: &Facts<'_>, native: &ProfileGrowth, site: &Site, confidence: f64
     let mut evidence = vec![Evidence {
         claim: format!(
             "{} allocated {} in {} that it did not free (95 % interval {} to {}), {} of all such growth",
-            words::place(&site.frame),
-            words::bytes(site.growth.estimate),
-            words::duration(seconds),
-            words::bytes(site.growth.low),
-            words::bytes(site.growth.high),
-            words::percent(culprit.share_of_growth)
+            format::place(&site.frame),
+            format::bytes(site.growth.estimate),
+            format::duration(seconds),
+            format::bytes(site.growth.low),
+            format::bytes(site.growth.high),
+            format::percent(culprit.share_of_growth)
         ),
         value: site.growth.estimate,
         unit: "bytes",
@@ -52,9 +52,9 @@ fn claim(facts: &Facts<'_>, native: &ProfileGrowth, site: &Site, confidence: f64
         confidence,
         summary: format!(
             "{} does not free what it allocates: {} more ({}){}.",
-            words::place(&site.frame),
-            words::bytes(site.growth.estimate),
-            words::rate(site.rate),
+            format::place(&site.frame),
+            format::bytes(site.growth.estimate),
+            format::rate(site.rate),
             kept::until_limit(facts)
         ),
         since: facts
@@ -66,7 +66,7 @@ fn claim(facts: &Facts<'_>, native: &ProfileGrowth, site: &Site, confidence: f64
         advice: vec![
             format!(
                 "Look where what {} allocates should be freed, on error paths too, or what container keeps it.",
-                words::place(&site.frame)
+                format::place(&site.frame)
             ),
             "Compare the two profiles in the evidence: what grows between them was not freed.".to_owned(),
         ],

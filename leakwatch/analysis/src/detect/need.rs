@@ -3,16 +3,16 @@
 //! All lives that are remembered count, so that a recommendation does not jump with every collection or restart.
 
 use crate::detect::facts::outside_heap;
-use crate::detect::lives::Lives;
-use crate::growth;
+use crate::format;
 use crate::history::PastWindow;
 use crate::history::TargetHistory;
-use crate::pacing::Pacing;
-use crate::stats;
-use crate::units::Bytes;
-use crate::units::Timestamp;
-use crate::window;
-use crate::words;
+use crate::history::window;
+use crate::measure::pacing::Pacing;
+use crate::measure::runs::Lives;
+use crate::measure::site_trend;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
+use crate::stats::robust;
 
 /// Room above the need: what the Vertical Pod Autoscaler of Kubernetes adds (`recommendation-margin-fraction`).
 const MARGIN: f64 = 1.15;
@@ -38,9 +38,9 @@ pub struct Need {
 /// Derives the need of a program with a `limit`.
 pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) -> Need {
     // What a life held most of the time: neither in a burst nor while it loaded.
-    let lives_held = growth::live_heaps(history, now)
+    let lives_held = site_trend::live_heaps(history, now)
         .into_iter()
-        .filter_map(|mut life| stats::median(&mut life));
+        .filter_map(|mut life| robust::median(&mut life));
     let live = lives_held.max_by(f64::total_cmp);
     let pacing = Pacing::of(history, now);
     let heap = live.and_then(|live| pacing.largest(live));
@@ -52,7 +52,7 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
             limit: recommended,
             derivation: format!(
                 "killed after {} each time, so what it needs was never seen; twice the limit will show it",
-                words::duration(lives.typical_seconds)
+                format::duration(lives.typical_seconds)
             ),
         };
     }
@@ -64,17 +64,20 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
             heap + outside,
             format!(
                 "{} of live heap, with garbage up to {} before it is collected ({}), and up to {} outside the heap",
-                words::bytes(live),
-                words::bytes(heap),
+                format::bytes(live),
+                format::bytes(heap),
                 pacing.words(),
-                words::bytes(outside)
+                format::bytes(outside)
             ),
         ));
     }
     if lives.killed > 0 {
         candidates.push((
             CUT_OFF * limit,
-            format!("{} more than the limit it was killed at", words::percent(CUT_OFF - 1.0)),
+            format!(
+                "{} more than the limit it was killed at",
+                format::percent(CUT_OFF - 1.0)
+            ),
         ));
     }
     candidates.push((highest.max(limit), "the highest level seen".to_owned()));
@@ -86,8 +89,8 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
         limit: recommended,
         derivation: format!(
             "{} ({from}) and {} of room make {recommended}",
-            words::bytes(bytes),
-            words::percent(MARGIN - 1.0)
+            format::bytes(bytes),
+            format::percent(MARGIN - 1.0)
         ),
     }
 }

@@ -4,13 +4,13 @@ use crate::detect::Claim;
 use crate::detect::charge;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
-use crate::profile::ProfileType;
-use crate::sample::Missing;
-use crate::sample::MissingReason;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::format;
+use crate::model::profile::ProfileType;
+use crate::model::reading::Missing;
+use crate::model::reading::MissingReason;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
 use std::collections::BTreeSet;
 
 /// Every detector can answer after this time of samples and profiles.
@@ -26,7 +26,7 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
     let summary = if facts.memory.is_none() {
         format!(
             "Too few samples yet; about {} more are needed.",
-            words::duration(wait.max(10.0))
+            format::duration(wait.max(10.0))
         )
     } else if let Some(part) = elsewhere {
         format!(
@@ -36,9 +36,9 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
             } else {
                 "Memory of the kernel"
             },
-            words::bytes(part.change),
-            words::duration(facts.observed),
-            words::bytes(part.level)
+            format::bytes(part.change),
+            format::duration(facts.observed),
+            format::bytes(part.level)
         )
     } else if facts.dying || facts.lives.are_recent(facts.now) {
         let kills = facts.lives.killed + usize::from(facts.dying);
@@ -49,25 +49,25 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
         };
         format!(
             "Killed for lack of memory {kills} time(s), after about {}: too short to tell a leak from a limit that is too small.",
-            words::duration(after)
+            format::duration(after)
         )
     } else if growing && missing.iter().any(|(what, _)| *what == "heap_profile") {
         format!(
             "Memory grows by {}, but no heap profile is available to say what grows: it may be live heap, garbage or memory outside the Go heap.",
-            words::rate(rate)
+            format::rate(rate)
         )
     } else if growing && facts.is_go == Some(false) {
         format!(
             "Memory grows by {} in a program that is not Go; what grows inside it cannot be told yet.",
-            words::rate(rate)
+            format::rate(rate)
         )
     } else if growing {
         format!(
             "Memory grows by {}; whether it will stop is not decided yet.",
-            words::rate(rate)
+            format::rate(rate)
         )
     } else {
-        format!("Watched for {}: not decided yet.", words::duration(facts.observed))
+        format!("Watched for {}: not decided yet.", format::duration(facts.observed))
     };
     let mut advice: Vec<String> = missing.iter().filter_map(|(_, missing)| missing.fix.clone()).collect();
     // One endpoint serves several types of profile.
@@ -89,7 +89,7 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
         );
     }
     advice.push(if wait > 0.0 {
-        format!("Wait about {} more.", words::duration(wait))
+        format!("Wait about {} more.", format::duration(wait))
     } else {
         "Wait: the answer comes as soon as the growth lasts or ends.".to_owned()
     });
@@ -100,7 +100,7 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
         since: facts.history.window_start,
         culprit: None,
         evidence: vec![Evidence {
-            claim: format!("{} of samples in the current window", words::duration(facts.observed)),
+            claim: format!("{} of samples in the current window", format::duration(facts.observed)),
             value: facts.observed,
             unit: "seconds",
             link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes"])),
@@ -138,7 +138,7 @@ pub fn missing(facts: &Facts<'_>) -> Vec<(&'static str, Missing)> {
 }
 
 fn default_reason(facts: &Facts<'_>, profile_type: ProfileType) -> Missing {
-    let seen = crate::window::snapshots(facts.history, profile_type, facts.now).count();
+    let seen = crate::history::window::snapshots(facts.history, profile_type, facts.now).count();
     if seen > 0 {
         return Missing::new(
             MissingReason::NotYet,

@@ -3,7 +3,7 @@
 
 use crate::detect::facts::Facts;
 use crate::detect::facts::MATERIAL_BYTES;
-use crate::trend;
+use crate::stats::trend;
 
 /// Growth over the same time.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,10 +8,10 @@ use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
 use crate::detect::undersized_limit::PLATEAU_PART;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::format;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
 
 /// Samples over less time cannot tell flat from slow.
 const LEAST_SECONDS: f64 = 55.0;
@@ -34,31 +34,31 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         Motion::Growing => {
             return Err(format!(
                 "memory grows by {} (95 % interval {} to {})",
-                words::rate(trend.end_slope),
-                words::rate(trend.slope.low),
-                words::rate(trend.slope.high)
+                format::rate(trend.end_slope),
+                format::rate(trend.slope.low),
+                format::rate(trend.slope.high)
             ));
         }
         Motion::Levelling => return Err("memory has not reached its level yet".to_owned()),
         Motion::Unclear | Motion::Unknown => return Err("memory moves and has no clear level yet".to_owned()),
     }
     if facts.observed < LEAST_SECONDS {
-        return Err(format!("watched for {} only", words::duration(facts.observed)));
+        return Err(format!("watched for {} only", format::duration(facts.observed)));
     }
     if let Some(site) = facts.leaking_sites().next() {
         return Err(format!(
             "{} retains more and more although memory as a whole is flat",
-            words::place(&site.frame)
+            format::place(&site.frame)
         ));
     }
     if let Some(site) = facts.goroutine_suspect() {
-        return Err(format!("goroutines pile up at {}", words::place(&site.frame)));
+        return Err(format!("goroutines pile up at {}", format::place(&site.frame)));
     }
     if facts.lives.are_recent(facts.now) {
         return Err(format!(
             "killed for lack of memory {} time(s), typically after {}, and it has not outlived that clearly yet",
             facts.lives.killed,
-            words::duration(facts.lives.typical_seconds)
+            format::duration(facts.lives.typical_seconds)
         ));
     }
     if facts.dying {
@@ -78,9 +78,9 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     let change = trend.recent.estimate * trend.span() / 2.0;
     let claim = format!(
         "over the last {} memory that cannot be reclaimed changed by {} around {}",
-        words::duration(trend.span() / 2.0),
-        words::bytes(change),
-        words::bytes(trend.level)
+        format::duration(trend.span() / 2.0),
+        format::bytes(change),
+        format::bytes(trend.level)
     );
     let mut evidence = vec![Evidence {
         claim,
@@ -92,8 +92,8 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         evidence.push(Evidence {
             claim: format!(
                 "live heap stays at {}; with garbage it may reach {} before it is collected ({})",
-                words::bytes(heap.now),
-                words::bytes(facts.pacing.largest(heap.now).unwrap_or(heap.now)),
+                format::bytes(heap.now),
+                format::bytes(facts.pacing.largest(heap.now).unwrap_or(heap.now)),
                 facts.pacing.words()
             ),
             value: heap.now,
@@ -104,7 +104,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     Ok(Claim {
         class: VerdictClass::Stable,
         confidence: 1.0 - doubt.min(1.0),
-        summary: format!("Memory is steady around {}; nothing to do.", words::bytes(trend.level)),
+        summary: format!("Memory is steady around {}; nothing to do.", format::bytes(trend.level)),
         since: facts.instant(trend.from),
         culprit: None,
         evidence,
@@ -112,7 +112,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         recommended_limit: None,
         would_change_our_mind: vec![format!(
             "growth of more than {} that goes on",
-            words::bytes(crate::detect::facts::MATERIAL_BYTES.max(trend.level * crate::detect::facts::MATERIAL_PART))
+            format::bytes(crate::detect::facts::MATERIAL_BYTES.max(trend.level * crate::detect::facts::MATERIAL_PART))
         )],
     })
 }

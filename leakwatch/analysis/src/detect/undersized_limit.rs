@@ -8,12 +8,12 @@ use crate::detect::facts::Motion;
 use crate::detect::go_heap_leak;
 use crate::detect::goroutine_leak;
 use crate::detect::need;
-use crate::growth::ProfileGrowth;
-use crate::stats::count;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::format;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
+use crate::stats::robust::count;
 
 /// A plateau above this part of the limit leaves no room for a garbage collection or a burst.
 pub const PLATEAU_PART: f64 = 0.92;
@@ -38,7 +38,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     if let Some(site) = facts.leaking_sites().next().filter(|_| !starting) {
         return Err(format!(
             "{} retains more and more: no limit would be enough",
-            words::place(&site.frame)
+            format::place(&site.frame)
         ));
     }
     if facts.goroutine_suspect().is_some() && !starting {
@@ -59,7 +59,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     if !plateau && !kills && !headroom {
         return Err(format!(
             "memory that cannot be reclaimed is {} of the limit{}",
-            words::percent(facts.level / limit.max(1.0)),
+            format::percent(facts.level / limit.max(1.0)),
             if lives.is_empty() {
                 ""
             } else {
@@ -71,8 +71,8 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     let mut evidence = vec![Evidence {
         claim: format!(
             "memory that cannot be reclaimed is {} of the limit of {}",
-            words::percent(facts.level / limit.max(1.0)),
-            words::bytes(limit)
+            format::percent(facts.level / limit.max(1.0)),
+            format::bytes(limit)
         ),
         value: facts.level / limit.max(1.0),
         unit: "ratio",
@@ -83,7 +83,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
             claim: format!(
                 "{} earlier lives ended by an OOM kill, typically after {}",
                 lives.killed,
-                words::duration(lives.typical_seconds)
+                format::duration(lives.typical_seconds)
             ),
             value: count(lives.killed),
             unit: "kills",
@@ -117,13 +117,13 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         summary: match need.bytes {
             Some(bytes) => format!(
                 "The limit of {} is too small for a need of {}; raise it to {}.",
-                words::bytes(limit),
-                words::bytes(bytes),
+                format::bytes(limit),
+                format::bytes(bytes),
                 need.limit
             ),
             None => format!(
                 "The limit of {} is too small to start in; raise it to {} and watch what it needs.",
-                words::bytes(limit),
+                format::bytes(limit),
                 need.limit
             ),
         },

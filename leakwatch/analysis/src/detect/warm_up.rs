@@ -7,11 +7,11 @@ use crate::detect::Opinion;
 use crate::detect::facts::Facts;
 use crate::detect::facts::Motion;
 use crate::detect::go_heap_leak::LEAST_ACCELERATION;
-use crate::trend::Shape;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::format;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
+use crate::stats::trend::Shape;
 
 const LEAST_SECONDS: f64 = 45.0;
 /// BIC differences above this add nothing.
@@ -26,15 +26,15 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         return Err(match facts.motion {
             Motion::Growing => format!(
                 "growth does not slow down: {} over the last half of the time, {} over all of it",
-                words::rate(trend.recent.estimate),
-                words::rate(trend.slope.estimate)
+                format::rate(trend.recent.estimate),
+                format::rate(trend.slope.estimate)
             ),
             Motion::Flat => "memory does not grow any more".to_owned(),
             _ => "no growth that slows down".to_owned(),
         });
     }
     if let Some(site) = facts.goroutine_suspect() {
-        return Err(format!("goroutines pile up at {}", words::place(&site.frame)));
+        return Err(format!("goroutines pile up at {}", format::place(&site.frame)));
     }
     if let Some(site) = facts
         .leaking_sites()
@@ -42,7 +42,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     {
         return Err(format!(
             "memory slows down, but what {} retains does not",
-            words::place(&site.frame)
+            format::place(&site.frame)
         ));
     }
     let towards = match trend.shape {
@@ -52,23 +52,23 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     if facts.limit.is_some_and(|limit| towards > limit.as_f64()) {
         return Err(format!(
             "growth slows down, but towards {}, which is above the limit",
-            words::bytes(towards)
+            format::bytes(towards)
         ));
     }
     let support = (-trend.bic_stopping / FULL_SUPPORT).clamp(0.0, 1.0);
     let confidence = (0.55 + 0.35 * support) * (facts.observed / (facts.observed + 5.0));
     let claim = format!(
         "growth fell from {} to {} and tends towards {}",
-        words::rate(trend.slope.estimate.max(trend.recent.estimate)),
-        words::rate(trend.end_slope),
-        words::bytes(towards)
+        format::rate(trend.slope.estimate.max(trend.recent.estimate)),
+        format::rate(trend.end_slope),
+        format::bytes(towards)
     );
     Ok(Claim {
         class: VerdictClass::WarmUp,
         confidence,
         summary: format!(
             "Memory still grows but slows down, towards about {}: warming up, not leaking.",
-            words::bytes(towards)
+            format::bytes(towards)
         ),
         since: facts.instant(trend.from),
         culprit: None,
@@ -80,12 +80,12 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         }],
         advice: vec![format!(
             "Nothing to fix; make sure that the limit leaves room above {}.",
-            words::bytes(towards)
+            format::bytes(towards)
         )],
         recommended_limit: None,
         would_change_our_mind: vec![format!(
             "memory passes {} and goes on growing",
-            words::bytes(towards * 1.1)
+            format::bytes(towards * 1.1)
         )],
     })
 }

@@ -1,8 +1,10 @@
 //! What is remembered of one target: bounded, in memory, filled by the engine in the order things happened.
 
 mod points;
-mod runtimes;
 mod snapshots;
+mod runtimes;
+mod metrics;
+pub mod window;
 
 pub use crate::history::points::Amount;
 pub use crate::history::points::MemoryPoint;
@@ -11,24 +13,24 @@ pub use crate::history::runtimes::RuntimePoint;
 pub use crate::history::runtimes::RuntimeSeries;
 pub use crate::history::snapshots::SnapshotSeries;
 
-use crate::event::OomKill;
-use crate::event::ProcessExit;
-use crate::profile::ProfileType;
-use crate::profile::Snapshot;
-use crate::sample::CgroupMemory;
-use crate::sample::GoRuntime;
-use crate::sample::Limit;
-use crate::sample::Missing;
-use crate::sample::MissingReason;
-use crate::sample::ProcessMemory;
-use crate::sample::Reading;
-use crate::sample::Sample;
-use crate::stack::StackTable;
-use crate::target::Process;
-use crate::target::ProcessKey;
-use crate::target::Target;
-use crate::units::Bytes;
-use crate::units::Timestamp;
+use crate::model::event::OomKill;
+use crate::model::event::ProcessExit;
+use crate::model::profile::ProfileType;
+use crate::model::profile::Snapshot;
+use crate::model::reading::Missing;
+use crate::model::reading::MissingReason;
+use crate::model::reading::Reading;
+use crate::model::runtime::GoRuntime;
+use crate::model::sample::CgroupMemory;
+use crate::model::sample::Limit;
+use crate::model::sample::ProcessMemory;
+use crate::model::sample::Sample;
+use crate::model::stack::StackTable;
+use crate::model::target::Process;
+use crate::model::target::ProcessKey;
+use crate::model::target::Target;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
 use std::collections::BTreeMap;
 
 /// A process of the target, while it lives and for a while after.

@@ -1,8 +1,8 @@
 //! Numbers of a Go runtime over time, bounded.
 
-use crate::sample::GoRuntime;
-use crate::target::ProcessKey;
-use crate::units::Timestamp;
+use crate::model::runtime::GoRuntime;
+use crate::model::target::ProcessKey;
+use crate::model::units::Timestamp;
 
 /// The numbers at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,17 @@
 //! Windows end at identity changes, profiles follow one process, kills are never counted twice.
 
 use super::*;
-use crate::event::OomTrigger;
-use crate::event::OomVictim;
-use crate::profile::ProfileSource;
-use crate::profile::StackValue;
-use crate::sample::MemoryEvents;
-use crate::sample::MemoryStat;
-use crate::sample::MissingReason;
-use crate::sample::ProcessSample;
-use crate::target::CgroupKey;
-use crate::target::Runtime;
-use crate::target::TargetKind;
+use crate::model::event::OomTrigger;
+use crate::model::event::OomVictim;
+use crate::model::profile::ProfileSource;
+use crate::model::profile::StackValue;
+use crate::model::reading::MissingReason;
+use crate::model::runtime::Runtime;
+use crate::model::sample::MemoryEvents;
+use crate::model::sample::MemoryStat;
+use crate::model::sample::ProcessSample;
+use crate::model::target::CgroupKey;
+use crate::model::target::TargetKind;
 
 fn missing() -> Missing {
     Missing::new(MissingReason::Unsupported, "not in this test")

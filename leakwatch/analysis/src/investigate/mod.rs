@@ -7,11 +7,11 @@ mod teaches;
 use crate::detect::facts::Facts;
 use crate::detect::judge;
 use crate::history::TargetHistory;
-use crate::investigation::Answer;
-use crate::investigation::AnsweredBy;
-use crate::investigation::Investigation;
-use crate::investigation::StepId;
-use crate::units::Timestamp;
+use crate::model::investigation::Answer;
+use crate::model::investigation::AnsweredBy;
+use crate::model::investigation::Investigation;
+use crate::model::investigation::StepId;
+use crate::model::units::Timestamp;
 use std::collections::BTreeMap;
 
 /// Investigates a target. `replicas` are the other targets of its service, also gone ones.

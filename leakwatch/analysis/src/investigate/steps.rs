@@ -8,20 +8,20 @@ use crate::detect::judge;
 use crate::detect::mapping_leak;
 use crate::detect::not_enough_data;
 use crate::detect::outside;
-use crate::growth::ProfileGrowth;
-use crate::investigation::Answer;
-use crate::investigation::AnsweredBy;
-use crate::investigation::Step;
-use crate::investigation::StepId;
-use crate::profile::ProfileType;
-use crate::sample::Missing;
-use crate::trend;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::Verdict;
-use crate::verdict::VerdictClass;
-use crate::window;
-use crate::words;
+use crate::format;
+use crate::history::window;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::model::investigation::Answer;
+use crate::model::investigation::AnsweredBy;
+use crate::model::investigation::Step;
+use crate::model::investigation::StepId;
+use crate::model::profile::ProfileType;
+use crate::model::reading::Missing;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::Verdict;
+use crate::model::verdict::VerdictClass;
+use crate::stats::trend;
 
 struct Reply {
     answer: Answer,
@@ -29,7 +29,11 @@ struct Reply {
     why: String,
     evidence: Vec<Evidence>,
     series: Vec<&'static str>,
-    diff: Option<(ProfileType, crate::units::Timestamp, crate::units::Timestamp)>,
+    diff: Option<(
+        ProfileType,
+        crate::model::units::Timestamp,
+        crate::model::units::Timestamp,
+    )>,
     missing: Vec<(&'static str, Missing)>,
     skipped_because: Option<String>,
 }
@@ -96,13 +100,13 @@ fn memory(facts: &Facts<'_>) -> Reply {
     let Some(trend) = &facts.memory else {
         return Reply::new(Answer::Unknown, 0.0, "Fewer than three samples in this window.").series(&series);
     };
-    let over = words::duration(trend.span());
+    let over = format::duration(trend.span());
     let numbers = format!(
         "{} per second over {over} (95 % interval {} to {}), now {}",
-        words::bytes(trend.slope.estimate),
-        words::bytes(trend.slope.low),
-        words::bytes(trend.slope.high),
-        words::bytes(trend.level)
+        format::bytes(trend.slope.estimate),
+        format::bytes(trend.slope.low),
+        format::bytes(trend.slope.high),
+        format::bytes(trend.level)
     );
     let (answer, why) = match facts.motion {
         Motion::Growing => (Answer::Yes, format!("It grows by {numbers}.")),
@@ -110,7 +114,7 @@ fn memory(facts: &Facts<'_>) -> Reply {
             Answer::Yes,
             format!(
                 "It grows, but slower and slower: {} now; {numbers}.",
-                words::rate(trend.end_slope)
+                format::rate(trend.end_slope)
             ),
         ),
         Motion::Flat => (Answer::No, format!("It is flat: {numbers}.")),
@@ -147,8 +151,8 @@ fn ledger(facts: &Facts<'_>) -> Reply {
             format!(
                 "{} changed by {} to {}",
                 part.name,
-                words::bytes(part.change),
-                words::bytes(part.level)
+                format::bytes(part.change),
+                format::bytes(part.level)
             )
         })
         .collect();
@@ -212,8 +216,8 @@ fn goroutines(facts: &Facts<'_>) -> Reply {
             format!(
                 "{:.0} more goroutines wait at {} than {} ago.",
                 site.growth.estimate,
-                words::place(&site.frame),
-                words::duration(over)
+                format::place(&site.frame),
+                format::duration(over)
             ),
         ),
         None => Reply::new(
@@ -223,7 +227,7 @@ fn goroutines(facts: &Facts<'_>) -> Reply {
                 "Their number changed by {:.0} to {:.0} in {}; no place holds more and more of them.",
                 growth.total.estimate,
                 growth.now,
-                words::duration(over)
+                format::duration(over)
             ),
         ),
     };
@@ -244,17 +248,17 @@ fn live_heap(facts: &Facts<'_>) -> Reply {
     let over = growth.span().as_secs_f64();
     let numbers = format!(
         "live heap changed by {} (95 % interval {} to {}) to {} in {}",
-        words::bytes(growth.total.estimate),
-        words::bytes(growth.total.low),
-        words::bytes(growth.total.high),
-        words::bytes(growth.now),
-        words::duration(over)
+        format::bytes(growth.total.estimate),
+        format::bytes(growth.total.low),
+        format::bytes(growth.total.high),
+        format::bytes(growth.now),
+        format::duration(over)
     );
     let mut reply = match facts.leaking_sites().next() {
         Some(site) if growth.total.estimate > 0.0 => Reply::new(
             Answer::Yes,
             certainty(over) * site.persistence.max(0.5),
-            format!("{} retains more and more: {numbers}.", words::place(&site.frame)),
+            format!("{} retains more and more: {numbers}.", format::place(&site.frame)),
         ),
         _ if growth.observations < 3 => Reply::new(
             Answer::Unknown,
@@ -269,7 +273,7 @@ fn live_heap(facts: &Facts<'_>) -> Reply {
     };
     for site in facts.leaking_sites().take(5) {
         reply.evidence.push(Evidence {
-            claim: format!("growth retained by {}", words::place(&site.frame)),
+            claim: format!("growth retained by {}", format::place(&site.frame)),
             value: site.growth.estimate,
             unit: "bytes",
             link: None,
@@ -303,13 +307,13 @@ fn native(facts: &Facts<'_>) -> Reply {
         let mut reply = Reply::new(
             Answer::No,
             certainty(facts.observed),
-            format!("Anonymous memory changed by {} only.", words::bytes(grew)),
+            format!("Anonymous memory changed by {} only.", format::bytes(grew)),
         );
         reply.skipped_because = Some("anonymous memory does not grow".to_owned());
         return reply.series(&series);
     }
     if facts.is_go == Some(false) {
-        let grew = words::bytes(grew);
+        let grew = format::bytes(grew);
         return if facts.motion == Motion::Growing {
             let why = format!("Anonymous memory grew by {grew} and goes on growing; the process has no Go heap.");
             Reply::new(Answer::Yes, 0.6, why).series(&series)
@@ -321,8 +325,8 @@ fn native(facts: &Facts<'_>) -> Reply {
     if let Some(memory) = outside::growth(facts) {
         let told = format!(
             "anonymous memory grew by {} since the runtime's numbers were first read, {} of it beyond all that the Go runtime has mapped",
-            words::bytes(memory.anonymous),
-            words::bytes(memory.outside)
+            format::bytes(memory.anonymous),
+            format::bytes(memory.outside)
         );
         return if memory.is_within() {
             Reply::new(Answer::No, 0.8, format!("No: {told}.")).series(&series)
@@ -346,7 +350,7 @@ fn native(facts: &Facts<'_>) -> Reply {
             0.0,
             format!(
                 "Anonymous memory grew by {}, but without heap profiles it cannot be split into Go heap and the rest.",
-                words::bytes(grew)
+                format::bytes(grew)
             ),
         )
         .series(&series);
@@ -360,8 +364,8 @@ fn native(facts: &Facts<'_>) -> Reply {
     let outside = grew - by_heap;
     let told = format!(
         "anonymous memory grew by {} and live heap with garbage headroom explains up to {}",
-        words::bytes(grew),
-        words::bytes(by_heap)
+        format::bytes(grew),
+        format::bytes(by_heap)
     );
     if outside <= crate::detect::facts::MATERIAL_BYTES {
         Reply::new(Answer::No, 0.8, format!("No: {told}.")).series(&series)
@@ -390,8 +394,8 @@ fn beyond_live_heap(facts: &Facts<'_>, grew: f64) -> Option<Reply> {
     }
     let why = format!(
         "Anonymous memory grew by {}, and all of the live heap with its garbage is {} at most.",
-        words::bytes(grew),
-        words::bytes(explained)
+        format::bytes(grew),
+        format::bytes(explained)
     );
     Some(Reply::new(Answer::Yes, 0.6, why))
 }

@@ -1,6 +1,6 @@
 //! What each step teaches about memory in a Go process and in a memory cgroup. Text only.
 
-use crate::investigation::StepId;
+use crate::model::investigation::StepId;
 
 /// The lesson that belongs to a step.
 pub(super) const fn lesson(step: StepId) -> &'static str {

@@ -1,9 +1,9 @@
 //! Makes a profile as runtime/pprof lays it out: one mapping, texts and functions stored once. Samples and locations are the caller's.
 
+use crate::model::profile::ProfileType;
+use crate::model::profile::SampleType;
+use crate::model::units::Timestamp;
 use crate::pprof::proto;
-use crate::profile::ProfileType;
-use crate::profile::SampleType;
-use crate::units::Timestamp;
 use std::collections::HashMap;
 use std::ops::Range;
 

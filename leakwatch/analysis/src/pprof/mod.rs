@@ -21,9 +21,9 @@ mod validate;
 pub use bounds::Bounds;
 pub use builder::ProfileBuilder;
 pub use builder::signed;
-pub use decoded::DecodedProfile;
-pub use decoded::ProfileContent;
-pub use summary::Summary;
+pub use decoded::made;
+pub use decoded::received;
+pub use decoded::recorded;
 pub use summary::summarize;
 
 /// Why bytes are not a usable profile.

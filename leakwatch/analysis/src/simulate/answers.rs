@@ -12,14 +12,14 @@ use super::run;
 use super::snapshot;
 use crate::history::TargetHistory;
 use crate::investigate;
-use crate::investigation::Answer;
-use crate::investigation::AnsweredBy;
-use crate::investigation::StepId;
-use crate::profile::ProfileType;
-use crate::profile::StackValue;
+use crate::model::investigation::Answer;
+use crate::model::investigation::AnsweredBy;
+use crate::model::investigation::StepId;
+use crate::model::profile::ProfileType;
+use crate::model::profile::StackValue;
+use crate::model::target::CgroupKey;
+use crate::model::verdict::VerdictClass;
 use crate::service;
-use crate::target::CgroupKey;
-use crate::verdict::VerdictClass;
 use std::collections::BTreeMap;
 
 fn replica(rate: f64, seed: u64) -> Outcome {

@@ -13,7 +13,7 @@ use super::programs::steady;
 use super::programs::tell;
 use super::programs::with;
 use super::run;
-use crate::verdict::VerdictClass;
+use crate::model::verdict::VerdictClass;
 
 fn ends_as(tally: &mut Tally, outcome: &Outcome, class: VerdictClass, label: &str) {
     tally.add(outcome.last().class == class, || format!("{label}:{}", tell(outcome)));

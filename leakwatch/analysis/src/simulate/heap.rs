@@ -13,7 +13,7 @@ use super::programs::steady;
 use super::programs::tell;
 use super::programs::with;
 use super::run;
-use crate::verdict::VerdictClass;
+use crate::model::verdict::VerdictClass;
 
 fn leak_case(rate: f64, limit: f64, base: f64, garbage: f64, object_size: f64, seed: u64) -> (Program, Setup) {
     let sites = with(

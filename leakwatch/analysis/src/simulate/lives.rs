@@ -12,7 +12,7 @@ use super::programs::steady;
 use super::programs::tell;
 use super::programs::with;
 use super::run;
-use crate::verdict::VerdictClass;
+use crate::model::verdict::VerdictClass;
 
 fn killed_again_and_again(program: &Program, limit: f64, seconds: f64, seed: u64) -> super::Outcome {
     let mut setup = Setup::new(Some(limit), seconds, seed);

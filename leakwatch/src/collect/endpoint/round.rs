@@ -10,15 +10,15 @@ use crate::collect::endpoint::listener::Listeners;
 use crate::collect::endpoint::locate::Place;
 use crate::collect::endpoint::locate::places;
 use crate::collect::endpoint::process::OpenProcess;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof;
-use leakwatch_analysis::pprof::DecodedProfile;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -138,7 +138,7 @@ impl Round {
         })??;
         let _permit = self.decoding.acquire().await;
         let bounds = self.config.bounds;
-        let decoded = tokio::task::spawn_blocking(move || DecodedProfile::received(bytes, profile_type, &bounds));
+        let decoded = tokio::task::spawn_blocking(move || pprof::received(bytes, profile_type, &bounds));
         let decoded = decoded.await.map_err(|error| died(&error))?;
         decoded.map_err(|error| refused(place, profile_type, &error))
     }

@@ -2,7 +2,7 @@
 //!
 //! Counting goroutines costs a tenth of reading their stacks and is done every time.
 
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_goproc::goroutines::Census;
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,18 +1,17 @@
 //! What the kernel read of a dying process, in words: joined with the stacks that were known, and named.
 
 use crate::collect::outside::profile;
-use leakwatch_analysis::death::CutReason;
-use leakwatch_analysis::death::GoroutineGroup;
-use leakwatch_analysis::death::GoroutinesAtDeath;
-use leakwatch_analysis::death::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::CutReason;
+use leakwatch_analysis::model::final_heap::GoroutineGroup;
+use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof;
-use leakwatch_analysis::pprof::DecodedProfile;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::death::Cut;
 use leakwatch_goproc::death::Walk;
@@ -47,7 +46,7 @@ pub(super) fn heap(process: &GoProcess, walk: &Walk, exe: &str, at: Timestamp) -
     let retained = profile::heap_at_death(process, &heap, View::LastGc, exe, at);
     Ok(HeapAtDeath {
         allocated: pprof::encode(&allocated.profile).into(),
-        retained: DecodedProfile::made(&retained.profile, ProfileType::Heap),
+        retained: pprof::made(&retained.profile, ProfileType::Heap),
         buckets: u64::try_from(heap.buckets.len()).unwrap_or(u64::MAX),
         lost: walk.lost.saturating_add(allocated.dropped),
         unreadable: walk.unreadable,

@@ -3,8 +3,8 @@
 //! Most programs end before the first try, and of those that build software most are written in Go. So reading them takes a
 //! tenth of one processor at most; what has to wait too long for its turn is left to the next round of samples.
 
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,8 +1,8 @@
 //! Why a process could not be read, in the words of its user, and what they can do about it.
 
 use crate::collect::endpoint::causes;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_goproc::BinaryError;
 use leakwatch_goproc::attach::AttachError;
 use leakwatch_goproc::attach::NoGc;

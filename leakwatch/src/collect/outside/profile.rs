@@ -3,12 +3,13 @@
 //! The heap is that of the last garbage collection, where a program's own endpoint shows the one before. What is beyond
 //! the bounds is left out, smallest first, and counted.
 
-use leakwatch_analysis::pprof::DecodedProfile;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
 use leakwatch_analysis::pprof::signed;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::units::Timestamp;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::death::HeapAtDeath;
 use leakwatch_goproc::goroutines;
@@ -35,7 +36,7 @@ pub(super) struct Made<P = DecodedProfile> {
 impl Made<proto::Profile> {
     fn decoded(self, profile_type: ProfileType) -> Made {
         Made {
-            profile: DecodedProfile::made(&self.profile, profile_type),
+            profile: pprof::made(&self.profile, profile_type),
             dropped: self.dropped,
         }
     }
@@ -223,8 +224,7 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leakwatch_analysis::pprof;
-    use leakwatch_analysis::stack::StackTable;
+    use leakwatch_analysis::model::stack::StackTable;
     use leakwatch_goproc::pclntab::Frame;
     use std::sync::Arc;
 

@@ -7,10 +7,10 @@ use crate::collect::schedule::Schedule;
 use crate::collect::schedule::Urgency;
 use crate::engine::input::Input;
 use crate::engine::input::TakenProfile;
-use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::model::event::Loss;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -141,7 +141,7 @@ mod tests {
             let answered = Round {
                 profiles: vec![Taken {
                     profile_type: ProfileType::Heap,
-                    at: leakwatch_analysis::units::Timestamp::default(),
+                    at: leakwatch_analysis::model::units::Timestamp::default(),
                     profile: Ok(None),
                 }],
                 runtime: None,

@@ -7,12 +7,12 @@ use crate::dto::missing::MissingMap;
 use crate::dto::missing::Reason;
 use leakwatch_analysis::history::RuntimePoint;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::metric::Metric;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::GoRuntime;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
-use leakwatch_analysis::window::is_go;
+use leakwatch_analysis::history::window::is_go;
+use leakwatch_analysis::model::metric::Metric;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::runtime::GoRuntime;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 
 /// A line, how it follows from the numbers, and of which fields of the runtime.
 type Line = (&'static str, fn(&GoRuntime) -> Bytes, &'static str);

@@ -2,43 +2,43 @@
 
 use super::*;
 use crate::engine::input::TakenProfile;
-use leakwatch_analysis::death::CutReason;
-use leakwatch_analysis::death::GoroutineGroup;
-use leakwatch_analysis::death::GoroutinesAtDeath;
-use leakwatch_analysis::death::HeapAtDeath;
-use leakwatch_analysis::death::ProcessDeath;
-use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::event::OomKill;
-use leakwatch_analysis::event::OomMemcg;
-use leakwatch_analysis::event::OomScope;
-use leakwatch_analysis::event::OomTrigger;
-use leakwatch_analysis::event::OomVictim;
-use leakwatch_analysis::event::ProcessExit;
-use leakwatch_analysis::investigation::Answer;
-use leakwatch_analysis::investigation::StepId;
-use leakwatch_analysis::pprof::DecodedProfile;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::CgroupMemory;
-use leakwatch_analysis::sample::GoRuntime;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::sample::MemoryEvents;
-use leakwatch_analysis::sample::MemoryStat;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::ProcessMemory;
-use leakwatch_analysis::sample::ProcessSample;
-use leakwatch_analysis::sample::Sample;
-use leakwatch_analysis::target::CgroupKey;
-use leakwatch_analysis::target::Container;
-use leakwatch_analysis::target::ContainerRuntime;
-use leakwatch_analysis::target::Process;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::Runtime;
-use leakwatch_analysis::target::Target;
-use leakwatch_analysis::target::TargetKind;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::event::Loss;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::event::OomMemcg;
+use leakwatch_analysis::model::event::OomScope;
+use leakwatch_analysis::model::event::OomTrigger;
+use leakwatch_analysis::model::event::OomVictim;
+use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::final_heap::CutReason;
+use leakwatch_analysis::model::final_heap::GoroutineGroup;
+use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::runtime::GoRuntime;
+use leakwatch_analysis::model::runtime::Runtime;
+use leakwatch_analysis::model::sample::CgroupMemory;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::sample::MemoryEvents;
+use leakwatch_analysis::model::sample::MemoryStat;
+use leakwatch_analysis::model::sample::ProcessMemory;
+use leakwatch_analysis::model::sample::ProcessSample;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::CgroupKey;
+use leakwatch_analysis::model::target::Container;
+use leakwatch_analysis::model::target::ContainerRuntime;
+use leakwatch_analysis::model::target::Process;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetKind;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use std::time::Duration;
 
 fn missing() -> Missing {
@@ -199,7 +199,7 @@ fn inputs() -> Vec<Input> {
             profile_type: ProfileType::GoroutineLeak,
             source: ProfileSource::Endpoint,
             // Bytes that do not decode are kept all the same.
-            profile: DecodedProfile::recorded([1, 2, 3].into(), ProfileType::GoroutineLeak),
+            profile: pprof::recorded([1, 2, 3].into(), ProfileType::GoroutineLeak),
         }),
         Input::ProfileMissing {
             at,
@@ -246,7 +246,7 @@ fn inputs() -> Vec<Input> {
             process: key,
             heap: Ok(HeapAtDeath {
                 allocated: [1, 2].into(),
-                retained: DecodedProfile::recorded([3].into(), ProfileType::Heap),
+                retained: pprof::recorded([3].into(), ProfileType::Heap),
                 buckets: 4,
                 lost: 5,
                 unreadable: 6,

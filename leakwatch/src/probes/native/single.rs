@@ -10,8 +10,8 @@ use aya::programs::UProbe;
 use aya::programs::uprobe::UProbeAttachLocation;
 use aya::programs::uprobe::UProbeLinkId;
 use aya::programs::uprobe::UProbeScope;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::Reading;
 use std::num::NonZeroU32;
 use std::thread;
 

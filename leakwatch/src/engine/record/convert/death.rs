@@ -9,16 +9,16 @@ use crate::engine::record::convert::missing_to;
 use crate::engine::record::convert::position;
 use crate::engine::record::convert::required;
 use crate::engine::record::wire;
-use leakwatch_analysis::death::CutReason;
-use leakwatch_analysis::death::GoroutineGroup;
-use leakwatch_analysis::death::GoroutinesAtDeath;
-use leakwatch_analysis::death::HeapAtDeath;
-use leakwatch_analysis::death::ProcessDeath;
-use leakwatch_analysis::pprof::DecodedProfile;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::final_heap::CutReason;
+use leakwatch_analysis::model::final_heap::GoroutineGroup;
+use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub(super) fn death_from(at: Timestamp, death: wire::Death) -> Converted<Process
         let heap = required(death.heap, "heap")?;
         Ok(HeapAtDeath {
             allocated: Arc::from(heap.allocated),
-            retained: DecodedProfile::recorded(Arc::from(heap.retained), ProfileType::Heap),
+            retained: pprof::recorded(Arc::from(heap.retained), ProfileType::Heap),
             buckets: heap.buckets,
             lost: heap.lost,
             unreadable: heap.unreadable,

@@ -13,9 +13,9 @@ use crate::engine::record::convert::number_to;
 use crate::engine::record::convert::position;
 use crate::engine::record::convert::required;
 use crate::engine::record::wire;
-use leakwatch_analysis::event;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::event;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 
 pub(super) fn kill_to(kill: &event::OomKill) -> wire::OomKill {
     let victim = &kill.victim;

@@ -18,22 +18,22 @@ use crate::engine::record::convert::sample::sample_to;
 use crate::engine::record::convert::sample::target_from;
 use crate::engine::record::convert::sample::target_to;
 use crate::engine::record::wire;
-use leakwatch_analysis::event;
-use leakwatch_analysis::event::OomScope;
-use leakwatch_analysis::investigation;
-use leakwatch_analysis::investigation::StepId;
-use leakwatch_analysis::pprof::DecodedProfile;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target;
-use leakwatch_analysis::target::ContainerRuntime;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::target::TargetKind;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::event;
+use leakwatch_analysis::model::event::OomScope;
+use leakwatch_analysis::model::investigation;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::target;
+use leakwatch_analysis::model::target::ContainerRuntime;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::target::TargetKind;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use std::sync::Arc;
 
 /// A message that does not say what it must.
@@ -173,7 +173,7 @@ pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
                 process: key_from(profile.process)?,
                 profile_type,
                 source: entry(&SOURCES, profile.source, "source")?,
-                profile: DecodedProfile::recorded(Arc::from(profile.pprof), profile_type),
+                profile: pprof::recorded(Arc::from(profile.pprof), profile_type),
             })
         }
         wire::Kind::ProfileMissing(profile) => Input::ProfileMissing {

@@ -5,11 +5,11 @@ use super::key_to;
 use super::missing_to;
 use super::sample::reading_from;
 use crate::engine::record::wire;
-use leakwatch_analysis::sample::GoRuntime;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::GoRuntime;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
 
 pub(super) fn runtime_to(target: &TargetId, process: ProcessKey, numbers: &Reading<GoRuntime>) -> wire::GoRuntime {
     let message = wire::GoRuntime {

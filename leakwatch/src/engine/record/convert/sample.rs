@@ -16,14 +16,14 @@ use crate::engine::record::convert::missing_to;
 use crate::engine::record::convert::position;
 use crate::engine::record::convert::required;
 use crate::engine::record::wire;
-use leakwatch_analysis::sample;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target;
-use leakwatch_analysis::target::Runtime;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::Runtime;
+use leakwatch_analysis::model::sample;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::target;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 
 pub(super) fn target_to(target: &target::Target) -> wire::Target {
     wire::Target {

@@ -2,14 +2,14 @@
 //! Nothing is computed across lives; each is looked at on its own. Lives of replicas that are gone count as well: in an
 //! orchestrator a restarted container is a new cgroup.
 
-use crate::growth::Share;
 use crate::history::PastWindow;
 use crate::history::ProcessRecord;
 use crate::history::TargetHistory;
 use crate::history::WindowEnd;
-use crate::stats;
-use crate::units::Timestamp;
-use crate::window;
+use crate::history::window;
+use crate::measure::site_trend::Share;
+use crate::model::units::Timestamp;
+use crate::stats::robust;
 
 /// Newest lives that are looked at.
 const MAX_LIVES: usize = 8;
@@ -68,7 +68,7 @@ impl Lives {
         let ends = killed.iter().map(|(_, past)| past.to);
         let mut lives = Self {
             killed: lengths.len(),
-            typical_seconds: stats::median(&mut lengths).unwrap_or(0.0),
+            typical_seconds: robust::median(&mut lengths).unwrap_or(0.0),
             last_end: ends.chain(history.oom_kills.last().map(|kill| kill.at)).max(),
             ..Self::default()
         };

@@ -1,9 +1,9 @@
 //! The one answer for a target, and what it rests on.
 
-use crate::sample::Missing;
-use crate::stack::Frame;
-use crate::units::Bytes;
-use crate::units::Timestamp;
+use crate::model::reading::Missing;
+use crate::model::stack::Frame;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
 
 /// What is going on with a target's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +105,7 @@ pub enum EvidenceLink {
     /// Difference of two profiles of a type.
     Diff {
         /// Profile type name.
-        profile_type: crate::profile::ProfileType,
+        profile_type: crate::model::profile::ProfileType,
         /// Earlier instant.
         base: Timestamp,
         /// Later instant.

@@ -1,6 +1,6 @@
 //! Numbers as a person reads them. Must not decide anything.
 
-use crate::units::Bytes;
+use crate::model::units::Bytes;
 
 /// Bytes from a float; negative amounts keep their sign.
 pub(crate) fn bytes(value: f64) -> String {
@@ -44,7 +44,7 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// `function (file:line)`, as much of it as is known.
-pub(crate) fn place(frame: &crate::stack::Frame) -> String {
+pub(crate) fn place(frame: &crate::model::stack::Frame) -> String {
     let file = frame.file.rsplit('/').next().unwrap_or("");
     match (file, frame.line) {
         ("", _) => frame.function.to_string(),

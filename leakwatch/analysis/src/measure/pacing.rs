@@ -2,9 +2,9 @@
 //! Source: runtime/mgcpacer.go; with GOGC the goal is the live heap and that percentage of it, and GOMEMLIMIT lowers the goal.
 
 use crate::history::TargetHistory;
-use crate::sample::GoRuntime;
-use crate::units::Bytes;
-use crate::units::Timestamp;
+use crate::model::runtime::GoRuntime;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
 
 /// GOGC by default.
 const DEFAULT_PERCENT: u32 = 100;
@@ -57,7 +57,7 @@ impl Pacing {
             .percent
             .map_or_else(|| "off".to_owned(), |percent| percent.to_string());
         match self.memory_limit {
-            Some(limit) => format!("GOGC={percent} and GOMEMLIMIT={}", crate::words::bytes(limit)),
+            Some(limit) => format!("GOGC={percent} and GOMEMLIMIT={}", crate::format::bytes(limit)),
             None => format!("GOGC={percent}"),
         }
     }

@@ -15,11 +15,11 @@ pub use speedscope::speedscope;
 mod tests {
     use super::*;
     use crate::diff::Diff;
-    use crate::profile::SampleType;
-    use crate::profile::StackValue;
-    use crate::stack::Frame;
-    use crate::stack::StackId;
-    use crate::stack::StackTable;
+    use crate::model::profile::SampleType;
+    use crate::model::profile::StackValue;
+    use crate::model::stack::Frame;
+    use crate::model::stack::StackId;
+    use crate::model::stack::StackTable;
 
     fn stack(table: &mut StackTable, names: &[&str], line: u32) -> StackId {
         let frames: Vec<Frame> = names

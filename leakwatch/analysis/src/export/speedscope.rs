@@ -1,7 +1,7 @@
 //! The data of a speedscope file (`https://www.speedscope.app/file-format-schema.json`), one sampled profile.
 
 use crate::diff::Diff;
-use crate::stack::Frame;
+use crate::model::stack::Frame;
 use std::collections::HashMap;
 
 /// What goes into the file: `shared.frames`, and `samples`, `weights`, `unit` and `endValue` of the one profile.

@@ -1,9 +1,9 @@
 //! How the amount at one place moves over time: evenness, waves, slowing. Pure numbers; must not know what they mean.
 
-use crate::profile::ProfileSource;
-use crate::profile::Snapshot;
-use crate::stats;
-use crate::stats::count;
+use crate::model::profile::ProfileSource;
+use crate::model::profile::Snapshot;
+use crate::stats::robust;
+use crate::stats::robust::count;
 
 /// Most parts of the time that are compared.
 const MAX_PARTS: usize = 4;
@@ -14,11 +14,11 @@ const WAVE_PART: f64 = 0.15;
 
 /// Standard deviation around the trend.
 pub(super) fn fluctuation(points: &[(f64, f64)]) -> f64 {
-    let Some(slope) = stats::theil_sen(points).filter(|_| points.len() >= 4) else {
+    let Some(slope) = robust::theil_sen(points).filter(|_| points.len() >= 4) else {
         return 0.0;
     };
     let residuals: Vec<f64> = points.iter().map(|&(t, y)| y - slope * t).collect();
-    stats::robust_deviation(&residuals)
+    robust::robust_deviation(&residuals)
 }
 
 /// The least growth of what never came back, over equal parts of the time, relative to even growth. The growth being `z`

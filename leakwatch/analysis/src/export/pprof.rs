@@ -1,14 +1,14 @@
 //! A diff as a pprof profile whose values are compare minus base, for `go tool pprof` and everything that reads its
 //! format. Addresses and labels are not in it: the two profiles may come from two processes.
 
+use crate::model::profile::ProfileType;
+use crate::model::profile::SampleType;
+use crate::model::profile::StackValue;
+use crate::model::stack::Frame;
+use crate::model::stack::StackId;
+use crate::model::stack::StackTable;
+use crate::model::units::Timestamp;
 use crate::pprof::proto;
-use crate::profile::ProfileType;
-use crate::profile::SampleType;
-use crate::profile::StackValue;
-use crate::stack::Frame;
-use crate::stack::StackId;
-use crate::stack::StackTable;
-use crate::units::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 

@@ -1,10 +1,10 @@
 //! Things that happened at one instant, as opposed to samples.
 
-use crate::sample::Reading;
-use crate::target::CgroupKey;
-use crate::target::ProcessKey;
-use crate::units::Bytes;
-use crate::units::Timestamp;
+use crate::model::reading::Reading;
+use crate::model::target::CgroupKey;
+use crate::model::target::ProcessKey;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
 use std::borrow::Cow;
 
 /// Which memory ran out.

@@ -1,7 +1,7 @@
 //! Forecasts of real and of made-up staircases against when they ended.
 
 use super::*;
-use crate::trend;
+use crate::stats::trend;
 
 const MIB: f64 = 1_048_576.0;
 

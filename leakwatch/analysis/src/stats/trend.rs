@@ -5,9 +5,9 @@
 //! smaller than the actual one (the variance correction of Hamed and Rao, 1998, with a first-order model).
 //! Shape: each candidate is `y = a + b*g(t)` for a basis `g`, so that one pass gives its squared error; BIC decides.
 
-use crate::stats;
-use crate::stats::count;
-use crate::verdict::Estimate;
+use crate::model::verdict::Estimate;
+use crate::stats::robust;
+use crate::stats::robust::count;
 
 /// Most points a fit looks at: the quadratic steps stay below 2016 pairs.
 pub const MAX_FIT_POINTS: usize = 64;
@@ -130,7 +130,7 @@ pub fn fit(series: &[(f64, f64)]) -> Option<Trend> {
     let half = points.partition_point(|point| point.0 < f64::midpoint(from, to));
     let late = points.get(half..).filter(|late| late.len() >= 4).unwrap_or(points);
     let (recent, _) = slope_with_interval(late)?;
-    let noise = stats::robust_deviation(&residuals);
+    let noise = robust::robust_deviation(&residuals);
     let level = level_at(points, 0.75, to, recent.estimate)?;
     let (least, most) = points
         .iter()
@@ -168,7 +168,7 @@ pub fn change(series: &[(f64, f64)]) -> Option<(f64, f64)> {
     let quarter = (series.len() / 4).max(1);
     let median = |part: &mut dyn Iterator<Item = &(f64, f64)>| {
         let mut values: Vec<f64> = part.map(|point| point.1).collect();
-        stats::median(&mut values)
+        robust::median(&mut values)
     };
     let before = median(&mut series.iter().take(quarter))?;
     let after = median(&mut series.iter().rev().take(quarter))?;
@@ -198,9 +198,9 @@ pub fn blocks(series: &[(f64, f64)], n: usize) -> Vec<(f64, f64)> {
 
 /// Theil-Sen slope with its 95 % interval, and the residuals around the line.
 fn slope_with_interval(points: &[(f64, f64)]) -> Option<(Estimate, Vec<f64>)> {
-    let slope = stats::theil_sen(points)?;
+    let slope = robust::theil_sen(points)?;
     let mut residuals: Vec<f64> = points.iter().map(|&(t, y)| y - slope * t).collect();
-    let center = stats::median(&mut residuals.clone())?;
+    let center = robust::median(&mut residuals.clone())?;
     for residual in &mut residuals {
         *residual -= center;
     }
@@ -209,10 +209,10 @@ fn slope_with_interval(points: &[(f64, f64)]) -> Option<(Estimate, Vec<f64>)> {
     let spread_t = points.iter().map(|point| (point.0 - mean_t).powi(2)).sum::<f64>();
     // The robust scale sees nothing when most points lie exactly on the line; the mean absolute one then still does.
     let mean_absolute = residuals.iter().map(|residual| residual.abs()).sum::<f64>() / n * 1.2533;
-    let scale = stats::robust_deviation(&residuals).max(mean_absolute);
+    let scale = robust::robust_deviation(&residuals).max(mean_absolute);
     let effective = effective_points(&residuals);
     let error = scale / (spread_t * effective / n).sqrt();
-    let half_width = stats::student_975(effective - 2.0) * error;
+    let half_width = robust::student_975(effective - 2.0) * error;
     let interval = Estimate {
         estimate: slope,
         low: slope - half_width,
@@ -224,7 +224,7 @@ fn slope_with_interval(points: &[(f64, f64)]) -> Option<(Estimate, Vec<f64>)> {
 /// Points that count as independent, by first-order autocorrelation of the residuals.
 fn effective_points(residuals: &[f64]) -> f64 {
     let n = count(residuals.len());
-    let rho = stats::lag1_autocorrelation(residuals).clamp(0.0, 0.95);
+    let rho = robust::lag1_autocorrelation(residuals).clamp(0.0, 0.95);
     (n * (1.0 - rho) / (1.0 + rho)).clamp(3.0, n.max(3.0))
 }
 
@@ -234,7 +234,7 @@ fn level_at(points: &[(f64, f64)], part: f64, to: f64, slope: f64) -> Option<f64
     let start = points.partition_point(|point| point.0 < from + (to - from) * part);
     let start = start.min(points.len().saturating_sub(3));
     let mut late: Vec<f64> = points.iter().skip(start).map(|&(t, y)| y + slope * (to - t)).collect();
-    stats::median(&mut late)
+    robust::median(&mut late)
 }
 
 fn first_level(points: &[(f64, f64)], slope: &Estimate) -> Option<f64> {
@@ -247,7 +247,7 @@ fn first_level(points: &[(f64, f64)], slope: &Estimate) -> Option<f64> {
         .take(end)
         .map(|&(t, y)| y - slope.estimate.max(0.0) * (t - from))
         .collect();
-    stats::median(&mut early)
+    robust::median(&mut early)
 }
 
 const QUIET: Choice = Choice {

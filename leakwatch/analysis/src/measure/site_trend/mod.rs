@@ -8,21 +8,21 @@ mod series;
 mod sites;
 
 use crate::culprit::Build;
-use crate::growth::series::dated;
-use crate::growth::series::fluctuation;
-use crate::growth::series::interpolate;
-use crate::growth::sites::sites;
 use crate::history::TargetHistory;
-use crate::profile::ProfileType;
-use crate::profile::Snapshot;
-use crate::profile::StackValue;
-use crate::stack::Frame;
-use crate::stack::StackId;
-use crate::stats;
-use crate::units::Timestamp;
-use crate::verdict::Culprit;
-use crate::verdict::Estimate;
-use crate::window;
+use crate::history::window;
+use crate::measure::site_trend::series::dated;
+use crate::measure::site_trend::series::fluctuation;
+use crate::measure::site_trend::series::interpolate;
+use crate::measure::site_trend::sites::sites;
+use crate::model::profile::ProfileType;
+use crate::model::profile::Snapshot;
+use crate::model::profile::StackValue;
+use crate::model::stack::Frame;
+use crate::model::stack::StackId;
+use crate::model::units::Timestamp;
+use crate::model::verdict::Culprit;
+use crate::model::verdict::Estimate;
+use crate::stats::robust;
 use std::time::Duration;
 
 /// Growth in the weakest part of the time relative to even growth. A saturating exponential has 0.36 in its last
@@ -193,7 +193,7 @@ fn measure_between(
         base: base.at,
         compare: compare.at,
         total: estimate(profile_type, &totals, variance),
-        rate: stats::theil_sen(&totals).unwrap_or(0.0),
+        rate: robust::theil_sen(&totals).unwrap_or(0.0),
         now: totals.last().map_or(0.0, |point| point.1),
         allocation_rate_change: allocation_rate_change(snapshots),
         sites: sites(history, profile_type, earlier, snapshots),

@@ -5,10 +5,14 @@
 //! are escaped as `%2e` by the linker); the standard library lies below the directory that `package runtime` lies in; a
 //! dependency's file has `@version` in its path (module cache, also with `-trimpath`) or lies below `vendor/`.
 
-use crate::native_code;
-use crate::stack::Frame;
-use crate::stack::StackId;
-use crate::stack::StackTable;
+mod origin;
+pub mod native;
+
+pub use origin::Origin;
+
+use crate::model::stack::Frame;
+use crate::model::stack::StackId;
+use crate::model::stack::StackTable;
 
 /// First elements of all import paths of the standard library (`go list std`, Go 1.26), for trimmed builds.
 const STANDARD_ROOTS: &[&str] = &[
@@ -68,19 +72,6 @@ const STANDARD_ROOTS: &[&str] = &[
     "weak",
 ];
 
-/// Whose code a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// The program's own module.
-    Own,
-    /// Another module.
-    Library,
-    /// The standard library, except the runtime.
-    Standard,
-    /// Language runtime, allocator, compiler-made wrappers, C.
-    Runtime,
-}
-
 /// What has been learned about the build from its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Build {
@@ -114,7 +105,7 @@ impl Build {
     /// Whose code a frame is.
     pub fn origin(&self, frame: &Frame) -> Origin {
         let Self::Go { standard_root } = self else {
-            return native_code::origin(frame);
+            return native::origin(frame);
         };
         let package = package_of(&frame.function);
         let file: &str = &frame.file;

@@ -1,10 +1,10 @@
 //! The guided workflow: ordered questions, each answered by the tool, each of which a person may overrule.
 
-use crate::profile::ProfileType;
-use crate::sample::Missing;
-use crate::units::Timestamp;
-use crate::verdict::Evidence;
-use crate::verdict::Verdict;
+use crate::model::profile::ProfileType;
+use crate::model::reading::Missing;
+use crate::model::units::Timestamp;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::Verdict;
 
 /// The steps, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

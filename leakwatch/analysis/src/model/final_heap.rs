@@ -1,12 +1,12 @@
 //! What was read of a process while a SIGKILL ended it: read by the kernel in the process's own context, and joined with what
 //! was known of it before.
 
-use crate::pprof::DecodedProfile;
-use crate::sample::Reading;
-use crate::target::ProcessKey;
-use crate::target::TargetId;
-use crate::units::Bytes;
-use crate::units::Timestamp;
+use crate::model::decoded::DecodedProfile;
+use crate::model::reading::Reading;
+use crate::model::target::ProcessKey;
+use crate::model::target::TargetId;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 

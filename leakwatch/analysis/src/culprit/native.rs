@@ -1,8 +1,8 @@
 //! Whose code a frame of a C, C++ or Rust program is. Works on demangled names and on file paths, as for Go; where there are no source
 //! lines the file is the object that the code is in. No table of known programs: what allocates for others has a name that says so.
 
-use crate::culprit::Origin;
-use crate::stack::Frame;
+use crate::culprit::origin::Origin;
+use crate::model::stack::Frame;
 
 /// Objects of the language and of allocators: their callers are meant.
 const RUNTIME_OBJECTS: [&str; 12] = [

@@ -1,9 +1,9 @@
 //! One profile of one process as analysis sees it: values per interned stack. The lossless form is `pprof`.
 
-use crate::stack::StackId;
-use crate::target::ProcessKey;
-use crate::target::TargetId;
-use crate::units::Timestamp;
+use crate::model::stack::StackId;
+use crate::model::target::ProcessKey;
+use crate::model::target::TargetId;
+use crate::model::units::Timestamp;
 use std::sync::Arc;
 
 /// Profile types of the API.

@@ -5,12 +5,12 @@ use crate::history::Amount;
 use crate::history::MemoryPoint;
 use crate::history::SnapshotSeries;
 use crate::history::TargetHistory;
-use crate::profile::ProfileType;
-use crate::profile::Snapshot;
-use crate::target::ProcessKey;
-use crate::target::Runtime;
-use crate::units::Bytes;
-use crate::units::Timestamp;
+use crate::model::profile::ProfileType;
+use crate::model::profile::Snapshot;
+use crate::model::runtime::Runtime;
+use crate::model::target::ProcessKey;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
 use std::time::Duration;
 
 /// Memory of the current window up to `now` as (seconds since the window's start, bytes): the lower envelope of what cannot be
@@ -158,10 +158,10 @@ pub fn is_go(history: &TargetHistory, now: Timestamp) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::ProfileSource;
-    use crate::profile::StackValue;
-    use crate::stack::StackTable;
-    use crate::target::TargetId;
+    use crate::model::profile::ProfileSource;
+    use crate::model::profile::StackValue;
+    use crate::model::stack::StackTable;
+    use crate::model::target::TargetId;
     use std::sync::Arc;
 
     /// A program lists stacks that allocated for the first time before a collection gives them a value.

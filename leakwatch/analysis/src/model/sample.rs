@@ -1,65 +1,11 @@
-//! Raw numbers of one target at one instant. A value that could not be read is [`Missing`] with a reason, never zero.
+//! Raw numbers of one target at one instant.
 
-use crate::target::Process;
-use crate::target::ProcessKey;
-use crate::target::TargetId;
-use crate::units::Bytes;
-use crate::units::Timestamp;
-
-/// Why a value is absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MissingReason {
-    /// The kernel, the cgroup version or the program does not offer it.
-    Unsupported,
-    /// The daemon may not read it.
-    NotPermitted,
-    /// The cgroup or process vanished.
-    Gone,
-    /// Nothing was configured to collect it.
-    NotConfigured,
-    /// It was read but does not have the documented form.
-    Malformed,
-    /// It did not arrive in time.
-    Timeout,
-    /// It was larger than the bound.
-    TooLarge,
-    /// It will be there later.
-    NotYet,
-    /// Reading failed in another way.
-    Failed,
-}
-
-/// An absent value: the reason, what exactly happened and what a user can do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// Machine-readable reason.
-    pub reason: MissingReason,
-    /// What happened, with the path or address: lowercase, no full stop.
-    pub detail: String,
-    /// What to do about it, if anything.
-    pub fix: Option<String>,
-}
-
-impl Missing {
-    /// A missing value with nothing the user could do.
-    pub fn new(reason: MissingReason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-            fix: None,
-        }
-    }
-
-    /// The same with advice.
-    #[must_use]
-    pub fn with_fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix = Some(fix.into());
-        self
-    }
-}
-
-/// A value, or why there is none.
-pub type Reading<T> = Result<T, Missing>;
+use crate::model::reading::Reading;
+use crate::model::target::Process;
+use crate::model::target::ProcessKey;
+use crate::model::target::TargetId;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
 
 /// A limit: a number or none. Never a sentinel number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,34 +130,4 @@ pub struct Sample {
     pub new_processes: Vec<Process>,
     /// All processes in the cgroup now; one that is no longer listed has left or exited.
     pub processes: Vec<ProcessSample>,
-}
-
-/// What the runtime of a Go process counts, read from its memory (`gcController` and `memstats`). Sizes are of memory that the runtime
-/// has mapped and not returned; nearly all of it is resident.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GoRuntime {
-    /// Live heap found by the last garbage collection (`heapMarked`); zero before the first.
-    pub heap_marked: Bytes,
-    /// Live heap and what was allocated since (`heapLive`).
-    pub heap_live: Bytes,
-    /// Size at which the next collection is to end, by GOGC (`MemStats.NextGC`); none with `GOGC=off`.
-    pub heap_goal: Option<Bytes>,
-    /// Spans in use (`MemStats.HeapInuse`): what is live, what is garbage and what is lost between objects.
-    pub heap_in_use: Bytes,
-    /// Free spans that the runtime keeps (`MemStats.HeapIdle` less `HeapReleased`).
-    pub heap_idle: Bytes,
-    /// Free spans that were returned to the system (`MemStats.HeapReleased`): not resident.
-    pub heap_released: Bytes,
-    /// All that is mapped and not returned (`mappedReady`): what GOMEMLIMIT counts.
-    pub mapped_ready: Bytes,
-    /// Stacks of goroutines (`MemStats.StackInuse`).
-    pub stacks: Bytes,
-    /// What the runtime needs for itself.
-    pub metadata: Bytes,
-    /// Garbage collections so far (`MemStats.NumGC`).
-    pub collections: u32,
-    /// GOGC in force; none when off.
-    pub gc_percent: Option<u32>,
-    /// GOMEMLIMIT in force, if any.
-    pub memory_limit: Option<Bytes>,
 }

@@ -1,24 +1,24 @@
 //! Attributes the change between two profiles to places in the code and follows each place over all profiles.
 
 use crate::culprit::Build;
-use crate::growth::LEARNED_STACKS;
-use crate::growth::Site;
-use crate::growth::amount;
-use crate::growth::estimate;
-use crate::growth::growth_variance;
-use crate::growth::series::acceleration;
-use crate::growth::series::dated;
-use crate::growth::series::exceeds;
-use crate::growth::series::persistence;
 use crate::history::TargetHistory;
-use crate::profile::ProfileType;
-use crate::profile::Snapshot;
-use crate::profile::StackValue;
-use crate::stack::Frame;
-use crate::stack::StackId;
-use crate::stats;
-use crate::stats::count;
-use crate::units::Timestamp;
+use crate::measure::site_trend::LEARNED_STACKS;
+use crate::measure::site_trend::Site;
+use crate::measure::site_trend::amount;
+use crate::measure::site_trend::estimate;
+use crate::measure::site_trend::growth_variance;
+use crate::measure::site_trend::series::acceleration;
+use crate::measure::site_trend::series::dated;
+use crate::measure::site_trend::series::exceeds;
+use crate::measure::site_trend::series::persistence;
+use crate::model::profile::ProfileType;
+use crate::model::profile::Snapshot;
+use crate::model::profile::StackValue;
+use crate::model::stack::Frame;
+use crate::model::stack::StackId;
+use crate::model::units::Timestamp;
+use crate::stats::robust;
+use crate::stats::robust::count;
 use std::collections::BTreeMap;
 
 /// Most changed stacks that are attributed to places; the rest is too small to matter.
@@ -79,7 +79,7 @@ pub(super) fn sites(
                 acceleration: acceleration(&dated(&points, snapshots)),
                 false_discovery_rate: 1.0,
             };
-            let chance = stats::normal_tail(z);
+            let chance = robust::normal_tail(z);
             (site, chance)
         })
         .collect();

@@ -1,6 +1,8 @@
 //! Who is watched: identities that survive pid reuse and re-created cgroups.
 
-use crate::units::Timestamp;
+use crate::model::reading::Missing;
+use crate::model::runtime::Runtime;
+use crate::model::units::Timestamp;
 use std::fmt;
 
 /// Identity of a cgroup: the inode of its directory and its path below the hierarchy's root (`/kubepods/...`, `/` is the root).
@@ -120,18 +122,6 @@ impl Target {
     }
 }
 
-/// The language runtime of a process, as far as leakwatch knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Runtime {
-    /// Go, with the version from the binary's build info (`go1.27.3`).
-    Go {
-        /// As recorded by the linker; may be `devel ...`.
-        version: String,
-    },
-    /// Anything else.
-    Native,
-}
-
 /// What is known about a process from the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -142,9 +132,9 @@ pub struct Process {
     /// `/proc/PID/comm`.
     pub comm: String,
     /// Target of `/proc/PID/exe`, in the mount namespace of the process; without a ` (deleted)` suffix.
-    pub exe: Result<String, crate::sample::Missing>,
+    pub exe: Result<String, Missing>,
     /// Its language runtime.
-    pub runtime: Result<Runtime, crate::sample::Missing>,
+    pub runtime: Result<Runtime, Missing>,
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! When the limit will be reached: the memory that reclaim cannot give back, carried along its growth to the limit.
 //! Must not decide whether it is a leak.
 
-use crate::growth::ProfileGrowth;
-use crate::pacing::Pacing;
-use crate::trend::Shape;
-use crate::trend::Trend;
-use crate::verdict::TimeToLimit;
+use crate::measure::pacing::Pacing;
+use crate::measure::site_trend::ProfileGrowth;
+use crate::model::verdict::TimeToLimit;
+use crate::stats::trend::Shape;
+use crate::stats::trend::Trend;
 
 /// The 90 % quantile of the normal distribution over the 97.5 % one: turns a 95 % interval into one between p10 and p90.
 const P90_OF_P975: f64 = 1.2816 / 1.96;
