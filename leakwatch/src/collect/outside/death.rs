@@ -13,8 +13,8 @@ use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof;
 use leakwatch_goproc::attach::GoProcess;
-use leakwatch_goproc::death::Cut;
-use leakwatch_goproc::death::Walk;
+use leakwatch_goproc::final_heap::HeapWalk;
+use leakwatch_goproc::final_heap::Truncation;
 use leakwatch_goproc::goroutines::CensusGroup;
 use leakwatch_goproc::goroutines::GoroutineBounds;
 use leakwatch_goproc::goroutines::Status;
@@ -25,14 +25,14 @@ use leakwatch_goproc::heap::View;
 const MAX_GROUPS: usize = 256;
 
 /// The heap of a walk.
-pub(super) fn heap(process: &GoProcess, walk: &Walk, exe: &str, at: Timestamp) -> Reading<HeapAtDeath> {
+pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestamp) -> Reading<HeapAtDeath> {
     let reader = process.heap_reader().filter(|_| walk.has_heap).ok_or_else(|| {
         Missing::new(
             MissingReason::Unsupported,
             "the heap profile of the process had not been found before it was killed, or it has none",
         )
     })?;
-    let heap = reader.at_death(walk);
+    let heap = reader.final_heap(walk);
     let unknown = heap.buckets.iter().filter(|bucket| bucket.stack.is_none());
     let (mut count, mut bytes) = (0, 0_u64);
     for bucket in unknown {
@@ -52,20 +52,20 @@ pub(super) fn heap(process: &GoProcess, walk: &Walk, exe: &str, at: Timestamp) -
         unreadable: walk.unreadable,
         unknown: count,
         unknown_bytes: Bytes(bytes),
-        cut: walk.cut.map(|cut| match cut {
-            Cut::Time => CutReason::Time,
-            Cut::Bound => CutReason::Bound,
-            Cut::Room => CutReason::Room,
-            Cut::Unreadable => CutReason::Unreadable,
-            Cut::Damaged => CutReason::Damaged,
+        cut: walk.truncation.map(|cut| match cut {
+            Truncation::Time => CutReason::Time,
+            Truncation::Bound => CutReason::Bound,
+            Truncation::Room => CutReason::Room,
+            Truncation::Unreadable => CutReason::Unreadable,
+            Truncation::Damaged => CutReason::Damaged,
         }),
         held_up: walk.heap_time,
     })
 }
 
 /// The goroutines of a walk.
-pub(super) fn goroutines(process: &mut GoProcess, walk: &Walk) -> GoroutinesAtDeath {
-    let census = process.goroutines_at_death(walk);
+pub(super) fn goroutines(process: &mut GoProcess, walk: &HeapWalk) -> GoroutinesAtDeath {
+    let census = process.final_goroutines(walk);
     let named = census.iter().take(MAX_GROUPS);
     let groups = named.map(|group| name(process, group)).collect();
     let beyond: u64 = census.iter().skip(MAX_GROUPS).map(|group| group.count).sum();

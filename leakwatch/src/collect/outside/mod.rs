@@ -28,8 +28,8 @@ use leakwatch_analysis::model::final_heap::ProcessDeath;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_goproc::death::Walk;
-use leakwatch_goproc::death::WalkPlan;
+use leakwatch_goproc::final_heap::HeapWalk;
+use leakwatch_goproc::final_heap::WalkPlan;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub enum Notice {
         /// Which process.
         process: ProcessKey,
         /// What was read.
-        walk: Box<Walk>,
+        walk: Box<HeapWalk>,
     },
 }
 

@@ -11,7 +11,7 @@ use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
 use leakwatch_analysis::pprof::signed;
 use leakwatch_goproc::attach::GoProcess;
-use leakwatch_goproc::death::HeapAtDeath;
+use leakwatch_goproc::final_heap::FinalHeap;
 use leakwatch_goproc::goroutines;
 use leakwatch_goproc::heap;
 use leakwatch_goproc::heap::Consistency;
@@ -69,7 +69,7 @@ pub(super) fn heap(process: &GoProcess, snapshot: &heap::Snapshot, exe: &str, at
 /// The same of a process that was killed. A bucket whose stack nobody knows has no calls.
 pub(super) fn heap_at_death(
     process: &GoProcess,
-    heap: &HeapAtDeath<'_>,
+    heap: &FinalHeap<'_>,
     view: View,
     exe: &str,
     at: Timestamp,

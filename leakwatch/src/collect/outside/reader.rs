@@ -22,8 +22,8 @@ use leakwatch_goproc::BinaryError;
 use leakwatch_goproc::attach::AttachError;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::attach::NoHeap;
-use leakwatch_goproc::death::Walk;
-use leakwatch_goproc::death::WalkPlan;
+use leakwatch_goproc::final_heap::HeapWalk;
+use leakwatch_goproc::final_heap::WalkPlan;
 use leakwatch_goproc::goroutines::GoroutineBounds;
 use leakwatch_goproc::heap::HeapError;
 use leakwatch_goproc::memory::MemoryError;
@@ -352,7 +352,7 @@ fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Mad
 
 impl Attached {
     /// Puts in words what the kernel read of it. Takes about as long as a round.
-    pub(super) fn at_death(mut self, at: Timestamp, process: ProcessKey, walk: &Walk) -> ProcessDeath {
+    pub(super) fn at_death(mut self, at: Timestamp, process: ProcessKey, walk: &HeapWalk) -> ProcessDeath {
         ProcessDeath {
             at,
             process,
