@@ -7,7 +7,7 @@ use crate::capture::CaptureState;
 use crate::capture::Captures;
 use crate::capture::DEFAULT_SAMPLE_BYTES;
 use crate::capture::lane::Lane;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileType;
@@ -29,7 +29,7 @@ pub(super) fn consider(
     captures: &Captures,
     remembered: &[Capture],
     id: &TargetId,
-    stored: &StoredTarget,
+    stored: &TargetView,
     cpu_budget_percent: f64,
     now: Timestamp,
 ) {
@@ -91,7 +91,7 @@ fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(Lane, bool)> {
 }
 
 /// Memory outside the Go heap grows, or may do so, and nothing explains it yet.
-fn is_suspect(stored: &StoredTarget) -> bool {
+fn is_suspect(stored: &TargetView) -> bool {
     let Some(investigation) = &stored.investigation else {
         return false;
     };
