@@ -6,8 +6,8 @@ use crate::programs::alone;
 use crate::programs::compile;
 use crate::programs::counted;
 use leakwatch::capture::session::Session;
-use leakwatch::native::symbols::Symbols;
 use leakwatch::probes::native::Programs;
+use leakwatch_nativeproc::symbols::Symbols;
 
 #[test]
 fn a_million_pairs_from_200_stacks_are_counted_exactly() {

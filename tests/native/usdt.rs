@@ -5,7 +5,7 @@ use crate::programs::alone;
 use crate::programs::compile_with;
 use leakwatch::capture::lane::Observer;
 use leakwatch::capture::usdt::UsdtSession;
-use leakwatch::native::symbols::Symbols;
+use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::debian;
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;

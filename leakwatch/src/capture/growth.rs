@@ -3,15 +3,10 @@
 use crate::capture::governor::Price;
 use crate::capture::lane::Counted;
 use crate::capture::lane::Observer;
+use crate::capture::profile::StackRow;
 use crate::capture::session::Session;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
-use crate::growth::residency::Residency;
-use crate::growth::space::AddressSpace;
-use crate::growth::space::Made;
-use crate::native::allocator::ProbePoint;
-use crate::native::code::ProgramCode;
-use crate::native::profile::StackRow;
 use crate::probes::growth::CallsAt;
 use crate::probes::growth::GrowthCounts;
 use crate::probes::growth::GrowthProbes;
@@ -22,6 +17,11 @@ use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_nativeproc::address_space::AddressSpace;
+use leakwatch_nativeproc::address_space::Made;
+use leakwatch_nativeproc::address_space::residency::Residency;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::code::ProgramCode;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
@@ -84,7 +84,7 @@ impl GrowthSession {
         let stacks = Stacks::of_process(pid)?;
         let residency = Residency::of_process(pid, page_bytes)
             .map_err(|error| Missing::new(MissingReason::Failed, format!("/proc/{pid}/pagemap: {error}")))?;
-        let heap_end = crate::native::process::heap_end(pid);
+        let heap_end = leakwatch_nativeproc::process::heap_end(pid);
         let settings = GrowthSettings { period, code };
         let probes = GrowthProbes::attach(pid, &settings, calls_at)?;
         Ok(Self {

@@ -1,11 +1,11 @@
 //! What captures can look at, and what each way of looking has in common.
 
 use crate::capture::governor::Price;
+use crate::capture::profile::StackRow;
 use crate::capture::session::Session;
-use crate::native::allocator::ProbePoint;
-use crate::native::profile::StackRow;
 use crate::probes::native::NativeCounts;
 use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_nativeproc::allocator::ProbePoint;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Captures: probes on one process for a while, from looking for its allocator to profiles for the engine.
 //!
-//! Puts together what `native` finds out about the process and what `probes` attaches. Each capture has a thread of its own;
+//! Puts together what `leakwatch-nativeproc` finds out about the process and what `probes` attaches. Each capture has a thread of its own;
 //! [`Captures`] starts, stops and remembers them, within bounds.
 
 pub mod lane;
@@ -8,6 +8,8 @@ pub mod governor;
 mod pace;
 pub mod price;
 pub mod stacks;
+pub mod profile;
+pub mod estimate;
 pub mod tally;
 #[cfg(test)]
 mod windows;
@@ -19,14 +21,14 @@ mod run;
 
 use crate::capture::lane::Lane;
 use crate::clock::Clock;
-use crate::engine::input::Input;
-use crate::native::allocator::ProbePoint;
+use crate::input::Input;
 use crate::probes::native::NativeCounts;
 pub use crate::probes::native::Way;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_nativeproc::allocator::ProbePoint;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;

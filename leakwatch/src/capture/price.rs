@@ -2,17 +2,17 @@
 //! `free` while one thread allocates and releases a few thousand times; then probes that always do.
 
 use crate::capture::governor::Price;
-use crate::native::allocator;
-use crate::native::allocator::ProbePoint;
-use crate::native::code::ProgramCode;
-use crate::native::placement::AT_ENTRY;
-use crate::native::placement::Execution;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
 use crate::probes::native::Programs;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_nativeproc::allocator;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::code::ProgramCode;
+use leakwatch_nativeproc::placement::AT_ENTRY;
+use leakwatch_nativeproc::placement::Execution;
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 use std::hint::black_box;

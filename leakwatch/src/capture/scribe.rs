@@ -4,16 +4,16 @@
 use crate::capture::CaptureRequest;
 use crate::capture::Shared;
 use crate::capture::lane::Counted;
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
-use crate::native::profile;
-use crate::native::profile::Title;
-use crate::native::symbols::Symbols;
+use crate::capture::profile;
+use crate::capture::profile::Title;
+use crate::input::Input;
+use crate::input::TakenProfile;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_nativeproc::symbols::Symbols;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -167,13 +167,13 @@ fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, opens
                 period,
                 at,
             };
-            shared.send(Input::Profile(RawProfile {
+            shared.send(Input::Profile(TakenProfile {
                 at,
                 target: request.target.clone(),
                 process: request.process,
                 profile_type,
                 source: ProfileSource::Capture,
-                pprof: profile::encode(largest, symbols, &title),
+                profile: profile::profile(largest, symbols, &title),
             }));
         }
     }

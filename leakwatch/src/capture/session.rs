@@ -1,21 +1,15 @@
 //! One capture of one process while it runs: what was sampled so far, by stack.
 
+use crate::capture::estimate;
 use crate::capture::governor::Price;
 use crate::capture::lane::Counted;
 use crate::capture::lane::Observer;
 use crate::capture::price;
+use crate::capture::profile::StackRow;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::capture::tally::Phase;
 use crate::capture::tally::Tally;
-use crate::native::allocator;
-use crate::native::allocator::Allocators;
-use crate::native::allocator::ProbePoint;
-use crate::native::code::ProgramCode;
-use crate::native::estimate;
-use crate::native::function::Signature;
-use crate::native::placement::Execution;
-use crate::native::profile::StackRow;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
@@ -24,6 +18,12 @@ use crate::probes::native::Way;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_nativeproc::allocator;
+use leakwatch_nativeproc::allocator::Allocators;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::code::ProgramCode;
+use leakwatch_nativeproc::function::Signature;
+use leakwatch_nativeproc::placement::Execution;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;

@@ -7,7 +7,7 @@
 //! however long its objects live, as no slot depends on what is seen in it. Chance gives more or less time than it should: all is
 //! made to fit the time that has passed.
 
-use crate::native::estimate::Sampled;
+use crate::capture::estimate::Sampled;
 use crate::probes::native::StackTotals;
 use std::collections::HashMap;
 use std::time::Duration;

@@ -3,20 +3,20 @@
 use crate::capture::governor::Price;
 use crate::capture::lane::Counted;
 use crate::capture::lane::Observer;
+use crate::capture::profile::StackRow;
 use crate::capture::session::Session;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
-use crate::native::allocator::ProbePoint;
-use crate::native::code::ProgramCode;
-use crate::native::profile::StackRow;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::StackTotals;
 use crate::probes::usdt::UsdtProbes;
-use crate::usdt::probe;
-use crate::usdt::probe::Site;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::code::ProgramCode;
+use leakwatch_nativeproc::usdt::probe;
+use leakwatch_nativeproc::usdt::probe::Site;
 use std::collections::BTreeMap;
 
 /// Nanoseconds: a sample copies the fingerprint of its stack; a release is a search. Static probes are `nop`s, which are emulated.

@@ -1,12 +1,12 @@
 //! Whether what windows show is what there is: a made-up program that allocates in bursts, governed and weighed as a real one is.
 
+use crate::capture::estimate;
 use crate::capture::governor::Decision;
 use crate::capture::governor::Governor;
 use crate::capture::governor::Price;
 use crate::capture::governor::Terms;
 use crate::capture::tally::Phase;
 use crate::capture::tally::Tally;
-use crate::native::estimate;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::StackTotals;
 use fastrand::Rng;

@@ -7,7 +7,7 @@ use crate::capture::Way;
 use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
 use crate::dto::page::LossBody;
-use crate::native::placement::Execution;
+use leakwatch_nativeproc::placement::Execution;
 
 use serde::Deserialize;
 use serde::Serialize;

@@ -30,21 +30,18 @@ impl AnonymousGrowth {
     pub fn of(history: &TargetHistory, now: Timestamp) -> Option<Self> {
         let points = history.window();
         let (mut anonymous, mut outside) = (Vec::new(), Vec::new());
-        for runtime in history.go_runtimes.as_slice() {
-            let next = points.partition_point(|point| point.at <= runtime.at);
+        for (at, stats) in history.runtimes.go() {
+            let next = points.partition_point(|point| point.at <= at);
             let before = next.checked_sub(1).and_then(|index| points.get(index));
             let Some(anon) = before.and_then(|point| point.anon.bytes()) else {
                 continue;
             };
-            if runtime.at > now {
+            if at > now {
                 break;
             }
-            let seconds = runtime.at.seconds_from(history.window_start);
+            let seconds = at.seconds_from(history.window_start);
             anonymous.push((seconds, anon.as_f64()));
-            outside.push((
-                seconds,
-                (anon.as_f64() - runtime.numbers.mapped_ready.as_f64()).max(0.0),
-            ));
+            outside.push((seconds, (anon.as_f64() - stats.mapped_ready.as_f64()).max(0.0)));
         }
         if anonymous.len() < 2 {
             return None;

@@ -1,12 +1,10 @@
 //! The allocator probes of one process: an eBPF object of its own, loaded, attached and read while a capture runs.
 //!
-//! What the counts mean, and who the process is, is decided by `crate::native`. Dropping [`NativeProbes`] detaches everything.
+//! What the counts mean, and who the process is, is decided by `crate::capture`. Dropping [`NativeProbes`] detaches everything.
 
 pub(super) mod session;
 mod single;
 
-use crate::native::allocator::ProbePoint;
-use crate::native::code::ProgramCode;
 use crate::probes::load;
 use aya::Ebpf;
 use aya::EbpfLoader;
@@ -26,6 +24,8 @@ use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
 use leakwatch_common::native::SLOT_BITS;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::code::ProgramCode;
 use session::Sessions;
 use session::Work;
 use single::SingleLink;

@@ -2,8 +2,6 @@
 //! return to pay for, and one link for all functions of a file. aya makes the maps; its object is gone through once more for
 //! the programs it cannot load.
 
-use crate::native::allocator::ProbePoint;
-use crate::native::function::Signature;
 use crate::probes::host;
 use aya::Ebpf;
 use aya::maps::Map;
@@ -18,6 +16,8 @@ use leakwatch_bpf::Refused;
 use leakwatch_common::native::KERNEL_FUNCTION_NAMES;
 use leakwatch_common::native::KERNEL_FUNCTIONS;
 use leakwatch_common::native::request;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::function::Signature;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::HashSet;
