@@ -1,12 +1,12 @@
 //! Stacks with values as a pprof profile of a type that captures have, and the same by name.
 
-use leakwatch_analysis::pprof::ProfileBuilder;
-use leakwatch_analysis::pprof::proto;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::SampleType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof::ProfileBuilder;
+use leakwatch_analysis::pprof::proto;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::collections::HashMap;
 use std::sync::Arc;
