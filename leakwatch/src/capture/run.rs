@@ -110,11 +110,9 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
         let done = Done {
             own: used.as_secs_f64() - governor.overhead().as_secs_f64(),
             // Only what is sampled in windows is scaled to the speed of the program.
-            calls: if duty_cycled {
-                process::calls(request.process).saturating_sub(calls_at_start)
-            } else {
-                0
-            },
+            calls: duty_cycled
+                .then(|| process::calls(request.process))
+                .map_or(0, |calls| calls.saturating_sub(calls_at_start)),
         };
         slowdown.record(running, done, is_attached);
         shared.update(id, |capture| {
