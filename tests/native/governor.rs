@@ -14,7 +14,7 @@ use leakwatch::capture::budget::measure::HostCost;
 use leakwatch::capture::lanes::native;
 use leakwatch::capture::lanes::native::Session;
 use leakwatch::clock::Clock;
-use leakwatch::engine::input::Input;
+use leakwatch::input::Input;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;

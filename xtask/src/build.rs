@@ -5,7 +5,7 @@ use crate::tools;
 use std::path::PathBuf;
 
 /// Returns the path of the daemon.
-pub(crate) fn main() -> anyhow::Result<PathBuf> {
+pub fn main() -> anyhow::Result<PathBuf> {
     build_ebpf::main()?;
     tools::step("building the daemon", || {
         tools::run(tools::cargo().args(["build", "--release", "--locked", "--package", "leakwatch"]))

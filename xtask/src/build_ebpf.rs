@@ -16,7 +16,7 @@ const OBJECTS: [&str; 2] = ["leakwatch-ebpf", "leakwatch-ebpf-native"];
 const TARGET: &str = "bpfel-unknown-none";
 
 /// Builds the objects; unchanged bytes leave a file alone, so that nothing that embeds it is rebuilt.
-pub(crate) fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     tools::step("building the eBPF objects", || {
         tools::run(cargo("build")?.arg("--release"))?;
         for name in OBJECTS {
@@ -34,7 +34,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
 }
 
 /// `cargo SUBCOMMAND` for the eBPF crate on the bpf target.
-pub(crate) fn cargo(subcommand: &str) -> anyhow::Result<Command> {
+pub fn cargo(subcommand: &str) -> anyhow::Result<Command> {
     let sysroot = tools::sysroot()?;
     tools::ensure_rust_src(&sysroot)?;
     let linker = tools::ensure_bpf_linker(&sysroot)?;

@@ -15,7 +15,7 @@ use crate::capture::budget::measure::HostCost;
 use crate::capture::lanes::Lane;
 use crate::capture::symbolize::Workers;
 use crate::clock::Clock;
-use crate::engine::input::Input;
+use crate::input::Input;
 pub use crate::probes::native::AttachMode;
 use crate::probes::native::NativeCounts;
 use leakwatch_analysis::model::reading::Missing;

@@ -15,7 +15,7 @@ use crate::capture::lanes::Counted;
 use crate::capture::lanes::DutyCycle;
 use crate::capture::lanes::Observer;
 use crate::capture::symbolize::Symbolizer;
-use crate::engine::input::Input;
+use crate::input::Input;
 use fastrand::Rng;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::reading::Missing;

@@ -9,7 +9,7 @@ use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_common::death::Watch;
-use leakwatch_goproc::death::WalkPlan;
+use leakwatch_goproc::final_heap::WalkPlan;
 use leakwatch_goproc::heap::MAX_BUCKETS;
 use std::time::Duration;
 use zerocopy::transmute;

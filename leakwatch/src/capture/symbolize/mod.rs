@@ -6,8 +6,8 @@ pub mod profile;
 use crate::capture::CaptureRequest;
 use crate::capture::Shared;
 use crate::capture::lanes::Counted;
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::input::Input;
+use crate::input::RawProfile;
 
 use crate::capture::symbolize::profile::Title;
 use leakwatch_analysis::model::profile::ProfileSource;
