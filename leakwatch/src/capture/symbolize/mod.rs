@@ -6,10 +6,9 @@ pub mod profile;
 use crate::capture::CaptureRequest;
 use crate::capture::Shared;
 use crate::capture::lanes::Counted;
+use crate::capture::symbolize::profile::Title;
 use crate::input::Input;
 use crate::input::RawProfile;
-
-use crate::capture::symbolize::profile::Title;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
