@@ -8,7 +8,7 @@ use crate::capture::Shared;
 use crate::capture::lanes::Counted;
 use crate::capture::symbolize::profile::Title;
 use crate::input::Input;
-use crate::input::RawProfile;
+use crate::input::TakenProfile;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
@@ -178,13 +178,13 @@ fn write(queue: &Queue, shared: &Shared, id: &str, request: &CaptureRequest, ope
                 period,
                 at,
             };
-            shared.send(Input::Profile(RawProfile {
+            shared.send(Input::Profile(TakenProfile {
                 at,
                 target: request.target.clone(),
                 process: request.process,
                 profile_type,
                 source: ProfileSource::Capture,
-                pprof: profile::encode(largest, symbols, &title),
+                profile: profile::profile(largest, symbols, &title),
             }));
         }
     }
