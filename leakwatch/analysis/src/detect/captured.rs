@@ -3,7 +3,7 @@
 //! Statistic: growth of the bytes per call site during one capture. A capture begins with nothing: whatever the program replaces all
 //! the time grows in it, too, until everything was replaced once. Therefore it only says *where* the growth is, and only when memory
 //! as a whole grows: a call site that retains more than that is replaced, and of several that together retain more than that one may be.
-//! Thresholds: docs/detectors/native_leak.md.
+//! Thresholds: `docs/detectors/native_leak.md`.
 
 use crate::detect::doubt;
 use crate::detect::evidence;

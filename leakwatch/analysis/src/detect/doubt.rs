@@ -1,5 +1,5 @@
 //! What keeps a leak detector from certainty. A confidence is one minus the sum of doubts; each is explained in
-//! docs/detectors/confidence.md.
+//! See `docs/detectors/confidence.md`.
 
 use crate::measure::site_trend::SiteTrend;
 

@@ -1,7 +1,7 @@
 //! Live Go heap that grows without bound: call sites whose retained memory grows significantly and all along.
 //!
 //! Statistic: growth of `inuse_space` per call site between baseline and newest profile, false discovery rate controlled, spread over the
-//! whole time (`site_trend`), corroborated by the growth of the unreclaimable charge. docs/detectors/go_heap_leak.md.
+//! whole time (`site_trend`), corroborated by the growth of the unreclaimable charge. See `docs/detectors/go_heap_leak.md`.
 
 use crate::detect::doubt;
 use crate::detect::doubt::Least;

@@ -2,7 +2,7 @@
 //!
 //! Statistic: number of goroutines per blocking call site, significant and spread over the whole time, or the runtime's own proof
 //! (`goroutineleak` profile). When the live heap grows as well and the goroutines explain it, this is the root cause.
-//! docs/detectors/goroutine_leak.md.
+//! See `docs/detectors/goroutine_leak.md`.
 
 use crate::detect::doubt;
 use crate::detect::doubt::Least;

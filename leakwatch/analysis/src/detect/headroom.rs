@@ -1,5 +1,5 @@
 //! Whether the limit leaves room, and what garbage-collection headroom does to resident memory: a Go heap grows to its live part and the
-//! garbage that GOGC and GOMEMLIMIT allow before it is collected. docs/detectors/undersized_limit.md.
+//! garbage that GOGC and GOMEMLIMIT allow before it is collected. See `docs/detectors/undersized_limit.md`.
 
 use crate::detect::facts::Facts;
 use crate::detect::suspect::CORROBORATED_RATE;

@@ -1,7 +1,7 @@
 //! Memory that was mapped (`mmap`) and never unmapped, while memory as a whole keeps growing.
 //!
 //! Source: the `mapping` profiles of a growth capture: mappings made since it began and still there, by the stack that made them, with the
-//! bytes of them that became resident. Allocators map, too, a few large pieces: a leak here is many. docs/detectors/mapping_leak.md.
+//! bytes of them that became resident. Allocators map, too, a few large pieces: a leak here is many. See `docs/detectors/mapping_leak.md`.
 
 use crate::detect::captured::Captured;
 use crate::detect::captured::Sentences;

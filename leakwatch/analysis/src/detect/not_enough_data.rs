@@ -1,4 +1,4 @@
-//! What to say while the data does not decide: what is missing, and when it will be enough. docs/detectors/not_enough_data.md.
+//! What to say while the data does not decide: what is missing, and when it will be enough. See `docs/detectors/not_enough_data.md`.
 
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;

@@ -1,7 +1,7 @@
 //! Memory that does not grow: flat, sawtooth, bounded noise, a burst that came back.
 //!
 //! Statistic: growth over the recent half of the window below `MATERIAL_PART` of the level, and no call site that retains more and more.
-//! docs/detectors/stable.md.
+//! See `docs/detectors/stable.md`.
 
 use crate::detect::evidence;
 use crate::detect::facts::Facts;

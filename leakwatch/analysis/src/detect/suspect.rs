@@ -1,4 +1,4 @@
-//! Which call sites of a profile are suspects, whatever else is known of the target. Thresholds: docs/detectors/site_trend.md.
+//! Which call sites of a profile are suspects, whatever else is known of the target. Thresholds: `docs/detectors/site_trend.md`.
 
 use crate::measure::site_trend::ProfileTrend;
 use crate::measure::site_trend::SiteTrend;

@@ -1,5 +1,5 @@
 //! The table of verdict classes: one row each, with all that anything else needs to know of it. To add a class, write its file, its row
-//! and docs/detectors/NAME.md.
+//! and `docs/detectors/NAME.md`.
 
 use crate::detect::facts::Facts;
 use crate::detect::finding::Examination;

@@ -1,6 +1,6 @@
 //! A limit that is too small for what the program steadily needs: a plateau at the limit, kills at the same level run after run
 //! without unbounded growth of the live heap, or live heap plus garbage-collection headroom above the limit.
-//! docs/detectors/undersized_limit.md.
+//! See `docs/detectors/undersized_limit.md`.
 
 use crate::detect::evidence;
 use crate::detect::facts::Facts;

@@ -1,7 +1,7 @@
 //! Growth that slows down towards a level: caches that fill to a bound, lazy initialisation, the first minutes of a service.
 //!
 //! Statistic: BIC of a levelling shape (saturating exponential, or line then flat) against a line, from `trend`.
-//! docs/detectors/warm_up.md.
+//! See `docs/detectors/warm_up.md`.
 
 use crate::detect::doubt::LEAST_ACCELERATION;
 use crate::detect::evidence;

@@ -1,5 +1,5 @@
 //! How the memory of a target as a whole moves in its current window: the trend of the charge that cannot be reclaimed, and what that
-//! trend amounts to. Thresholds: docs/detectors/growth.md.
+//! trend amounts to. Thresholds: `docs/detectors/growth.md`.
 
 use crate::history::TargetHistory;
 use crate::history::window;

@@ -1,5 +1,5 @@
 //! A leak that was found stays found until it is contradicted: new profiles that add nothing must not take an answer back. Nothing is
-//! remembered for it: the question is asked again as of earlier instants, from the same history. docs/detectors/confidence.md.
+//! remembered for it: the question is asked again as of earlier instants, from the same history. See `docs/detectors/confidence.md`.
 
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;

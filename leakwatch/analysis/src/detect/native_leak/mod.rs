@@ -1,5 +1,5 @@
 //! Memory of the allocator (malloc and its kin) that is not freed, while memory as a whole keeps growing: by the calls of the allocator;
-//! where these do not explain it, and mappings do not either, by the pages that were touched. docs/detectors/native_leak.md.
+//! where these do not explain it, and mappings do not either, by the pages that were touched. See `docs/detectors/native_leak.md`.
 
 mod by_calls;
 mod by_pages;

@@ -9,11 +9,11 @@ use crate::stats::trend::Trend;
 
 /// The 90 % quantile of the normal distribution over the 97.5 % one: turns a 95 % interval into one between p10 and p90.
 const P90_OF_P975: f64 = 1.2816 / 1.96;
-/// Least relative uncertainty of a rate: load is never constant. docs/experiments/detectors.md.
+/// Least relative uncertainty of a rate: load is never constant. See `docs/experiments/detectors.md`.
 const LEAST_RATE_UNCERTAINTY: f64 = 0.13;
 
 /// Weight of a point falls by e over this part of the growth's duration: growth that speeds up is followed, and a step at the
-/// end, which any collector makes, does not count more than the steps before. docs/experiments/detectors.md.
+/// end, which any collector makes, does not count more than the steps before. See `docs/experiments/detectors.md`.
 const MEMORY: f64 = 1.2;
 /// Fewer points of the growth do not give a rate.
 const LEAST_POINTS: usize = 4;
@@ -23,7 +23,7 @@ const LEAST_POINTS: usize = 4;
 ///
 /// A garbage-collected program grows in steps: nothing while a freed half is filled again, then a cycle's worth at once. It dies at the
 /// top of a step, so the line goes through the highest level reached until each instant, over all of the growth: a rate taken from a
-/// few steps is as wrong as a step is long. What the collector is about to do does not tell it better. docs/experiments/detectors.md.
+/// few steps is as wrong as a step is long. What the collector is about to do does not tell it better. See `docs/experiments/detectors.md`.
 pub fn from_memory(peaks: &[(f64, f64)], trend: &Trend, limit: f64) -> Option<TimeToLimit> {
     let start = match trend.shape {
         Shape::LateGrowth { at } => at,

@@ -6,7 +6,7 @@ use crate::model::profile::StackValue;
 use crate::model::verdict::Estimate;
 
 /// A call site whose objects are replaced all the time holds what load demands, and load fluctuates by about this part between two
-/// profiles; what is only added to does not. docs/detectors/site_trend.md.
+/// profiles; what is only added to does not. See `docs/detectors/site_trend.md`.
 const LOAD_FLUCTUATION: f64 = 0.15;
 /// Goroutine counts fluctuate by single goroutines even when idle.
 const GOROUTINE_NOISE: f64 = 2.0;

@@ -2,7 +2,7 @@
 //!
 //! Two questions per call site: is the growth between base and newest profile larger than what sampling and normal fluctuation
 //! explain (with the false discovery rate controlled over all call sites), and is it spread over the whole time (`persistence`),
-//! as a leak's growth is and a burst's is not. Source: `profile::Snapshot`; must not know verdicts. docs/detectors/site_trend.md.
+//! as a leak's growth is and a burst's is not. Source: `profile::Snapshot`; must not know verdicts. See `docs/detectors/site_trend.md`.
 
 mod series;
 mod amount;
