@@ -14,7 +14,7 @@ use leakwatch::capture::DEFAULT_SAMPLE_BYTES;
 use leakwatch::capture::lane::Lane;
 use leakwatch::capture::price;
 use leakwatch::clock::Clock;
-use leakwatch::engine::input::Input;
+use leakwatch::input::Input;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_test_support::wait::wait_until;

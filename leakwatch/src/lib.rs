@@ -1,7 +1,7 @@
 //! leakwatch: finds memory leaks and explains OOM kills without touching the programs it watches.
 //!
 //! Modules in the order the data flows:
-//! kernel hooks → `probes`, cgroup files and endpoints → `collect` → one [`engine::input::Input`] enum → `engine` →
+//! kernel hooks → `probes`, cgroup files and endpoints → `collect` → one [`input::Input`] enum → `engine` →
 //! `store` → `leakwatch-analysis` → `dto` → `api` and `cli`.
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ pub mod identity;
 pub mod probes;
 pub mod capture;
 pub mod capabilities;
+pub mod input;
 pub mod collect;
 pub mod engine;
 pub mod store;

@@ -14,7 +14,7 @@ use leakwatch::capture::lane::Lane;
 use leakwatch::capture::price;
 use leakwatch::capture::session::Session;
 use leakwatch::clock::Clock;
-use leakwatch::engine::input::Input;
+use leakwatch::input::Input;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;

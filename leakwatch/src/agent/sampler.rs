@@ -12,7 +12,7 @@ use crate::collect::Collector;
 use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Urgency;
 use crate::collect::endpoint::Watched;
-use crate::engine::input::Input;
+use crate::input::Input;
 use crate::store::Store;
 use crate::store::StoredTarget;
 use leakwatch_analysis::model::runtime::Runtime;

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
-use crate::engine::input::Input;
+use crate::input::Input;
 use crate::store::Store;
 use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;

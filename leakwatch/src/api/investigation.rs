@@ -11,7 +11,7 @@ use crate::dto::investigation::InvestigationBody;
 use crate::dto::investigation::OverrideBody;
 use crate::dto::page::LossBody;
 use crate::dto::problem::Problem;
-use crate::engine::input::Input;
+use crate::input::Input;
 use crate::store::Store;
 use axum::Json;
 use axum::body::Bytes;

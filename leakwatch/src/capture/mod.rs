@@ -21,7 +21,7 @@ mod run;
 
 use crate::capture::lane::Lane;
 use crate::clock::Clock;
-use crate::engine::input::Input;
+use crate::input::Input;
 use crate::probes::native::NativeCounts;
 pub use crate::probes::native::Way;
 use leakwatch_analysis::model::reading::Missing;

@@ -19,7 +19,7 @@ use crate::capture::scribe::Scribe;
 use crate::capture::session::Prepared;
 use crate::capture::session::Session;
 use crate::capture::usdt::UsdtSession;
-use crate::engine::input::Input;
+use crate::input::Input;
 use crate::probes::native::Programs;
 use fastrand::Rng;
 use leakwatch_analysis::model::event::Loss;

@@ -7,7 +7,7 @@
 //! [`leakwatch_analysis::model::reading::Missing`], and the round goes on.
 
 pub mod endpoint;
-pub mod outside;
+pub mod runtime;
 mod schedule;
 mod cgroup;
 mod executable;
@@ -17,12 +17,12 @@ mod process;
 mod target;
 
 use crate::clock::Clock;
-use crate::engine::input::Input;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::CgroupIndex;
 use crate::identity::cgroup::Directory;
 use crate::identity::cgroup::Hierarchy;
 use crate::identity::cgroup::Walk;
+use crate::input::Input;
 use executable::Executables;
 use file::Descriptors;
 use file::Reader;

@@ -2,16 +2,14 @@
 //!
 //! The engine has no clock and does no I/O besides the recording: a replay of the same inputs reaches the same answers.
 
-pub mod input;
-pub mod record;
 pub mod replay;
 mod death;
 mod at_death;
 mod judge;
 
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
-use crate::engine::record::Recorder;
+use crate::input::Input;
+use crate::input::RawProfile;
+use crate::input::Recorder;
 use crate::store::Bounds;
 use crate::store::Store;
 use crate::store::event::EventKind;
@@ -75,14 +73,14 @@ impl Engine {
             } => {
                 profile_missing(&mut store, &target, profile_type, missing);
             }
-            Input::GoRuntime {
+            Input::Runtime {
                 at,
                 target,
                 process,
-                numbers,
+                stats,
             } => {
                 if let Some(stored) = store.target_mut(&target) {
-                    stored.history.apply_go_runtime(at, process, numbers);
+                    stored.history.apply_runtime(at, process, stats);
                 } else {
                     store.count_loss("profile_of_unknown_target", 1);
                 }

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::source::Source;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("quantity", &[]),
     ("clock", &[]),
     ("state", &[]),
@@ -14,10 +14,11 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("config", &["quantity"]),
     ("identity", &[]),
     ("probes", &["clock"]),
-    ("capture", &["clock", "engine", "probes"]),
+    ("input", &[]),
+    ("capture", &["clock", "input", "probes"]),
     ("capabilities", &["clock", "identity", "probes"]),
-    ("collect", &["clock", "config", "engine", "identity"]),
-    ("engine", &["store"]),
+    ("collect", &["clock", "config", "identity", "input"]),
+    ("engine", &["input", "store"]),
     ("store", &[]),
     ("dto", &["capabilities", "capture", "store"]),
     (
@@ -29,6 +30,7 @@ const EDGES: [(&str, &[&str]); 14] = [
             "config",
             "dto",
             "engine",
+            "input",
             "own",
             "quantity",
             "store",

@@ -25,21 +25,18 @@ impl Outside {
 pub fn growth(facts: &Facts<'_>) -> Option<Outside> {
     let points = facts.history.window();
     let (mut anonymous, mut outside) = (Vec::new(), Vec::new());
-    for runtime in facts.history.go_runtimes.as_slice() {
-        let next = points.partition_point(|point| point.at <= runtime.at);
+    for (at, stats) in facts.history.runtimes.go() {
+        let next = points.partition_point(|point| point.at <= at);
         let before = next.checked_sub(1).and_then(|index| points.get(index));
         let Some(anon) = before.and_then(|point| point.anon.bytes()) else {
             continue;
         };
-        if runtime.at > facts.now {
+        if at > facts.now {
             break;
         }
-        let seconds = runtime.at.seconds_from(facts.history.window_start);
+        let seconds = at.seconds_from(facts.history.window_start);
         anonymous.push((seconds, anon.as_f64()));
-        outside.push((
-            seconds,
-            (anon.as_f64() - runtime.numbers.mapped_ready.as_f64()).max(0.0),
-        ));
+        outside.push((seconds, (anon.as_f64() - stats.mapped_ready.as_f64()).max(0.0)));
     }
     if anonymous.len() < 2 {
         return None;

@@ -4,7 +4,7 @@ use crate::history::MemoryPoint;
 use crate::history::TargetHistory;
 use crate::model::metric::Metric;
 use crate::model::profile::ProfileType;
-use crate::model::runtime::GoRuntime;
+use crate::model::runtime::GoRuntimeStats;
 use crate::model::sample::Limit;
 use crate::model::units::Timestamp;
 
@@ -21,11 +21,10 @@ impl Metric {
             | Self::GoStacks
             | Self::GoMapped
             | Self::Collections => history
-                .go_runtimes
-                .as_slice()
-                .iter()
-                .filter(|point| (from..=to).contains(&point.at))
-                .map(|point| (point.at, self.of_runtime(&point.numbers)))
+                .runtimes
+                .go()
+                .filter(|(at, _)| (from..=to).contains(at))
+                .map(|(at, stats)| (at, self.of_go_runtime(stats)))
                 .collect(),
             _ => history
                 .points
@@ -37,14 +36,14 @@ impl Metric {
         }
     }
 
-    fn of_runtime(self, numbers: &GoRuntime) -> Option<u64> {
+    fn of_go_runtime(self, stats: &GoRuntimeStats) -> Option<u64> {
         let bytes = match self {
-            Self::HeapMarked => numbers.heap_marked,
-            Self::HeapGoal => numbers.heap_goal?,
-            Self::IdleHeap => numbers.heap_idle,
-            Self::GoStacks => numbers.stacks,
-            Self::GoMapped => numbers.mapped_ready,
-            Self::Collections => return Some(numbers.collections.into()),
+            Self::HeapMarked => stats.heap_marked,
+            Self::HeapGoal => stats.heap_goal?,
+            Self::IdleHeap => stats.heap_idle,
+            Self::GoStacks => stats.stacks,
+            Self::GoMapped => stats.mapped_ready,
+            Self::Collections => return Some(stats.collections.into()),
             _ => return None,
         };
         Some(bytes.0)

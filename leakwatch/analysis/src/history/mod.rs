@@ -20,7 +20,7 @@ use crate::model::profile::Snapshot;
 use crate::model::reading::Missing;
 use crate::model::reading::MissingReason;
 use crate::model::reading::Reading;
-use crate::model::runtime::GoRuntime;
+use crate::model::runtime::RuntimeStats;
 use crate::model::sample::CgroupMemory;
 use crate::model::sample::Limit;
 use crate::model::sample::ProcessMemory;
@@ -101,10 +101,10 @@ pub struct TargetHistory {
     pub snapshots: BTreeMap<ProfileType, SnapshotSeries>,
     /// Profiles of the process that was followed before, without their original bytes: what a restart must not make forgotten.
     pub previous_snapshots: BTreeMap<ProfileType, SnapshotSeries>,
-    /// Numbers of the runtime of the Go process that is followed.
-    pub go_runtimes: RuntimeSeries,
-    /// Why there are no newer ones.
-    pub go_runtime_missing: Option<Missing>,
+    /// What the runtime of the followed process counts.
+    pub runtimes: RuntimeSeries,
+    /// Why there is nothing newer.
+    pub runtime_missing: Option<Missing>,
     /// Why a profile type has no newer snapshot.
     pub profile_missing: BTreeMap<ProfileType, Missing>,
     /// OOM kills in this cgroup, oldest first, bounded by [`TargetHistory::MAX_OOM_KILLS`].
@@ -143,8 +143,8 @@ impl TargetHistory {
             stacks: StackTable::default(),
             snapshots: BTreeMap::new(),
             previous_snapshots: BTreeMap::new(),
-            go_runtimes: RuntimeSeries::default(),
-            go_runtime_missing: None,
+            runtimes: RuntimeSeries::default(),
+            runtime_missing: None,
             profile_missing: BTreeMap::new(),
             oom_kills: Vec::new(),
             oom_kill_count: 0,
@@ -327,13 +327,13 @@ impl TargetHistory {
     }
 
     /// Takes in what the runtime of a process counts, or why that is not known.
-    pub fn apply_go_runtime(&mut self, at: Timestamp, process: ProcessKey, numbers: Reading<GoRuntime>) {
-        match numbers {
-            Ok(numbers) => {
-                self.go_runtime_missing = None;
-                self.go_runtimes.push(RuntimePoint { at, process, numbers });
+    pub fn apply_runtime(&mut self, at: Timestamp, process: ProcessKey, stats: Reading<RuntimeStats>) {
+        match stats {
+            Ok(stats) => {
+                self.runtime_missing = None;
+                self.runtimes.push(RuntimePoint { at, process, stats });
             }
-            Err(missing) => self.go_runtime_missing = Some(missing),
+            Err(missing) => self.runtime_missing = Some(missing),
         }
     }
 

@@ -2,7 +2,7 @@
 //! Source: runtime/mgcpacer.go; with GOGC the goal is the live heap and that percentage of it, and GOMEMLIMIT lowers the goal.
 
 use crate::history::TargetHistory;
-use crate::model::runtime::GoRuntime;
+use crate::model::runtime::GoRuntimeStats;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 
@@ -30,14 +30,14 @@ impl Default for Pacing {
 impl Pacing {
     /// Of the process whose numbers were read last, as of `now`.
     pub fn of(history: &TargetHistory, now: Timestamp) -> Self {
-        let newest = history.go_runtimes.at(now);
-        newest.map_or_else(Self::default, |point| Self::from_numbers(&point.numbers))
+        let newest = history.runtimes.at(now).and_then(|point| point.stats.go());
+        newest.map_or_else(Self::default, Self::from_stats)
     }
 
-    fn from_numbers(numbers: &GoRuntime) -> Self {
+    fn from_stats(stats: &GoRuntimeStats) -> Self {
         Self {
-            percent: numbers.gc_percent,
-            memory_limit: numbers.memory_limit.map(Bytes::as_f64),
+            percent: stats.gc_percent,
+            memory_limit: stats.memory_limit.map(Bytes::as_f64),
         }
     }
 
@@ -80,10 +80,10 @@ mod tests {
             (None, None, None, "GOGC=off"),
         ];
         for (gc_percent, memory_limit, largest, words) in cases {
-            let pacing = Pacing::from_numbers(&GoRuntime {
+            let pacing = Pacing::from_stats(&GoRuntimeStats {
                 gc_percent,
                 memory_limit,
-                ..GoRuntime::default()
+                ..GoRuntimeStats::default()
             });
             let expected = largest.map(|mib| Bytes::from_mib(mib).as_f64());
             assert_eq!(pacing.largest(Bytes::from_mib(40).as_f64()), expected, "{words}");

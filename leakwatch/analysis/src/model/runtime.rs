@@ -14,10 +14,26 @@ pub enum Runtime {
     Native,
 }
 
-/// What the runtime of a Go process counts, read from its memory (`gcController` and `memstats`). Sizes are of memory that the runtime
+/// What the runtime of one process counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeStats {
+    /// A Go program.
+    Go(GoRuntimeStats),
+}
+
+impl RuntimeStats {
+    /// What a Go runtime counts; none of another runtime.
+    pub const fn go(&self) -> Option<&GoRuntimeStats> {
+        match self {
+            Self::Go(stats) => Some(stats),
+        }
+    }
+}
+
+/// What a Go runtime counts, read from its memory (`gcController` and `memstats`). Sizes are of memory that the runtime
 /// has mapped and not returned; nearly all of it is resident.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GoRuntime {
+pub struct GoRuntimeStats {
     /// Live heap found by the last garbage collection (`heapMarked`); zero before the first.
     pub heap_marked: Bytes,
     /// Live heap and what was allocated since (`heapLive`).

@@ -3,7 +3,7 @@
 mod at_death;
 
 use super::*;
-use crate::engine::record::Recorder;
+use crate::input::Recorder;
 use crate::store::StoredTarget;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomScope;

@@ -1,7 +1,6 @@
 //! Every kind of input survives the way to the file and back; a damaged file is read as far as it is whole.
 
 use super::*;
-use crate::engine::input::RawProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomMemcg;
@@ -20,8 +19,9 @@ use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
-use leakwatch_analysis::model::runtime::GoRuntime;
+use leakwatch_analysis::model::runtime::GoRuntimeStats;
 use leakwatch_analysis::model::runtime::Runtime;
+use leakwatch_analysis::model::runtime::RuntimeStats;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::sample::MemoryEvents;
@@ -38,6 +38,8 @@ use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 fn missing() -> Missing {
@@ -205,11 +207,11 @@ fn inputs() -> Vec<Input> {
             profile_type: ProfileType::Heap,
             missing: missing(),
         },
-        Input::GoRuntime {
+        Input::Runtime {
             at,
             target: id.clone(),
             process: key,
-            numbers: Ok(GoRuntime {
+            stats: Ok(RuntimeStats::Go(GoRuntimeStats {
                 heap_marked: Bytes(1),
                 heap_live: Bytes(2),
                 heap_goal: Some(Bytes(3)),
@@ -222,19 +224,19 @@ fn inputs() -> Vec<Input> {
                 collections: 10,
                 gc_percent: Some(11),
                 memory_limit: Some(Bytes(12)),
-            }),
+            })),
         },
-        Input::GoRuntime {
+        Input::Runtime {
             at,
             target: id.clone(),
             process: key,
-            numbers: Ok(GoRuntime::default()),
+            stats: Ok(RuntimeStats::Go(GoRuntimeStats::default())),
         },
-        Input::GoRuntime {
+        Input::Runtime {
             at,
             target: id.clone(),
             process: key,
-            numbers: Err(missing()),
+            stats: Err(missing()),
         },
         Input::OomKill(Box::new(kill)),
         Input::OomKill(Box::new(unknown)),

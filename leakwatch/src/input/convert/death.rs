@@ -1,14 +1,14 @@
 //! What was read of processes that were killed.
 
-use crate::engine::record::convert::Converted;
-use crate::engine::record::convert::entry;
-use crate::engine::record::convert::key_from;
-use crate::engine::record::convert::key_to;
-use crate::engine::record::convert::missing_from;
-use crate::engine::record::convert::missing_to;
-use crate::engine::record::convert::position;
-use crate::engine::record::convert::required;
-use crate::engine::record::wire;
+use crate::input::convert::Converted;
+use crate::input::convert::entry;
+use crate::input::convert::key_from;
+use crate::input::convert::key_to;
+use crate::input::convert::missing_from;
+use crate::input::convert::missing_to;
+use crate::input::convert::position;
+use crate::input::convert::required;
+use crate::input::messages;
 use leakwatch_analysis::model::final_heap::CutReason;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
 use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
@@ -20,11 +20,11 @@ use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn death_to(death: &ProcessDeath) -> wire::Death {
-    wire::Death {
+pub(super) fn death_to(death: &ProcessDeath) -> messages::Death {
+    messages::Death {
         target: death.target.as_str().to_owned(),
         process: Some(key_to(death.process)),
-        heap: death.heap.as_ref().ok().map(|heap| wire::HeapAtDeath {
+        heap: death.heap.as_ref().ok().map(|heap| messages::HeapAtDeath {
             allocated: heap.allocated.to_vec(),
             retained: heap.retained.to_vec(),
             buckets: heap.buckets,
@@ -40,7 +40,7 @@ pub(super) fn death_to(death: &ProcessDeath) -> wire::Death {
             .goroutines
             .groups
             .iter()
-            .map(|group| wire::GoroutineGroup {
+            .map(|group| messages::GoroutineGroup {
                 count: group.count,
                 function: group.function.clone(),
                 created_by: group.created_by.clone(),
@@ -54,7 +54,7 @@ pub(super) fn death_to(death: &ProcessDeath) -> wire::Death {
     }
 }
 
-pub(super) fn death_from(at: Timestamp, death: wire::Death) -> Converted<ProcessDeath> {
+pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<ProcessDeath> {
     let heap = if let Some(missing) = death.heap_missing {
         Err(missing_from(missing)?)
     } else {

@@ -1,16 +1,17 @@
 //! One process between its rounds: when it is read again, and what was told of it already.
 
 use crate::collect::endpoint::Watched;
-use crate::collect::outside::reader::Round;
-use crate::collect::outside::reader::Taken;
+use crate::collect::runtime::go::reader::Round;
+use crate::collect::runtime::go::reader::Taken;
 use crate::collect::schedule::Schedule;
 use crate::collect::schedule::Urgency;
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::input::Input;
+use crate::input::RawProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::runtime::RuntimeStats;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -103,19 +104,19 @@ impl State {
     }
 
     fn runtime(&mut self, watched: &Watched, round: &Round) -> Vec<Input> {
-        let Some((at, numbers)) = &round.runtime else {
+        let Some((at, stats)) = &round.runtime else {
             return Vec::new();
         };
-        let missing = numbers.as_ref().err();
+        let missing = stats.as_ref().err();
         if missing.is_some() && missing == self.runtime_told.as_ref() {
             return Vec::new();
         }
         self.runtime_told = missing.cloned();
-        vec![Input::GoRuntime {
+        vec![Input::Runtime {
             at: *at,
             target: watched.target.clone(),
             process: watched.process,
-            numbers: numbers.clone(),
+            stats: stats.clone().map(RuntimeStats::Go),
         }]
     }
 }

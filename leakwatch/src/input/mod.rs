@@ -1,4 +1,18 @@
-//! Everything that can happen, in one closed enum. Recorded by `record`, replayed by `replay`.
+//! Everything that can happen, in one closed enum, and its recordings: every input as it reached the engine, appended to one
+//! file.
+//!
+//! Form: the eight bytes [`MAGIC`], then one frame an input: its length as a protobuf varint, then the message of `messages`.
+//! A recording cut off anywhere replays up to its last whole frame.
+
+mod convert;
+mod error;
+mod messages;
+mod reader;
+mod recorder;
+
+pub use crate::input::error::RecordError;
+pub use crate::input::reader::Recording;
+pub use crate::input::recorder::Recorder;
 
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
@@ -10,13 +24,16 @@ use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::Reading;
-use leakwatch_analysis::model::runtime::GoRuntime;
+use leakwatch_analysis::model::runtime::RuntimeStats;
 use leakwatch_analysis::model::sample::Sample;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
+
+/// First bytes of every recording; the last one is the version of the form.
+pub const MAGIC: &[u8; 8] = b"LWREC\0\0\x01";
 
 /// One thing that happened. Each carries its own instant; the engine has no clock.
 #[derive(Clone, Debug)]
@@ -50,16 +67,16 @@ pub enum Input {
         /// Why.
         missing: Missing,
     },
-    /// What the runtime of a Go process counts.
-    GoRuntime {
+    /// What the runtime of a process counts.
+    Runtime {
         /// When it was read.
         at: Timestamp,
         /// Of which target.
         target: TargetId,
         /// Of which process.
         process: ProcessKey,
-        /// The numbers, or why they are not known.
-        numbers: Reading<GoRuntime>,
+        /// What it counts, or why that is not known.
+        stats: Reading<RuntimeStats>,
     },
     /// The OOM killer chose a victim.
     OomKill(Box<OomKill>),
@@ -111,7 +128,7 @@ impl Input {
             Self::TargetSeen { at, .. }
             | Self::TargetGone { at, .. }
             | Self::ProfileMissing { at, .. }
-            | Self::GoRuntime { at, .. }
+            | Self::Runtime { at, .. }
             | Self::Answer { at, .. }
             | Self::Tick { at } => *at,
             Self::Sample(sample) => sample.at,
@@ -123,3 +140,6 @@ impl Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

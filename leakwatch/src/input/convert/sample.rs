@@ -1,21 +1,21 @@
 //! Targets, processes and samples.
 
-use crate::engine::record::convert::ConvertError;
-use crate::engine::record::convert::Converted;
-use crate::engine::record::convert::KINDS;
-use crate::engine::record::convert::RUNTIMES;
-use crate::engine::record::convert::bytes_from;
-use crate::engine::record::convert::bytes_to;
-use crate::engine::record::convert::cgroup_from;
-use crate::engine::record::convert::cgroup_to;
-use crate::engine::record::convert::entry;
-use crate::engine::record::convert::key_from;
-use crate::engine::record::convert::key_to;
-use crate::engine::record::convert::missing_from;
-use crate::engine::record::convert::missing_to;
-use crate::engine::record::convert::position;
-use crate::engine::record::convert::required;
-use crate::engine::record::wire;
+use crate::input::convert::ConvertError;
+use crate::input::convert::Converted;
+use crate::input::convert::KINDS;
+use crate::input::convert::RUNTIMES;
+use crate::input::convert::bytes_from;
+use crate::input::convert::bytes_to;
+use crate::input::convert::cgroup_from;
+use crate::input::convert::cgroup_to;
+use crate::input::convert::entry;
+use crate::input::convert::key_from;
+use crate::input::convert::key_to;
+use crate::input::convert::missing_from;
+use crate::input::convert::missing_to;
+use crate::input::convert::position;
+use crate::input::convert::required;
+use crate::input::messages;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample;
@@ -25,13 +25,13 @@ use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 
-pub(super) fn target_to(target: &target::Target) -> wire::Target {
-    wire::Target {
+pub(super) fn target_to(target: &target::Target) -> messages::Target {
+    messages::Target {
         cgroup: Some(cgroup_to(&target.cgroup)),
         kind: position(&KINDS, &target.kind),
         name: target.name.clone(),
         service: target.service.clone(),
-        container: target.container.as_ref().map(|container| wire::Container {
+        container: target.container.as_ref().map(|container| messages::Container {
             id: container.id.clone(),
             runtime: container.runtime.map(|runtime| position(&RUNTIMES, &runtime)),
             pod_uid: container.pod_uid.clone(),
@@ -40,7 +40,7 @@ pub(super) fn target_to(target: &target::Target) -> wire::Target {
     }
 }
 
-pub(super) fn target_from(target: wire::Target) -> Converted<target::Target> {
+pub(super) fn target_from(target: messages::Target) -> Converted<target::Target> {
     let container = target.container.map(|container| {
         let runtime = container
             .runtime
@@ -62,12 +62,12 @@ pub(super) fn target_from(target: wire::Target) -> Converted<target::Target> {
     })
 }
 
-fn process_to(process: &target::Process) -> wire::Process {
+fn process_to(process: &target::Process) -> messages::Process {
     let version = |runtime: &Runtime| match runtime {
         Runtime::Go { version } => Some(version.clone()),
         Runtime::Native => None,
     };
-    wire::Process {
+    messages::Process {
         key: Some(key_to(process.key)),
         started_at: process.started_at.unix_nanos(),
         comm: process.comm.clone(),
@@ -78,7 +78,7 @@ fn process_to(process: &target::Process) -> wire::Process {
     }
 }
 
-fn process_from(process: wire::Process) -> Converted<target::Process> {
+fn process_from(process: messages::Process) -> Converted<target::Process> {
     let exe = match (process.exe, process.exe_missing) {
         (_, Some(missing)) => Err(missing_from(missing)?),
         (exe, None) => Ok(required(exe, "exe")?),
@@ -97,8 +97,8 @@ fn process_from(process: wire::Process) -> Converted<target::Process> {
     })
 }
 
-pub(super) fn sample_to(sample: &sample::Sample) -> wire::Sample {
-    wire::Sample {
+pub(super) fn sample_to(sample: &sample::Sample) -> messages::Sample {
+    messages::Sample {
         target: sample.target.as_str().to_owned(),
         cgroup: sample.cgroup.as_ref().ok().map(cgroup_memory_to),
         cgroup_missing: sample.cgroup.as_ref().err().map(missing_to),
@@ -106,7 +106,7 @@ pub(super) fn sample_to(sample: &sample::Sample) -> wire::Sample {
         processes: sample
             .processes
             .iter()
-            .map(|process| wire::ProcessSample {
+            .map(|process| messages::ProcessSample {
                 key: Some(key_to(process.key)),
                 memory: process.memory.as_ref().map_or_else(
                     |_| Vec::new(),
@@ -118,12 +118,12 @@ pub(super) fn sample_to(sample: &sample::Sample) -> wire::Sample {
     }
 }
 
-pub(super) fn sample_from(at: Timestamp, sample: wire::Sample) -> Converted<sample::Sample> {
+pub(super) fn sample_from(at: Timestamp, sample: messages::Sample) -> Converted<sample::Sample> {
     let cgroup = match (sample.cgroup, sample.cgroup_missing) {
         (_, Some(missing)) => Err(missing_from(missing)?),
         (cgroup, None) => Ok(cgroup_memory_from(required(cgroup, "cgroup")?)?),
     };
-    let process = |process: wire::ProcessSample| {
+    let process = |process: messages::ProcessSample| {
         let memory = reading_from(&process.memory, process.memory_missing, |numbers: &[u64; 5]| {
             let [rss, anon, file, shmem, swap] = numbers.map(Bytes);
             sample::ProcessMemory {
@@ -152,8 +152,8 @@ pub(super) fn sample_from(at: Timestamp, sample: wire::Sample) -> Converted<samp
     })
 }
 
-fn cgroup_memory_to(memory: &sample::CgroupMemory) -> wire::CgroupMemory {
-    wire::CgroupMemory {
+fn cgroup_memory_to(memory: &sample::CgroupMemory) -> messages::CgroupMemory {
+    messages::CgroupMemory {
         charge: memory.charge.0,
         limit: memory.limit.bytes().map(|limit| limit.0),
         swap: Some(bytes_to(&memory.swap)),
@@ -181,7 +181,7 @@ fn cgroup_memory_to(memory: &sample::CgroupMemory) -> wire::CgroupMemory {
     }
 }
 
-fn cgroup_memory_from(memory: wire::CgroupMemory) -> Converted<sample::CgroupMemory> {
+fn cgroup_memory_from(memory: messages::CgroupMemory) -> Converted<sample::CgroupMemory> {
     let stat = reading_from(&memory.stat, memory.stat_missing, |numbers: &[u64; 7]| {
         let [anon, file, shmem, active_file, inactive_file, kernel, slab_reclaimable] = numbers.map(Bytes);
         sample::MemoryStat {
@@ -209,7 +209,7 @@ fn cgroup_memory_from(memory: wire::CgroupMemory) -> Converted<sample::CgroupMem
 /// A record of exactly `N` numbers, or why there is none.
 pub(super) fn reading_from<T, const N: usize>(
     numbers: &[u64],
-    missing: Option<wire::Missing>,
+    missing: Option<messages::Missing>,
     build: impl Fn(&[u64; N]) -> T,
 ) -> Converted<Reading<T>> {
     if let Some(missing) = missing {

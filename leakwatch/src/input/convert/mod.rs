@@ -5,19 +5,19 @@ mod runtime;
 mod kill;
 mod death;
 
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
-use crate::engine::record::convert::death::death_from;
-use crate::engine::record::convert::death::death_to;
-use crate::engine::record::convert::kill::kill_from;
-use crate::engine::record::convert::kill::kill_to;
-use crate::engine::record::convert::runtime::runtime_from;
-use crate::engine::record::convert::runtime::runtime_to;
-use crate::engine::record::convert::sample::sample_from;
-use crate::engine::record::convert::sample::sample_to;
-use crate::engine::record::convert::sample::target_from;
-use crate::engine::record::convert::sample::target_to;
-use crate::engine::record::wire;
+use crate::input::Input;
+use crate::input::RawProfile;
+use crate::input::convert::death::death_from;
+use crate::input::convert::death::death_to;
+use crate::input::convert::kill::kill_from;
+use crate::input::convert::kill::kill_to;
+use crate::input::convert::runtime::runtime_from;
+use crate::input::convert::runtime::runtime_to;
+use crate::input::convert::sample::sample_from;
+use crate::input::convert::sample::sample_to;
+use crate::input::convert::sample::target_from;
+use crate::input::convert::sample::target_to;
+use crate::input::messages;
 use leakwatch_analysis::model::event;
 use leakwatch_analysis::model::event::OomScope;
 use leakwatch_analysis::model::investigation;
@@ -97,12 +97,12 @@ fn required<T>(value: Option<T>, field: &'static str) -> Converted<T> {
     value.ok_or(ConvertError::Absent(field))
 }
 
-pub(super) fn to_wire(input: &Input) -> wire::Message {
+pub(super) fn to_wire(input: &Input) -> messages::Message {
     let kind = match input {
-        Input::TargetSeen { target, .. } => wire::Kind::TargetSeen(Box::new(target_to(target))),
-        Input::TargetGone { target, .. } => wire::Kind::TargetGone(target.as_str().to_owned()),
-        Input::Sample(sample) => wire::Kind::Sample(Box::new(sample_to(sample))),
-        Input::Profile(profile) => wire::Kind::Profile(wire::Profile {
+        Input::TargetSeen { target, .. } => messages::Kind::TargetSeen(Box::new(target_to(target))),
+        Input::TargetGone { target, .. } => messages::Kind::TargetGone(target.as_str().to_owned()),
+        Input::Sample(sample) => messages::Kind::Sample(Box::new(sample_to(sample))),
+        Input::Profile(profile) => messages::Kind::Profile(messages::Profile {
             target: profile.target.as_str().to_owned(),
             process: Some(key_to(profile.process)),
             type_name: profile.profile_type.name().to_owned(),
@@ -114,57 +114,54 @@ pub(super) fn to_wire(input: &Input) -> wire::Message {
             profile_type,
             missing,
             ..
-        } => wire::Kind::ProfileMissing(wire::ProfileMissing {
+        } => messages::Kind::ProfileMissing(messages::ProfileMissing {
             target: target.as_str().to_owned(),
             profile_type: profile_type.name().to_owned(),
             missing: Some(missing_to(missing)),
         }),
-        Input::GoRuntime {
-            target,
-            process,
-            numbers,
-            ..
-        } => wire::Kind::GoRuntime(Box::new(runtime_to(target, *process, numbers))),
-        Input::OomKill(kill) => wire::Kind::OomKill(Box::new(kill_to(kill))),
-        Input::Death(death) => wire::Kind::Death(Box::new(death_to(death))),
-        Input::ProcessExit(exit) => wire::Kind::ProcessExit(wire::ProcessExit {
+        Input::Runtime {
+            target, process, stats, ..
+        } => messages::Kind::GoRuntime(Box::new(runtime_to(target, *process, stats))),
+        Input::OomKill(kill) => messages::Kind::OomKill(Box::new(kill_to(kill))),
+        Input::Death(death) => messages::Kind::Death(Box::new(death_to(death))),
+        Input::ProcessExit(exit) => messages::Kind::ProcessExit(messages::ProcessExit {
             key: Some(key_to(exit.key)),
             comm: exit.comm.clone(),
             exit_code: Some(number_to(&exit.exit_code, |code| i64::from(*code))),
             cgroup_inode: exit.cgroup_inode,
         }),
-        Input::Loss(loss) => wire::Kind::Loss(wire::Loss {
+        Input::Loss(loss) => messages::Kind::Loss(messages::Loss {
             reason: loss.reason.to_string(),
             count: loss.count,
         }),
         Input::Answer {
             target, step, answer, ..
-        } => wire::Kind::Answer(wire::Answer {
+        } => messages::Kind::Answer(messages::Answer {
             target: target.as_str().to_owned(),
             step: step.name().to_owned(),
             given: answer.map(|answer| position(&ANSWERS, &answer)),
         }),
-        Input::Tick { .. } => wire::Kind::Tick(wire::Tick {}),
+        Input::Tick { .. } => messages::Kind::Tick(messages::Tick {}),
     };
-    wire::Message {
+    messages::Message {
         at: input.at().unix_nanos(),
         kind: Some(kind),
     }
 }
 
-pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
+pub(super) fn from_wire(message: messages::Message) -> Converted<Input> {
     let at = Timestamp::from_unix_nanos(message.at);
     Ok(match required(message.kind, "kind")? {
-        wire::Kind::TargetSeen(target) => Input::TargetSeen {
+        messages::Kind::TargetSeen(target) => Input::TargetSeen {
             at,
             target: target_from(*target)?,
         },
-        wire::Kind::TargetGone(id) => Input::TargetGone {
+        messages::Kind::TargetGone(id) => Input::TargetGone {
             at,
             target: TargetId::from_text(&id),
         },
-        wire::Kind::Sample(sample) => Input::Sample(sample_from(at, *sample)?),
-        wire::Kind::Profile(profile) => Input::Profile(RawProfile {
+        messages::Kind::Sample(sample) => Input::Sample(sample_from(at, *sample)?),
+        messages::Kind::Profile(profile) => Input::Profile(RawProfile {
             at,
             target: TargetId::from_text(&profile.target),
             process: key_from(profile.process)?,
@@ -172,33 +169,33 @@ pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
             source: entry(&SOURCES, profile.source, "source")?,
             pprof: Arc::from(profile.pprof),
         }),
-        wire::Kind::ProfileMissing(profile) => Input::ProfileMissing {
+        messages::Kind::ProfileMissing(profile) => Input::ProfileMissing {
             at,
             target: TargetId::from_text(&profile.target),
             profile_type: profile_type_from(&profile.profile_type)?,
             missing: missing_from(required(profile.missing, "missing")?)?,
         },
-        wire::Kind::GoRuntime(runtime) => Input::GoRuntime {
+        messages::Kind::GoRuntime(runtime) => Input::Runtime {
             at,
             target: TargetId::from_text(&runtime.target),
             process: key_from(runtime.process.clone())?,
-            numbers: runtime_from(*runtime)?,
+            stats: runtime_from(*runtime)?,
         },
-        wire::Kind::OomKill(kill) => Input::OomKill(Box::new(kill_from(at, *kill)?)),
-        wire::Kind::Death(death) => Input::Death(Box::new(death_from(at, *death)?)),
-        wire::Kind::ProcessExit(exit) => Input::ProcessExit(event::ProcessExit {
+        messages::Kind::OomKill(kill) => Input::OomKill(Box::new(kill_from(at, *kill)?)),
+        messages::Kind::Death(death) => Input::Death(Box::new(death_from(at, *death)?)),
+        messages::Kind::ProcessExit(exit) => Input::ProcessExit(event::ProcessExit {
             at,
             key: key_from(exit.key)?,
             comm: exit.comm,
             exit_code: number_from(exit.exit_code, "exit_code", |code| u32::try_from(code).ok())?,
             cgroup_inode: exit.cgroup_inode,
         }),
-        wire::Kind::Loss(loss) => Input::Loss(event::Loss {
+        messages::Kind::Loss(loss) => Input::Loss(event::Loss {
             at,
             reason: loss.reason.into(),
             count: loss.count,
         }),
-        wire::Kind::Answer(answer) => Input::Answer {
+        messages::Kind::Answer(answer) => Input::Answer {
             at,
             target: TargetId::from_text(&answer.target),
             step: StepId::from_name(&answer.step).ok_or(ConvertError::Unknown {
@@ -210,19 +207,19 @@ pub(super) fn from_wire(message: wire::Message) -> Converted<Input> {
                 .map(|answer| entry(&ANSWERS, answer, "answer"))
                 .transpose()?,
         },
-        wire::Kind::Tick(wire::Tick {}) => Input::Tick { at },
+        messages::Kind::Tick(messages::Tick {}) => Input::Tick { at },
     })
 }
 
-fn missing_to(missing: &Missing) -> wire::Missing {
-    wire::Missing {
+fn missing_to(missing: &Missing) -> messages::Missing {
+    messages::Missing {
         reason: position(&REASONS, &missing.reason),
         detail: missing.detail.clone(),
         fix: missing.fix.clone(),
     }
 }
 
-fn missing_from(missing: wire::Missing) -> Converted<Missing> {
+fn missing_from(missing: messages::Missing) -> Converted<Missing> {
     Ok(Missing {
         reason: entry(&REASONS, missing.reason, "reason")?,
         detail: missing.detail,
@@ -237,14 +234,14 @@ fn profile_type_from(name: &str) -> Converted<ProfileType> {
     })
 }
 
-fn key_to(key: target::ProcessKey) -> wire::ProcessKey {
-    wire::ProcessKey {
+fn key_to(key: target::ProcessKey) -> messages::ProcessKey {
+    messages::ProcessKey {
         pid: key.pid,
         start_ticks: key.start_ticks,
     }
 }
 
-fn key_from(key: Option<wire::ProcessKey>) -> Converted<target::ProcessKey> {
+fn key_from(key: Option<messages::ProcessKey>) -> Converted<target::ProcessKey> {
     let key = required(key, "process key")?;
     Ok(target::ProcessKey {
         pid: key.pid,
@@ -252,27 +249,27 @@ fn key_from(key: Option<wire::ProcessKey>) -> Converted<target::ProcessKey> {
     })
 }
 
-fn cgroup_to(cgroup: &target::CgroupKey) -> wire::Cgroup {
-    wire::Cgroup {
+fn cgroup_to(cgroup: &target::CgroupKey) -> messages::Cgroup {
+    messages::Cgroup {
         inode: cgroup.inode,
         path: cgroup.path.clone(),
     }
 }
 
-fn cgroup_from(cgroup: wire::Cgroup) -> target::CgroupKey {
+fn cgroup_from(cgroup: messages::Cgroup) -> target::CgroupKey {
     target::CgroupKey {
         inode: cgroup.inode,
         path: cgroup.path,
     }
 }
 
-fn number_to<T>(reading: &Reading<T>, value: impl Fn(&T) -> i64) -> wire::Number {
+fn number_to<T>(reading: &Reading<T>, value: impl Fn(&T) -> i64) -> messages::Number {
     match reading {
-        Ok(number) => wire::Number {
+        Ok(number) => messages::Number {
             value: value(number),
             missing: None,
         },
-        Err(missing) => wire::Number {
+        Err(missing) => messages::Number {
             value: 0,
             missing: Some(missing_to(missing)),
         },
@@ -280,7 +277,7 @@ fn number_to<T>(reading: &Reading<T>, value: impl Fn(&T) -> i64) -> wire::Number
 }
 
 fn number_from<T>(
-    number: Option<wire::Number>,
+    number: Option<messages::Number>,
     field: &'static str,
     value: impl Fn(i64) -> Option<T>,
 ) -> Converted<Reading<T>> {
@@ -295,10 +292,10 @@ fn number_from<T>(
 }
 
 // Amounts of memory are far below 2^63 bytes; the bit pattern survives the way there and back in any case.
-fn bytes_to(reading: &Reading<Bytes>) -> wire::Number {
+fn bytes_to(reading: &Reading<Bytes>) -> messages::Number {
     number_to(reading, |bytes| bytes.0.cast_signed())
 }
 
-fn bytes_from(number: Option<wire::Number>, field: &'static str) -> Converted<Reading<Bytes>> {
+fn bytes_from(number: Option<messages::Number>, field: &'static str) -> Converted<Reading<Bytes>> {
     number_from(number, field, |value| Some(Bytes(value.cast_unsigned())))
 }

@@ -2,17 +2,17 @@
 
 use crate::clock::Clock;
 use crate::collect::endpoint::Watched;
-use crate::collect::outside::census::LastStacks;
-use crate::collect::outside::death;
-use crate::collect::outside::missing;
-use crate::collect::outside::profile;
-use crate::collect::outside::profile::Encoded;
+use crate::collect::runtime::go::final_heap;
+use crate::collect::runtime::go::goroutine_stacks::LastStacks;
+use crate::collect::runtime::go::missing;
+use crate::collect::runtime::go::profile;
+use crate::collect::runtime::go::profile::Encoded;
 use leakwatch_analysis::model::final_heap::ProcessDeath;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
-use leakwatch_analysis::model::runtime::GoRuntime;
+use leakwatch_analysis::model::runtime::GoRuntimeStats;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
@@ -51,7 +51,7 @@ pub(super) struct Taken {
 pub(super) struct Round {
     pub(super) profiles: Vec<Taken>,
     /// What the runtime counts; `None` where the process could not even be attached.
-    pub(super) runtime: Option<(Timestamp, Reading<GoRuntime>)>,
+    pub(super) runtime: Option<(Timestamp, Reading<GoRuntimeStats>)>,
 }
 
 impl Round {
@@ -327,9 +327,9 @@ impl Reader {
     }
 }
 
-fn runtime(process: &mut GoProcess) -> Reading<GoRuntime> {
+fn runtime(process: &mut GoProcess) -> Reading<GoRuntimeStats> {
     let numbers = process.gc().map_err(|error| missing::gc(&error))?;
-    Ok(GoRuntime {
+    Ok(GoRuntimeStats {
         heap_marked: Bytes(numbers.heap_marked),
         heap_live: Bytes(numbers.heap_live),
         heap_goal: numbers.heap_goal.map(Bytes),
@@ -356,8 +356,8 @@ impl Attached {
         ProcessDeath {
             at,
             process,
-            heap: death::heap(&self.process, walk, &self.exe, at),
-            goroutines: death::goroutines(&mut self.process, walk),
+            heap: final_heap::heap(&self.process, walk, &self.exe, at),
+            goroutines: final_heap::goroutines(&mut self.process, walk),
             target: self.target,
         }
     }

@@ -1,29 +1,29 @@
 //! OOM kills.
 
-use crate::engine::record::convert::Converted;
-use crate::engine::record::convert::SCOPES;
-use crate::engine::record::convert::bytes_from;
-use crate::engine::record::convert::bytes_to;
-use crate::engine::record::convert::cgroup_from;
-use crate::engine::record::convert::cgroup_to;
-use crate::engine::record::convert::missing_from;
-use crate::engine::record::convert::missing_to;
-use crate::engine::record::convert::number_from;
-use crate::engine::record::convert::number_to;
-use crate::engine::record::convert::position;
-use crate::engine::record::convert::required;
-use crate::engine::record::wire;
+use crate::input::convert::Converted;
+use crate::input::convert::SCOPES;
+use crate::input::convert::bytes_from;
+use crate::input::convert::bytes_to;
+use crate::input::convert::cgroup_from;
+use crate::input::convert::cgroup_to;
+use crate::input::convert::missing_from;
+use crate::input::convert::missing_to;
+use crate::input::convert::number_from;
+use crate::input::convert::number_to;
+use crate::input::convert::position;
+use crate::input::convert::required;
+use crate::input::messages;
 use leakwatch_analysis::model::event;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 
-pub(super) fn kill_to(kill: &event::OomKill) -> wire::OomKill {
+pub(super) fn kill_to(kill: &event::OomKill) -> messages::OomKill {
     let victim = &kill.victim;
-    wire::OomKill {
+    messages::OomKill {
         scope: Some(number_to(&kill.scope, |scope| i64::from(position(&SCOPES, scope)))),
         cgroup: kill.cgroup.as_ref().ok().map(cgroup_to),
         cgroup_missing: kill.cgroup.as_ref().err().map(missing_to),
-        memcg: kill.memcg.as_ref().ok().map(|memcg| wire::OomMemcg {
+        memcg: kill.memcg.as_ref().ok().map(|memcg| messages::OomMemcg {
             cgroup: Some(cgroup_to(&memcg.cgroup)),
             limit: memcg.limit.0,
             charge: memcg.charge.0,
@@ -43,7 +43,7 @@ pub(super) fn kill_to(kill: &event::OomKill) -> wire::OomKill {
     }
 }
 
-pub(super) fn kill_from(at: Timestamp, kill: wire::OomKill) -> Converted<event::OomKill> {
+pub(super) fn kill_from(at: Timestamp, kill: messages::OomKill) -> Converted<event::OomKill> {
     let scope = number_from(kill.scope, "scope", |index| {
         SCOPES.get(usize::try_from(index).ok()?).copied()
     })?;

@@ -1,6 +1,6 @@
 //! What the kernel read of a dying process, in words: joined with the stacks that were known, and named.
 
-use crate::collect::outside::profile;
+use crate::collect::runtime::go::profile;
 use leakwatch_analysis::model::final_heap::CutReason;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
 use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;

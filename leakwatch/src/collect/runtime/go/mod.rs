@@ -7,22 +7,22 @@
 //! blocking work. What is read is hostile; `leakwatch_goproc` bounds it, and every way to fail is a
 //! `Missing` with a reason.
 
-mod census;
+mod goroutine_stacks;
 mod missing;
 mod profile;
-mod death;
+mod final_heap;
 mod reader;
 mod state;
 mod early;
 
 use crate::clock::Clock;
 use crate::collect::endpoint::Watched;
-use crate::collect::outside::early::Early;
-use crate::collect::outside::reader::Reader;
-use crate::collect::outside::reader::Round;
-use crate::collect::outside::reader::Tried;
-use crate::collect::outside::state::State;
-use crate::engine::input::Input;
+use crate::collect::runtime::go::early::Early;
+use crate::collect::runtime::go::reader::Reader;
+use crate::collect::runtime::go::reader::Round;
+use crate::collect::runtime::go::reader::Tried;
+use crate::collect::runtime::go::state::State;
+use crate::input::Input;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::final_heap::ProcessDeath;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -103,7 +103,7 @@ const HELD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Takes profiles of the processes it is told about, forever.
 #[derive(Debug)]
-pub struct OutsideCollector {
+pub struct GoMemoryCollector {
     clock: Clock,
     reader: Reader,
     states: HashMap<ProcessKey, State>,
@@ -117,7 +117,7 @@ pub struct OutsideCollector {
     orders: mpsc::Sender<WatchOrder>,
 }
 
-impl OutsideCollector {
+impl GoMemoryCollector {
     /// A collector that has not seen any process yet. What the kernel is to read at the end of a process goes to `orders`.
     pub fn new(clock: Clock, orders: mpsc::Sender<WatchOrder>) -> Self {
         Self {
@@ -375,7 +375,7 @@ mod tests {
     #[tokio::test]
     async fn a_reading_that_hangs_does_not_hold_up_the_others() {
         let (orders, _kept) = mpsc::channel(1);
-        let mut collector = OutsideCollector::new(Clock::start(), orders);
+        let mut collector = GoMemoryCollector::new(Clock::start(), orders);
         collector.patience = Duration::from_millis(50);
         let [hangs, other] = [7, 8].map(|pid| ProcessKey { pid, start_ticks: 1 });
         let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
