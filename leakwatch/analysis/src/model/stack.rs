@@ -19,9 +19,16 @@ pub struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StackId(u32);
 
+impl StackId {
+    /// The index in the table.
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Interned stacks of one target. Only grows; bounded by the `MAX_` constants, together some tens of MiB for a hostile
 /// program. A real service has hundreds to thousands of distinct stacks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StackTable {
     texts: HashSet<Arc<str>>,
     text_bytes: usize,
@@ -76,6 +83,23 @@ impl StackTable {
         Ok(StackId(id))
     }
 
+    /// Interns all stacks of another table. Their ids here, by their index there; none for a stack that does not fit.
+    pub(crate) fn absorb(&mut self, other: &Self) -> Vec<Option<StackId>> {
+        let frames: Vec<Option<u32>> = other.frames.iter().map(|frame| self.intern_frame(frame).ok()).collect();
+        let here = |index: &u32| frames.get(*index as usize).copied().flatten();
+        let mut stack = Vec::new();
+        other
+            .stacks
+            .iter()
+            .map(|indices| {
+                stack.clear();
+                stack.extend(indices.iter().map_while(here));
+                let fits = stack.len() == indices.len();
+                fits.then(|| self.intern_indices(&stack).ok()).flatten()
+            })
+            .collect()
+    }
+
     /// The frames of a stack, innermost first; empty for an id of another table.
     pub fn frames(&self, id: StackId) -> impl DoubleEndedIterator<Item = &Frame> + '_ {
         self.frame_indices(id).iter().filter_map(|&index| self.frame(index))
@@ -83,7 +107,7 @@ impl StackTable {
 
     /// The frames of a stack as indices for [`Self::frame`], which are cheaper to compare.
     pub(crate) fn frame_indices(&self, id: StackId) -> &[u32] {
-        self.stacks.get(id.0 as usize).map_or(&[], |stack| stack)
+        self.stacks.get(id.index()).map_or(&[], |stack| stack)
     }
 
     /// A frame by its index.

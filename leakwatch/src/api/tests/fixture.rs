@@ -13,7 +13,7 @@ use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use crate::engine::Engine;
 use crate::input::Input;
-use crate::input::RawProfile;
+use crate::input::TakenProfile;
 use crate::store::Bounds;
 use axum::Router;
 use axum::body::Body;
@@ -23,6 +23,7 @@ use http::HeaderMap;
 use http::Request;
 use http::StatusCode;
 use leakwatch_analysis::export;
+use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomMemcg;
@@ -270,7 +271,7 @@ fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u
 }
 
 /// A heap profile of two stacks, of which one grows.
-pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
+pub(crate) fn heap(at: Timestamp, leaked: u64) -> DecodedProfile {
     let frame = |function: &str, line| Frame {
         function: function.into(),
         file: "/src/markets.go".into(),
@@ -293,7 +294,8 @@ pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
         }
     };
     let values = [(grows, value(leaked)), (steady, value(20 * MIB))];
-    pprof::encode(&export::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values)))
+    let profile = export::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values));
+    pprof::made(&profile, ProfileType::Heap)
 }
 
 /// What happened in the ten minutes until `now`.
@@ -339,13 +341,13 @@ pub(crate) fn story(now: Timestamp) -> Vec<Input> {
         if round % 12 == 0 {
             for (index, (target, process)) in replicas.iter().zip(&processes).enumerate() {
                 let leaked = if index == 0 { MIB + round * 3 * MIB } else { MIB };
-                inputs.push(Input::Profile(RawProfile {
+                inputs.push(Input::Profile(TakenProfile {
                     at,
                     target: target.id(),
                     process: process.key,
                     profile_type: ProfileType::Heap,
                     source: ProfileSource::Endpoint,
-                    pprof: heap(at, leaked).into(),
+                    profile: heap(at, leaked),
                 }));
             }
         }

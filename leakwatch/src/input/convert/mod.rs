@@ -6,7 +6,7 @@ mod kill;
 mod death;
 
 use crate::input::Input;
-use crate::input::RawProfile;
+use crate::input::TakenProfile;
 use crate::input::convert::death::death_from;
 use crate::input::convert::death::death_to;
 use crate::input::convert::kill::kill_from;
@@ -33,6 +33,7 @@ use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use std::sync::Arc;
 
 /// A message that does not say what it must.
@@ -107,7 +108,7 @@ pub(super) fn to_wire(input: &Input) -> messages::Message {
             process: Some(key_to(profile.process)),
             type_name: profile.profile_type.name().to_owned(),
             source: position(&SOURCES, &profile.source),
-            pprof: profile.pprof.to_vec(),
+            pprof: profile.profile.pprof.to_vec(),
         }),
         Input::ProfileMissing {
             target,
@@ -161,14 +162,17 @@ pub(super) fn from_wire(message: messages::Message) -> Converted<Input> {
             target: TargetId::from_text(&id),
         },
         messages::Kind::Sample(sample) => Input::Sample(sample_from(at, *sample)?),
-        messages::Kind::Profile(profile) => Input::Profile(RawProfile {
-            at,
-            target: TargetId::from_text(&profile.target),
-            process: key_from(profile.process)?,
-            profile_type: profile_type_from(&profile.type_name)?,
-            source: entry(&SOURCES, profile.source, "source")?,
-            pprof: Arc::from(profile.pprof),
-        }),
+        messages::Kind::Profile(profile) => {
+            let profile_type = profile_type_from(&profile.type_name)?;
+            Input::Profile(TakenProfile {
+                at,
+                target: TargetId::from_text(&profile.target),
+                process: key_from(profile.process)?,
+                profile_type,
+                source: entry(&SOURCES, profile.source, "source")?,
+                profile: pprof::recorded(Arc::from(profile.pprof), profile_type),
+            })
+        }
         messages::Kind::ProfileMissing(profile) => Input::ProfileMissing {
             at,
             target: TargetId::from_text(&profile.target),

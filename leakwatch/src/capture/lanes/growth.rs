@@ -1,12 +1,14 @@
-//! One growth capture of one process while it runs: what became resident, by the stacks that touched it and by those that mapped it.
+//! The lane `growth`: what became resident in one process, by the stacks that touched it and by those that mapped it.
 
-use crate::capture::governor::Price;
-use crate::capture::lane::Counted;
-use crate::capture::lane::Observer;
-use crate::capture::profile::StackRow;
-use crate::capture::session::Session;
+use crate::capture::budget::cost::ProbeCost;
+use crate::capture::budget::measure::HostCost;
+use crate::capture::lanes::Attachment;
+use crate::capture::lanes::Counted;
+use crate::capture::lanes::Lane;
+use crate::capture::lanes::Observer;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
+use crate::capture::symbolize::profile::StackRow;
 use crate::probes::growth::CallsAt;
 use crate::probes::growth::GrowthCounts;
 use crate::probes::growth::GrowthProbes;
@@ -20,11 +22,21 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_nativeproc::address_space::AddressSpace;
 use leakwatch_nativeproc::address_space::Made;
 use leakwatch_nativeproc::address_space::residency::Residency;
-use leakwatch_nativeproc::allocator::ProbePoint;
 use leakwatch_nativeproc::code::ProgramCode;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
+/// Its row.
+pub static LANE: Lane = Lane {
+    name: "growth",
+    profile_type: ProfileType::Growth,
+    hits: ["page faults looked at", "system calls seen"],
+    cost_is_measured: false,
+    attach,
+};
+
+/// Sampled pages, fewer of which are not shown before the end of an automatic capture: their number is wrong by a third.
+const LEAST_PAGES: u64 = 8;
 /// Page faults taken in a second, about.
 const SAMPLES_PER_SECOND: f64 = 50.0;
 /// One of so many faults is taken. Prime: programs touch pages in rounds of other numbers.
@@ -51,8 +63,8 @@ pub fn period(faults_per_second: f64) -> u64 {
 
 /// Where system calls are seen when they cannot be at their functions, of a process that spends such a part of a processor in the kernel:
 /// nowhere if it would lose time that nobody has offered. Then it is known what becomes resident and stays, but not who has mapped it.
-pub fn fallback(in_kernel: f64, unasked: bool) -> CallsAt {
-    if unasked && in_kernel > MOST_IN_KERNEL {
+pub fn fallback(in_kernel: f64, automatic: bool) -> CallsAt {
+    if automatic && in_kernel > MOST_IN_KERNEL {
         CallsAt::Nowhere
     } else {
         CallsAt::Tracepoints
@@ -69,6 +81,8 @@ pub struct GrowthSession {
     period: u64,
     /// Bytes that a sampled page stands for.
     weight: u64,
+    /// Whether who touches memory first is who keeps it. In a program that allocates all the time that need not be so.
+    touches_tell: bool,
 }
 
 impl GrowthSession {
@@ -94,6 +108,7 @@ impl GrowthSession {
             stacks,
             period,
             weight: period.saturating_mul(page_bytes),
+            touches_tell: true,
         })
     }
 
@@ -167,28 +182,15 @@ impl GrowthSession {
 }
 
 impl Observer for GrowthSession {
-    fn points(&self) -> &[ProbePoint] {
-        &[]
-    }
-
-    fn price(&self) -> Price {
+    fn cost(&self, _host: &HostCost) -> ProbeCost {
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let faults = self.period as f64;
-        Price {
+        ProbeCost {
             allocation: SAMPLE + faults * FAULT,
             taken: 0.0,
             release: CALL,
             single_step: 0.0,
         }
-    }
-
-    fn single_stepped(&self) -> (bool, bool) {
-        (false, false)
-    }
-
-    /// What a page or a mapping is can only be told by all that went before.
-    fn in_windows(&mut self) -> Option<&mut Session> {
-        None
     }
 
     fn poll(&mut self) {
@@ -219,17 +221,32 @@ impl Observer for GrowthSession {
     }
 
     fn counted(&mut self) -> Vec<Counted> {
-        let both = [
-            (ProfileType::Mapping, self.mapped()),
-            (ProfileType::Growth, self.touched()),
-        ];
-        let counted = both.into_iter().map(|(profile_type, rows)| Counted {
-            profile_type,
-            period: self.weight,
-            rows,
-        });
-        counted.collect()
+        let mapped = (ProfileType::Mapping, self.mapped());
+        let touched = self.touches_tell.then(|| (ProfileType::Growth, self.touched()));
+        let counted = [Some(mapped), touched].into_iter().flatten();
+        counted
+            .map(|(profile_type, rows)| Counted {
+                profile_type,
+                period: self.weight,
+                worth_naming: sampled_pages(&rows, self.weight) >= LEAST_PAGES,
+                rows,
+            })
+            .collect()
     }
+}
+
+fn attach(attachment: &Attachment<'_>) -> Reading<Box<dyn Observer>> {
+    let (request, activity) = (attachment.request, attachment.activity);
+    let fallback = fallback(activity.in_kernel, request.automatic);
+    let period = period(activity.faults_per_second);
+    let mut session = GrowthSession::start(request.process.pid, period, fallback)?;
+    session.touches_tell = !request.low_duty;
+    Ok(Box::new(session))
+}
+
+fn sampled_pages(rows: &[StackRow], weight: u64) -> u64 {
+    let bytes: i64 = rows.iter().map(|row| row.value.inuse_space).sum();
+    bytes.unsigned_abs() / weight.max(1)
 }
 
 /// Of the bytes: the number of samples scatters as Poisson's distribution does.
@@ -247,13 +264,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busy_process_is_not_slowed_unasked() {
-        for (in_kernel, unasked, expected) in [
+    fn an_automatic_capture_does_not_slow_a_busy_process() {
+        for (in_kernel, automatic, expected) in [
             (0.02, true, CallsAt::Tracepoints),
             (0.7, true, CallsAt::Nowhere),
             (0.7, false, CallsAt::Tracepoints),
         ] {
-            assert_eq!(fallback(in_kernel, unasked), expected);
+            assert_eq!(fallback(in_kernel, automatic), expected);
         }
     }
 

@@ -1,15 +1,16 @@
 //! Stacks with values as a pprof profile of a type that captures have, and the same by name.
 
+use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::SampleType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// The function of stacks that were counted but could not be copied.
 const UNKNOWN: &str = "[stack not captured]";
@@ -47,8 +48,8 @@ pub struct Title<'a> {
     pub at: Timestamp,
 }
 
-/// Encodes the stacks as a gzipped `profile.proto`.
-pub fn encode(rows: &[StackRow], symbols: &mut Symbols, title: &Title<'_>) -> Arc<[u8]> {
+/// The stacks as a profile.
+pub fn profile(rows: &[StackRow], symbols: &mut Symbols, title: &Title<'_>) -> DecodedProfile {
     let mut builder = Builder {
         base: ProfileBuilder::new(title.profile_type, title.period, title.exe, &(0..0), title.at),
         profile_type: title.profile_type,
@@ -57,7 +58,7 @@ pub fn encode(rows: &[StackRow], symbols: &mut Symbols, title: &Title<'_>) -> Ar
     for row in rows {
         builder.row(row, symbols);
     }
-    builder.base.finish()
+    pprof::made(&builder.base.finish(), title.profile_type)
 }
 
 /// Locations are stored once.

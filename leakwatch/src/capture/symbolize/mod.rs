@@ -1,13 +1,14 @@
 //! Names what a capture has counted and hands it over as profiles, in a thread of its own: debugging information may be gigabytes, or on a file
-//! system that does not answer, and meanwhile somebody has to look what the capture costs.
+//! system that does not answer, and meanwhile the capture has to be kept within its budget.
+
+pub mod profile;
 
 use crate::capture::CaptureRequest;
 use crate::capture::Shared;
-use crate::capture::lane::Counted;
-use crate::capture::profile;
-use crate::capture::profile::Title;
+use crate::capture::lanes::Counted;
+use crate::capture::symbolize::profile::Title;
 use crate::input::Input;
-use crate::input::RawProfile;
+use crate::input::TakenProfile;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
@@ -33,16 +34,19 @@ const DEADLINE: Duration = Duration::from_mins(2);
 const MAX_OPENING: usize = 16;
 /// Threads in all.
 const MAX_THREADS: usize = 64;
-static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// Of one capture.
+/// The symbolizers that are at work, of all captures.
+#[derive(Debug, Default)]
+pub(super) struct Workers(AtomicUsize);
+
+/// The symbolizer of one capture.
 #[derive(Debug)]
-pub(super) struct Scribe {
-    desk: Arc<Desk>,
+pub(super) struct Symbolizer {
+    queue: Arc<Queue>,
 }
 
 #[derive(Debug, Default)]
-struct Desk {
+struct Queue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -58,41 +62,47 @@ struct State {
 }
 
 /// Tells that all is written, whatever happens.
-struct AtWork(Arc<Desk>);
+struct AtWork {
+    queue: Arc<Queue>,
+    workers: Arc<Workers>,
+}
 
-impl Scribe {
+impl Symbolizer {
     /// For a capture that has just begun.
     pub(super) fn start(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<Self> {
         let failed = |detail: String| Missing::new(MissingReason::Failed, detail);
-        let desk = Arc::new(Desk::default());
-        let threads = THREADS.fetch_add(1, Ordering::Relaxed);
-        let at_work = AtWork(Arc::clone(&desk));
+        let queue = Arc::new(Queue::default());
+        let threads = shared.workers.0.fetch_add(1, Ordering::Relaxed);
+        let at_work = AtWork {
+            queue: Arc::clone(&queue),
+            workers: Arc::clone(&shared.workers),
+        };
         if threads >= MAX_THREADS {
             return Err(failed(format!("{threads} captures wait for debugging information")));
         }
         let (shared, id, request) = (Arc::clone(shared), id.to_owned(), request.clone());
         thread::Builder::new()
-            .name("scribe".into())
-            .spawn(move || write(&at_work.0, &shared, &id, &request, threads < MAX_OPENING))
+            .name("symbolizer".into())
+            .spawn(move || write(&at_work.queue, &shared, &id, &request, threads < MAX_OPENING))
             .map_err(|error| failed(format!("cannot start a thread for the profiles: {error}")))?;
-        Ok(Self { desk })
+        Ok(Self { queue })
     }
 
     /// To be written when there is time.
     pub(super) fn take(&self, at: Timestamp, counted: Vec<Counted>) {
-        self.desk.lock().next = Some((at, counted));
-        self.desk.changed.notify_all();
+        self.queue.lock().next = Some((at, counted));
+        self.queue.changed.notify_all();
     }
 
     /// The last; waits until it is written.
     pub(super) fn finish(self, at: Timestamp, counted: Vec<Counted>) -> Reading<()> {
         self.take(at, counted);
-        self.desk.lock().ended = true;
-        self.desk.changed.notify_all();
+        self.queue.lock().ended = true;
+        self.queue.changed.notify_all();
         let waited = self
-            .desk
+            .queue
             .changed
-            .wait_timeout_while(self.desk.lock(), DEADLINE, |state| !state.written);
+            .wait_timeout_while(self.queue.lock(), DEADLINE, |state| !state.written);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if state.written {
             return Ok(());
@@ -106,22 +116,22 @@ impl Scribe {
     }
 }
 
-impl Drop for Scribe {
+impl Drop for Symbolizer {
     fn drop(&mut self) {
-        self.desk.lock().ended = true;
-        self.desk.changed.notify_all();
+        self.queue.lock().ended = true;
+        self.queue.changed.notify_all();
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.lock().written = true;
-        self.0.changed.notify_all();
-        THREADS.fetch_sub(1, Ordering::Relaxed);
+        self.queue.lock().written = true;
+        self.queue.changed.notify_all();
+        self.workers.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Desk {
+impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Only whole values are stored under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -136,11 +146,11 @@ impl Desk {
     }
 }
 
-fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, opens_others: bool) {
+fn write(queue: &Queue, shared: &Shared, id: &str, request: &CaptureRequest, opens_others: bool) {
     let pid = request.process.pid;
     // Not before there is something to name: most captures of programs that would notice end before.
     let mut symbols = None;
-    while let Some((at, counted)) = desk.next() {
+    while let Some((at, counted)) = queue.next() {
         let symbols = symbols.get_or_insert_with(|| {
             if opens_others {
                 Symbols::of_process(pid)
@@ -154,6 +164,7 @@ fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, opens
             profile_type,
             period,
             rows,
+            ..
         } in counted
         {
             let largest = rows.get(..MAX_ROWS).unwrap_or(&rows);
@@ -167,13 +178,13 @@ fn write(desk: &Desk, shared: &Shared, id: &str, request: &CaptureRequest, opens
                 period,
                 at,
             };
-            shared.send(Input::Profile(RawProfile {
+            shared.send(Input::Profile(TakenProfile {
                 at,
                 target: request.target.clone(),
                 process: request.process,
                 profile_type,
                 source: ProfileSource::Capture,
-                pprof: profile::encode(largest, symbols, &title),
+                profile: profile::profile(largest, symbols, &title),
             }));
         }
     }

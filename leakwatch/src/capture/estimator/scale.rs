@@ -1,4 +1,4 @@
-//! From what was sampled to what was allocated.
+//! Scales samples up to allocations.
 //!
 //! Samples are taken by bytes, `mean` apart on average: an allocation of `size` bytes is one with probability
 //! `p = 1 - exp(-size / mean)`, so each stands for `1 / p`. The estimate has no bias whatever the sizes are; its variance is the sum of

@@ -1,13 +1,17 @@
-//! What was sampled while the probes were attached, weighed to stand for all the time of a capture.
+//! Estimates what was allocated during a whole capture from the sampling windows in which the probes were attached (Horvitz-Thompson).
 //!
-//! Time is cut into slots, and chance decides in which of them the probes are attached (`governor`). A slot of chance `p` stands for `1 / p` like
-//! it: so many times is counted what is allocated in it, and what of that is released in it. New objects are taken in its first part only and
-//! followed in the rest, so that what lives shortly is seen to end and does not look as if it stayed. The release of an object of an earlier
-//! slot is seen with the chance of the slot in which it happens, and counts for both. That has no bias, whatever the program does and
-//! however long its objects live, as no slot depends on what is seen in it. Chance gives more or less time than it should: all is
-//! made to fit the time that has passed.
+//! Time is cut into windows, and chance decides in which of them the probes are attached (`budget`). A window of chance `p` is weighted with
+//! `1 / p`: so are the allocations in it, and the releases of these in it. New objects are taken in its first part only and followed in the
+//! rest, so that short lives are seen to end and do not look like a leak. The release of an object of an earlier window is seen with
+//! the chance of the window in which it happens, and is weighted with both. That has no bias, whatever the program does and however
+//! long its objects live, as no window depends on what is seen in it. Chance gives more or less time than it should: all is scaled to
+//! the time that has passed. [`scale`] then scales samples up to allocations.
 
-use crate::capture::estimate::Sampled;
+pub mod scale;
+#[cfg(test)]
+mod simulation;
+
+use crate::capture::estimator::scale::Sampled;
 use crate::probes::native::StackTotals;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,18 +19,18 @@ use std::time::Duration;
 /// Stack and class of size.
 type Key = (u64, u64);
 
-/// Slots so far.
+/// The windows so far.
 #[derive(Debug)]
-pub struct Tally {
-    closed: HashMap<Key, Weighed>,
+pub struct Estimator {
+    closed: HashMap<Key, Weighted>,
     counted: HashMap<Key, StackTotals>,
-    /// What the slot that is open stands for.
+    /// The weight of the open window.
     weight: f64,
-    /// Without the open slot, and in it.
+    /// Without the open window, and in it.
     before: Time,
     open: Time,
-    /// How fast the program worked while it was looked at, relative to the rest of the time.
-    speed: f64,
+    /// How fast the program works with the probes attached, as a part of its speed without.
+    slowdown_factor: f64,
 }
 
 /// What the probes do.
@@ -45,28 +49,28 @@ pub enum Phase {
 struct Time {
     /// That have passed.
     passed: f64,
-    /// In which releases were seen, and what they stood for.
+    /// In which releases were seen, and the same weighted.
     seen: f64,
-    seen_stood_for: f64,
-    /// The same for new objects.
+    seen_weighted: f64,
+    /// In which new objects were taken, and the same weighted.
     taken: f64,
-    taken_stood_for: f64,
+    taken_weighted: f64,
 }
 
-/// What was seen of a stack and size, weighed by slots.
+/// What was seen of a stack and size, weighted by windows.
 #[derive(Clone, Copy, Debug, Default)]
-struct Weighed {
+struct Weighted {
     allocs: f64,
     alloc_bytes: f64,
     frees: f64,
     free_bytes: f64,
-    /// Of objects of earlier slots.
+    /// Of objects of earlier windows.
     late_frees: f64,
     late_free_bytes: f64,
     late_variance: f64,
 }
 
-impl Default for Tally {
+impl Default for Estimator {
     fn default() -> Self {
         Self {
             closed: HashMap::new(),
@@ -74,7 +78,7 @@ impl Default for Tally {
             weight: 1.0,
             before: Time::default(),
             open: Time::default(),
-            speed: 1.0,
+            slowdown_factor: 1.0,
         }
     }
 }
@@ -84,15 +88,15 @@ impl Time {
         Self {
             passed: self.passed + other.passed,
             seen: self.seen + other.seen,
-            seen_stood_for: self.seen_stood_for + other.seen_stood_for,
+            seen_weighted: self.seen_weighted + other.seen_weighted,
             taken: self.taken + other.taken,
-            taken_stood_for: self.taken_stood_for + other.taken_stood_for,
+            taken_weighted: self.taken_weighted + other.taken_weighted,
         }
     }
 
-    /// What a new object stands for on average.
+    /// The weight of a new object on average.
     fn weight(self) -> f64 {
-        ratio(self.taken_stood_for, self.taken)
+        ratio(self.taken_weighted, self.taken)
     }
 }
 
@@ -101,7 +105,7 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if part > 0.0 && whole > 0.0 { part / whole } else { 1.0 }
 }
 
-impl Weighed {
+impl Weighted {
     fn add(&mut self, other: &Self) {
         self.allocs += other.allocs;
         self.alloc_bytes += other.alloc_bytes;
@@ -113,28 +117,28 @@ impl Weighed {
     }
 }
 
-impl Tally {
+impl Estimator {
     /// Time passes.
     pub fn pass(&mut self, time: Duration, phase: Phase) {
         let time = time.as_secs_f64();
         self.open.passed += time;
         if phase != Phase::Off {
             self.open.seen += time;
-            self.open.seen_stood_for += time * self.weight;
+            self.open.seen_weighted += time * self.weight;
         }
         if phase == Phase::Taking {
             self.open.taken += time;
-            self.open.taken_stood_for += time * self.weight;
+            self.open.taken_weighted += time * self.weight;
         }
     }
 
     /// A program that uses all the processor time it can get does less while probes take some of it: then a second shows less than a second.
-    pub fn set_speed(&mut self, speed: f64) {
-        self.speed = speed;
+    pub fn set_slowdown_factor(&mut self, factor: f64) {
+        self.slowdown_factor = factor;
     }
 
-    /// The next slot with probes begins, which had this chance; `totals` are those at the end of the one before.
-    pub fn next_slot(&mut self, totals: &[StackTotals], chance: f64) {
+    /// The next window with probes begins, which had this chance; `totals` are those at the end of the one before.
+    pub fn open_window(&mut self, totals: &[StackTotals], chance: f64) {
         for totals in totals {
             let key = (totals.fingerprint, totals.size_class);
             let added = self.added(totals);
@@ -145,35 +149,35 @@ impl Tally {
         self.weight = chance.clamp(f64::MIN_POSITIVE, 1.0).recip();
     }
 
-    /// What the totals of a stack and size stand for.
+    /// The estimate from the totals of a stack and size.
     pub fn sampled(&self, totals: &StackTotals) -> Sampled {
         let key = (totals.fingerprint, totals.size_class);
-        let mut weighed = self.closed.get(&key).copied().unwrap_or_default();
-        weighed.add(&self.added(totals));
+        let mut weighted = self.closed.get(&key).copied().unwrap_or_default();
+        weighted.add(&self.added(totals));
         let all = self.before.and(self.open);
-        let fit = ratio(all.passed, self.speed * all.taken_stood_for);
-        let late_fit = fit * ratio(all.passed, self.speed * all.seen_stood_for);
+        let fit = ratio(all.passed, self.slowdown_factor * all.taken_weighted);
+        let late_fit = fit * ratio(all.passed, self.slowdown_factor * all.seen_weighted);
         Sampled {
             size_class: totals.size_class,
-            allocs: fit * weighed.allocs,
-            alloc_bytes: fit * weighed.alloc_bytes,
-            frees: fit * weighed.frees + late_fit * weighed.late_frees,
-            free_bytes: fit * weighed.free_bytes + late_fit * weighed.late_free_bytes,
-            free_variance: late_fit.powi(2) * weighed.late_variance,
+            allocs: fit * weighted.allocs,
+            alloc_bytes: fit * weighted.alloc_bytes,
+            frees: fit * weighted.frees + late_fit * weighted.late_frees,
+            free_bytes: fit * weighted.free_bytes + late_fit * weighted.late_free_bytes,
+            free_variance: late_fit.powi(2) * weighted.late_variance,
             weight: (fit * all.weight()).max(1.0),
         }
     }
 
-    /// What the slot that is open adds to it.
-    fn added(&self, totals: &StackTotals) -> Weighed {
+    /// What the open window adds to it.
+    fn added(&self, totals: &StackTotals) -> Weighted {
         let key = (totals.fingerprint, totals.size_class);
         let counted = self.counted.get(&key).copied().unwrap_or_default();
         let weight = self.weight;
-        // An object of an earlier slot stands for as many as one of those does on average.
+        // An object of an earlier window has the average weight of those.
         let late = weight * self.before.weight();
         let new = |now: u64, before: u64| float(now.saturating_sub(before));
         let late_frees = new(totals.late_frees, counted.late_frees);
-        Weighed {
+        Weighted {
             allocs: weight * new(totals.allocs, counted.allocs),
             alloc_bytes: weight * new(totals.alloc_bytes, counted.alloc_bytes),
             frees: weight * new(totals.frees, counted.frees),
@@ -185,7 +189,7 @@ impl Tally {
         }
     }
 
-    /// Part of the time that the program was looked at.
+    /// Part of the time that the probes were attached.
     pub fn duty(&self) -> f64 {
         let all = self.before.and(self.open);
         if all.passed > 0.0 { all.seen / all.passed } else { 1.0 }
@@ -205,7 +209,7 @@ mod tests {
     fn windows_stand_for_all_the_time() {
         // 100 objects a second; every second one is freed at once, the others live 20 to 24 seconds. Windows of half a second, two
         // seconds apart, for 200 seconds.
-        let mut tally = Tally::default();
+        let mut estimator = Estimator::default();
         let mut totals = StackTotals {
             fingerprint: 1,
             ..StackTotals::default()
@@ -215,9 +219,9 @@ mod tests {
         let mut deaths_of_seen = vec![0; 20_000 + 2_400];
         for now in 0..20_000 {
             if now > 0 && now % 200 == 0 {
-                tally.next_slot(&[totals], 0.25);
+                estimator.open_window(&[totals], 0.25);
             }
-            tally.pass(tick, if in_window(now) { Phase::Taking } else { Phase::Off });
+            estimator.pass(tick, if in_window(now) { Phase::Taking } else { Phase::Off });
             if in_window(now) {
                 totals.allocs += 1;
                 totals.alloc_bytes += 10;
@@ -231,17 +235,17 @@ mod tests {
                 totals.late_free_bytes += 10 * deaths_of_seen[now];
             }
         }
-        let sampled = tally.sampled(&totals);
+        let sampled = estimator.sampled(&totals);
         assert!((sampled.allocs / 20_000.0 - 1.0).abs() < 0.01, "{sampled:?}");
         let live = sampled.allocs - sampled.frees;
         assert!((live / 1_100.0 - 1.0).abs() < 0.25, "{live} live instead of 1100");
-        assert!((tally.duty() - 0.25).abs() < 0.01);
+        assert!((estimator.duty() - 0.25).abs() < 0.01);
     }
 
     #[test]
     fn one_window_is_what_it_is() {
-        let mut tally = Tally::default();
-        tally.pass(Duration::from_secs(9), Phase::Taking);
+        let mut estimator = Estimator::default();
+        estimator.pass(Duration::from_secs(9), Phase::Taking);
         let totals = StackTotals {
             fingerprint: 1,
             size_class: 16,
@@ -251,7 +255,7 @@ mod tests {
             free_bytes: 48,
             ..StackTotals::default()
         };
-        let sampled = tally.sampled(&totals);
+        let sampled = estimator.sampled(&totals);
         let numbers = [
             sampled.allocs,
             sampled.alloc_bytes,

@@ -1,26 +1,36 @@
-//! One capture of what a program's own heap sampler tells: what was sampled so far, by stack, with the sampler's weights.
+//! The lane `usdt`: what a program's own heap sampler reports by static probes, by stack, with the sampler's weights.
 
-use crate::capture::governor::Price;
-use crate::capture::lane::Counted;
-use crate::capture::lane::Observer;
-use crate::capture::profile::StackRow;
-use crate::capture::session::Session;
+use crate::capture::budget::cost::ProbeCost;
+use crate::capture::budget::measure::HostCost;
+use crate::capture::lanes::Attachment;
+use crate::capture::lanes::Counted;
+use crate::capture::lanes::Lane;
+use crate::capture::lanes::Observer;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
+use crate::capture::symbolize::profile::StackRow;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::StackTotals;
 use crate::probes::usdt::UsdtProbes;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Reading;
-use leakwatch_nativeproc::allocator::ProbePoint;
 use leakwatch_nativeproc::code::ProgramCode;
 use leakwatch_nativeproc::usdt::probe;
 use leakwatch_nativeproc::usdt::probe::Site;
 use std::collections::BTreeMap;
 
+/// Its row.
+pub static LANE: Lane = Lane {
+    name: "usdt",
+    profile_type: ProfileType::Native,
+    hits: ["allocations told", "releases told"],
+    cost_is_measured: false,
+    attach,
+};
+
 /// Nanoseconds: a sample copies the fingerprint of its stack; a release is a search. Static probes are `nop`s, which are emulated.
-const PRICE: Price = Price {
+const COST: ProbeCost = ProbeCost {
     allocation: 3_000.0,
     taken: 0.0,
     release: 700.0,
@@ -127,20 +137,8 @@ fn signed(number: u64) -> i64 {
 }
 
 impl Observer for UsdtSession {
-    fn points(&self) -> &[ProbePoint] {
-        &[]
-    }
-
-    fn price(&self) -> Price {
-        PRICE
-    }
-
-    fn single_stepped(&self) -> (bool, bool) {
-        (false, false)
-    }
-
-    fn in_windows(&mut self) -> Option<&mut Session> {
-        None
+    fn cost(&self, _host: &HostCost) -> ProbeCost {
+        COST
     }
 
     fn poll(&mut self) {
@@ -167,8 +165,13 @@ impl Observer for UsdtSession {
             profile_type: ProfileType::Native,
             period,
             rows,
+            worth_naming: true,
         }]
     }
+}
+
+fn attach(attachment: &Attachment<'_>) -> Reading<Box<dyn Observer>> {
+    Ok(Box::new(UsdtSession::start(attachment.request.process.pid)?))
 }
 
 #[cfg(test)]

@@ -1,33 +1,49 @@
-//! One capture of one process while it runs: what was sampled so far, by stack.
+//! The lane `native`: the calls of the allocator of one process, sampled by bytes or all of them, by stack.
 
-use crate::capture::estimate;
-use crate::capture::governor::Price;
-use crate::capture::lane::Counted;
-use crate::capture::lane::Observer;
-use crate::capture::price;
-use crate::capture::profile::StackRow;
+use crate::capture::budget;
+use crate::capture::budget::cost::ProbeCost;
+use crate::capture::budget::measure::HostCost;
+use crate::capture::estimator::Estimator;
+use crate::capture::estimator::Phase;
+use crate::capture::estimator::scale;
+use crate::capture::lanes::Attachment;
+use crate::capture::lanes::Counted;
+use crate::capture::lanes::DutyCycle;
+use crate::capture::lanes::Lane;
+use crate::capture::lanes::Observer;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
-use crate::capture::tally::Phase;
-use crate::capture::tally::Tally;
+use crate::capture::symbolize::profile::StackRow;
+use crate::probes::native::AttachMode;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
 use crate::probes::native::Programs;
-use crate::probes::native::Way;
-use leakwatch_analysis::model::profile::ProfileType;
-use leakwatch_analysis::model::profile::StackValue;
-use leakwatch_analysis::model::reading::Reading;
 use leakwatch_nativeproc::allocator;
 use leakwatch_nativeproc::allocator::Allocators;
 use leakwatch_nativeproc::allocator::ProbePoint;
 use leakwatch_nativeproc::code::ProgramCode;
 use leakwatch_nativeproc::function::Signature;
 use leakwatch_nativeproc::placement::Execution;
+
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::reading::Reading;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;
 
+/// Its row.
+pub static LANE: Lane = Lane {
+    name: "native",
+    profile_type: ProfileType::Native,
+    hits: ["allocations seen", "releases seen"],
+    cost_is_measured: true,
+    attach,
+};
+
+/// How long the calls of a process are counted before an automatic capture: as long as it takes to know whether the program notices.
+const COUNTED_FIRST: Duration = Duration::from_millis(10);
 /// Objects followed when sampling: 100 GiB live at the default mean.
 const SAMPLED_OBJECTS: u32 = 262_144;
 /// Objects followed when every call is taken.
@@ -40,7 +56,7 @@ pub struct Session {
     mean_bytes: u64,
     probes: NativeProbes,
     stacks: Stacks,
-    tally: Tally,
+    estimator: Estimator,
     attached: bool,
     phase: Phase,
     ended: bool,
@@ -90,10 +106,9 @@ impl Prepared {
         })
     }
 
-    /// How often the functions are called, until `wait` is over, and what that would have cost; see [`NativeProbes::look_first`].
-    pub fn look_first(&mut self, wait: impl FnOnce()) -> Option<Duration> {
-        let counts = self.probes.look_first(wait)?;
-        Some(price::of_this_host().of(&counts, single_stepped(&self.allocators.points)))
+    /// How often the functions are called, until `wait` is over; see [`NativeProbes::look_first`].
+    fn count_first(&mut self, wait: impl FnOnce()) -> Option<NativeCounts> {
+        self.probes.look_first(wait)
     }
 
     /// Reads what unwinding needs, and attaches.
@@ -106,7 +121,7 @@ impl Prepared {
             allocators: self.allocators,
             mean_bytes: self.mean_bytes,
             stacks,
-            tally: Tally::default(),
+            estimator: Estimator::default(),
             attached: true,
             phase: Phase::Taking,
             ended: false,
@@ -129,7 +144,7 @@ impl Session {
     /// Takes in the stacks that are new. To be called several times a second, so that they find room.
     pub fn poll(&mut self) {
         if !self.ended {
-            self.tally.pass(self.passed.elapsed(), self.phase);
+            self.estimator.pass(self.passed.elapsed(), self.phase);
             self.passed = Instant::now();
         }
         let stacks = &mut self.stacks;
@@ -147,43 +162,6 @@ impl Session {
         self.pause();
     }
 
-    /// Detaches; what was sampled stands also for the time that now passes.
-    pub fn pause(&mut self) {
-        if self.attached {
-            self.poll();
-            if !self.ended {
-                self.bytes = Bytes::Unknown;
-            }
-            (self.attached, self.phase) = (false, Phase::Off);
-            self.probes.detach();
-            self.poll();
-        }
-    }
-
-    /// Attaches again; nothing is counted yet.
-    pub fn attach_again(&mut self) -> Reading<()> {
-        self.attached = true;
-        self.probes.attach_again()
-    }
-
-    /// A slot of time begins in which what is attached counts, and which had this chance to be one.
-    pub fn next_slot(&mut self, chance: f64) -> Reading<()> {
-        self.poll();
-        self.tally.next_slot(&self.probes.totals(), chance);
-        // Reading the totals took some of the time, in which nothing was taken yet.
-        self.poll();
-        self.phase = Phase::Taking;
-        self.probes.next_window()
-    }
-
-    /// No new objects for the rest of the slot: what becomes of those that there are is seen.
-    pub fn follow(&mut self) -> Reading<()> {
-        self.poll();
-        self.phase = Phase::Following;
-        self.bytes = Bytes::Unknown;
-        self.probes.follow()
-    }
-
     /// Bytes allocated while the probes were attached, if that is all the time.
     fn bytes(&self) -> Option<u64> {
         match self.bytes {
@@ -193,29 +171,9 @@ impl Session {
         }
     }
 
-    /// How fast the program works while the probes are attached.
-    pub fn set_speed(&mut self, speed: f64) {
-        self.tally.set_speed(speed);
-    }
-
-    /// Whether the probes are attached.
-    pub fn is_attached(&self) -> bool {
-        self.attached
-    }
-
-    /// Part of the time that they were.
-    pub fn duty(&self) -> f64 {
-        self.tally.duty()
-    }
-
     /// What is probed.
     pub fn allocators(&self) -> &Allocators {
         &self.allocators
-    }
-
-    /// How the probes are attached.
-    pub fn way(&self) -> Way {
-        self.probes.way()
     }
 
     /// Mean bytes between samples.
@@ -244,13 +202,13 @@ impl Session {
         let mut estimates: Vec<(StackValue, f64)> = totals
             .iter()
             .map(|totals| {
-                let sampled = self.tally.sampled(totals);
-                let variance = estimate::alloc_variance(&sampled, self.mean_bytes);
-                (estimate::scale(&sampled, self.mean_bytes), variance)
+                let sampled = self.estimator.sampled(totals);
+                let variance = scale::alloc_variance(&sampled, self.mean_bytes);
+                (scale::scale(&sampled, self.mean_bytes), variance)
             })
             .collect();
         if let Some(bytes) = bytes {
-            estimate::fit(&mut estimates, bytes);
+            scale::fit(&mut estimates, bytes);
         }
         for (totals, (value, _)) in totals.iter().zip(&estimates) {
             let addresses = self.stacks.addresses(totals.fingerprint);
@@ -270,19 +228,15 @@ impl Session {
 }
 
 impl Observer for Session {
-    fn points(&self) -> &[ProbePoint] {
+    fn functions(&self) -> &[ProbePoint] {
         &self.allocators.points
     }
 
-    fn price(&self) -> Price {
-        price::of_this_host()
+    fn cost(&self, host: &HostCost) -> ProbeCost {
+        cost(self.functions(), host)
     }
 
-    fn single_stepped(&self) -> (bool, bool) {
-        single_stepped(self.points())
-    }
-
-    fn in_windows(&mut self) -> Option<&mut Session> {
+    fn duty_cycle(&mut self) -> Option<&mut dyn DutyCycle> {
         Some(self)
     }
 
@@ -307,12 +261,89 @@ impl Observer for Session {
             profile_type: ProfileType::Native,
             period: self.mean_bytes,
             rows: self.rows(),
+            worth_naming: true,
         }]
     }
 }
 
-/// Whether functions of `malloc`'s kind are, and those of `free`'s.
-fn single_stepped(points: &[ProbePoint]) -> (bool, bool) {
+impl DutyCycle for Session {
+    fn attach_mode(&self) -> AttachMode {
+        self.probes.attach_mode()
+    }
+
+    fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    fn duty(&self) -> f64 {
+        self.estimator.duty()
+    }
+
+    fn set_slowdown_factor(&mut self, factor: f64) {
+        self.estimator.set_slowdown_factor(factor);
+    }
+
+    fn pause(&mut self) {
+        if self.attached {
+            self.poll();
+            if !self.ended {
+                self.bytes = Bytes::Unknown;
+            }
+            (self.attached, self.phase) = (false, Phase::Off);
+            self.probes.detach();
+            self.poll();
+        }
+    }
+
+    fn resume(&mut self) -> Reading<()> {
+        self.attached = true;
+        self.probes.attach_again()
+    }
+
+    fn open_window(&mut self, chance: f64) -> Reading<()> {
+        self.poll();
+        self.estimator.open_window(&self.probes.totals(), chance);
+        // Reading the totals took some of the time, in which nothing was taken yet.
+        self.poll();
+        self.phase = Phase::Taking;
+        self.probes.next_window()
+    }
+
+    fn follow(&mut self) -> Reading<()> {
+        self.poll();
+        self.phase = Phase::Following;
+        self.bytes = Bytes::Unknown;
+        self.probes.follow()
+    }
+}
+
+fn attach(attachment: &Attachment<'_>) -> Reading<Box<dyn Observer>> {
+    let request = attachment.request;
+    let mut prepared = Prepared::of_process(request.process.pid, request.sample_bytes, Programs::Best)?;
+    if request.automatic && !request.low_duty {
+        count_first(attachment, &mut prepared)?;
+    }
+    Ok(Box::new(prepared.begin()?))
+}
+
+/// An error where it is clear at once that the process would notice: the programs that count are verified in no time, those that sample in
+/// a tenth of a second, in which somebody else may want the processor.
+fn count_first(attachment: &Attachment<'_>, prepared: &mut Prepared) -> Reading<()> {
+    let (mut took, mut told_to_end) = (Duration::ZERO, false);
+    let counts = prepared.count_first(|| {
+        let start = Instant::now();
+        told_to_end = (attachment.wait)(COUNTED_FIRST);
+        took = start.elapsed();
+    });
+    let overhead = counts.map(|counts| cost(&prepared.allocators.points, attachment.host).overhead(&counts));
+    match overhead.and_then(|overhead| budget::noticeable(overhead, took, attachment.activity.share)) {
+        Some(slowdown) if !told_to_end => Err(attachment.request.too_slow(slowdown)),
+        _ => Ok(()),
+    }
+}
+
+/// What a hit costs: more where functions of `malloc`'s kind, or of `free`'s, are probed at an instruction that is single-stepped.
+fn cost(points: &[ProbePoint], host: &HostCost) -> ProbeCost {
     let any = |signature| {
         let mut of_kind = points.iter().filter(|point| point.signature == signature);
         of_kind.any(|point| {
@@ -320,7 +351,7 @@ fn single_stepped(points: &[ProbePoint]) -> (bool, bool) {
             main && point.placement.execution == Execution::SingleStepped
         })
     };
-    (any(Signature::Size), any(Signature::Release))
+    host.get().single_stepped(any(Signature::Size), any(Signature::Release))
 }
 
 fn mean_size(value: &StackValue) -> u64 {

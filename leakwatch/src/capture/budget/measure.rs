@@ -1,7 +1,7 @@
-//! What a hit costs on this host, measured once on the daemon's own allocator: probes that never sample are put on its `malloc` and
+//! The cost of a hit on this host, measured once on the daemon's own allocator: probes that never sample are put on its `malloc` and
 //! `free` while one thread allocates and releases a few thousand times; then probes that always do.
 
-use crate::capture::governor::Price;
+use crate::capture::budget::cost::ProbeCost;
 use crate::probes::native::NativeProbes;
 use crate::probes::native::NativeSettings;
 use crate::probes::native::Programs;
@@ -27,18 +27,23 @@ const ROUNDS: usize = 5;
 const NEVER: u64 = 1 << 38;
 const ALWAYS: u64 = 1;
 
-/// The price on this host; the typical one where it cannot be measured.
-pub fn of_this_host() -> Price {
-    static PRICE: OnceLock<Price> = OnceLock::new();
-    *PRICE.get_or_init(|| {
-        measure().unwrap_or_else(|missing| {
-            tracing::info!(reason = missing.detail, "the price of a probe was not measured");
-            Price::TYPICAL
+/// What a hit costs on this host: measured when it is asked for first, the typical cost where it cannot be measured.
+#[derive(Debug, Default)]
+pub struct HostCost(OnceLock<ProbeCost>);
+
+impl HostCost {
+    /// The cost. Takes a while the first time.
+    pub fn get(&self) -> ProbeCost {
+        *self.0.get_or_init(|| {
+            measure().unwrap_or_else(|missing| {
+                tracing::info!(reason = missing.detail, "the cost of a probe was not measured");
+                ProbeCost::TYPICAL
+            })
         })
-    })
+    }
 }
 
-fn measure() -> Reading<Price> {
+fn measure() -> Reading<ProbeCost> {
     let pid = std::process::id();
     let points = allocator::find(pid)?.points;
     let emulated = |name: &str| {
@@ -66,11 +71,11 @@ fn measure() -> Reading<Price> {
         };
         Some(with_probes(pid, &[at_entry], NEVER, PAIRS_STEPPED)? - bare - release)
     };
-    Ok(Price {
+    Ok(ProbeCost {
         allocation: allocation.max(1.0),
         taken: taken.max(1.0),
         release: release.max(1.0),
-        single_step: stepped.map_or(Price::TYPICAL.single_step, |stepped| stepped.max(1.0)),
+        single_step: stepped.map_or(ProbeCost::TYPICAL.single_step, |stepped| stepped.max(1.0)),
     })
 }
 

@@ -1,12 +1,12 @@
-//! Whether what windows show is what there is: a made-up program that allocates in bursts, governed and weighed as a real one is.
+//! Whether sampling windows show what there is: a made-up program that allocates in bursts, governed and estimated as a real one is.
 
-use crate::capture::estimate;
-use crate::capture::governor::Decision;
-use crate::capture::governor::Governor;
-use crate::capture::governor::Price;
-use crate::capture::governor::Terms;
-use crate::capture::tally::Phase;
-use crate::capture::tally::Tally;
+use crate::capture::budget::Decision;
+use crate::capture::budget::Governor;
+use crate::capture::budget::Terms;
+use crate::capture::budget::cost::ProbeCost;
+use crate::capture::estimator::Estimator;
+use crate::capture::estimator::Phase;
+use crate::capture::estimator::scale;
 use crate::probes::native::NativeCounts;
 use crate::probes::native::StackTotals;
 use fastrand::Rng;
@@ -21,7 +21,7 @@ const CHANGE: u32 = 3;
 
 /// A program on one processor.
 struct Program {
-    /// Pairs of calls a second, of which one in a thousand is on the stack that is looked at.
+    /// Pairs of calls a second, of which one in a thousand is on the stack of interest.
     pairs: f64,
     /// All of them in the first tenth of so many ticks; evenly when it is one.
     burst_ticks: u32,
@@ -38,12 +38,12 @@ fn capture(program: &Program, random: &mut Rng) -> (StackValue, StackValue) {
         percent: 2.0,
         share: 1.0,
         duration: Duration::from_secs(SECONDS.into()),
-        in_slots: true,
-        unasked: false,
-        sparing: false,
+        duty_cycled: true,
+        limit_slowdown: false,
+        low_duty: false,
     };
-    let mut governor = Governor::new(Price::TYPICAL, (false, false), terms, Rng::with_seed(seed));
-    let mut tally = Tally::default();
+    let mut governor = Governor::new(ProbeCost::TYPICAL, terms, Rng::with_seed(seed));
+    let mut estimator = Estimator::default();
     let mut totals = StackTotals {
         fingerprint: 1,
         ..StackTotals::default()
@@ -53,7 +53,7 @@ fn capture(program: &Program, random: &mut Rng) -> (StackValue, StackValue) {
     let ticks = SECONDS * TICKS_PER_SECOND;
     let mut deaths: Vec<Vec<Option<u64>>> = vec![Vec::new(); ticks as usize];
     let (mut allocated, mut freed) = (0_i64, 0_i64);
-    let (mut attached, mut phase, mut window, mut look, mut changing) = (true, Phase::Taking, 0_u64, 0, 0_u32);
+    let (mut attached, mut phase, mut window, mut next_check, mut changing) = (true, Phase::Taking, 0_u64, 0, 0_u32);
     let mut used = Duration::ZERO;
     for now in 0..ticks {
         let in_burst = program.burst_ticks == 1 || now % program.burst_ticks < program.burst_ticks / 10;
@@ -63,7 +63,7 @@ fn capture(program: &Program, random: &mut Rng) -> (StackValue, StackValue) {
             _ => 0.0,
         };
         let pairs = program.pairs * factor / f64::from(TICKS_PER_SECOND);
-        tally.pass(TICK, phase);
+        estimator.pass(TICK, phase);
         used += TICK;
         if attached || changing > 0 {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "thousands")]
@@ -103,22 +103,22 @@ fn capture(program: &Program, random: &mut Rng) -> (StackValue, StackValue) {
             }
         }
         changing = changing.saturating_sub(1);
-        if changing == 0 && now >= look {
-            match governor.look(TICK * now, used, &counts, attached) {
-                Decision::Wait(time) => look = now + u32::try_from(time.as_millis()).unwrap(),
+        if changing == 0 && now >= next_check {
+            match governor.check(TICK * now, used, &counts, attached) {
+                Decision::Wait(time) => next_check = now + u32::try_from(time.as_millis()).unwrap(),
                 Decision::Detach => (attached, phase, changing) = (false, Phase::Off, CHANGE),
                 Decision::Attach => (attached, changing) = (true, CHANGE),
-                Decision::Slot => {
+                Decision::OpenWindow => {
                     window += 1;
-                    tally.next_slot(&[totals], governor.chance());
+                    estimator.open_window(&[totals], governor.chance());
                     phase = Phase::Taking;
                 }
                 Decision::Follow => phase = Phase::Following,
-                Decision::End | Decision::TooDear(_) => panic!("it never costs as much"),
+                Decision::OverBudget | Decision::TooSlow(_) => panic!("it never costs as much"),
             }
         }
     }
-    let told = estimate::scale(&tally.sampled(&totals), 1);
+    let told = scale::scale(&estimator.sampled(&totals), 1);
     let truth = StackValue {
         alloc_objects: allocated,
         inuse_objects: allocated - freed,
@@ -127,11 +127,11 @@ fn capture(program: &Program, random: &mut Rng) -> (StackValue, StackValue) {
     (truth, told)
 }
 
-/// What objects live does not matter for what is allocated. Of what is left those show most that live about as long as a slot, in a program that
-/// is looked at for a few hundredths of the time: nearly none of them is seen to end (docs/native.md).
+/// What objects live does not matter for what is allocated. Of what is left those show most that live about as long as a window, in a program that
+/// has probes for a few hundredths of the time: nearly none of them is seen to end (docs/native.md).
 #[test]
 #[expect(clippy::cast_precision_loss, reason = "thousands")]
-fn slots_show_what_all_the_time_would_show() {
+fn windows_show_what_all_the_time_would_show() {
     const COURSES: u32 = 60;
     for (pairs, burst_ticks, kept, life, most_error, least_held) in [
         (200_000.0, 1, 0.1, 0.001, 0.02, 45),

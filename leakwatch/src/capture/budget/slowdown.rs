@@ -1,8 +1,9 @@
-//! How fast a program works while the probes are attached, relative to the rest of the time: one that uses all the processor time it can get, or
-//! serves clients that wait for each answer, does less then, and what is seen in a second stands for more than a second.
+//! The slowdown factor: how fast a program works while the probes are attached, relative to the rest of the time. A program that uses all the
+//! processor time it can get, or serves clients that wait for each answer, does less then, and a second with probes stands for more
+//! than a second.
 //!
-//! By how often it reads and writes, where it does so often enough; else by the processor time that it uses by itself, which is known as well
-//! as the price of a hit is.
+//! Measured by how often the program reads and writes, where it does so often enough; else by the processor time that it uses by itself,
+//! which is known as well as the cost of a hit is.
 
 use std::time::Duration;
 
@@ -17,16 +18,16 @@ const LEAST: f64 = 0.2;
 
 /// What a program has done since a capture began.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Done {
+pub(in crate::capture) struct Done {
     /// Seconds of processor time, without what the probes have cost.
-    pub(super) own: f64,
+    pub(in crate::capture) own: f64,
     /// System calls that read or write.
-    pub(super) calls: u64,
+    pub(in crate::capture) calls: u64,
 }
 
 /// With the probes attached, and without.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pace {
+pub(in crate::capture) struct Slowdown {
     at: Duration,
     done: Done,
     attached: Part,
@@ -40,9 +41,9 @@ struct Part {
     calls: f64,
 }
 
-impl Pace {
+impl Slowdown {
     /// What was done until an instant of the capture, since the last one with the probes attached, or not.
-    pub(super) fn look(&mut self, at: Duration, done: Done, attached: bool) {
+    pub(in crate::capture) fn record(&mut self, at: Duration, done: Done, attached: bool) {
         let part = if attached { &mut self.attached } else { &mut self.alone };
         part.time += at.saturating_sub(self.at);
         part.own += done.own - self.done.own;
@@ -50,20 +51,20 @@ impl Pace {
         (self.at, self.done) = (at, done);
     }
 
-    /// One where nothing is known.
-    pub(super) fn speed(&self) -> f64 {
+    /// The speed with probes, as a part of that without; one where nothing is known.
+    pub(in crate::capture) fn factor(&self) -> f64 {
         let (attached, alone) = (self.attached, self.alone);
         if attached.time < KNOWN || alone.time < KNOWN {
             return 1.0;
         }
-        let speed = if attached.calls >= ENOUGH_CALLS && alone.calls >= ENOUGH_CALLS {
+        let factor = if attached.calls >= ENOUGH_CALLS && alone.calls >= ENOUGH_CALLS {
             attached.rate(attached.calls) / alone.rate(alone.calls)
         } else if alone.rate(alone.own) >= BUSY {
             attached.rate(attached.own) / alone.rate(alone.own)
         } else {
             1.0
         };
-        speed.clamp(LEAST, 1.0)
+        factor.clamp(LEAST, 1.0)
     }
 }
 
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_has_no_time_left_is_slower_while_it_is_looked_at() {
+    fn a_program_that_has_no_time_left_is_slower_while_it_is_probed() {
         // Every tenth second with probes. Of a second, what it uses by itself; its reads and writes.
         for (what, (own_attached, own_alone), (calls_attached, calls_alone), expected) in [
             ("no time left", (0.6, 1.0), (0, 0), 0.6),
@@ -94,16 +95,20 @@ mod tests {
             ("hardly any of it its own", (0.01, 1.0), (0, 0), LEAST),
             ("more than ever", (1.2, 1.0), (0, 0), 1.0),
         ] {
-            let mut pace = Pace::default();
+            let mut slowdown = Slowdown::default();
             let mut done = Done::default();
             for second in 1..=100_u32 {
                 let attached = second % 10 == 0;
                 done.own += if attached { own_attached } else { own_alone };
                 done.calls += if attached { calls_attached } else { calls_alone };
-                pace.look(Duration::from_secs(second.into()), done, attached);
+                slowdown.record(Duration::from_secs(second.into()), done, attached);
             }
-            assert!((pace.speed() - expected).abs() < 1e-6, "{what}: {}", pace.speed());
+            assert!(
+                (slowdown.factor() - expected).abs() < 1e-6,
+                "{what}: {}",
+                slowdown.factor()
+            );
         }
-        assert!((Pace::default().speed() - 1.0).abs() < f64::EPSILON);
+        assert!((Slowdown::default().factor() - 1.0).abs() < f64::EPSILON);
     }
 }

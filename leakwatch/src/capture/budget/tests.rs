@@ -2,7 +2,7 @@
 
 use super::*;
 
-const PRICE: Price = Price {
+const COST: ProbeCost = ProbeCost {
     allocation: 550.0,
     taken: 1_000.0,
     release: 550.0,
@@ -14,9 +14,9 @@ fn asked_for(share: f64) -> Terms {
         percent: 2.0,
         share,
         duration: Duration::from_mins(1),
-        in_slots: true,
-        unasked: false,
-        sparing: false,
+        duty_cycled: true,
+        limit_slowdown: false,
+        low_duty: false,
     }
 }
 
@@ -24,8 +24,12 @@ fn asked_for(share: f64) -> Terms {
 /// cost relative to its own time, the part of the time they were attached, and whether it ended early.
 fn simulate(pairs_per_second: f64, share: f64, single_stepped: (bool, bool)) -> (f64, f64, bool) {
     let seconds = asked_for(share).duration;
-    let mut governor = Governor::new(PRICE, single_stepped, asked_for(share), Rng::with_seed(1));
-    let pair = (PRICE.allocation + PRICE.release) / 1e9 + if single_stepped.1 { PRICE.single_step / 1e9 } else { 0.0 };
+    let mut governor = Governor::new(
+        COST.single_stepped(single_stepped.0, single_stepped.1),
+        asked_for(share),
+        Rng::with_seed(1),
+    );
+    let pair = (COST.allocation + COST.release) / 1e9 + if single_stepped.1 { COST.single_step / 1e9 } else { 0.0 };
     let (mut at, mut used, mut pairs, mut attached_time) = (0.0, 0.0, 0.0, 0.0);
     let mut attached = true;
     let mut ended = false;
@@ -39,13 +43,13 @@ fn simulate(pairs_per_second: f64, share: f64, single_stepped: (bool, bool)) -> 
         };
         let instant = Duration::from_secs_f64(at);
         let mut time = 0.0;
-        match governor.look(instant, Duration::from_secs_f64(used), &counts, attached) {
+        match governor.check(instant, Duration::from_secs_f64(used), &counts, attached) {
             Decision::Wait(wait) => time = wait.as_secs_f64(),
             // Detaching takes time, during which the others may still be hit.
             Decision::Detach => time = 0.005,
             Decision::Attach => attached = true,
-            Decision::Slot | Decision::Follow => {}
-            Decision::End | Decision::TooDear(_) => ended = true,
+            Decision::OpenWindow | Decision::Follow => {}
+            Decision::OverBudget | Decision::TooSlow(_) => ended = true,
         }
         let detached = time > 0.004_9 && time < 0.005_1;
         at += time;
@@ -89,18 +93,18 @@ fn the_budget_is_held_whatever_the_program_does() {
 }
 
 #[test]
-fn moments_are_few_and_far_between() {
+fn windows_at_low_duty_are_few_and_far_between() {
     let terms = Terms {
-        sparing: true,
+        low_duty: true,
         duration: Duration::from_hours(1),
         ..asked_for(1.0)
     };
-    let mut governor = Governor::new(PRICE, (false, false), terms, Rng::with_seed(1));
+    let mut governor = Governor::new(COST, terms, Rng::with_seed(1));
     let (mut at, mut attached, mut attached_for) = (Duration::ZERO, true, Duration::ZERO);
-    let mut moments = Vec::new();
+    let mut windows = Vec::new();
     while at < terms.duration {
         let used = at;
-        let time = match governor.look(at, used, &NativeCounts::default(), attached) {
+        let time = match governor.check(at, used, &NativeCounts::default(), attached) {
             Decision::Wait(wait) => wait,
             Decision::Attach => {
                 attached = true;
@@ -110,8 +114,8 @@ fn moments_are_few_and_far_between() {
                 attached = false;
                 Duration::ZERO
             }
-            Decision::Slot => {
-                moments.push(at);
+            Decision::OpenWindow => {
+                windows.push(at);
                 Duration::ZERO
             }
             Decision::Follow => Duration::ZERO,
@@ -120,11 +124,14 @@ fn moments_are_few_and_far_between() {
         at += time;
         attached_for += if attached { time } else { Duration::ZERO };
     }
-    // The first stretch is looked at from its beginning.
-    let stretches: Vec<u64> = moments.iter().map(|at| at.as_secs() / STRETCH.as_secs()).collect();
-    assert!(stretches.iter().copied().eq(1..360), "{stretches:?}");
-    let within = |at: &Duration| at.div_duration_f64(STRETCH).fract();
-    let mean = moments.iter().map(within).sum::<f64>() / 359.0;
+    // The probes are attached when the first period begins.
+    let periods: Vec<u64> = windows
+        .iter()
+        .map(|at| at.as_secs() / LOW_DUTY_PERIOD.as_secs())
+        .collect();
+    assert!(periods.iter().copied().eq(1..360), "{periods:?}");
+    let within = |at: &Duration| at.div_duration_f64(LOW_DUTY_PERIOD).fract();
+    let mean = windows.iter().map(within).sum::<f64>() / 359.0;
     assert!((mean - 0.5).abs() < 0.05, "{mean}");
     let part = attached_for.div_duration_f64(at);
     assert!(part < 0.002, "{part}");
@@ -132,7 +139,7 @@ fn moments_are_few_and_far_between() {
 
 #[test]
 fn a_burst_on_many_processors_ends_the_capture() {
-    let mut governor = Governor::new(PRICE, (false, false), asked_for(1.0), Rng::with_seed(1));
+    let mut governor = Governor::new(COST, asked_for(1.0), Rng::with_seed(1));
     let at = Duration::from_secs(10);
     let used = Duration::from_secs(10);
     let calls = |number| NativeCounts {
@@ -141,20 +148,20 @@ fn a_burst_on_many_processors_ends_the_capture() {
         ..NativeCounts::default()
     };
     assert!(matches!(
-        governor.look(at, used, &calls(1_000), true),
+        governor.check(at, used, &calls(1_000), true),
         Decision::Wait(_)
     ));
-    assert_eq!(governor.look(at, used, &calls(1_000_000), true), Decision::End);
+    assert_eq!(governor.check(at, used, &calls(1_000_000), true), Decision::OverBudget);
 }
 
 #[test]
-fn a_program_that_would_notice_is_not_looked_at_unasked() {
+fn an_automatic_capture_ends_where_the_program_would_notice() {
     for (pairs_per_second, ends) in [(20_000.0, false), (200_000.0, true)] {
         let terms = Terms {
-            unasked: true,
+            limit_slowdown: true,
             ..asked_for(1.0)
         };
-        let mut governor = Governor::new(PRICE, (false, false), terms, Rng::with_seed(1));
+        let mut governor = Governor::new(COST, terms, Rng::with_seed(1));
         let mut ended_after = None;
         for tick in 0..1_000_u32 {
             let at = Duration::from_millis(10) * tick;
@@ -165,8 +172,8 @@ fn a_program_that_would_notice_is_not_looked_at_unasked() {
                 frees: calls,
                 ..NativeCounts::default()
             };
-            if let Decision::TooDear(slowed) = governor.look(at, at, &counts, true) {
-                assert!((slowed - 0.22).abs() < 0.1, "{slowed}");
+            if let Decision::TooSlow(slowdown) = governor.check(at, at, &counts, true) {
+                assert!((slowdown - 0.22).abs() < 0.1, "{slowdown}");
                 ended_after = Some(at);
                 break;
             }
