@@ -4,8 +4,9 @@
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use anyhow::Context as _;
-use leakwatch::capture::profile::frames;
-use leakwatch::capture::session::Session;
+use leakwatch::capture::lanes::DutyCycle as _;
+use leakwatch::capture::lanes::native::Session;
+use leakwatch::capture::symbolize::profile::frames;
 use leakwatch::probes::native::Programs;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::env;
@@ -32,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     };
     let mut session =
         Session::start_with(pid, sample_bytes, programs).map_err(|missing| anyhow::anyhow!("{}", missing.detail))?;
-    println!("attached, {:?}", session.way());
+    println!("attached, {:?}", session.attach_mode());
     let end = end_of_input();
     while end.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
         session.poll();

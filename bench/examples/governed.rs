@@ -1,7 +1,7 @@
 //! Captures a process as the daemon does by itself, for measuring what that costs real programs: `governed PID`. The allocator's calls within the
-//! budget of the daemon; where they are called too often for that, for moments only, or as `governed PID growth` the pages that become resident.
+//! budget of the daemon; where they are called too often for that, at low duty, or as `governed PID growth` the pages that become resident.
 //!
-//! Says `ready` when the price of a hit is known, which the daemon measures once too. Then each line of its standard input is an order:
+//! Says `ready` when the cost of a hit is known, which the daemon measures once too. Then each line of its standard input is an order:
 //! `start` a capture, `look` at it, `stop` it. Each is answered by a line of JSON with what the capture has done so far.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -11,8 +11,9 @@ use leakwatch::capture::CaptureRequest;
 use leakwatch::capture::CaptureState;
 use leakwatch::capture::Captures;
 use leakwatch::capture::DEFAULT_SAMPLE_BYTES;
-use leakwatch::capture::lane::Lane;
-use leakwatch::capture::price;
+use leakwatch::capture::lanes::Lane;
+use leakwatch::capture::lanes::growth;
+use leakwatch::capture::lanes::native;
 use leakwatch::clock::Clock;
 use leakwatch::input::Input;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -36,22 +37,22 @@ const DEADLINE: Duration = Duration::from_secs(30);
 fn main() -> anyhow::Result<()> {
     let pid = env::args().nth(1).context("usage: governed PID [growth]")?;
     let then = match env::args().nth(2).as_deref() {
-        Some("growth") => Lane::Growth,
-        _ => Lane::Native,
+        Some("growth") => &growth::LANE,
+        _ => &native::LANE,
     };
     let pid: u32 = pid.parse().context("PID")?;
     // Profiles are made as always, and read by nobody.
     let (inputs, mut received) = mpsc::channel::<Input>(16);
     thread::spawn(move || while received.blocking_recv().is_some() {});
     let captures = Captures::new(Clock::start(), true, &inputs);
-    price::of_this_host();
+    captures.probe_cost();
     println!("ready");
     let mut id = String::new();
     for order in io::stdin().lines() {
         let look = || captures.get(&id).context("no capture was started");
         let capture = match order?.as_str() {
             "start" => {
-                let mut capture = captures.start(request(pid, Lane::Native, false)?)?;
+                let mut capture = captures.start(request(pid, &native::LANE, false)?)?;
                 id.clone_from(&capture.id);
                 let settled = wait_until("the capture to be under way", DEADLINE, || {
                     let capture = captures.get(&id).context("no capture was started")?;
@@ -78,7 +79,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn request(pid: u32, lane: Lane, sparing: bool) -> anyhow::Result<CaptureRequest> {
+fn request(pid: u32, lane: &'static Lane, low_duty: bool) -> anyhow::Result<CaptureRequest> {
     let stat = Process::new(pid.cast_signed())?.stat()?;
     let request = CaptureRequest {
         lane,
@@ -92,23 +93,23 @@ fn request(pid: u32, lane: Lane, sparing: bool) -> anyhow::Result<CaptureRequest
         sample_bytes: DEFAULT_SAMPLE_BYTES,
         cpu_budget_percent: PERCENT,
         automatic: true,
-        sparing: false,
+        low_duty: false,
     };
-    Ok(if sparing { request.for_moments() } else { request })
+    Ok(if low_duty { request.at_low_duty() } else { request })
 }
 
 fn described(capture: &Capture) -> serde_json::Value {
     let counts = capture.counts;
     let running = capture.running.as_secs_f64();
     json!({
-        "lane": capture.request.lane.name(),
+        "lane": capture.request.lane.name,
         "state": format!("{:?}", capture.state),
         "running_seconds": running,
         "attached_seconds": running * capture.duty,
         "windows": capture.windows,
         "hits": counts.entries + counts.frees,
         "samples": counts.samples,
-        "spent_seconds": capture.spent.as_secs_f64(),
+        "spent_seconds": capture.overhead.as_secs_f64(),
         "used_seconds": capture.used.as_secs_f64(),
         "losses": capture.losses.iter().map(|(_, count)| count).sum::<u64>(),
     })

@@ -3,8 +3,8 @@
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use anyhow::Context as _;
-use leakwatch::capture::growth::GrowthSession;
-use leakwatch::capture::lane::Observer as _;
+use leakwatch::capture::lanes::Observer as _;
+use leakwatch::capture::lanes::growth::GrowthSession;
 use leakwatch::probes::growth::CallsAt;
 use std::env;
 use std::io;

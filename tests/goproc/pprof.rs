@@ -4,12 +4,12 @@
 use leakwatch_analysis::diff::Diff;
 use leakwatch_analysis::diff::FunctionDelta;
 use leakwatch_analysis::export;
+use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::SampleType;
 use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof::Bounds;
-use leakwatch_analysis::pprof::Summary;
 use leakwatch_analysis::pprof::decode;
 use leakwatch_analysis::pprof::encode;
 use leakwatch_analysis::pprof::summarize;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
-use leakwatch::capture::profile::StackRow;
+use leakwatch::capture::symbolize::profile::StackRow;
 use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::folder;

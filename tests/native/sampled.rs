@@ -5,7 +5,7 @@ use crate::programs::Truth;
 use crate::programs::alone;
 use crate::programs::compile;
 use crate::programs::counted;
-use leakwatch::capture::session::Session;
+use leakwatch::capture::lanes::native::Session;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::collections::BTreeMap;
 

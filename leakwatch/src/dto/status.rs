@@ -88,12 +88,12 @@ pub struct RunningCaptureBody {
 
 impl From<&Capture> for RunningCaptureBody {
     fn from(capture: &Capture) -> Self {
-        let spent = capture.spent.as_secs_f64();
-        let own = capture.used.saturating_sub(capture.spent).as_secs_f64();
+        let spent = capture.overhead.as_secs_f64();
+        let own = capture.used.saturating_sub(capture.overhead).as_secs_f64();
         Self {
             id: capture.id.clone(),
             target: capture.request.target.to_string(),
-            lane: capture.request.lane.name().to_owned(),
+            lane: capture.request.lane.name.to_owned(),
             cpu_seconds: spent,
             cpu_percent: finite(100.0 * spent / own),
             cpu_budget_percent: capture.request.cpu_budget_percent,

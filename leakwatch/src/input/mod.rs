@@ -13,6 +13,7 @@ pub use crate::input::error::RecordError;
 pub use crate::input::reader::Recording;
 pub use crate::input::recorder::Recorder;
 
+use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::ProcessExit;
@@ -30,7 +31,6 @@ use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
-use std::sync::Arc;
 
 /// Who made a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub enum Input {
     /// Numbers of one target.
     Sample(Sample),
     /// A profile was taken.
-    Profile(RawProfile),
+    Profile(TakenProfile),
     /// A profile could not be taken.
     ProfileMissing {
         /// When.
@@ -131,9 +131,9 @@ pub enum Input {
     },
 }
 
-/// A profile as it was received: decoded by the engine, so that recordings hold the original bytes.
+/// A profile that was taken, decoded already: the engine only looks its stacks up, and recordings hold the original bytes.
 #[derive(Clone, Debug)]
-pub struct RawProfile {
+pub struct TakenProfile {
     /// When it was taken.
     pub at: Timestamp,
     /// Of which target.
@@ -144,8 +144,8 @@ pub struct RawProfile {
     pub profile_type: ProfileType,
     /// Where it came from.
     pub source: ProfileSource,
-    /// Gzipped `profile.proto`, already decoded once by the collector and found valid and within bounds.
-    pub pprof: Arc<[u8]>,
+    /// Its original bytes and what they say.
+    pub profile: DecodedProfile,
 }
 
 impl Input {

@@ -41,6 +41,7 @@ use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use prost::Message as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -210,13 +211,14 @@ fn inputs() -> Vec<Input> {
             cgroup: Err(missing()),
             ..sample
         }),
-        Input::Profile(RawProfile {
+        Input::Profile(TakenProfile {
             at,
             target: id.clone(),
             process: key,
             profile_type: ProfileType::GoroutineLeak,
             source: ProfileSource::Endpoint,
-            pprof: vec![1, 2, 3].into(),
+            // Bytes that do not decode are kept all the same.
+            profile: pprof::recorded([1, 2, 3].into(), ProfileType::GoroutineLeak),
         }),
         Input::ProfileMissing {
             at,
@@ -263,7 +265,7 @@ fn inputs() -> Vec<Input> {
             process: key,
             heap: Ok(HeapAtDeath {
                 allocated: [1, 2].into(),
-                retained: [3].into(),
+                retained: pprof::recorded([3].into(), ProfileType::Heap),
                 buckets: 4,
                 lost: 5,
                 unreadable: 6,

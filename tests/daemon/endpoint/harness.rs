@@ -9,7 +9,7 @@ use leakwatch::collect::endpoint::Watched;
 use leakwatch::config::EndpointRule;
 use leakwatch::config::origin::Origin;
 use leakwatch::input::Input;
-use leakwatch::input::RawProfile;
+use leakwatch::input::TakenProfile;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -32,7 +32,7 @@ pub(crate) struct Collecting {
 }
 
 /// What came of a profile.
-pub(crate) type Answer = Result<RawProfile, Missing>;
+pub(crate) type Answer = Result<TakenProfile, Missing>;
 
 impl Collecting {
     pub(crate) fn start(config: EndpointConfig, processes: Vec<Watched>) -> Self {

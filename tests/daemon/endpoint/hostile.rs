@@ -345,13 +345,13 @@ async fn nothing_but_the_three_profiles_is_asked_for() {
     let missing = collecting.next(ProfileType::GoroutineLeak).await.unwrap_err();
     assert_eq!(missing.reason, MissingReason::Unsupported, "{missing:?}");
     let started = Instant::now();
-    assert_eq!(&*collecting.next(ProfileType::Heap).await.unwrap().pprof, HEAP);
+    assert_eq!(&*collecting.next(ProfileType::Heap).await.unwrap().profile.pprof, HEAP);
     assert!(
         started.elapsed() > Duration::from_secs(3),
         "near its limit: every 5 s, not faster"
     );
     assert_eq!(
-        &*collecting.next(ProfileType::Goroutine).await.unwrap().pprof,
+        &*collecting.next(ProfileType::Goroutine).await.unwrap().profile.pprof,
         GOROUTINE
     );
     let mut lines = Vec::new();

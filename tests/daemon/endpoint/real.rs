@@ -104,8 +104,8 @@ async fn a_program_is_found_by_its_ports() {
         assert_eq!((heap.process.pid, heap.target.as_str()), (service.child.id(), "found"));
         let goroutines = collecting.next(ProfileType::Goroutine).await.unwrap();
         assert_profiled(
-            &cumulative(ProfileType::Heap, &heap.pprof),
-            &cumulative(ProfileType::Goroutine, &goroutines.pprof),
+            &cumulative(ProfileType::Heap, &heap.profile.pprof),
+            &cumulative(ProfileType::Goroutine, &goroutines.profile.pprof),
         );
         let leak = collecting.next(ProfileType::GoroutineLeak).await.unwrap_err();
         assert_eq!(leak.reason, MissingReason::Unsupported, "{leak:?}");
@@ -130,7 +130,7 @@ async fn goroutines_that_the_runtime_proves_leaked_are_taken() {
     watched.asked = Asked::LeakedGoroutines;
     let mut alone = Collecting::start(EndpointConfig::new(vec![], true), vec![watched]);
     assert_eq!(alone.next_type().await, ProfileType::GoroutineLeak);
-    let leaked = cumulative(ProfileType::GoroutineLeak, &leak.pprof);
+    let leaked = cumulative(ProfileType::GoroutineLeak, &leak.profile.pprof);
     assert_eq!(leaked.get("main.leak.func1"), Some(&1), "{leaked:?}");
     assert_eq!(leaked.get("main.wait"), None, "{leaked:?}");
 }
@@ -167,8 +167,8 @@ async fn a_program_in_another_network_namespace_is_asked_there() {
         let heap = collecting.next(ProfileType::Heap).await.unwrap();
         let goroutines = collecting.next(ProfileType::Goroutine).await.unwrap();
         assert_profiled(
-            &cumulative(ProfileType::Heap, &heap.pprof),
-            &cumulative(ProfileType::Goroutine, &goroutines.pprof),
+            &cumulative(ProfileType::Heap, &heap.profile.pprof),
+            &cumulative(ProfileType::Goroutine, &goroutines.profile.pprof),
         );
     }
     assert_eq!(visits.load(Ordering::Relaxed), 0, "nothing foreign was spoken to");

@@ -1,6 +1,7 @@
 //! What was read of a process while a SIGKILL ended it: read by the kernel in the process's own context, and joined with what
 //! was known of it before.
 
+use crate::model::decoded::DecodedProfile;
 use crate::model::reading::Reading;
 use crate::model::target::ProcessKey;
 use crate::model::target::TargetId;
@@ -25,12 +26,12 @@ pub struct ProcessDeath {
 }
 
 /// The heap profile at the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeapAtDeath {
     /// All that was allocated and not freed, garbage included, as a gzipped `profile.proto`: what filled the memory.
     pub allocated: Arc<[u8]>,
-    /// The live heap of the last garbage collection likewise: comparable with snapshots.
-    pub retained: Arc<[u8]>,
+    /// The live heap of the last garbage collection: comparable with snapshots.
+    pub retained: DecodedProfile,
     /// Buckets (allocations of one size by one stack) that were read.
     pub buckets: u64,
     /// Buckets that were read and lost on the way.

@@ -3,11 +3,9 @@
 use crate::model::profile::ProfileType;
 use crate::model::profile::SampleType;
 use crate::model::units::Timestamp;
-use crate::pprof::encode;
 use crate::pprof::proto;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A profile in the making.
 #[derive(Debug)]
@@ -92,12 +90,12 @@ impl ProfileBuilder {
         self.profile.comment.push(text);
     }
 
-    /// The whole, encoded.
-    pub fn finish(mut self) -> Arc<[u8]> {
+    /// The whole.
+    pub fn finish(mut self) -> proto::Profile {
         let mut strings: Vec<(String, i64)> = self.strings.into_iter().collect();
         strings.sort_unstable_by_key(|(_, index)| *index);
         self.profile.string_table = strings.into_iter().map(|(text, _)| text).collect();
-        encode(&self.profile).into()
+        self.profile
     }
 
     fn function(&mut self, name: &str, file: &str) -> u64 {

@@ -13,7 +13,7 @@ use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use crate::engine::Engine;
 use crate::input::Input;
-use crate::input::RawProfile;
+use crate::input::TakenProfile;
 use crate::store::Bounds;
 use axum::Router;
 use axum::body::Body;
@@ -26,6 +26,7 @@ use leakwatch_analysis::export;
 use leakwatch_analysis::model::counter::CgroupVersion;
 use leakwatch_analysis::model::counter::Counter;
 use leakwatch_analysis::model::counter::Counters;
+use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomMemcg;
@@ -107,13 +108,10 @@ impl Daemon {
         for input in story(clock.now()) {
             engine.apply(input);
         }
-        let (inputs, mut received) = mpsc::channel(4);
-        let store = engine.store();
-        std::thread::spawn(move || {
-            while let Some(input) = received.blocking_recv() {
-                engine.apply(input);
-            }
-        });
+        let (inputs, received) = mpsc::channel(4);
+        engine.publish();
+        let views = engine.views();
+        std::thread::spawn(move || engine.run(received));
         let facts = Facts {
             host: HostIdentity {
                 machine_id: Ok("0123456789abcdef0123456789abcdef".to_owned()),
@@ -134,7 +132,7 @@ impl Daemon {
             lanes: vec![LaneBody::on("samples", "every 5 s")],
         };
         let context = Context::new(
-            store,
+            views,
             clock,
             inputs.clone(),
             Arc::new(config),
@@ -181,8 +179,8 @@ impl Daemon {
 
     /// The id of the target whose cgroup path ends so.
     pub(crate) fn id(&self, path: &str) -> String {
-        let store = self.context.store.read().unwrap();
-        let found = store
+        let view = self.context.view();
+        let found = view
             .targets()
             .find(|(_, stored)| stored.history.target.cgroup.path.ends_with(path));
         found.map_or_else(|| panic!("no {path}"), |(id, _)| id.to_string())
@@ -282,7 +280,7 @@ fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u
 }
 
 /// A heap profile of two stacks, of which one grows.
-pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
+pub(crate) fn heap(at: Timestamp, leaked: u64) -> DecodedProfile {
     let frame = |function: &str, line| Frame {
         function: function.into(),
         file: "/src/markets.go".into(),
@@ -305,7 +303,8 @@ pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
         }
     };
     let values = [(grows, value(leaked)), (steady, value(20 * MIB))];
-    pprof::encode(&export::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values)))
+    let profile = export::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values));
+    pprof::made(&profile, ProfileType::Heap)
 }
 
 /// What happened in the ten minutes until `now`.
@@ -351,13 +350,13 @@ pub(crate) fn story(now: Timestamp) -> Vec<Input> {
         if round % 12 == 0 {
             for (index, (target, process)) in replicas.iter().zip(&processes).enumerate() {
                 let leaked = if index == 0 { MIB + round * 3 * MIB } else { MIB };
-                inputs.push(Input::Profile(RawProfile {
+                inputs.push(Input::Profile(TakenProfile {
                     at,
                     target: target.id(),
                     process: process.key,
                     profile_type: ProfileType::Heap,
                     source: ProfileSource::Endpoint,
-                    pprof: heap(at, leaked).into(),
+                    profile: heap(at, leaked),
                 }));
             }
         }

@@ -28,7 +28,7 @@ use crate::collect::endpoint::round::Round;
 use crate::collect::schedule::Schedule;
 use crate::config::EndpointRule;
 use crate::input::Input;
-use crate::input::RawProfile;
+use crate::input::TakenProfile;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -224,15 +224,15 @@ impl EndpointCollector {
         let mut inputs = Vec::new();
         for (profile_type, at, profile) in profiles {
             match profile {
-                Ok(pprof) => {
+                Ok(profile) => {
                     state.told.remove(&profile_type);
-                    inputs.push(Input::Profile(RawProfile {
+                    inputs.push(Input::Profile(TakenProfile {
                         at,
                         target: target.clone(),
                         process,
                         profile_type,
                         source: ProfileSource::Endpoint,
-                        pprof,
+                        profile,
                     }));
                 }
                 Err(missing) => {

@@ -14,9 +14,11 @@ use leakwatch_analysis::model::final_heap::GoroutineGroup;
 use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
 use leakwatch_analysis::model::final_heap::HeapAtDeath;
 use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ pub(super) fn death_to(death: &ProcessDeath) -> messages::Death {
         process: Some(key_to(death.process)),
         heap: death.heap.as_ref().ok().map(|heap| messages::HeapAtDeath {
             allocated: heap.allocated.to_vec(),
-            retained: heap.retained.to_vec(),
+            retained: heap.retained.pprof.to_vec(),
             buckets: heap.buckets,
             lost: heap.lost,
             unreadable: heap.unreadable,
@@ -61,7 +63,7 @@ pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<Pro
         let heap = required(death.heap, "heap")?;
         Ok(HeapAtDeath {
             allocated: Arc::from(heap.allocated),
-            retained: Arc::from(heap.retained),
+            retained: pprof::recorded(Arc::from(heap.retained), ProfileType::Heap),
             buckets: heap.buckets,
             lost: heap.lost,
             unreadable: heap.unreadable,

@@ -12,8 +12,8 @@ pub(super) use crate::input::convert::head::head_from;
 pub(super) use crate::input::convert::head::head_to;
 
 use crate::input::Input;
-use crate::input::RawProfile;
 use crate::input::Skipped;
+use crate::input::TakenProfile;
 use crate::input::convert::death::death_from;
 use crate::input::convert::death::death_to;
 use crate::input::convert::kill::kill_from;
@@ -41,6 +41,7 @@ use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use std::sync::Arc;
 
 /// Why a message is no input.
@@ -124,7 +125,7 @@ pub(super) fn to_message(input: &Input) -> messages::Envelope {
             process: Some(key_to(profile.process)),
             type_name: profile.profile_type.name().to_owned(),
             source: position(&SOURCES, &profile.source),
-            pprof: profile.pprof.to_vec(),
+            pprof: profile.profile.pprof.to_vec(),
         }),
         Input::ProfileMissing {
             target,
@@ -179,14 +180,17 @@ pub(super) fn from_message(envelope: messages::Envelope, skipped: &mut Skipped) 
             target: TargetId::from_text(&id),
         },
         messages::Kind::Sample(sample) => Input::Sample(sample_from(at, *sample, skipped)?),
-        messages::Kind::Profile(profile) => Input::Profile(RawProfile {
-            at,
-            target: TargetId::from_text(&profile.target),
-            process: key_from(profile.process)?,
-            profile_type: profile_type_from(&profile.type_name)?,
-            source: entry(&SOURCES, profile.source, "source")?,
-            pprof: Arc::from(profile.pprof),
-        }),
+        messages::Kind::Profile(profile) => {
+            let profile_type = profile_type_from(&profile.type_name)?;
+            Input::Profile(TakenProfile {
+                at,
+                target: TargetId::from_text(&profile.target),
+                process: key_from(profile.process)?,
+                profile_type,
+                source: entry(&SOURCES, profile.source, "source")?,
+                profile: pprof::recorded(Arc::from(profile.pprof), profile_type),
+            })
+        }
         messages::Kind::ProfileMissing(profile) => Input::ProfileMissing {
             at,
             target: TargetId::from_text(&profile.target),

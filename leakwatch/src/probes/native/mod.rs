@@ -122,7 +122,7 @@ pub struct NativeCounts {
 
 /// How probes are attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum AttachMode {
     /// Entry and return in one, the return only where it is wanted (Linux 6.13).
     Session,
     /// Entry and return each by itself, and why not the other way.
@@ -149,7 +149,7 @@ pub struct NativeProbes {
 impl std::fmt::Debug for NativeProbes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NativeProbes")
-            .field("way", &self.way())
+            .field("attach_mode", &self.attach_mode())
             .finish_non_exhaustive()
     }
 }
@@ -280,10 +280,10 @@ impl NativeProbes {
     }
 
     /// How they are attached.
-    pub fn way(&self) -> Way {
+    pub fn attach_mode(&self) -> AttachMode {
         match &self.sessions {
-            Ok(_) => Way::Session,
-            Err(missing) => Way::Single(missing.clone()),
+            Ok(_) => AttachMode::Session,
+            Err(missing) => AttachMode::Single(missing.clone()),
         }
     }
 

@@ -5,11 +5,13 @@ use leakwatch_analysis::model::final_heap::CutReason;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
 use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
 use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::final_heap::HeapWalk;
 use leakwatch_goproc::final_heap::Truncation;
@@ -43,8 +45,8 @@ pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestam
     let allocated = profile::heap_at_death(process, &heap, View::Now, exe, at);
     let retained = profile::heap_at_death(process, &heap, View::LastGc, exe, at);
     Ok(HeapAtDeath {
-        allocated: allocated.pprof,
-        retained: retained.pprof,
+        allocated: pprof::encode(&allocated.profile).into(),
+        retained: pprof::made(&retained.profile, ProfileType::Heap),
         buckets: u64::try_from(heap.buckets.len()).unwrap_or(u64::MAX),
         lost: walk.lost.saturating_add(allocated.dropped),
         unreadable: walk.unreadable,

@@ -3,8 +3,10 @@
 //! The heap is that of the last garbage collection, where a program's own endpoint shows the one before. What is beyond
 //! the bounds is left out, smallest first, and counted.
 
+use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::pprof;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
 use leakwatch_analysis::pprof::signed;
@@ -21,22 +23,30 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
-/// A profile ready to be stored.
+/// A profile that was made.
 #[derive(Debug)]
-pub(super) struct Encoded {
-    /// Gzipped `profile.proto`.
-    pub(super) pprof: Arc<[u8]>,
+pub(super) struct Made<P = DecodedProfile> {
+    /// The profile.
+    pub(super) profile: P,
     /// Stacks left out, as there were too many.
     pub(super) dropped: u64,
 }
 
+impl Made<proto::Profile> {
+    fn decoded(self, profile_type: ProfileType) -> Made {
+        Made {
+            profile: pprof::made(&self.profile, profile_type),
+            dropped: self.dropped,
+        }
+    }
+}
+
 /// The heap profile: one sample for each bucket in which anything was allocated, largest first.
-pub(super) fn heap(process: &GoProcess, snapshot: &heap::Snapshot, exe: &str, at: Timestamp) -> Encoded {
+pub(super) fn heap(process: &GoProcess, snapshot: &heap::Snapshot, exe: &str, at: Timestamp) -> Made {
     let mut builder = Builder::new(ProfileType::Heap, snapshot.rate, exe, &process.module().text, at);
     let Some(reader) = process.heap_reader() else {
-        return builder.finish();
+        return builder.finish().decoded(ProfileType::Heap);
     };
     let index = reader.index();
     let buckets = snapshot.all(View::LastGc).map(|(id, counts)| Allocations {
@@ -53,7 +63,7 @@ pub(super) fn heap(process: &GoProcess, snapshot: &heap::Snapshot, exe: &str, at
     if snapshot.consistency == Consistency::Mixed {
         builder.comment("garbage collections ended during each reading: counts may be off by what one of them moved");
     }
-    builder.finish()
+    builder.finish().decoded(ProfileType::Heap)
 }
 
 /// The same of a process that was killed. A bucket whose stack nobody knows has no calls.
@@ -63,7 +73,7 @@ pub(super) fn heap_at_death(
     view: View,
     exe: &str,
     at: Timestamp,
-) -> Encoded {
+) -> Made<proto::Profile> {
     let mut builder = Builder::new(ProfileType::Heap, heap.rate, exe, &process.module().text, at);
     let buckets = heap.buckets.iter().map(|bucket| Allocations {
         size: bucket.size,
@@ -83,7 +93,7 @@ struct Allocations<'b> {
 
 /// The goroutine profile: one sample for each distinct stack, most frequent first. Where only every second, third, ...
 /// goroutine was read, each stands for so many.
-pub(super) fn goroutines(process: &GoProcess, snapshot: &goroutines::Snapshot, exe: &str, at: Timestamp) -> Encoded {
+pub(super) fn goroutines(process: &GoProcess, snapshot: &goroutines::Snapshot, exe: &str, at: Timestamp) -> Made {
     let mut builder = Builder::new(ProfileType::Goroutine, 1, exe, &process.module().text, at);
     let mut counts: BTreeMap<&[u64], u64> = BTreeMap::new();
     for group in &snapshot.groups {
@@ -108,7 +118,7 @@ pub(super) fn goroutines(process: &GoProcess, snapshot: &goroutines::Snapshot, e
             snapshot.stride, snapshot.listed
         ));
     }
-    builder.finish()
+    builder.finish().decoded(ProfileType::Goroutine)
 }
 
 /// Samples, locations, and values, references, labels and lines together. Half of what is decoded at most.
@@ -190,9 +200,9 @@ impl Builder {
         self.base.comment(text);
     }
 
-    fn finish(self) -> Encoded {
-        Encoded {
-            pprof: self.base.finish(),
+    fn finish(self) -> Made<proto::Profile> {
+        Made {
+            profile: self.base.finish(),
             dropped: self.dropped,
         }
     }
@@ -215,8 +225,8 @@ impl Builder {
 mod tests {
     use super::*;
     use leakwatch_analysis::model::stack::StackTable;
-    use leakwatch_analysis::pprof;
     use leakwatch_goproc::pclntab::Frame;
+    use std::sync::Arc;
 
     fn call(address: u64, function: &str, line: u32, inlined: bool) -> LogicalCall {
         LogicalCall {
@@ -243,9 +253,9 @@ mod tests {
         let stack = [inner[0].clone(), inner[1].clone(), outer.clone()];
         builder.sample(&stack, &[8192, 524_320, 8192, 524_320], Some(64));
         builder.sample(&[inner[1].clone(), outer], &[2, 96, 1, 48], Some(48));
-        let encoded = builder.finish();
-        assert_eq!(encoded.dropped, 0);
-        let profile = pprof::decode(&encoded.pprof, &pprof::Bounds::default()).unwrap();
+        let made = builder.finish();
+        assert_eq!(made.dropped, 0);
+        let profile = made.profile;
         let lines: Vec<usize> = profile.location.iter().map(|location| location.line.len()).collect();
         assert_eq!(
             lines,
@@ -276,10 +286,9 @@ mod tests {
         // A goroutine whose stack could not be read counts all the same.
         builder.sample(&[], &[2], None);
         builder.comment("one of 2 was read");
-        let profile = pprof::decode(&builder.finish().pprof, &pprof::Bounds::default()).unwrap();
+        let profile = builder.finish().profile;
         let comment = usize::try_from(profile.comment[0]).unwrap();
         assert_eq!(profile.string_table[comment], "one of 2 was read");
-        pprof::expect_type(&profile, ProfileType::Goroutine).unwrap();
         let summary = pprof::summarize(&profile, ProfileType::Goroutine, &mut StackTable::default()).unwrap();
         assert_eq!(summary.total.inuse_objects, 9);
     }
@@ -291,9 +300,9 @@ mod tests {
         for _ in 0..MAX_SAMPLES + 3 {
             builder.sample(&stack, &[1, 8, 1, 8], Some(8));
         }
-        let encoded = builder.finish();
-        assert_eq!(encoded.dropped, 3);
-        let profile = pprof::decode(&encoded.pprof, &pprof::Bounds::default()).unwrap();
+        let made = builder.finish();
+        assert_eq!(made.dropped, 3);
+        let profile = made.profile;
         assert_eq!(profile.sample.len(), MAX_SAMPLES);
     }
 }

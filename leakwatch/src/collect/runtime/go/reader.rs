@@ -6,7 +6,7 @@ use crate::collect::runtime::go::final_heap;
 use crate::collect::runtime::go::goroutine_stacks::LastStacks;
 use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
-use crate::collect::runtime::go::profile::Encoded;
+use crate::collect::runtime::go::profile::Made;
 use leakwatch_analysis::model::final_heap::ProcessDeath;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -43,7 +43,7 @@ pub(super) struct Taken {
     pub(super) profile_type: ProfileType,
     pub(super) at: Timestamp,
     /// `None` when what was said last still holds.
-    pub(super) profile: Reading<Option<Encoded>>,
+    pub(super) profile: Reading<Option<Made>>,
 }
 
 /// What one round brought.
@@ -345,7 +345,7 @@ fn runtime(process: &mut GoProcess) -> Reading<GoRuntimeStats> {
     })
 }
 
-fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Encoded>> {
+fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Made>> {
     let snapshot = process.heap().map_err(|error| missing::heap(&error))?;
     Ok(Some(profile::heap(process, &snapshot, exe, at)))
 }
@@ -363,7 +363,7 @@ impl Attached {
     }
 
     /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
-    fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Encoded>> {
+    fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Made>> {
         let goroutines = self.process.goroutines(GoroutineBounds::default());
         let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error))?;
         let census = goroutines.census().map_err(|error| missing::goroutines(&error))?;

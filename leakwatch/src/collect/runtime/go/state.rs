@@ -6,7 +6,7 @@ use crate::collect::runtime::go::reader::Taken;
 use crate::collect::schedule::Schedule;
 use crate::collect::schedule::Urgency;
 use crate::input::Input;
-use crate::input::RawProfile;
+use crate::input::TakenProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
@@ -68,23 +68,23 @@ impl State {
         } in round.profiles
         {
             match profile {
-                Ok(encoded) => {
+                Ok(made) => {
                     self.told.remove(&profile_type);
-                    let Some(encoded) = encoded else { continue };
-                    if encoded.dropped > 0 {
+                    let Some(made) = made else { continue };
+                    if made.dropped > 0 {
                         inputs.push(Input::Loss(Loss {
                             at,
                             reason: "outside_stacks_over_bound".into(),
-                            count: encoded.dropped,
+                            count: made.dropped,
                         }));
                     }
-                    inputs.push(Input::Profile(RawProfile {
+                    inputs.push(Input::Profile(TakenProfile {
                         at,
                         target: watched.target.clone(),
                         process: watched.process,
                         profile_type,
                         source: ProfileSource::Snapshot,
-                        pprof: encoded.pprof,
+                        profile: made.profile,
                     }));
                 }
                 Err(missing) => {
