@@ -11,9 +11,11 @@ use leakwatch::clock::Clock;
 use leakwatch::config::Config;
 use leakwatch::config::Environment;
 use leakwatch::engine::Engine;
+use leakwatch::identity::host;
 use leakwatch::input::Input;
 use leakwatch::input::TakenProfile;
 use leakwatch::store::Bounds;
+use leakwatch_analysis::model::counter::Counters;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -33,6 +35,7 @@ use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof;
 use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -102,6 +105,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
     })?;
     let facts = Facts {
         started_at: clock.now(),
+        host: host::identity(Path::new("/")),
         capabilities: Vec::new(),
         lanes: Vec::new(),
     };
@@ -295,9 +299,7 @@ fn sample(number: u64, at: Timestamp, round: u64) -> Input {
         cgroup: Ok(CgroupMemory {
             charge: anon,
             limit: Limit::Bytes(Bytes::from_mib(256)),
-            swap: Err(missing()),
-            stat: Err(missing()),
-            events: Err(missing()),
+            counters: Counters::new(None, []),
         }),
         new_processes: if round == 0 { vec![process] } else { Vec::new() },
         processes: vec![ProcessSample {
