@@ -1,18 +1,22 @@
-//! When rounds of samples are taken - all targets every interval, the urgent ones every second in between - and of which
-//! Go processes profiles are wanted.
+//! Takes rounds of samples when they are due, says of which Go processes profiles are wanted, and starts the captures that are due.
 
-use crate::agent::escalation;
-use crate::agent::pressure::Pressure;
-use crate::agent::readers::Readers;
-use crate::agent::readers::Wanted;
-use crate::agent::urgency;
+use crate::capture::CaptureRequest;
 use crate::capture::Captures;
+use crate::capture::DEFAULT_SAMPLE_BYTES;
 use crate::clock::Clock;
 use crate::collect::Collector;
 use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Urgency;
 use crate::collect::endpoint::Watched;
+use crate::daemon::pressure::Pressure;
+use crate::daemon::readers::Readers;
+use crate::daemon::readers::Wanted;
 use crate::input::Input;
+use crate::schedule::capturing;
+use crate::schedule::capturing::Due;
+use crate::schedule::sampling;
+use crate::schedule::sampling::Round;
+use crate::schedule::sampling::Rounds;
 use crate::store::view::TargetView;
 use crate::store::view::Views;
 use leakwatch_analysis::detect::goroutine_leak;
@@ -28,9 +32,6 @@ use tokio::task::JoinError;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
-
-/// Time between two samples of a target that grows fast or is near its limit.
-const URGENT: Duration = Duration::from_secs(1);
 
 /// What the sampler works with.
 pub(super) struct Sampler {
@@ -49,26 +50,20 @@ pub(super) struct Sampler {
 impl Sampler {
     /// Takes rounds for ever; returns when the engine is gone or a round panicked.
     pub(super) async fn run(mut self) -> Result<(), JoinError> {
-        let mut next_full = Instant::now();
+        let mut rounds = Rounds::new(self.interval, Instant::now());
         loop {
-            sleep_until(next_full.min(Instant::now() + URGENT)).await;
+            sleep_until(rounds.wake_at(Instant::now())).await;
             let urgent = self.look_around();
             let newcomer = self.newcomer.swap(false, Ordering::Relaxed);
-            let full = newcomer || Instant::now() >= next_full;
-            if !full && urgent.is_empty() {
+            let Some(kind) = rounds.due(Instant::now(), newcomer, !urgent.is_empty()) else {
                 continue;
-            }
-            if full {
-                // A round that took longer than the interval delays the next one instead of piling up.
-                next_full = (next_full.min(Instant::now()) + self.interval).max(Instant::now());
-            }
+            };
             let now = self.clock.now();
             let mut collector = self.collector;
             let (returned, mut round) = spawn_blocking(move || {
-                let round = if full {
-                    collector.round(now)
-                } else {
-                    collector.round_of(&urgent, now)
+                let round = match kind {
+                    Round::Full => collector.round(now),
+                    Round::Urgent => collector.round_of(&urgent, now),
                 };
                 (collector, round)
             })
@@ -92,7 +87,7 @@ impl Sampler {
         let captures = self.captures.all();
         let native = self.readers.config.native;
         for (id, stored) in view.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
-            let urgency = urgency::of(
+            let urgency = sampling::urgency(
                 stored,
                 self.pressure.is_on(stored.history.target.cgroup.inode, now),
                 now,
@@ -100,8 +95,10 @@ impl Sampler {
             if urgency == Urgency::NearLimit {
                 urgent.insert(id.clone());
             }
-            if native.automatic {
-                escalation::consider(&self.captures, &captures, id, stored, native.cpu_budget_percent, now);
+            if native.automatic
+                && let Some(due) = capturing::due(stored, &captures, now)
+            {
+                self.capture(id, stored, due);
             }
             if let Some(watched) = go_process(id, stored, urgency) {
                 self.readers.assign(watched, &stored.history, &mut wanted);
@@ -109,6 +106,30 @@ impl Sampler {
         }
         self.readers.send(wanted);
         urgent
+    }
+
+    fn capture(&self, id: &TargetId, target: &TargetView, due: Due) {
+        let record = target.history.processes.get(&due.process);
+        let request = CaptureRequest {
+            lane: due.lane,
+            target: id.clone(),
+            process: due.process,
+            exe: record
+                .and_then(|record| record.process.exe.clone().ok())
+                .unwrap_or_default(),
+            duration: due.duration,
+            sample_bytes: DEFAULT_SAMPLE_BYTES,
+            cpu_budget_percent: self.readers.config.native.cpu_budget_percent,
+            automatic: true,
+            low_duty: false,
+        };
+        let request = if due.low_duty { request.at_low_duty() } else { request };
+        match self.captures.start(request) {
+            Ok(capture) => {
+                tracing::info!(capture = capture.id, process = %due.process, "memory outside the Go heap grows: capturing");
+            }
+            Err(error) => tracing::debug!(%error, "no capture"),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the kernel reports, on its way to the engine: kept to the watched subtree.
 
-use crate::agent::pressure::Pressure;
 use crate::capabilities::Capability;
 use crate::capabilities::of_host;
 use crate::clock::Clock;
 use crate::collect::runtime::go::Notice;
 use crate::collect::runtime::go::WatchOrder;
 use crate::config::Config;
+use crate::daemon::pressure::Pressure;
 use crate::identity::cgroup::CgroupIndex;
 use crate::identity::cgroup::Hierarchy;
 use crate::input::Input;

@@ -1,13 +1,13 @@
-//! How often a target is looked at: more often when it grows and when its limit is near.
+//! When a target is sampled: all of them every interval, in between those of which a kill may come any second.
 
-use crate::agent::pressure;
-use crate::collect::endpoint::Urgency;
+use crate::schedule::reading::Urgency;
 use crate::store::view::TargetView;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A target is looked at closely for this long after it appeared: that is when its baseline is taken.
 const YOUNG: Duration = Duration::from_mins(5);
@@ -32,8 +32,55 @@ const RECENT_KILL: Duration = Duration::from_mins(15);
 /// So much of a life after a kill is watched closely; a loop of slow lives is not read every second for ever.
 const FIRST_MINUTE: Duration = Duration::from_mins(1);
 
+/// Time between two samples of a target that may be killed any second.
+const URGENT: Duration = Duration::from_secs(1);
+
+/// Reclaim this long ago still counts: two default intervals.
+pub(crate) const FRESH_RECLAIM: Duration = Duration::from_secs(10);
+
+/// Which targets a round samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// All.
+    Full,
+    /// Those that cannot wait for the next full round.
+    Urgent,
+}
+
+/// When rounds are taken.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    interval: Duration,
+    next_full: Instant,
+}
+
+impl Rounds {
+    /// The first round is a full one, now.
+    pub(crate) const fn new(interval: Duration, now: Instant) -> Self {
+        Self {
+            interval,
+            next_full: now,
+        }
+    }
+
+    /// When to look whether a round is due.
+    pub(crate) fn wake_at(&self, now: Instant) -> Instant {
+        self.next_full.min(now + URGENT)
+    }
+
+    /// The round that begins now, if any. A program that was started in a cgroup that is no target yet does not wait for its turn.
+    pub(crate) fn due(&mut self, now: Instant, newcomer: bool, urgent: bool) -> Option<Round> {
+        if newcomer || now >= self.next_full {
+            // A round that took longer than the interval delays the next one instead of piling up.
+            self.next_full = (self.next_full.min(now) + self.interval).max(now);
+            return Some(Round::Full);
+        }
+        urgent.then_some(Round::Urgent)
+    }
+}
+
 /// The urgency of a target now; `reclaiming` if the kernel reported that it takes memory back from it.
-pub(super) fn of(stored: &TargetView, reclaiming: bool, now: Timestamp) -> Urgency {
+pub(crate) fn urgency(stored: &TargetView, reclaiming: bool, now: Timestamp) -> Urgency {
     let history = &stored.history;
     if history.living().next().is_none() {
         return Urgency::Calm;
@@ -45,7 +92,7 @@ pub(super) fn of(stored: &TargetView, reclaiming: bool, now: Timestamp) -> Urgen
     let soon = verdict
         .and_then(|verdict| verdict.time_to_limit)
         .is_some_and(|time| time.p10_seconds < SOON_SECONDS);
-    let pressed = reclaiming || history.pressure_at.is_some_and(|at| now.since(at) < pressure::FRESH);
+    let pressed = reclaiming || history.pressure_at.is_some_and(|at| now.since(at) < FRESH_RECLAIM);
     let near = if pressed { PRESSED } else { NEAR_LIMIT };
     if soon || is_above(near, history) || jumped(history) || is_reborn(history, now) {
         Urgency::NearLimit
@@ -105,6 +152,29 @@ mod tests {
     use leakwatch_analysis::model::target::Target;
     use leakwatch_analysis::model::target::TargetKind;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn a_full_round_comes_every_interval_and_urgent_ones_in_between() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut rounds = Rounds::new(Duration::from_secs(5), start);
+        for (second, newcomer, urgent, expected, wake) in [
+            (0, false, false, Some(Round::Full), 1),
+            (1, false, false, None, 2),
+            (2, false, true, Some(Round::Urgent), 3),
+            (5, false, true, Some(Round::Full), 6),
+            (9, false, false, None, 10),
+            // It was late: no round is made up for.
+            (22, false, false, Some(Round::Full), 22),
+            (23, false, false, Some(Round::Full), 24),
+            (25, true, false, Some(Round::Full), 26),
+            (29, false, false, None, 30),
+        ] {
+            let now = after(second);
+            assert_eq!(rounds.due(now, newcomer, urgent), expected, "{second}");
+            assert_eq!(rounds.wake_at(now), after(wake), "{second}");
+        }
+    }
 
     const LIMIT_MIB: u64 = 1000;
 
@@ -211,7 +281,7 @@ mod tests {
                 Urgency::NearLimit,
             ),
         ] {
-            assert_eq!(of(&stored(samples), false, at(now)), expected, "{what}");
+            assert_eq!(urgency(&stored(samples), false, at(now)), expected, "{what}");
         }
     }
 
@@ -220,7 +290,7 @@ mod tests {
         for (unreclaimable, expected) in [(600, Urgency::NearLimit), (300, Urgency::Calm)] {
             let stored = stored(&[(1000, unreclaimable, 300, 0), (2000, unreclaimable, 300, 0)]);
             assert_eq!(
-                of(&stored, true, at(2000)),
+                urgency(&stored, true, at(2000)),
                 expected,
                 "{unreclaimable} of {LIMIT_MIB} MiB"
             );
@@ -251,7 +321,7 @@ mod tests {
                 comm: "shop".into(),
             },
         });
-        assert_eq!(of(&stored, false, at(1005)), Urgency::NearLimit);
-        assert_eq!(of(&stored, false, at(1061)), Urgency::Growing);
+        assert_eq!(urgency(&stored, false, at(1005)), Urgency::NearLimit);
+        assert_eq!(urgency(&stored, false, at(1061)), Urgency::Growing);
     }
 }

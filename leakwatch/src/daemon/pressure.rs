@@ -1,14 +1,11 @@
 //! Which cgroups the kernel reclaims memory from right now. It decides how often a target is looked at and no finding, so it is
 //! no input of the engine.
 
+use crate::schedule::sampling::FRESH_RECLAIM;
 use leakwatch_analysis::model::units::Timestamp;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
-
-/// Reclaim this long ago still counts: two default intervals.
-pub(super) const FRESH: Duration = Duration::from_secs(10);
 
 /// Cgroups remembered; beyond it, what is no longer fresh goes, and if nothing is, the newcomer waits for the next round.
 const MAX_CGROUPS: usize = 4096;
@@ -22,7 +19,7 @@ impl Pressure {
     pub(super) fn report(&self, cgroup_inode: u64, at: Timestamp) {
         let mut cgroups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cgroups.len() >= MAX_CGROUPS {
-            cgroups.retain(|_, seen| at.since(*seen) < FRESH);
+            cgroups.retain(|_, seen| at.since(*seen) < FRESH_RECLAIM);
         }
         if cgroups.len() < MAX_CGROUPS {
             cgroups.insert(cgroup_inode, at);
@@ -32,7 +29,9 @@ impl Pressure {
     /// Whether memory of this cgroup was reclaimed lately.
     pub(super) fn is_on(&self, cgroup_inode: u64, now: Timestamp) -> bool {
         let cgroups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cgroups.get(&cgroup_inode).is_some_and(|at| now.since(*at) < FRESH)
+        cgroups
+            .get(&cgroup_inode)
+            .is_some_and(|at| now.since(*at) < FRESH_RECLAIM)
     }
 }
 

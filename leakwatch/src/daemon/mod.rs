@@ -3,19 +3,12 @@
 //! A part that cannot run on this host is left out with a reason; what is left goes on.
 
 mod engine_thread;
-mod escalation;
 mod kernel;
 mod lanes;
 mod readers;
 mod sampler;
 mod pressure;
-mod urgency;
 
-use crate::agent::kernel::Kernel;
-use crate::agent::kernel::Links;
-use crate::agent::pressure::Pressure;
-use crate::agent::readers::Readers;
-use crate::agent::sampler::Sampler;
 use crate::api;
 use crate::api::context::Context;
 use crate::api::context::Facts;
@@ -31,6 +24,11 @@ use crate::collect::endpoint::EndpointConfig;
 use crate::collect::runtime::go::GoMemoryCollector;
 use crate::collect::runtime::go::Sources;
 use crate::config::Config;
+use crate::daemon::kernel::Kernel;
+use crate::daemon::kernel::Links;
+use crate::daemon::pressure::Pressure;
+use crate::daemon::readers::Readers;
+use crate::daemon::sampler::Sampler;
 use crate::dto::capability::CapabilityBody;
 use crate::engine::Engine;
 use crate::identity::cgroup::CgroupError;
@@ -59,7 +57,7 @@ const LINK: usize = 256;
 
 /// Why the daemon cannot start or had to end.
 #[derive(Debug, thiserror::Error)]
-pub enum AgentError {
+pub enum DaemonError {
     /// Another daemon is there, or the directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -87,7 +85,7 @@ pub enum AgentError {
 }
 
 /// Runs the daemon until it is told to end (SIGTERM, SIGINT) or cannot go on.
-pub async fn run(config: Config) -> Result<(), AgentError> {
+pub async fn run(config: Config) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(config);
     let _state = StateDirectory::open(&config.state_dir)?;
@@ -109,7 +107,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     })?;
     let engine = Engine::new(Bounds::default(), recorder);
     let views = engine.views();
-    let (inputs, engine) = engine_thread::start(engine).map_err(|source| AgentError::Start {
+    let (inputs, engine) = engine_thread::start(engine).map_err(|source| DaemonError::Start {
         what: "the engine",
         source,
     })?;
@@ -189,13 +187,13 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
 
     let ended = tokio::select! {
         () = told_to_end()? => Ok(()),
-        () = endpoints => Err(AgentError::Ended("the endpoint collector")),
-        () = outside => Err(AgentError::Ended("the reader of Go processes")),
+        () = endpoints => Err(DaemonError::Ended("the endpoint collector")),
+        () = outside => Err(DaemonError::Ended("the reader of Go processes")),
         result = sampler.run() => {
             if let Err(error) = result {
                 tracing::error!(%error, "a round of samples failed");
             }
-            Err(AgentError::Ended("the sampler"))
+            Err(DaemonError::Ended("the sampler"))
         }
     };
     drop(stop_serving);
@@ -204,9 +202,9 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     // The engine ends, and completes its recording, once nobody can send to it any more.
     drop((kernel, inputs));
     if engine.join().is_err() {
-        return Err(AgentError::Ended("the engine"));
+        return Err(DaemonError::Ended("the engine"));
     }
-    served.map_err(|_panic| AgentError::Ended("the API"))?;
+    served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
 }
 
@@ -224,9 +222,9 @@ fn say_where(listeners: &Listeners) {
 }
 
 /// Completes at SIGTERM or SIGINT.
-fn told_to_end() -> Result<impl Future<Output = ()>, AgentError> {
+fn told_to_end() -> Result<impl Future<Output = ()>, DaemonError> {
     let handler = |kind| {
-        signal(kind).map_err(|source| AgentError::Start {
+        signal(kind).map_err(|source| DaemonError::Start {
             what: "a signal handler",
             source,
         })

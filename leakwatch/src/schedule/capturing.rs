@@ -2,10 +2,7 @@
 //! calls of the allocator come first; what they do not explain, or cannot be seen of, is looked for in the pages that become resident.
 
 use crate::capture::Capture;
-use crate::capture::CaptureRequest;
 use crate::capture::CaptureState;
-use crate::capture::Captures;
-use crate::capture::DEFAULT_SAMPLE_BYTES;
 use crate::capture::lanes::Lane;
 use crate::capture::lanes::growth;
 use crate::capture::lanes::native;
@@ -17,7 +14,7 @@ use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::MissingReason;
-use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
 
@@ -28,45 +25,37 @@ const REST: Duration = Duration::from_mins(10);
 /// The same while the verdict waits for more.
 const SHORT_REST: Duration = Duration::from_mins(1);
 
-/// Starts a capture of the target's largest process if it is suspected and was left alone for long enough.
-pub(super) fn consider(
-    captures: &Captures,
-    remembered: &[Capture],
-    id: &TargetId,
-    stored: &TargetView,
-    cpu_budget_percent: f64,
-    now: Timestamp,
-) {
-    if !is_suspect(stored) {
-        return;
+/// A capture that should be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Of which process.
+    pub(crate) process: ProcessKey,
+    /// What is captured.
+    pub(crate) lane: &'static Lane,
+    /// For short windows only.
+    pub(crate) low_duty: bool,
+    /// For how long.
+    pub(crate) duration: Duration,
+}
+
+/// The capture of the target's largest process that is due, if it is suspected and was left alone for long enough. `remembered` are the
+/// captures so far, oldest first.
+pub(crate) fn due(target: &TargetView, remembered: &[Capture], now: Timestamp) -> Option<Due> {
+    if !is_suspect(target) {
+        return None;
     }
-    let Some(record) = stored.history.main_process() else {
-        return;
-    };
-    let process = record.process.key;
+    let process = target.history.main_process()?.process.key;
     let earlier = remembered
         .iter()
         .rev()
         .find(|capture| capture.request.process == process);
-    let Some((lane, low_duty)) = next(earlier, now) else {
-        return;
-    };
-    let request = CaptureRequest {
-        lane,
-        target: id.clone(),
+    let (lane, low_duty) = next(earlier, now)?;
+    Some(Due {
         process,
-        exe: record.process.exe.clone().unwrap_or_default(),
+        lane,
+        low_duty,
         duration: DURATION,
-        sample_bytes: DEFAULT_SAMPLE_BYTES,
-        cpu_budget_percent,
-        automatic: true,
-        low_duty: false,
-    };
-    let request = if low_duty { request.at_low_duty() } else { request };
-    match captures.start(request) {
-        Ok(capture) => tracing::info!(capture = capture.id, %process, "memory outside the Go heap grows: capturing"),
-        Err(error) => tracing::debug!(%error, "no capture"),
-    }
+    })
 }
 
 /// The lane to capture next, if it is time, and whether at low duty: after the calls of the allocator the pages, without rest; a person's own

@@ -2,9 +2,9 @@
 
 use crate::api::context::Context;
 use crate::api::error::ApiError;
-use crate::api::lookup;
 use crate::api::segment::Segments;
 use crate::dto::problem::Problem;
+use crate::query::lookup;
 use axum::extract::State;
 use std::convert::Infallible;
 
