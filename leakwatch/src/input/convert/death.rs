@@ -58,7 +58,7 @@ pub(super) fn death_to(death: &ProcessDeath) -> messages::Death {
 
 pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<ProcessDeath> {
     let heap = if let Some(missing) = death.heap_missing {
-        Err(missing_from(missing)?)
+        Err(missing_from(missing))
     } else {
         let heap = required(death.heap, "heap")?;
         Ok(HeapAtDeath {
