@@ -51,6 +51,15 @@ pub struct Profile {
     pub doc_url: i64,
 }
 
+impl Profile {
+    /// Text of a string index; empty when there is none, which [`decode`](super::decode) has excluded.
+    pub fn text(&self, index: i64) -> &str {
+        let index = usize::try_from(index).ok();
+        let text = index.and_then(|index| self.string_table.get(index));
+        text.map_or("", String::as_str)
+    }
+}
+
 /// Meaning and unit of a number.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct ValueType {
