@@ -6,8 +6,8 @@ use crate::store::Store;
 use crate::store::post_mortem::PostMortem;
 use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::OomKill;
-use leakwatch_analysis::model::final_heap::HeapAtDeath;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalHeap;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::Snapshot;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Takes in what was read.
-pub(super) fn died(store: &mut Store, death: ProcessDeath) {
+pub(super) fn died(store: &mut Store, death: FinalState) {
     remember(store, &death);
     let of_victim = |post_mortem: &&PostMortem| is_of(&post_mortem.kill, &death);
     let id = store
@@ -54,12 +54,12 @@ pub(super) fn give_up(store: &mut Store, now: Timestamp) {
     }
 }
 
-fn is_of(kill: &OomKill, death: &ProcessDeath) -> bool {
+fn is_of(kill: &OomKill, death: &FinalState) -> bool {
     kill.victim.pid == death.process.pid && kill.victim.start_ticks == Some(death.process.start_ticks)
 }
 
 /// The live heap of the last garbage collection is one more snapshot of the process: the growth up to the end counts.
-fn remember(store: &mut Store, death: &ProcessDeath) {
+fn remember(store: &mut Store, death: &FinalState) {
     let Ok(heap) = &death.heap else { return };
     let Some(stored) = store.target_mut(&death.target) else {
         return;
@@ -80,7 +80,7 @@ fn remember(store: &mut Store, death: &ProcessDeath) {
     }
 }
 
-fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -> Option<Snapshot> {
+fn snapshot(death: &FinalState, heap: &FinalHeap, stacks: &mut StackTable) -> Option<Snapshot> {
     let summary = heap.retained.content.as_ref().ok()?.intern(stacks);
     Some(Snapshot {
         target: death.target.clone(),
@@ -96,7 +96,7 @@ fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -
 }
 
 /// Puts what was read into the post-mortem, and judges anew with it.
-fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
+fn complete(store: &mut Store, id: &str, death: FinalState) {
     let target = death.target.clone();
     // A process that was started since belongs to another window: what is known of that one says nothing about the victim.
     let same_window = store
@@ -145,7 +145,7 @@ fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
 }
 
 /// The profiles are kept elsewhere.
-fn without_profiles(mut death: ProcessDeath) -> ProcessDeath {
+fn without_profiles(mut death: FinalState) -> FinalState {
     if let Ok(heap) = &mut death.heap {
         heap.allocated = Arc::from([]);
         heap.retained = DecodedProfile::default();

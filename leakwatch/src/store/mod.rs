@@ -9,7 +9,7 @@ use crate::store::event::Event;
 use crate::store::event::EventKind;
 use crate::store::post_mortem::PostMortem;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::investigation::StepId;
@@ -81,7 +81,7 @@ pub struct Store {
     events: VecDeque<Event>,
     next_event: u64,
     post_mortems: VecDeque<PostMortem>,
-    deaths: VecDeque<ProcessDeath>,
+    deaths: VecDeque<FinalState>,
     losses: BTreeMap<Cow<'static, str>, u64>,
 }
 
@@ -245,7 +245,7 @@ impl Store {
     }
 
     /// Keeps a death whose kill has not been reported yet. One that no kill was reported of was not the OOM killer's doing.
-    pub(crate) fn keep_death(&mut self, death: ProcessDeath) {
+    pub(crate) fn keep_death(&mut self, death: FinalState) {
         if self.deaths.len() >= self.bounds.deaths {
             self.deaths.pop_front();
         }
@@ -253,7 +253,7 @@ impl Store {
     }
 
     /// Takes out the death that belongs to a kill.
-    pub(crate) fn take_death(&mut self, belongs: impl Fn(&ProcessDeath) -> bool) -> Option<ProcessDeath> {
+    pub(crate) fn take_death(&mut self, belongs: impl Fn(&FinalState) -> bool) -> Option<FinalState> {
         let index = self.deaths.iter().position(belongs)?;
         self.deaths.remove(index)
     }

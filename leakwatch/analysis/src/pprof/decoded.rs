@@ -86,7 +86,7 @@ mod tests {
                 .iter()
                 .map(|function| builder.location(1, std::iter::once((*function, "main.go", 1))))
                 .collect();
-            builder.profile.sample.push(proto::Sample {
+            builder.profile.sample.push(proto::ProfileSample {
                 location_id,
                 value: vec![*count],
                 label: Vec::new(),

@@ -9,7 +9,7 @@ pub struct Profile {
     pub sample_type: Vec<ValueType>,
     /// The stacks and their values.
     #[prost(message, repeated, tag = "2")]
-    pub sample: Vec<Sample>,
+    pub sample: Vec<ProfileSample>,
     /// Mapped objects; the first is the main binary.
     #[prost(message, repeated, tag = "3")]
     pub mapping: Vec<Mapping>,
@@ -73,7 +73,7 @@ pub struct ValueType {
 
 /// One stack with its values.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Sample {
+pub struct ProfileSample {
     /// Ids of the locations, innermost first.
     #[prost(uint64, repeated, tag = "1")]
     pub location_id: Vec<u64>,

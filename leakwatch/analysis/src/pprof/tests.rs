@@ -168,7 +168,7 @@ fn generated() -> impl Strategy<Value = proto::Profile> {
             sample_type: vec![proto::ValueType { r#type: 1, unit: 2 }; 2],
             sample: samples
                 .into_iter()
-                .map(|(location_id, value, label)| proto::Sample {
+                .map(|(location_id, value, label)| proto::ProfileSample {
                     location_id,
                     value: value.to_vec(),
                     label: label

@@ -10,7 +10,7 @@ use crate::model::stack::StackTableFull;
 use crate::pprof::error::PprofError;
 use crate::pprof::proto::Location;
 use crate::pprof::proto::Profile;
-use crate::pprof::proto::Sample;
+use crate::pprof::proto::ProfileSample;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Columns {
         })
     }
 
-    fn value(&self, profile: &Profile, sample: &Sample) -> StackValue {
+    fn value(&self, profile: &Profile, sample: &ProfileSample) -> StackValue {
         let at = |column: usize| sample.value.get(column).copied().unwrap_or(0);
         match *self {
             Self::Count(column) => StackValue {
@@ -140,7 +140,7 @@ impl Columns {
 }
 
 /// The size that all objects of a Go heap sample share: its numeric label `bytes`.
-fn object_size(profile: &Profile, sample: &Sample) -> Option<i64> {
+fn object_size(profile: &Profile, sample: &ProfileSample) -> Option<i64> {
     sample
         .label
         .iter()
