@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::process::Command;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(5);
 const LIVE: f64 = 1_073_741_824.0;
 
 /// Seeds for each mean distance between samples; the least number of intervals that must hold the truth, and of estimates within 3 % by

@@ -25,7 +25,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
-const DEADLINE: Duration = Duration::from_mins(8);
+const DEADLINE: Duration = Duration::from_mins(20);
 /// Growth may miss the truth by this many times its own 95 % interval: four standard deviations.
 const INTERVALS: f64 = 2.05;
 /// Programs that do not leak are watched at least that long: they have filled what they fill, and were captured.
