@@ -10,13 +10,15 @@ use crate::capture::lanes::Lane;
 use crate::capture::lanes::growth;
 use crate::capture::lanes::native;
 use crate::store::StoredTarget;
+use leakwatch_analysis::detect::not_enough_data;
+use leakwatch_analysis::detect::undersized_limit;
+use leakwatch_analysis::detect::warm_up;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::model::verdict::VerdictClass;
 use std::time::Duration;
 
 /// Long enough for a profile every few seconds, and for what is freed soon to be freed.
@@ -99,7 +101,7 @@ fn is_suspect(stored: &StoredTarget) -> bool {
     };
     let undecided = matches!(
         investigation.verdict.class,
-        VerdictClass::NotEnoughData | VerdictClass::UndersizedLimit | VerdictClass::WarmUp
+        not_enough_data::CLASS | undersized_limit::CLASS | warm_up::CLASS
     );
     let answer = |id| {
         let step = investigation.steps.iter().find(|step| step.id == id);

@@ -71,7 +71,7 @@ impl SnapshotSeries {
     }
 
     /// The same with values only.
-    pub(super) fn without_originals(mut self) -> Self {
+    pub(crate) fn without_originals(mut self) -> Self {
         for snapshot in &mut self.0 {
             snapshot.pprof = Arc::from([]);
         }

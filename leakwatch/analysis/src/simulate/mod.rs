@@ -6,7 +6,7 @@ pub(crate) mod random;
 mod programs;
 mod heap;
 mod classes;
-mod lives;
+mod runs;
 mod answers;
 mod native;
 mod traces;

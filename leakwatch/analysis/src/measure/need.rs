@@ -1,14 +1,14 @@
 //! What a program steadily needs, and the limit that leaves room for it. Source: history; must not judge.
 //!
-//! All lives that are remembered count, so that a recommendation does not jump with every collection or restart.
+//! All runs that are remembered count, so that a recommendation does not jump with every collection or restart.
 
-use crate::detect::facts::outside_heap;
 use crate::format;
 use crate::history::PastWindow;
 use crate::history::TargetHistory;
 use crate::history::window;
+use crate::measure::go_memory::outside_of_heap;
 use crate::measure::pacing::Pacing;
-use crate::measure::runs::Lives;
+use crate::measure::runs::Runs;
 use crate::measure::site_trend;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
@@ -27,7 +27,7 @@ const GRAIN: (f64, f64) = (4.0 * 1_048_576.0, 0.02);
 /// The need and how it is derived.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Need {
-    /// Bytes that have to fit below the limit; none when no life was long enough to show it.
+    /// Bytes that have to fit below the limit; none when no run was long enough to show it.
     pub bytes: Option<f64>,
     /// A limit that fits.
     pub limit: Bytes,
@@ -36,15 +36,15 @@ pub struct Need {
 }
 
 /// Derives the need of a program with a `limit`.
-pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) -> Need {
-    // What a life held most of the time: neither in a burst nor while it loaded.
-    let lives_held = site_trend::live_heaps(history, now)
+pub fn of(history: &TargetHistory, runs: &Runs, now: Timestamp, limit: f64) -> Need {
+    // What a run held most of the time: neither in a burst nor while it loaded.
+    let held = site_trend::live_heaps(history, now)
         .into_iter()
-        .filter_map(|mut life| robust::median(&mut life));
-    let live = lives_held.max_by(f64::total_cmp);
+        .filter_map(|mut run| robust::median(&mut run));
+    let live = held.max_by(f64::total_cmp);
     let pacing = Pacing::of(history, now);
     let heap = live.and_then(|live| pacing.largest(live));
-    if lives.hide_need() {
+    if runs.hide_need() {
         let seen = heap.unwrap_or(0.0) * MARGIN;
         let recommended = round_up(seen.max(limit * UNSEEN));
         return Need {
@@ -52,14 +52,14 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
             limit: recommended,
             derivation: format!(
                 "killed after {} each time, so what it needs was never seen; twice the limit will show it",
-                format::duration(lives.typical_seconds)
+                format::duration(runs.typical_seconds)
             ),
         };
     }
     let highest = highest_level(history, now);
     let mut candidates: Vec<(f64, String)> = Vec::new();
     if let (Some(live), Some(heap)) = (live, heap) {
-        let outside = outside_heap(highest);
+        let outside = outside_of_heap(highest);
         candidates.push((
             heap + outside,
             format!(
@@ -71,7 +71,7 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
             ),
         ));
     }
-    if lives.killed > 0 {
+    if runs.killed > 0 {
         candidates.push((
             CUT_OFF * limit,
             format!(
@@ -95,7 +95,7 @@ pub fn of(history: &TargetHistory, lives: &Lives, now: Timestamp, limit: f64) ->
     }
 }
 
-/// The highest level of all lives under this limit.
+/// The highest level of all runs under this limit.
 fn highest_level(history: &TargetHistory, now: Timestamp) -> f64 {
     let peaks = window::peaks(history, now);
     let same_limit = |past: &&PastWindow| past.limit == history.limit();

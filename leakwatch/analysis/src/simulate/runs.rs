@@ -12,6 +12,10 @@ use super::programs::steady;
 use super::programs::tell;
 use super::programs::with;
 use super::run;
+use crate::detect::go_heap_leak;
+use crate::detect::goroutine_leak;
+use crate::detect::stable;
+use crate::detect::undersized_limit;
 use crate::model::verdict::VerdictClass;
 
 fn killed_again_and_again(program: &Program, limit: f64, seconds: f64, seed: u64) -> super::Outcome {
@@ -35,12 +39,12 @@ fn a_limit_too_small_for_bursts_gets_one_recommendation() {
             let limit = live * 1.2 + 8.0 * MIB;
             let outcome = killed_again_and_again(&bursting, limit, 420.0, seed);
             let label = format!("{} MiB every {every} s", live / MIB);
-            class.add(outcome.last().class == VerdictClass::UndersizedLimit, || {
+            class.add(outcome.last().class == undersized_limit::CLASS, || {
                 format!("{label}:{}", tell(&outcome))
             });
             let killed = outcome.killed_at.unwrap();
             let after = outcome.verdicts.iter().filter(|(at, _)| *at > killed);
-            let wrong = |class: VerdictClass| class == VerdictClass::Stable || class.is_leak();
+            let wrong = |class: VerdictClass| class == stable::CLASS || class.is_leak();
             healthy.add(!after.map(|(_, verdict)| verdict.class).any(wrong), || {
                 format!("{label}:{}", tell(&outcome))
             });
@@ -78,13 +82,11 @@ fn goroutines_that_kill_within_seconds_are_named() {
             let outcome = killed_again_and_again(&leaking, limit, 200.0, seed);
             let label = format!("{per_second}/s in {} MiB", limit / MIB);
             let later = outcome.post_mortems.iter().skip(2);
-            let missed = later
-                .filter(|verdict| verdict.class != VerdictClass::GoroutineLeak)
-                .count();
+            let missed = later.filter(|verdict| verdict.class != goroutine_leak::CLASS).count();
             named.add(missed == 0 && outcome.post_mortems.len() > 3, || {
                 format!("{label}: {missed} of {}:{}", outcome.post_mortems.len(), tell(&outcome))
             });
-            let wrong = outcome.first(|verdict| verdict.class == VerdictClass::UndersizedLimit);
+            let wrong = outcome.first(|verdict| verdict.class == undersized_limit::CLASS);
             never.add(wrong.is_none(), || format!("{label}:{}", tell(&outcome)));
         }
     }
@@ -116,9 +118,9 @@ fn fast_heap_leaks_are_never_blamed_on_the_limit() {
                 .map(|verdict| verdict.class)
                 .collect();
             for class in later {
-                named.add(class == VerdictClass::GoHeapLeak, || format!("{label}: {class:?}"));
+                named.add(class == go_heap_leak::CLASS, || format!("{label}: {class:?}"));
             }
-            let wrong = outcome.first(|verdict| verdict.class == VerdictClass::UndersizedLimit);
+            let wrong = outcome.first(|verdict| verdict.class == undersized_limit::CLASS);
             never.add(wrong.is_none(), || format!("{label}:{}", tell(&outcome)));
         }
     }

@@ -1,12 +1,10 @@
-//! Attributes the change between two profiles to places in the code and follows each place over all profiles.
+//! Attributes the change between two profiles to call sites and follows each of them over all profiles.
 
 use crate::culprit::Build;
 use crate::history::TargetHistory;
-use crate::measure::site_trend::LEARNED_STACKS;
-use crate::measure::site_trend::Site;
-use crate::measure::site_trend::amount;
-use crate::measure::site_trend::estimate;
-use crate::measure::site_trend::growth_variance;
+use crate::measure::site_trend::amount::amount;
+use crate::measure::site_trend::amount::estimate;
+use crate::measure::site_trend::amount::growth_variance;
 use crate::measure::site_trend::series::acceleration;
 use crate::measure::site_trend::series::dated;
 use crate::measure::site_trend::series::exceeds;
@@ -17,22 +15,51 @@ use crate::model::profile::StackValue;
 use crate::model::stack::Frame;
 use crate::model::stack::StackId;
 use crate::model::units::Timestamp;
+use crate::model::verdict::Estimate;
 use crate::stats::robust;
 use crate::stats::robust::count;
 use std::collections::BTreeMap;
 
-/// Most changed stacks that are attributed to places; the rest is too small to matter.
+/// Most changed stacks that are attributed to call sites; the rest is too small to matter.
 const MAX_STACKS: usize = 512;
-/// Most places that get a series over all profiles.
+/// Most call sites that get a series over all profiles.
 const MAX_SITES: usize = 24;
 
-/// Places that grew between the first and the last of `snapshots`, those that grew most first. `earlier` is what they had before.
+/// How the amount that one call site retains moves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteTrend {
+    /// The call site: the own-code frame that the growth is attributed to.
+    pub frame: Frame,
+    /// Stack through that frame that grew most.
+    pub stack: StackId,
+    /// Growth from base to newest profile with its 95 % interval: bytes, or goroutines.
+    pub growth: Estimate,
+    /// Growth per second.
+    pub rate: f64,
+    /// Retained now.
+    pub now: f64,
+    /// Least growth in any part of the time relative to even growth: 1 for a line, 0 for a burst.
+    pub persistence: f64,
+    /// Growth rate in the second half of the time relative to that in the first; below 1 when it slows down.
+    pub acceleration: f64,
+    /// Least false discovery rate at which the growth is significant among all call sites of the profile.
+    pub false_discovery_rate: f64,
+}
+
+impl SiteTrend {
+    /// Standard deviation of the growth relative to it; its halves differ by twice as much from chance alone.
+    pub fn grain(&self) -> f64 {
+        (self.growth.high - self.growth.low) / (2.0 * 1.96) / self.growth.estimate
+    }
+}
+
+/// Call sites that grew between the first and the last of `snapshots`, those that grew most first. `earlier` is what they had before.
 pub(super) fn sites(
     history: &TargetHistory,
     profile_type: ProfileType,
     earlier: &[&Snapshot],
     snapshots: &[&Snapshot],
-) -> Vec<Site> {
+) -> Vec<SiteTrend> {
     let (Some(&base), Some(&compare)) = (snapshots.first(), snapshots.last()) else {
         return Vec::new();
     };
@@ -40,8 +67,7 @@ pub(super) fn sites(
     let build = if profile_type.is_of_capture() {
         Build::Native
     } else {
-        let learned = compare.values.iter().map(|(id, _)| *id).take(LEARNED_STACKS);
-        Build::learn(&history.stacks, learned)
+        Build::learn(&history.stacks, compare.values.iter().map(|(id, _)| *id))
     };
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
     for change in changes(profile_type, base, compare) {
@@ -57,7 +83,7 @@ pub(super) fn sites(
     let mut largest: Vec<Group<'_>> = groups.into_values().filter(|group| group.delta > 0.0).collect();
     largest.sort_by(|a, b| b.delta.total_cmp(&a.delta));
     largest.truncate(MAX_SITES);
-    let mut found: Vec<(Site, f64)> = largest
+    let mut found: Vec<(SiteTrend, f64)> = largest
         .into_iter()
         .map(|mut group| {
             let points = group.series(profile_type, snapshots, base.at);
@@ -65,7 +91,7 @@ pub(super) fn sites(
             let growth = estimate(profile_type, &points, group.variance);
             let deviation = (growth.high - growth.estimate) / 1.96;
             let z = growth.estimate / deviation.max(f64::MIN_POSITIVE);
-            let site = Site {
+            let site = SiteTrend {
                 frame: group.frame.clone(),
                 stack: group.top.0,
                 growth,
@@ -87,8 +113,8 @@ pub(super) fn sites(
     found.into_iter().map(|(site, _)| site).collect()
 }
 
-/// Benjamini and Hochberg (1995): the least rate at which a place would be reported, given the chances of all `tested` places.
-fn control_false_discoveries(sites: &mut [(Site, f64)], tested: usize) {
+/// Benjamini and Hochberg (1995): the least rate at which a call site would be reported, given the chances of all `tested` ones.
+fn control_false_discoveries(sites: &mut [(SiteTrend, f64)], tested: usize) {
     let mut order: Vec<usize> = (0..sites.len()).collect();
     order.sort_by(|&a, &b| {
         let chance = |i: usize| sites.get(i).map_or(1.0, |(_, chance)| *chance);
@@ -103,6 +129,7 @@ fn control_false_discoveries(sites: &mut [(Site, f64)], tested: usize) {
     }
 }
 
+/// A stack whose value changed.
 struct Change {
     stack: StackId,
     delta: f64,
@@ -141,6 +168,7 @@ fn changes(profile_type: ProfileType, base: &Snapshot, compare: &Snapshot) -> Ve
     changes
 }
 
+/// The changed stacks of one call site.
 struct Group<'a> {
     frame: &'a Frame,
     top: (StackId, f64),

@@ -1,9 +1,9 @@
 //! Which part of the charge grows: `memory.stat` splits it into anonymous memory, page cache, shared memory and kernel memory.
 
-use crate::detect::facts::Facts;
-use crate::detect::facts::MATERIAL_BYTES;
 use crate::history::MemoryPoint;
+use crate::history::TargetHistory;
 use crate::history::window;
+use crate::measure::motion::MATERIAL_BYTES;
 use crate::model::units::Bytes;
 use crate::stats::trend;
 
@@ -31,18 +31,18 @@ pub struct Change {
     pub level: f64,
 }
 
-/// All parts that are known.
-pub fn changes(facts: &Facts<'_>) -> Vec<Change> {
+/// The changes of all parts that are known.
+pub fn changes(history: &TargetHistory) -> Vec<Change> {
     let change = |(name, part): (&'static str, Part)| {
-        let (change, level) = trend::change(&window::series(facts.history, part))?;
+        let (change, level) = trend::change(&window::series(history, part))?;
         Some(Change { name, change, level })
     };
     PARTS.into_iter().filter_map(change).collect()
 }
 
-/// What grows when it is neither in a heap nor given back by itself: shared memory or memory of the kernel.
-pub fn growing_elsewhere(facts: &Facts<'_>) -> Option<Change> {
-    let changes = changes(facts);
+/// The part that nearly all growth is in when that is neither a heap nor given back by itself: shared memory or kernel memory.
+pub fn growing_outside_of_heaps(history: &TargetHistory) -> Option<Change> {
+    let changes = changes(history);
     let growth: f64 = changes
         .iter()
         .filter(|part| part.name != "file")
