@@ -155,14 +155,14 @@ fn run(name: &str, plan: Plan, at_once: usize, counts: Counts) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "the numbers are what the test is run for")]
+#[expect(clippy::print_stdout, reason = "the numbers are what the test is run for")]
 fn report(name: &str, outcome: &Outcome) {
     let delay = |percent: usize| {
         let last = outcome.delays.len().saturating_sub(1);
         outcome.delays.get(last * percent / 100).copied().unwrap_or(f64::NAN)
     };
-    eprintln!(
-        "{name}: {} complete, {} not; goroutines of {} not counted; delay per 33,000 buckets: median {:.1} ms, 95 % {:.1} ms, most {:.1} ms",
+    println!(
+        "FIGURE {name}: {} complete, {} not; goroutines of {} not counted; delay per 33,000 buckets: median {:.1} ms, 95 % {:.1} ms, most {:.1} ms",
         outcome.complete,
         outcome.incomplete.len(),
         outcome.uncounted.len(),
@@ -171,7 +171,7 @@ fn report(name: &str, outcome: &Outcome) {
         delay(100)
     );
     for reason in outcome.incomplete.iter().chain(&outcome.uncounted) {
-        eprintln!("  {reason}");
+        println!("  {reason}");
     }
 }
 

@@ -122,7 +122,7 @@ impl Watched {
         {
             let summary = text(verdict, "summary");
             println!(
-                "{} after {:.0} s: {summary}",
+                "FIGURE {} after {:.0} s: {summary}",
                 self.case.name,
                 start.elapsed().as_secs_f64()
             );
@@ -189,7 +189,7 @@ impl Watched {
         let leaked = |name: &str| self.leaked(instant(diff, name)?).context(name.to_owned());
         let truth = leaked("compare=")? - leaked("base=")?;
         println!(
-            "{}: {estimate:.0} +- {interval:.0} bytes by the verdict, {truth:.0} by the program",
+            "FIGURE {}: {estimate:.0} +- {interval:.0} bytes by the verdict, {truth:.0} by the program",
             self.case.name
         );
         ensure!(
