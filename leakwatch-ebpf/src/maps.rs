@@ -1,7 +1,7 @@
 //! Every map. The daemon drains the rings as records arrive and sums the loss counters once per round.
 
-use crate::heap_at_death::window;
-use crate::heap_at_death::window::Window;
+use crate::final_heap::window;
+use crate::final_heap::window::Window;
 use crate::scratch::Scratch;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
@@ -9,10 +9,10 @@ use aya_ebpf::maps::LruHashMap;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::maps::RingBuf;
-use leakwatch_common::death::GoroutineGroup;
-use leakwatch_common::death::MAX_GROUPS;
-use leakwatch_common::death::MAX_WATCHED;
-use leakwatch_common::death::Watch;
+use leakwatch_common::final_heap::GoroutineGroup;
+use leakwatch_common::final_heap::MAX_GROUPS;
+use leakwatch_common::final_heap::MAX_WATCHED;
+use leakwatch_common::final_heap::Watch;
 use leakwatch_common::loss::LossReason;
 
 /// OOM kills, about 100 at a time. A ring of their own: a storm of exits cannot push them out.
@@ -37,7 +37,7 @@ pub(crate) static RECLAIMED: LruHashMap<u64, u64> = LruHashMap::with_max_entries
 
 /// What walks through dying processes bring; the loader sets the size.
 #[map]
-pub(crate) static DEATH_EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+pub(crate) static FINAL_HEAP_EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 
 /// Processes whose heap is read when they are killed, by pid. Taking the entry out is what makes a thread the one that does it.
 #[map]

@@ -1,11 +1,14 @@
 //! Every reason for a loss, brought about for real, is counted under its own name.
 
 use crate::probes::next;
+use crate::probes::set_ring;
 use crate::probes::start_with;
 use crate::probes::victim;
 use crate::probes::victim::LIMIT;
 use anyhow::Result;
 use leakwatch::probes::ProbeEvent;
+use leakwatch::probes::hooks::oom_mark_victim;
+use leakwatch::probes::hooks::process_exit;
 use leakwatch::probes::loss;
 use leakwatch::probes::plan::Plan;
 use leakwatch_common::config::ABSENT;
@@ -47,7 +50,7 @@ async fn a_full_ring_of_kills_is_counted() -> Result<()> {
     // Smaller than one record.
     check(
         loss::name(LossReason::OomRingFull),
-        |plan| plan.oom_ring_bytes = 4096,
+        |plan| set_ring(plan, &oom_mark_victim::HOOK, 4096),
         || kill_one(&cgroup),
     )
     .await
@@ -57,7 +60,7 @@ async fn a_full_ring_of_kills_is_counted() -> Result<()> {
 async fn a_full_ring_of_exits_is_counted() -> Result<()> {
     check(
         loss::name(LossReason::ExitRingFull),
-        |plan| plan.exit_ring_bytes = 4096,
+        |plan| set_ring(plan, &process_exit::HOOK, 4096),
         || exits(64),
     )
     .await
@@ -90,7 +93,7 @@ async fn an_ancestry_cut_short_is_counted() -> Result<()> {
 async fn a_record_that_cannot_be_used_is_counted() -> Result<()> {
     // Without its start time an exit is nobody's.
     check(
-        loss::RECORD_MALFORMED,
+        "probe_record_incomplete",
         |plan| plan.offsets.task_start_boottime = ABSENT,
         || exits(1),
     )
