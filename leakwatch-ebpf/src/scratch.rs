@@ -54,7 +54,7 @@ impl Scratch {
     #[inline(always)]
     pub(crate) fn mine() -> Option<&'static mut Self> {
         let scratch = maps::SCRATCH.get_ptr_mut(0)?;
-        // SAFETY: the slot is this CPU's own and the caller is the only walk on it; any bits are a valid value.
+        // SAFETY: the entry is this CPU's own and the caller is the only walk on it; any bits are a valid value.
         Some(unsafe { &mut *scratch })
     }
 }

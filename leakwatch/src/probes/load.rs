@@ -1,6 +1,7 @@
 //! Loads the eBPF object and attaches its programs.
 
 use super::ProbeError;
+use super::log;
 use super::plan::Plan;
 use aya::Ebpf;
 use aya::EbpfLoader;
@@ -36,6 +37,7 @@ pub(super) fn load(plan: &Plan) -> Result<Ebpf, ProbeError> {
         // The programs have no relocations against the kernel's types: do not read those a second time.
         .btf(None)
         .override_global(PROBE_CONFIG, plan.offsets.as_bytes(), true);
+    log::set_level(&mut loader);
     for planned in &plan.hooks {
         loader.map_max_entries(planned.hook.ring.map, planned.ring_bytes);
     }

@@ -1,7 +1,7 @@
 //! The kernel's side of the daemon: loads the eBPF programs, attaches what this host supports and turns their records into events.
 //!
 //! The only module that knows aya and the records of `leakwatch-common`. It reads nothing about targets: who the victim's cgroup
-//! belongs to is decided by the engine. What is always attached are the hooks of [`hooks::HOOKS`]; [`native`], [`growth`] and [`usdt`] are
+//! belongs to is decided by the engine. What is always attached are the hooks of [`hooks::HOOKS`]; [`allocator`], [`faults`] and [`usdt`] are
 //! attached to one process while a capture runs.
 
 pub mod btf;
@@ -13,12 +13,13 @@ mod load;
 pub mod decode;
 pub mod loss;
 pub mod hook;
+mod log;
 mod ring;
 pub mod final_heap;
 pub mod plan;
 pub mod hooks;
-pub mod native;
-pub mod growth;
+pub mod allocator;
+pub mod faults;
 pub mod usdt;
 
 use crate::clock::Clock;
@@ -132,6 +133,9 @@ impl Probes {
                 events: &events,
             };
             tasks.spawn(drained((planned.hook.drain)(&mut source, planned.hook.ring)?));
+        }
+        if let Some(logger) = log::of(&mut ebpf) {
+            tasks.spawn(drained(log::drain(logger)?));
         }
         let watched = load::take_map(&mut ebpf, "WATCHED")?;
         let losses = load::take_map::<OwnedPerCpuArray>(&mut ebpf, "LOSSES")?;

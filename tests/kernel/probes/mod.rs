@@ -7,7 +7,7 @@ mod exits;
 mod losses;
 mod final_heap;
 mod reclaim;
-mod growth;
+mod faults;
 
 use anyhow::Context as _;
 use anyhow::Result;
