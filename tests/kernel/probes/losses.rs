@@ -121,6 +121,7 @@ async fn logged(filter: &str) -> Result<String> {
     let (sender, lines) = mpsc::channel();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(false)
         .with_writer(move || Lines(sender.clone()))
         .finish();
     let logging = tracing::subscriber::set_default(subscriber);
