@@ -43,7 +43,7 @@ const WAYS: [(&str, Way); 4] = [
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(interrupt).context("handle Ctrl-C")?;
-    build_ebpf::main()?;
+    build_ebpf::ensure()?;
     tools::run(tools::cargo().args(["build", "--locked", "-p", "leakwatch-bench", "--example", "growth"]))?;
     let directory = tempfile::tempdir()?;
     let program = directory.path().join("faults");

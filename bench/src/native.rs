@@ -69,7 +69,7 @@ const GOALS: [(Way, Way, f64); 4] = [
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(interrupt).context("handle Ctrl-C")?;
-    build_ebpf::main()?;
+    build_ebpf::ensure()?;
     // The price is that of the kernel side; user space may be slow.
     tools::run(tools::cargo().args([
         "build",

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 const LEAST_CONFIDENCE: f64 = 0.9;
 const FORECAST_TOLERANCE: f64 = 0.2;
-/// Of a goroutine leak: memory stands still while its freed heap is filled again, and the line is further off (docs/detectors.md).
+/// Of a goroutine leak: memory stands still while its freed heap is filled again, and the line is further off (docs/detectors/forecast.md).
 const GOROUTINE_FORECAST_TOLERANCE: f64 = 0.4;
 const LEAKS: [&str; 2] = ["go_heap_leak", "goroutine_leak"];
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Returns the path of the daemon.
 pub fn main() -> anyhow::Result<PathBuf> {
-    build_ebpf::main()?;
+    build_ebpf::ensure()?;
     tools::step("building the daemon", || {
         tools::run(tools::cargo().args(["build", "--release", "--locked", "--package", "leakwatch"]))
     })?;

@@ -9,6 +9,7 @@
 pub mod tools;
 pub mod debian;
 pub mod elf;
+pub mod inputs;
 pub mod build_ebpf;
 pub mod build;
 pub mod go;

@@ -30,8 +30,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build the eBPF objects to target/bpf/ARCH
-    BuildEbpf,
+    /// Build the eBPF objects, which are committed at leakwatch/bpf-objects/ARCH
+    BuildEbpf {
+        /// Compare them with the committed ones instead of replacing these
+        #[arg(long)]
+        check: bool,
+    },
     /// Build the daemon, eBPF object inside, to target/release/leakwatch
     Build,
     /// Build the daemon and run it on this host
@@ -54,7 +58,8 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::BuildEbpf => build_ebpf::main(),
+        Command::BuildEbpf { check: false } => build_ebpf::main(),
+        Command::BuildEbpf { check: true } => build_ebpf::check(),
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => forward::main("leakwatch-demo", &arguments),

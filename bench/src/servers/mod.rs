@@ -117,7 +117,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         available_parallelism()?.get() > 1,
         "server and load need a processor each"
     );
-    build_ebpf::main()?;
+    build_ebpf::ensure()?;
     tools::step("building the daemon and what captures without it", || {
         let mut cargo = tools::cargo();
         cargo.args([

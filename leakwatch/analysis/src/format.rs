@@ -44,7 +44,7 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// `function (file:line)`, as much of it as is known.
-pub(crate) fn place(frame: &crate::model::stack::Frame) -> String {
+pub(crate) fn call_site(frame: &crate::model::stack::Frame) -> String {
     let file = frame.file.rsplit('/').next().unwrap_or("");
     match (file, frame.line) {
         ("", _) => frame.function.to_string(),

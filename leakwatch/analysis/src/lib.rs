@@ -15,6 +15,7 @@ pub mod stats;
 pub mod history;
 pub mod measure;
 pub mod detect;
+pub mod verdict;
 pub mod investigate;
 pub mod service;
 

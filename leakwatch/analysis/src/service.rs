@@ -3,10 +3,10 @@
 //! Statistic: distance from the median of the others in units of their robust spread, for growth and for level. With two
 //! replicas the spread is unknown: then growth of one against flatness of the other decides.
 
-use crate::detect::facts::MATERIAL_BYTES;
 use crate::format;
 use crate::history::TargetHistory;
 use crate::history::window;
+use crate::measure::motion::MATERIAL_BYTES;
 use crate::model::target::TargetId;
 use crate::model::units::Timestamp;
 use crate::stats::robust;

@@ -9,14 +9,16 @@ use crate::capture::DEFAULT_SAMPLE_BYTES;
 use crate::capture::lanes::Lane;
 use crate::capture::lanes::growth;
 use crate::capture::lanes::native;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
+use leakwatch_analysis::detect::not_enough_data;
+use leakwatch_analysis::detect::undersized_limit;
+use leakwatch_analysis::detect::warm_up;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::model::verdict::VerdictClass;
 use std::time::Duration;
 
 /// Long enough for a profile every few seconds, and for what is freed soon to be freed.
@@ -31,7 +33,7 @@ pub(super) fn consider(
     captures: &Captures,
     remembered: &[Capture],
     id: &TargetId,
-    stored: &StoredTarget,
+    stored: &TargetView,
     cpu_budget_percent: f64,
     now: Timestamp,
 ) {
@@ -93,13 +95,13 @@ fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(&'static Lane, boo
 }
 
 /// Memory outside the Go heap grows, or may do so, and nothing explains it yet.
-fn is_suspect(stored: &StoredTarget) -> bool {
+fn is_suspect(stored: &TargetView) -> bool {
     let Some(investigation) = &stored.investigation else {
         return false;
     };
     let undecided = matches!(
         investigation.verdict.class,
-        VerdictClass::NotEnoughData | VerdictClass::UndersizedLimit | VerdictClass::WarmUp
+        not_enough_data::CLASS | undersized_limit::CLASS | warm_up::CLASS
     );
     let answer = |id| {
         let step = investigation.steps.iter().find(|step| step.id == id);

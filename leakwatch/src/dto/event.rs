@@ -228,11 +228,11 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leakwatch_analysis::detect::stable;
     use leakwatch_analysis::model::event::ProcessExit;
     use leakwatch_analysis::model::target::ProcessKey;
     use leakwatch_analysis::model::units::Bytes;
     use leakwatch_analysis::model::units::Timestamp;
-    use leakwatch_analysis::model::verdict::VerdictClass;
 
     #[test]
     fn every_kind_reads_back_as_itself() {
@@ -260,7 +260,7 @@ mod tests {
             },
             EventKind::VerdictChange {
                 from: None,
-                to: VerdictClass::Stable,
+                to: stable::CLASS,
             },
             EventKind::Loss {
                 reason: "x".into(),

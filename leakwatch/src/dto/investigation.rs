@@ -123,7 +123,7 @@ impl StepBody {
             },
             confidence: missing.applicable("confidence", finite(step.confidence), "it is not a number"),
             why: step.why.clone(),
-            teaches: step.teaches.clone(),
+            teaches: step.explanation.clone(),
             evidence: step
                 .evidence
                 .iter()

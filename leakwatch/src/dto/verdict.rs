@@ -6,6 +6,7 @@ use crate::dto::missing::MissingMap;
 use crate::dto::number::Number;
 use crate::dto::number::finite;
 use crate::dto::number::integer;
+use leakwatch_analysis::detect::goroutine_leak;
 use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::verdict::Culprit;
@@ -196,7 +197,7 @@ impl CulpritBody {
     fn new(culprit: &Culprit, class: VerdictClass) -> Self {
         let mut missing = MissingMap::default();
         let growth = EstimateBody::new(&culprit.growth);
-        let (bytes, goroutines) = if class == VerdictClass::GoroutineLeak {
+        let (bytes, goroutines) = if class == goroutine_leak::CLASS {
             (None, growth)
         } else {
             (growth, None)

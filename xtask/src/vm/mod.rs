@@ -51,7 +51,7 @@ pub(crate) fn prepare() -> anyhow::Result<Vec<Kernel>> {
 
 /// Boots each kernel and judges what the tests in it report.
 pub(crate) fn run(kernels: &[Kernel]) -> anyhow::Result<()> {
-    build_ebpf::main()?;
+    build_ebpf::ensure()?;
     let dir = tools::workspace().join("target/vm");
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     let initramfs = tools::step("packing the tests for the virtual machines", || {

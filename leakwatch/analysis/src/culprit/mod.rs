@@ -72,6 +72,9 @@ const STANDARD_ROOTS: &[&str] = &[
     "weak",
 ];
 
+/// Stacks from which the layout of a build is learned.
+const LEARNED_STACKS: usize = 64;
+
 /// What has been learned about the build from its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Build {
@@ -91,9 +94,9 @@ impl Default for Build {
 }
 
 impl Build {
-    /// Learns from all frames of some stacks.
+    /// Learns from the first of some stacks, [`LEARNED_STACKS`] at most.
     pub fn learn(stacks: &StackTable, ids: impl IntoIterator<Item = StackId>) -> Self {
-        let standard_root = ids.into_iter().find_map(|id| {
+        let standard_root = ids.into_iter().take(LEARNED_STACKS).find_map(|id| {
             stacks
                 .frames(id)
                 .rev()

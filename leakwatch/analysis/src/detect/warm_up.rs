@@ -1,29 +1,33 @@
 //! Growth that slows down towards a level: caches that fill to a bound, lazy initialisation, the first minutes of a service.
 //!
 //! Statistic: BIC of a levelling shape (saturating exponential, or line then flat) against a line, from `trend`.
+//! See `docs/detectors/warm_up.md`.
 
-use crate::detect::Claim;
-use crate::detect::Opinion;
+use crate::detect::doubt::LEAST_ACCELERATION;
+use crate::detect::evidence;
 use crate::detect::facts::Facts;
-use crate::detect::facts::Motion;
-use crate::detect::go_heap_leak::LEAST_ACCELERATION;
+use crate::detect::finding::Examination;
+use crate::detect::finding::Finding;
 use crate::format;
+use crate::measure::motion::Motion;
 use crate::model::verdict::Evidence;
-use crate::model::verdict::EvidenceLink;
 use crate::model::verdict::VerdictClass;
 use crate::stats::trend::Shape;
+
+/// The class.
+pub const CLASS: VerdictClass = VerdictClass::other("warm_up");
 
 const LEAST_SECONDS: f64 = 45.0;
 /// BIC differences above this add nothing.
 const FULL_SUPPORT: f64 = 20.0;
 
 /// Looks for a warm-up.
-pub fn examine(facts: &Facts<'_>) -> Opinion {
-    let Some(trend) = &facts.memory else {
+pub fn examine(facts: &Facts<'_>) -> Examination {
+    let Some(trend) = &facts.memory.trend else {
         return Err("too few samples for the shape of the growth".to_owned());
     };
-    if facts.motion != Motion::Levelling || facts.observed < LEAST_SECONDS {
-        return Err(match facts.motion {
+    if facts.memory.motion != Motion::Levelling || facts.memory.observed < LEAST_SECONDS {
+        return Err(match facts.memory.motion {
             Motion::Growing => format!(
                 "growth does not slow down: {} over the last half of the time, {} over all of it",
                 format::rate(trend.recent.estimate),
@@ -34,7 +38,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         });
     }
     if let Some(site) = facts.goroutine_suspect() {
-        return Err(format!("goroutines pile up at {}", format::place(&site.frame)));
+        return Err(format!("goroutines pile up at {}", format::call_site(&site.frame)));
     }
     if let Some(site) = facts
         .leaking_sites()
@@ -42,7 +46,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     {
         return Err(format!(
             "memory slows down, but what {} retains does not",
-            format::place(&site.frame)
+            format::call_site(&site.frame)
         ));
     }
     let towards = match trend.shape {
@@ -56,27 +60,26 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
         ));
     }
     let support = (-trend.bic_stopping / FULL_SUPPORT).clamp(0.0, 1.0);
-    let confidence = (0.55 + 0.35 * support) * (facts.observed / (facts.observed + 5.0));
+    let confidence = (0.55 + 0.35 * support) * (facts.memory.observed / (facts.memory.observed + 5.0));
     let claim = format!(
         "growth fell from {} to {} and tends towards {}",
         format::rate(trend.slope.estimate.max(trend.recent.estimate)),
         format::rate(trend.end_slope),
         format::bytes(towards)
     );
-    Ok(Claim {
-        class: VerdictClass::WarmUp,
+    Ok(Finding {
         confidence,
         summary: format!(
             "Memory still grows but slows down, towards about {}: warming up, not leaking.",
             format::bytes(towards)
         ),
-        since: facts.instant(trend.from),
+        since: facts.memory.since().unwrap_or(facts.now),
         culprit: None,
         evidence: vec![Evidence {
             claim,
             value: trend.end_slope,
             unit: "bytes_per_second",
-            link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes", "limit_bytes"])),
+            link: Some(evidence::memory_series()),
         }],
         advice: vec![format!(
             "Nothing to fix; make sure that the limit leaves room above {}.",

@@ -1,7 +1,7 @@
 //! The kept values of a [`Metric`].
 
-use crate::history::MemoryPoint;
-use crate::history::TargetHistory;
+use crate::history::points::MemoryPoint;
+use crate::history::target_history::TargetHistory;
 use crate::model::metric::Metric;
 use crate::model::profile::ProfileType;
 use crate::model::runtime::GoRuntimeStats;

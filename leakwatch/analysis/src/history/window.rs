@@ -1,10 +1,10 @@
 //! The series that analysis looks at, cut out of a target's history: nothing here crosses the end of a window or mixes two
 //! processes. Source: `history::TargetHistory`; must not judge.
 
-use crate::history::Amount;
-use crate::history::MemoryPoint;
-use crate::history::SnapshotSeries;
-use crate::history::TargetHistory;
+use crate::history::points::Amount;
+use crate::history::points::MemoryPoint;
+use crate::history::snapshots::SnapshotSeries;
+use crate::history::target_history::TargetHistory;
 use crate::model::profile::ProfileType;
 use crate::model::profile::Snapshot;
 use crate::model::runtime::Runtime;

@@ -87,12 +87,12 @@ pub struct Step {
     pub answer: Answer,
     /// Whose answer it is.
     pub answered_by: AnsweredBy,
-    /// How sure the tool is, 0 to 1.
+    /// Confidence of the tool in its answer, 0 to 1.
     pub confidence: f64,
     /// Why: a sentence with the numbers.
     pub why: String,
     /// How memory works in this runtime, as far as it matters for this question.
-    pub teaches: String,
+    pub explanation: String,
     /// The numbers.
     pub evidence: Vec<Evidence>,
     /// Metric names to draw.

@@ -4,61 +4,40 @@ use crate::model::reading::Missing;
 use crate::model::stack::Frame;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
+use std::fmt;
 
-/// What is going on with a target's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum VerdictClass {
-    /// Memory does not grow.
-    Stable,
-    /// Growth decelerates towards a level.
-    WarmUp,
-    /// Live Go heap grows without bound.
-    GoHeapLeak,
-    /// Goroutines pile up.
-    GoroutineLeak,
-    /// Memory of the allocator (malloc and its kin) that is not freed.
-    NativeLeak,
-    /// Mappings (mmap, threads, generated code) that are made and never unmapped.
-    MappingLeak,
-    /// The steady need is at or above the limit.
-    UndersizedLimit,
-    /// Not decidable yet; says what is missing and when it will be enough.
-    NotEnoughData,
+/// What is going on with a target's memory. Each class is declared by its detector; `detect::table` lists all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VerdictClass {
+    name: &'static str,
+    is_leak: bool,
 }
 
 impl VerdictClass {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Stable,
-        Self::WarmUp,
-        Self::GoHeapLeak,
-        Self::GoroutineLeak,
-        Self::NativeLeak,
-        Self::MappingLeak,
-        Self::UndersizedLimit,
-        Self::NotEnoughData,
-    ];
+    /// A class for which a person has to fix code.
+    pub const fn leak(name: &'static str) -> Self {
+        Self { name, is_leak: true }
+    }
+
+    /// Any other class.
+    pub const fn other(name: &'static str) -> Self {
+        Self { name, is_leak: false }
+    }
 
     /// Name on the wire.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Stable => "stable",
-            Self::WarmUp => "warm_up",
-            Self::GoHeapLeak => "go_heap_leak",
-            Self::GoroutineLeak => "goroutine_leak",
-            Self::NativeLeak => "native_leak",
-            Self::MappingLeak => "mapping_leak",
-            Self::UndersizedLimit => "undersized_limit",
-            Self::NotEnoughData => "not_enough_data",
-        }
+        self.name
     }
 
     /// Whether a person has to fix code (exit code 3 of `investigate` and `replay`).
     pub const fn is_leak(self) -> bool {
-        matches!(
-            self,
-            Self::GoHeapLeak | Self::GoroutineLeak | Self::NativeLeak | Self::MappingLeak
-        )
+        self.is_leak
+    }
+}
+
+impl fmt::Debug for VerdictClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
     }
 }
 

@@ -6,7 +6,7 @@ pub(crate) mod random;
 mod programs;
 mod heap;
 mod classes;
-mod lives;
+mod runs;
 mod answers;
 mod native;
 mod traces;
@@ -445,7 +445,7 @@ fn snapshot(
         profile_type,
         at,
         source: ProfileSource::Endpoint,
-        values,
+        values: values.into(),
         total,
         complete: true,
         pprof: Arc::from([]),

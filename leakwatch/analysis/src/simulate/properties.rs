@@ -156,7 +156,7 @@ proptest! {
         prop_assert_eq!(first.steps.len(), StepId::ALL.len());
         prop_assert!((0.0..=1.0).contains(&first.verdict.confidence), "{:?}", first.verdict);
         prop_assert!(!first.verdict.summary.is_empty());
-        prop_assert!(first.steps.iter().all(|step| !step.teaches.is_empty() && !step.why.is_empty()));
+        prop_assert!(first.steps.iter().all(|step| !step.explanation.is_empty() && !step.why.is_empty()));
         prop_assert!(first.verdict.growth_bytes_per_second.is_none_or(f64::is_finite));
         let outlier = service::outlier(&[&history, &history], now);
         prop_assert!(outlier.is_none_or(|outlier| !outlier.score.is_nan()));

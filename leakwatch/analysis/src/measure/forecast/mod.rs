@@ -2,18 +2,18 @@
 //! Must not decide whether it is a leak.
 
 use crate::measure::pacing::Pacing;
-use crate::measure::site_trend::ProfileGrowth;
+use crate::measure::site_trend::ProfileTrend;
 use crate::model::verdict::TimeToLimit;
 use crate::stats::trend::Shape;
 use crate::stats::trend::Trend;
 
 /// The 90 % quantile of the normal distribution over the 97.5 % one: turns a 95 % interval into one between p10 and p90.
 const P90_OF_P975: f64 = 1.2816 / 1.96;
-/// Least relative uncertainty of a rate: load is never constant. Experiment: docs/detectors.md, "Forecast".
+/// Least relative uncertainty of a rate: load is never constant. See `docs/experiments/detectors.md`.
 const LEAST_RATE_UNCERTAINTY: f64 = 0.13;
 
 /// Weight of a point falls by e over this part of the growth's duration: growth that speeds up is followed, and a step at the
-/// end, which any collector makes, does not count more than the steps before. Experiment: docs/detectors.md, "Forecast".
+/// end, which any collector makes, does not count more than the steps before. See `docs/experiments/detectors.md`.
 const MEMORY: f64 = 1.2;
 /// Fewer points of the growth do not give a rate.
 const LEAST_POINTS: usize = 4;
@@ -23,7 +23,7 @@ const LEAST_POINTS: usize = 4;
 ///
 /// A garbage-collected program grows in steps: nothing while a freed half is filled again, then a cycle's worth at once. It dies at the
 /// top of a step, so the line goes through the highest level reached until each instant, over all of the growth: a rate taken from a
-/// few steps is as wrong as a step is long. What the collector is about to do does not tell it better. Experiment: docs/detectors.md, "Forecast".
+/// few steps is as wrong as a step is long. What the collector is about to do does not tell it better. See `docs/experiments/detectors.md`.
 pub fn from_memory(peaks: &[(f64, f64)], trend: &Trend, limit: f64) -> Option<TimeToLimit> {
     let start = match trend.shape {
         Shape::LateGrowth { at } => at,
@@ -107,7 +107,7 @@ impl Line {
 }
 
 /// Time until `limit` bytes when the process is not growing yet because its live heap grows into memory that it already has.
-pub fn from_live_heap(heap: &ProfileGrowth, pacing: Pacing, level: f64, limit: f64) -> Option<TimeToLimit> {
+pub fn from_live_heap(heap: &ProfileTrend, pacing: Pacing, level: f64, limit: f64) -> Option<TimeToLimit> {
     if heap.rate <= 0.0 || heap.total.low <= 0.0 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! How the amount at one place moves over time: evenness, waves, slowing. Pure numbers; must not know what they mean.
+//! How the amount of one call site moves over time: evenness, waves, slowing. Pure numbers; must not know what they mean.
 
 use crate::model::profile::ProfileSource;
 use crate::model::profile::Snapshot;
@@ -9,7 +9,7 @@ use crate::stats::robust::count;
 const MAX_PARTS: usize = 4;
 /// Samples that a part must be expected to have: with 6, even growth stays above 0.35 of its mean in 94 % of cases (Poisson).
 const SAMPLES_PER_PART: f64 = 6.0;
-/// A place that once fell by this part of its later growth holds what load demands.
+/// A call site that once fell by this part of its later growth holds what load demands.
 const WAVE_PART: f64 = 0.15;
 
 /// Standard deviation around the trend.

@@ -1,0 +1,155 @@
+//! The heap at death: what the kernel read of a process while SIGKILL ended it joins the history of the target, and the
+//! post-mortem where it was the OOM killer who sent the signal. Either may come first.
+
+use crate::engine::judge;
+use crate::store::memory::Memory;
+use crate::store::post_mortem::PostMortem;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::units::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Takes in what was read.
+pub(super) fn died(memory: &mut Memory, death: ProcessDeath) {
+    remember(memory, &death);
+    let of_victim = |post_mortem: &&PostMortem| is_of(&post_mortem.kill, &death);
+    let id = memory
+        .post_mortems()
+        .rev()
+        .find(of_victim)
+        .map(|post_mortem| post_mortem.id.clone());
+    match id {
+        Some(id) => complete(memory, &id, death),
+        None => memory.keep_death(death),
+    }
+}
+
+/// A post-mortem was written: what was read of its victim may be there already.
+pub(super) fn find(memory: &mut Memory, id: &str) {
+    let Some(post_mortem) = memory.post_mortem(id) else {
+        return;
+    };
+    let kill = post_mortem.kill.clone();
+    if let Some(death) = memory.take_death(|death| is_of(&kill, death)) {
+        complete(memory, id, death);
+    }
+}
+
+/// What the kernel read is here within a second; on a busy machine putting 30,000 stacks in words takes some more. What has not
+/// come by now will not.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Post-mortems that have waited for long enough are what they are: their last snapshot is the last word.
+pub(super) fn give_up(memory: &mut Memory, now: Timestamp) {
+    let is_over = |post_mortem: &PostMortem| post_mortem.awaits_death && now.since(post_mortem.kill.at) > LONGEST_WAIT;
+    for post_mortem in memory.post_mortems_mut(is_over) {
+        post_mortem.awaits_death = false;
+    }
+}
+
+fn is_of(kill: &OomKill, death: &ProcessDeath) -> bool {
+    kill.victim.pid == death.process.pid && kill.victim.start_ticks == Some(death.process.start_ticks)
+}
+
+/// The live heap of the last garbage collection is one more snapshot of the process: the growth up to the end counts.
+fn remember(memory: &mut Memory, death: &ProcessDeath) {
+    let Ok(heap) = &death.heap else { return };
+    let Some(stored) = memory.target_mut(&death.target) else {
+        return;
+    };
+    let newest = stored.history.snapshots.get(&ProfileType::Heap);
+    let is_newer = newest
+        .and_then(|series| series.newest())
+        .is_none_or(|newest| newest.at <= death.at);
+    // The process that came after it is followed already.
+    if !is_newer {
+        return;
+    }
+    if let Some(snapshot) = snapshot(death, heap, &mut stored.history.stacks) {
+        stored.history.apply_snapshot(snapshot);
+        stored.changed = true;
+    } else {
+        memory.count_loss("profile_undecodable", 1);
+    }
+}
+
+fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -> Option<Snapshot> {
+    let summary = heap.retained.content.as_ref().ok()?.intern(stacks);
+    Some(Snapshot {
+        target: death.target.clone(),
+        process: death.process,
+        profile_type: ProfileType::Heap,
+        at: death.at,
+        source: ProfileSource::KernelAtDeath,
+        values: summary.values.into(),
+        total: summary.total,
+        complete: heap.is_complete() && summary.dropped == 0,
+        pprof: Arc::clone(&heap.retained.pprof),
+    })
+}
+
+/// Puts what was read into the post-mortem, and judges anew with it.
+fn complete(memory: &mut Memory, id: &str, death: ProcessDeath) {
+    let target = death.target.clone();
+    // A process that was started since belongs to another window: what is known of that one says nothing about the victim.
+    let same_window = memory
+        .target(&target)
+        .is_some_and(|stored| stored.history.window_start <= death.at);
+    if same_window {
+        judge::judge(memory, &target, death.at);
+    }
+    let verdict = memory
+        .target(&target)
+        .filter(|_| same_window)
+        .and_then(|stored| stored.investigation.as_ref())
+        .map(|investigation| investigation.verdict.clone());
+    // For reading as it is: it outlives the target, and with it the numbers of stacks.
+    let heap = death.heap.as_ref().ok().map(|heap| Snapshot {
+        target: target.clone(),
+        process: death.process,
+        profile_type: ProfileType::Heap,
+        at: death.at,
+        source: ProfileSource::KernelAtDeath,
+        values: [].into(),
+        total: StackValue::default(),
+        complete: heap.is_complete(),
+        pprof: Arc::clone(&heap.allocated),
+    });
+    let is_known = memory.target(&target).is_some();
+    let Some(post_mortem) = memory.post_mortem_mut(id) else {
+        return;
+    };
+    // It may have become known after the kill.
+    if is_known {
+        post_mortem.target.get_or_insert(target);
+    }
+    if let Some(heap) = heap {
+        post_mortem
+            .profiles
+            .retain(|profile| profile.profile_type != ProfileType::Heap);
+        post_mortem.profiles.push(heap);
+    }
+    if verdict.is_some() {
+        post_mortem.verdict = verdict;
+    }
+    post_mortem.death = Some(without_profiles(death));
+    post_mortem.awaits_death = false;
+    memory.retain_post_mortem_profiles();
+}
+
+/// The profiles are kept elsewhere.
+fn without_profiles(mut death: ProcessDeath) -> ProcessDeath {
+    if let Ok(heap) = &mut death.heap {
+        heap.allocated = Arc::from([]);
+        heap.retained = DecodedProfile::default();
+    }
+    death
+}

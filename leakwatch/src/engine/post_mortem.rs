@@ -1,0 +1,177 @@
+//! An OOM kill: the kernel's record is joined with the last that was known of the target.
+
+use crate::engine::final_heap;
+use crate::engine::judge;
+use crate::store::event::EventKind;
+use crate::store::memory::Memory;
+use crate::store::post_mortem::OtherProcess;
+use crate::store::post_mortem::PostMortem;
+use leakwatch_analysis::history::ProcessRecord;
+use leakwatch_analysis::history::SnapshotSeries;
+use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::event::OomTrigger;
+use leakwatch_analysis::model::event::OomVictim;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::TargetId;
+use std::time::Duration;
+
+/// Takes in a kill and writes its post-mortem at once, before anything newer overwrites what was known.
+pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
+    let target = target_of(memory, &kill);
+    let event = EventKind::OomKill {
+        post_mortem: id_of(&kill),
+        victim_pid: kill.victim.pid,
+        victim_comm: kill.victim.comm.clone(),
+    };
+    let at = kill.at;
+    let post_mortem = match &target {
+        Some(id) => {
+            if let Some(stored) = memory.target_mut(id) {
+                stored.history.apply_oom_kill(kill.clone());
+                stored.changed = true;
+            }
+            judge::judge(memory, id, at);
+            known(memory, id, kill)
+        }
+        None => unknown(kill),
+    };
+    let id = post_mortem.id.clone();
+    memory.push_post_mortem(post_mortem);
+    memory.push_event(at, target, event);
+    final_heap::find(memory, &id);
+}
+
+/// Without the kernel probe a kill still shows in the cgroup's own counter. Kills that were counted there but never
+/// reported by the probe get a post-mortem that says what is not known.
+pub(super) fn kills_only_counted(memory: &mut Memory, sample: &Sample) {
+    let Some(stored) = memory.target_mut(&sample.target) else {
+        return;
+    };
+    let Some(unreported) = stored.history.unreported_oom_kills() else {
+        return;
+    };
+    let unprobed = |field: &str| {
+        Missing::new(
+            MissingReason::NotConfigured,
+            format!("the kernel probe did not report this kill: {field} unknown"),
+        )
+        .with_fix("run `leakwatch doctor` to see why the OOM probe is not attached")
+    };
+    let victim = stored.history.largest_gone_process();
+    let kill = OomKill {
+        at: sample.at,
+        scope: Err(unprobed("scope")),
+        cgroup: Ok(stored.history.target.cgroup.clone()),
+        memcg: Err(unprobed("memory cgroup")),
+        victim: OomVictim {
+            pid: victim.map_or(0, |record| record.process.key.pid),
+            start_ticks: victim.map(|record| record.process.key.start_ticks),
+            comm: victim.map_or_else(|| "unknown".to_owned(), |record| record.process.comm.clone()),
+            rss_anon: last_memory(victim, &unprobed).map(|memory| memory.anon),
+            rss_file: last_memory(victim, &unprobed).map(|memory| memory.file),
+            rss_shmem: last_memory(victim, &unprobed).map(|memory| memory.shmem),
+            page_tables: Err(unprobed("page tables")),
+            oom_score_adj: Err(unprobed("oom_score_adj")),
+            read_at_death: false,
+        },
+        trigger: OomTrigger {
+            pid: 0,
+            comm: "unknown".to_owned(),
+        },
+    };
+    for index in 0..unreported {
+        // One nanosecond apart: each post-mortem has an id of its own.
+        oom_kill(
+            memory,
+            OomKill {
+                at: kill.at.plus(Duration::from_nanos(index)),
+                ..kill.clone()
+            },
+        );
+    }
+}
+
+fn last_memory(
+    victim: Option<&ProcessRecord>,
+    unprobed: &dyn Fn(&str) -> Missing,
+) -> Result<leakwatch_analysis::model::sample::ProcessMemory, Missing> {
+    victim.map_or_else(|| Err(unprobed("victim")), |record| record.memory.clone())
+}
+
+fn id_of(kill: &OomKill) -> String {
+    format!("oom-{:x}-{}", kill.at.unix_nanos(), kill.victim.pid)
+}
+
+fn target_of(memory: &Memory, kill: &OomKill) -> Option<TargetId> {
+    if let Ok(cgroup) = &kill.cgroup {
+        return memory.target_by_inode(cgroup.inode).cloned();
+    }
+    let is_victim = |history: &TargetHistory| history.living().any(|record| record.process.key.pid == kill.victim.pid);
+    memory
+        .targets()
+        .find(|(_, stored)| is_victim(&stored.history))
+        .map(|(id, _)| id.clone())
+}
+
+fn known(memory: &Memory, id: &TargetId, kill: OomKill) -> PostMortem {
+    let Some(stored) = memory.target(id) else {
+        return unknown(kill);
+    };
+    let history = &stored.history;
+    let sampled = history.newest.is_ok().then(|| kill.at.since(history.newest_at));
+    let other_processes = history
+        .living()
+        .filter(|record| record.process.key.pid != kill.victim.pid)
+        .map(|record| OtherProcess {
+            key: record.process.key,
+            comm: record.process.comm.clone(),
+            memory: record.memory.clone(),
+        })
+        .collect();
+    let of_victim = |snapshot: &&Snapshot| snapshot.process.pid == kill.victim.pid;
+    let profiles = history
+        .snapshots
+        .values()
+        .filter_map(SnapshotSeries::newest)
+        .filter(of_victim)
+        .cloned()
+        .collect();
+    PostMortem {
+        id: id_of(&kill),
+        target: Some(id.clone()),
+        last_sample_age: sampled,
+        last_memory: history.newest.clone(),
+        other_processes,
+        profiles,
+        verdict: stored
+            .investigation
+            .as_ref()
+            .map(|investigation| investigation.verdict.clone()),
+        death: None,
+        awaits_death: kill.victim.read_at_death,
+        kill,
+    }
+}
+
+fn unknown(kill: OomKill) -> PostMortem {
+    let missing = Missing::new(
+        MissingReason::NotYet,
+        "the victim's cgroup was never sampled: it lived shorter than one interval",
+    );
+    PostMortem {
+        id: id_of(&kill),
+        target: None,
+        last_sample_age: None,
+        last_memory: Err(missing),
+        other_processes: Vec::new(),
+        profiles: Vec::new(),
+        verdict: None,
+        death: None,
+        awaits_death: kill.victim.read_at_death,
+        kill,
+    }
+}
