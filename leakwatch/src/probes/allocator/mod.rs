@@ -1,11 +1,13 @@
 //! The allocator probes of one process: an eBPF object of its own, loaded, attached and read while a capture runs.
 //!
-//! What the counts mean, and who the process is, is decided by `crate::capture`. Dropping [`NativeProbes`] detaches everything.
+//! What the counts mean, and who the process is, is decided by `crate::capture`. Dropping [`AllocatorProbes`] detaches everything.
 
 pub(super) mod session;
 mod single;
 
 use crate::probes::load;
+use crate::probes::log;
+use crate::probes::log::Logger;
 use aya::Ebpf;
 use aya::EbpfLoader;
 use aya::maps::Array;
@@ -23,7 +25,7 @@ use leakwatch_common::native::NATIVE_CONFIG;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
-use leakwatch_common::native::SLOT_BITS;
+use leakwatch_common::native::OBJECT_BITS;
 use leakwatch_nativeproc::allocator::ProbePoint;
 use leakwatch_nativeproc::code::ProgramCode;
 use session::Sessions;
@@ -39,9 +41,27 @@ pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_
 /// Steps of a fingerprint when every call is taken: 1 KiB of the stack, to keep the price of a call low.
 const EXACT_FINGERPRINT_STEPS: u64 = 1;
 
+/// What the programs of the object lose, by the reason that is shown.
+const LOSSES: [(&str, NativeCount); 8] = [
+    ("native_live_full", NativeCount::LiveFull),
+    ("native_totals_full", NativeCount::TotalsFull),
+    ("native_stack_ring_full", NativeCount::StackRingFull),
+    ("native_stacks_full", NativeCount::StacksFull),
+    ("native_thread_lost", NativeCount::ThreadLost),
+    ("native_read_fault", NativeCount::UserReadFault),
+    ("native_call_abandoned", NativeCount::Abandoned),
+    ("growth_ring_full", NativeCount::GrowthRingFull),
+];
+
+/// The reason that a loss is shown under.
+pub(super) fn loss_name(index: u32) -> Option<&'static str> {
+    let found = LOSSES.into_iter().find(|(_, count)| count.index() == index);
+    found.map(|(reason, _)| reason)
+}
+
 /// What to capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NativeSettings {
+pub struct AllocatorSettings {
     /// Mean bytes between samples; 1 takes every call.
     pub mean_bytes: u64,
     /// Sampled objects followed at a time.
@@ -105,7 +125,7 @@ pub struct StackTotals {
 
 /// Counts since the attach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NativeCounts {
+pub struct HitCounts {
     /// Entries into allocating functions.
     pub entries: u64,
     /// Returns from them.
@@ -130,7 +150,7 @@ pub enum AttachMode {
 }
 
 /// The programs of a capture, attached or not.
-pub struct NativeProbes {
+pub struct AllocatorProbes {
     ebpf: Ebpf,
     functions: Option<(NonZeroU32, Vec<ProbePoint>)>,
     windows: u64,
@@ -144,27 +164,28 @@ pub struct NativeProbes {
     per_cpu: PerCpuArray<MapData, [u64; 6]>,
     counts: PerCpuArray<MapData, u64>,
     malformed: u64,
+    logger: Option<Logger>,
 }
 
-impl std::fmt::Debug for NativeProbes {
+impl std::fmt::Debug for AllocatorProbes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NativeProbes")
+        f.debug_struct("AllocatorProbes")
             .field("attach_mode", &self.attach_mode())
             .finish_non_exhaustive()
     }
 }
 
-impl NativeProbes {
+impl AllocatorProbes {
     /// Loads the object and attaches it to the functions of one process. A function that cannot be probed makes the totals wrong,
     /// so it makes this fail.
-    pub fn attach(pid: u32, points: &[ProbePoint], settings: &NativeSettings) -> Reading<Self> {
+    pub fn attach(pid: u32, points: &[ProbePoint], settings: &AllocatorSettings) -> Reading<Self> {
         let mut probes = Self::prepare(pid, points, settings)?;
         probes.begin()?;
         Ok(probes)
     }
 
     /// Loads the object, and no program yet.
-    pub fn prepare(pid: u32, points: &[ProbePoint], settings: &NativeSettings) -> Reading<Self> {
+    pub fn prepare(pid: u32, points: &[ProbePoint], settings: &AllocatorSettings) -> Reading<Self> {
         let pid = NonZeroU32::new(pid).ok_or_else(|| Missing::new(MissingReason::Malformed, "pid 0"))?;
         let ebpf = Self::load(EbpfLoader::new(), settings)?;
         let sessions = match settings.programs {
@@ -182,7 +203,7 @@ impl NativeProbes {
 
     /// How often the functions are called, until `wait` is over, at less of a price than that of the real programs. `None` where the kernel cannot do
     /// it like that.
-    pub fn look_first(&mut self, wait: impl FnOnce()) -> Option<NativeCounts> {
+    pub fn look_first(&mut self, wait: impl FnOnce()) -> Option<HitCounts> {
         let (Ok(sessions), Some((pid, points))) = (&mut self.sessions, &self.functions) else {
             return None;
         };
@@ -210,7 +231,7 @@ impl NativeProbes {
     }
 
     /// Loads the object. What the other lanes set in it is in `loader`.
-    pub(super) fn load(loader: EbpfLoader<'_>, settings: &NativeSettings) -> Reading<Ebpf> {
+    pub(super) fn load(loader: EbpfLoader<'_>, settings: &AllocatorSettings) -> Reading<Ebpf> {
         if OBJECT.is_empty() {
             return Err(Missing::new(MissingReason::Unsupported, "the eBPF object is missing")
                 .with_fix("build with cargo xtask build"));
@@ -218,11 +239,15 @@ impl NativeProbes {
         let config = config(settings);
         // Shortens the life of what it borrows to that of `config`.
         let mut loader = loader;
+        log::set_level(&mut loader);
         loader
             .btf(None)
             .override_global(NATIVE_CONFIG, config.as_bytes(), true)
             .map_max_entries("NATIVE_LIVE", settings.live_objects)
-            .map_max_entries("NATIVE_SLOTS", if config.mean_bytes == 1 { 1 << SLOT_BITS } else { 1 })
+            .map_max_entries(
+                "NATIVE_OBJECTS",
+                if config.mean_bytes == 1 { 1 << OBJECT_BITS } else { 1 },
+            )
             .load(OBJECT)
             .map_err(|error| Missing::new(MissingReason::Failed, format!("the eBPF object: {error}")))
     }
@@ -230,6 +255,7 @@ impl NativeProbes {
     /// Takes the maps of a loaded object, with no function probed.
     pub(super) fn over(mut ebpf: Ebpf) -> Reading<Self> {
         Ok(Self {
+            logger: log::of(&mut ebpf),
             stacks: take(&mut ebpf, "NATIVE_STACKS")?,
             totals: take(&mut ebpf, "NATIVE_TOTALS")?,
             window: take(&mut ebpf, "NATIVE_WINDOW")?,
@@ -303,6 +329,9 @@ impl NativeProbes {
 
     /// Hands over the stacks that arrived since the last call.
     pub fn drain_stacks(&mut self, mut take: impl FnMut(CopiedStack<'_>)) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
         while let Some(record) = self.stacks.next() {
             let stack = NativeStack::ref_from_bytes(&record).ok().and_then(|stack| {
                 let memory = stack.stack.get(..usize::try_from(stack.length).ok()?)?;
@@ -349,12 +378,12 @@ impl NativeProbes {
     }
 
     /// Hits and samples since the attach.
-    pub fn counts(&self) -> NativeCounts {
+    pub fn counts(&self) -> HitCounts {
         let per_cpu = self.per_cpu.get(&0, 0);
         let sum = |of: fn(&[u64; 6]) -> u64| per_cpu.as_ref().map_or(0, |per_cpu| per_cpu.iter().map(of).sum());
         let samples = sum(|[_, _, _, samples, ..]| *samples);
         let returns = sum(|[_, returns, ..]| *returns);
-        NativeCounts {
+        HitCounts {
             // A return by itself is part of the price of an entry.
             taken: if self.sessions.is_ok() { returns } else { samples },
             entries: sum(|[entries, ..]| *entries),
@@ -367,17 +396,8 @@ impl NativeProbes {
 
     /// Everything lost since the attach, by reason.
     pub fn losses(&self) -> Vec<(&'static str, u64)> {
-        let kernel = [
-            ("native_live_full", NativeCount::LiveFull),
-            ("native_totals_full", NativeCount::TotalsFull),
-            ("native_stack_ring_full", NativeCount::StackRingFull),
-            ("native_stacks_full", NativeCount::StacksFull),
-            ("native_thread_lost", NativeCount::ThreadLost),
-            ("native_read_fault", NativeCount::UserReadFault),
-            ("native_call_abandoned", NativeCount::Abandoned),
-        ];
-        let kernel = kernel.into_iter().map(|(reason, count)| (reason, self.count(count)));
-        let all = kernel.chain([("native_record_malformed", self.malformed)]);
+        let kernel = LOSSES.map(|(reason, count)| (reason, self.count(count)));
+        let all = kernel.into_iter().chain([("native_record_malformed", self.malformed)]);
         all.filter(|(_, count)| *count > 0).collect()
     }
 
@@ -387,7 +407,7 @@ impl NativeProbes {
     }
 }
 
-impl Drop for NativeProbes {
+impl Drop for AllocatorProbes {
     fn drop(&mut self) {
         self.detach();
     }
@@ -402,7 +422,7 @@ const fn release_of(point: &ProbePoint) -> &'static str {
     }
 }
 
-fn config(settings: &NativeSettings) -> NativeConfig {
+fn config(settings: &AllocatorSettings) -> NativeConfig {
     let exact = settings.mean_bytes <= 1;
     let code = [settings.code.executable.clone(), settings.code.libraries.clone()];
     let used = || code.iter().filter(|range| !range.is_empty());

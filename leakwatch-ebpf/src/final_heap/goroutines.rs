@@ -1,19 +1,19 @@
 //! The goroutines (`runtime.allgs`, runtime/proc.go) counted by where they started, who created them and what they wait for,
 //! one at a step. Their stacks are not read.
 
-use super::cut_by;
 use super::elapsed;
 use super::finish;
 use super::is_late;
 use super::read_user;
 use super::read_user_bytes;
+use super::truncated_by;
 use crate::maps;
 use crate::scratch::FIELDS;
 use crate::scratch::POINTERS;
 use crate::scratch::Scratch;
 use aya_ebpf::bindings::BPF_ANY;
-use leakwatch_common::death::GoroutineGroup;
-use leakwatch_common::death::cut;
+use leakwatch_common::final_heap::GoroutineGroup;
+use leakwatch_common::final_heap::truncation;
 use leakwatch_common::loss::LossReason;
 
 /// Set in the status while the garbage collector scans the stack (`_Gscan`).
@@ -35,7 +35,7 @@ pub(super) fn begin(scratch: &mut Scratch) {
             scratch.end.goroutines_listed = length;
             scratch.array = array;
         }
-        _ => cut_by(scratch, cut::GOROUTINE_LIST),
+        _ => truncated_by(scratch, truncation::GOROUTINE_LIST),
     }
 }
 
@@ -47,23 +47,23 @@ pub(super) fn step(scratch: &mut Scratch) -> bool {
         return false;
     }
     let stop = |scratch: &mut Scratch, reason| {
-        cut_by(scratch, reason);
+        truncated_by(scratch, reason);
         scratch.index = length;
         false
     };
     if index >= u64::from(scratch.watch.max_goroutines) {
-        return stop(scratch, cut::GOROUTINES);
+        return stop(scratch, truncation::GOROUTINES);
     }
     let slot = index as usize & (POINTERS - 1);
     if slot == 0 {
         if is_late(scratch) {
-            return stop(scratch, cut::GOROUTINE_TIME);
+            return stop(scratch, truncation::GOROUTINE_TIME);
         }
         let count = (length - index).min(POINTERS as u64) as u32;
         let from = scratch.array.wrapping_add(index * 8);
         // SAFETY: there is room for so many pointers.
         if !unsafe { read_user_bytes(scratch.pointers.as_mut_ptr(), count * 8, from) } {
-            return stop(scratch, cut::GOROUTINE_LIST);
+            return stop(scratch, truncation::GOROUTINE_LIST);
         }
     }
     scratch.index = index + 1;
@@ -123,7 +123,7 @@ fn count_one(scratch: &mut Scratch, goroutine: u64) {
 #[inline(always)]
 pub(super) fn end(scratch: &mut Scratch) {
     if scratch.index < scratch.end.goroutines_listed {
-        cut_by(scratch, cut::GOROUTINES);
+        truncated_by(scratch, truncation::GOROUTINES);
     }
     scratch.end.goroutine_nanos = elapsed(scratch).saturating_sub(scratch.end.heap_nanos);
     finish(scratch);

@@ -25,9 +25,9 @@ use aya_ebpf::helpers::generated::bpf_probe_read_user as read_user_into;
 use aya_ebpf::programs::RawTracePointContext;
 use core::ffi::c_void;
 use leakwatch_common::config::ABSENT;
-use leakwatch_common::death::KIND_CHUNK;
-use leakwatch_common::death::KIND_END;
-use leakwatch_common::death::cut;
+use leakwatch_common::final_heap::KIND_CHUNK;
+use leakwatch_common::final_heap::KIND_END;
+use leakwatch_common::final_heap::truncation;
 
 const SIGKILL: i32 = 9;
 
@@ -103,7 +103,7 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
     end.goroutines_ended = 0;
     end.goroutines_unreadable = 0;
     end.goroutines_ungrouped = 0;
-    end.cut = 0;
+    end.truncation = 0;
     end.reserved = 0;
     scratch.chunk.head.kind = KIND_CHUNK;
     scratch.chunk.head.pid = pid;
@@ -119,11 +119,11 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
 /// Sends the end of the walk.
 #[inline(always)]
 fn finish(scratch: &mut Scratch) {
-    if maps::DEATH_EVENTS
-        .output::<leakwatch_common::death::WalkEnd>(&scratch.end, 0)
+    if maps::FINAL_HEAP_EVENTS
+        .output::<leakwatch_common::final_heap::WalkEnd>(&scratch.end, 0)
         .is_err()
     {
-        maps::lose(leakwatch_common::loss::LossReason::DeathRingFull);
+        maps::lose(leakwatch_common::loss::LossReason::FinalHeapRingFull);
     }
 }
 
@@ -148,8 +148,8 @@ unsafe fn read_user_bytes(to: *mut u64, bytes: u32, address: u64) -> bool {
 }
 
 #[inline(always)]
-fn cut_by(scratch: &mut Scratch, reason: u32) {
-    scratch.end.cut |= reason;
+fn truncated_by(scratch: &mut Scratch, reason: u32) {
+    scratch.end.truncation |= reason;
 }
 
 /// Whether the time is over.
@@ -176,7 +176,7 @@ fn elapsed(scratch: &Scratch) -> u64 {
 #[inline(always)]
 fn out_of_steps(scratch: &mut Scratch) {
     if scratch.at != 0 {
-        cut_by(scratch, cut::BUCKETS);
+        truncated_by(scratch, truncation::BUCKETS);
         scratch.at = 0;
     }
 }

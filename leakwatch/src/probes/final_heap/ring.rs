@@ -1,14 +1,20 @@
-//! Drains the ring of what walks bring. It is large and nearly always empty: it is mapped into the daemon only while a walk is
+//! Drains the ring of what heap walks bring. It is large and nearly always empty: it is mapped into the daemon only while a walk is
 //! under way, so that it does not count as the daemon's memory.
 
-use super::ProbeEvent;
-use super::death::Deaths;
-use super::loss::Malformed;
+use super::walk::HeapWalks;
+use crate::probes::ProbeError;
+use crate::probes::ProbeEvent;
+use crate::probes::hook::Draining;
+use crate::probes::hook::Ring;
+use crate::probes::hook::Source;
+use crate::probes::load;
+use crate::probes::loss::HEAP_WALK_ABANDONED;
+use crate::probes::loss::RecordLosses;
 use aya::maps::HashMap;
 use aya::maps::Map;
 use aya::maps::MapData;
 use aya::maps::RingBuf;
-use leakwatch_common::death::GoroutineGroup;
+use leakwatch_common::final_heap::GoroutineGroup;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::fd::AsRawFd;
@@ -19,21 +25,21 @@ use tokio::sync::mpsc::Sender;
 use zerocopy::transmute;
 
 /// A group as bytes, which is what the map gives.
-pub(super) type GroupBytes = [u8; size_of::<GoroutineGroup>()];
+type GroupBytes = [u8; size_of::<GoroutineGroup>()];
 /// Goroutines of victims.
-pub(super) type Groups = HashMap<MapData, GroupBytes, u64>;
+type Groups = HashMap<MapData, GroupBytes, u64>;
 
 /// The map of the ring, not mapped.
-pub(super) struct DeathRing(Map);
+struct UnmappedRing(Map);
 
-impl DeathRing {
+impl UnmappedRing {
     /// `None` if the map is no ring.
-    pub(super) fn new(map: Map) -> Option<Self> {
+    fn new(map: Map) -> Option<Self> {
         matches!(map, Map::RingBuf(_)).then_some(Self(map))
     }
 }
 
-impl AsRawFd for DeathRing {
+impl AsRawFd for UnmappedRing {
     fn as_raw_fd(&self) -> RawFd {
         match &self.0 {
             Map::RingBuf(data) => data.fd().as_fd().as_raw_fd(),
@@ -43,13 +49,34 @@ impl AsRawFd for DeathRing {
     }
 }
 
+/// Takes the ring and the groups out of the object.
+pub(in crate::probes) fn drain(source: &mut Source<'_>, ring: Ring) -> Result<Draining, ProbeError> {
+    Ok(Box::pin(run(
+        take(source, ring)?,
+        load::take_map(source.ebpf, "GOROUTINES")?,
+        Arc::clone(source.losses),
+        source.events.clone(),
+        HeapWalks::new(source.clock, source.walk_bounds),
+    )))
+}
+
+#[expect(
+    deprecated,
+    reason = "the successor is an unsafe function; its contract, a descriptor that stays the same, is kept by UnmappedRing"
+)]
+fn take(source: &mut Source<'_>, ring: Ring) -> Result<AsyncFd<UnmappedRing>, ProbeError> {
+    let name = ring.map;
+    let taken = source.ebpf.take_map(name).and_then(UnmappedRing::new);
+    AsyncFd::new(taken.ok_or(ProbeError::NoSuchMap { name })?).map_err(|source| ProbeError::Wait { name, source })
+}
+
 /// Runs until the receiver is dropped.
-pub(super) async fn drain(
-    ring: AsyncFd<DeathRing>,
+async fn run(
+    ring: AsyncFd<UnmappedRing>,
     mut groups: Groups,
-    malformed: Arc<Malformed>,
+    losses: Arc<RecordLosses>,
     events: Sender<ProbeEvent>,
-    mut deaths: Deaths,
+    mut walks: HeapWalks,
 ) -> io::Result<()> {
     loop {
         ring.readable().await?.retain_ready();
@@ -58,22 +85,26 @@ pub(super) async fn drain(
             let mut ready = ring.readable().await?;
             loop {
                 let taken = match mapped.next() {
-                    Some(record) => deaths.take_in(&record, |pid| take_groups(&mut groups, pid)),
+                    Some(record) => walks.take_in(&record, |pid| take_groups(&mut groups, pid)),
                     None => break,
                 };
                 match taken {
-                    Ok(Some(death)) => {
-                        if events.send(ProbeEvent::Death(Box::new(death))).await.is_err() {
+                    Ok(Some(heap)) => {
+                        if events.send(ProbeEvent::FinalHeap(Box::new(heap))).await.is_err() {
                             return Ok(());
                         }
                     }
                     Ok(None) => {}
-                    Err(_) => malformed.count_one(),
+                    Err(error) => losses.undecodable(&error),
                 }
+            }
+            let abandoned = walks.take_abandoned();
+            if abandoned > 0 {
+                losses.count(HEAP_WALK_ABANDONED, abandoned);
             }
             ready.clear_ready();
             drop(ready);
-            if !deaths.is_open() {
+            if !walks.is_open() {
                 break;
             }
         }

@@ -140,14 +140,14 @@ pub struct WalkEnd {
     pub goroutines_unreadable: u32,
     /// Goroutines for whose group there was no room.
     pub goroutines_ungrouped: u32,
-    /// Bits of [`cut`].
-    pub cut: u32,
+    /// Bits of [`truncation`].
+    pub truncation: u32,
     /// Keeps the size a multiple of eight; zero.
     pub reserved: u32,
 }
 
-/// Why a walk is not complete: bits of [`WalkEnd::cut`].
-pub mod cut {
+/// Why a walk is not complete: bits of [`WalkEnd::truncation`].
+pub mod truncation {
     /// The list of buckets is longer than the bound.
     pub const BUCKETS: u32 = 1 << 0;
     /// The time was over before the last bucket.

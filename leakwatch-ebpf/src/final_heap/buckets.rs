@@ -1,9 +1,9 @@
 //! The list of memory buckets (`runtime.mbuckets`, runtime/mprof.go), one bucket at a step.
 
-use super::cut_by;
 use super::is_late;
 use super::read_user;
 use super::read_user_bytes;
+use super::truncated_by;
 use super::window;
 use super::window::Bucket;
 use super::window::HEADER;
@@ -13,13 +13,13 @@ use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
 use aya_ebpf::bindings::BPF_RB_RING_SIZE;
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use core::ffi::c_void;
-use leakwatch_common::death::CHUNK_WORDS;
-use leakwatch_common::death::DEPTH_BITS;
-use leakwatch_common::death::ENTRY_WORDS;
-use leakwatch_common::death::MAX_DEPTH;
-use leakwatch_common::death::RESERVED_FOR_ENDS;
-use leakwatch_common::death::WalkChunk;
-use leakwatch_common::death::cut;
+use leakwatch_common::final_heap::CHUNK_WORDS;
+use leakwatch_common::final_heap::DEPTH_BITS;
+use leakwatch_common::final_heap::ENTRY_WORDS;
+use leakwatch_common::final_heap::MAX_DEPTH;
+use leakwatch_common::final_heap::RESERVED_FOR_ENDS;
+use leakwatch_common::final_heap::WalkChunk;
+use leakwatch_common::final_heap::truncation;
 use leakwatch_common::loss::LossReason;
 
 /// `bucketType` of memory buckets.
@@ -47,7 +47,7 @@ pub(super) fn begin(scratch: &mut Scratch) {
             scratch.end.cycle = cycle;
             scratch.end.rate = rate;
         }
-        _ => cut_by(scratch, cut::VARIABLE),
+        _ => truncated_by(scratch, truncation::VARIABLE),
     }
 }
 
@@ -59,15 +59,15 @@ pub(super) fn step(scratch: &mut Scratch) -> bool {
         return false;
     }
     let stop = |scratch: &mut Scratch, reason| {
-        cut_by(scratch, reason);
+        truncated_by(scratch, reason);
         scratch.at = 0;
         false
     };
     if scratch.end.buckets >= scratch.watch.max_buckets {
-        return stop(scratch, cut::BUCKETS);
+        return stop(scratch, truncation::BUCKETS);
     }
     if at == scratch.mark {
-        return stop(scratch, cut::LOOP);
+        return stop(scratch, truncation::LOOP);
     }
     scratch.steps += 1;
     if scratch.steps == scratch.steps_to_next_mark {
@@ -76,11 +76,11 @@ pub(super) fn step(scratch: &mut Scratch) -> bool {
         scratch.steps_to_next_mark = scratch.steps_to_next_mark.wrapping_mul(2);
     }
     let Some(mut bucket) = window::bucket(at) else {
-        return stop(scratch, cut::UNREADABLE);
+        return stop(scratch, truncation::UNREADABLE);
     };
     let [next, kind, size, depth] = [1, 2, 4, 5].map(|number| bucket.word(number));
     if kind != MEMORY || depth > MAX_DEPTH as u64 {
-        return stop(scratch, cut::DAMAGED);
+        return stop(scratch, truncation::DAMAGED);
     }
     if at == scratch.watch.newest_known {
         scratch.known = 1;
@@ -88,7 +88,7 @@ pub(super) fn step(scratch: &mut Scratch) -> bool {
     if scratch.chunk.head.words >= CHUNK_WORDS as u32 {
         flush(scratch);
         if is_late(scratch) {
-            return stop(scratch, cut::TIME);
+            return stop(scratch, truncation::TIME);
         }
     }
     scratch.end.buckets += 1;
@@ -157,8 +157,8 @@ pub(super) fn flush(scratch: &mut Scratch) {
     if words == 0 {
         return;
     }
-    let used = maps::DEATH_EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
-    let size = maps::DEATH_EVENTS.query(u64::from(BPF_RB_RING_SIZE));
+    let used = maps::FINAL_HEAP_EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let size = maps::FINAL_HEAP_EVENTS.query(u64::from(BPF_RB_RING_SIZE));
     let bytes = size_of::<WalkChunk>() as u64 + u64::from(words).min(MOST) * 8;
     let fits = used + bytes + RESERVED_FOR_ENDS <= size;
     // SAFETY: the chunk has as many bytes, all of them initialised.
@@ -166,7 +166,7 @@ pub(super) fn flush(scratch: &mut Scratch) {
         scratch.end.chunks += 1;
     } else {
         scratch.end.buckets_lost += entries;
-        maps::lose_many(LossReason::DeathRingFull, u64::from(entries));
+        maps::lose_many(LossReason::FinalHeapRingFull, u64::from(entries));
     }
     scratch.chunk.head.words = 0;
     scratch.chunk.head.entries = 0;
@@ -174,7 +174,7 @@ pub(super) fn flush(scratch: &mut Scratch) {
 
 #[inline(always)]
 unsafe fn output(chunk: *mut crate::scratch::Chunk, bytes: u64) -> bool {
-    let ring = (&raw const maps::DEATH_EVENTS).cast_mut().cast::<c_void>();
+    let ring = (&raw const maps::FINAL_HEAP_EVENTS).cast_mut().cast::<c_void>();
     // SAFETY: the caller vouches for the chunk; the ring is a map.
     unsafe { bpf_ringbuf_output(ring, chunk.cast::<c_void>(), bytes, 0) == 0 }
 }

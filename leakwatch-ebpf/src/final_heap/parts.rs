@@ -42,7 +42,7 @@ extern "C" fn next_goroutine_of_part() -> u64 {
 
 #[expect(clippy::needless_pass_by_value, reason = "what the macro calls it with")]
 #[raw_tracepoint(tracepoint = "signal_deliver")]
-fn heap_at_death_in_parts(ctx: RawTracePointContext) -> i32 {
+fn final_heap_in_parts(ctx: RawTracePointContext) -> i32 {
     if begin(&ctx).is_some() {
         call(&ctx, HEAP);
     }

@@ -1,9 +1,9 @@
 //! Mappings of this very process, as the probes of a growth capture tell them, in each way that the kernel has of seeing system calls.
 
 use anyhow::Result;
-use leakwatch::probes::growth::CallsAt;
-use leakwatch::probes::growth::GrowthProbes;
-use leakwatch::probes::growth::GrowthSettings;
+use leakwatch::probes::faults::CallsAt;
+use leakwatch::probes::faults::FaultProbes;
+use leakwatch::probes::faults::FaultSettings;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_nativeproc::address_space::change::Change;
 use leakwatch_nativeproc::code::ProgramCode;
@@ -28,12 +28,12 @@ fn is_locked_down() -> bool {
     functions.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
-fn start(way: CallsAt) -> Reading<GrowthProbes> {
-    let settings = GrowthSettings {
+fn start(way: CallsAt) -> Reading<FaultProbes> {
+    let settings = FaultSettings {
         period: 1_021,
         code: ProgramCode::default(),
     };
-    GrowthProbes::attach(std::process::id(), &settings, &[way])
+    FaultProbes::attach(std::process::id(), &settings, &[way])
 }
 
 fn check(way: CallsAt) -> Result<()> {

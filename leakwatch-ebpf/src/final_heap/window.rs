@@ -43,9 +43,9 @@ pub(super) struct Bucket {
 /// Nothing is known of the process yet.
 #[inline(always)]
 pub(super) fn clear() {
-    for slot in 0..WINDOWS {
-        if let Some(window) = maps::WINDOWS.get_ptr_mut(slot) {
-            // SAFETY: the slot is this CPU's own and the caller is the only walk on it; any bits are a valid value.
+    for index in 0..WINDOWS {
+        if let Some(window) = maps::WINDOWS.get_ptr_mut(index) {
+            // SAFETY: the entry is this CPU's own and the caller is the only walk on it; any bits are a valid value.
             let window = unsafe { &mut *window };
             window.count = 0;
             window.last = 0;
@@ -56,8 +56,8 @@ pub(super) fn clear() {
 /// The bucket at an address; `None` when it is not in memory.
 #[inline(always)]
 pub(super) fn bucket(at: u64) -> Option<Bucket> {
-    let slot = (at >> CHUNK_BITS) as u32 & (WINDOWS - 1);
-    let window_ptr = maps::WINDOWS.get_ptr_mut(slot)?;
+    let index = (at >> CHUNK_BITS) as u32 & (WINDOWS - 1);
+    let window_ptr = maps::WINDOWS.get_ptr_mut(index)?;
     // SAFETY: likewise.
     let window = unsafe { &mut *window_ptr };
     let is_close = window.last.wrapping_sub(at) < WORDS * 8;

@@ -4,11 +4,11 @@
 //! Both see all processes, and the programs look at one. What the records mean for the address space is decided by
 //! `leakwatch-nativeproc`.
 
+use crate::probes::allocator;
+use crate::probes::allocator::AllocatorProbes;
+use crate::probes::allocator::AllocatorSettings;
+use crate::probes::allocator::CopiedStack;
 use crate::probes::load;
-use crate::probes::native;
-use crate::probes::native::CopiedStack;
-use crate::probes::native::NativeProbes;
-use crate::probes::native::NativeSettings;
 use aya::Btf;
 use aya::EbpfLoader;
 use aya::maps::MapData;
@@ -73,7 +73,7 @@ pub enum CallsAt {
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrowthSettings {
+pub struct FaultSettings {
     /// One of so many page faults is taken.
     pub period: u64,
     /// Where the process has code.
@@ -82,7 +82,7 @@ pub struct GrowthSettings {
 
 /// Counts since the attach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GrowthCounts {
+pub struct FaultCounts {
     /// Page faults sampled.
     pub pages: u64,
     /// System calls seen.
@@ -90,8 +90,8 @@ pub struct GrowthCounts {
 }
 
 /// Attached probes.
-pub struct GrowthProbes {
-    object: NativeProbes,
+pub struct FaultProbes {
+    object: AllocatorProbes,
     events: RingBuf<MapData>,
     faults: Vec<PerfEventLinkId>,
     /// What is attached by name of its program, in order.
@@ -100,18 +100,18 @@ pub struct GrowthProbes {
     malformed: u64,
 }
 
-impl std::fmt::Debug for GrowthProbes {
+impl std::fmt::Debug for FaultProbes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GrowthProbes")
+        f.debug_struct("FaultProbes")
             .field("object", &self.object)
             .field("faults", &self.faults.len())
             .finish_non_exhaustive()
     }
 }
 
-impl GrowthProbes {
+impl FaultProbes {
     /// Loads the object and attaches what looks at the process; system calls are seen in the first of `ways` that the kernel allows.
-    pub fn attach(pid: u32, settings: &GrowthSettings, ways: &[CallsAt]) -> Reading<Self> {
+    pub fn attach(pid: u32, settings: &FaultSettings, ways: &[CallsAt]) -> Reading<Self> {
         let config = GrowthConfig {
             process: pid.into(),
             ..GrowthConfig::UNSET
@@ -121,14 +121,14 @@ impl GrowthProbes {
             .override_global(GROWTH_CONFIG, config.as_bytes(), true)
             .map_max_entries("GROWTH_EVENTS", RING_BYTES)
             .map_max_entries("NATIVE_TOTALS", 1);
-        let native = NativeSettings {
+        let native = AllocatorSettings {
             mean_bytes: u64::MAX,
             live_objects: 1,
             code: settings.code.clone(),
-            programs: native::Programs::Best,
+            programs: allocator::Programs::Best,
         };
-        let mut object = NativeProbes::over(NativeProbes::load(loader, &native)?)?;
-        let events = native::take(object.ebpf(), "GROWTH_EVENTS")?;
+        let mut object = AllocatorProbes::over(AllocatorProbes::load(loader, &native)?)?;
+        let events = allocator::take(object.ebpf(), "GROWTH_EVENTS")?;
         let mut probes = Self {
             object,
             events,
@@ -274,8 +274,8 @@ impl GrowthProbes {
     }
 
     /// Hits since the attach.
-    pub fn counts(&self) -> GrowthCounts {
-        GrowthCounts {
+    pub fn counts(&self) -> FaultCounts {
+        FaultCounts {
             pages: self.object.count(NativeCount::PageSamples),
             calls: self.object.count(NativeCount::MappingCalls),
         }
@@ -284,16 +284,12 @@ impl GrowthProbes {
     /// Everything lost since the attach, by reason.
     pub fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.object.losses();
-        let own = [
-            ("growth_ring_full", self.object.count(NativeCount::GrowthRingFull)),
-            ("growth_record_malformed", self.malformed),
-        ];
-        losses.extend(own.into_iter().filter(|(_, count)| *count > 0));
+        losses.extend(Some(("growth_record_malformed", self.malformed)).filter(|(_, count)| *count > 0));
         losses
     }
 }
 
-impl Drop for GrowthProbes {
+impl Drop for FaultProbes {
     fn drop(&mut self) {
         self.detach();
     }

@@ -1,21 +1,21 @@
 //! Which processes are read by the kernel when they are killed: the map `WATCHED`, filled from here and emptied by the
 //! programs when a process is killed, ends or executes another program.
 
-use super::load;
+use crate::probes::load;
 use aya::maps::HashMap;
 use aya::maps::MapData;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::target::ProcessKey;
-use leakwatch_common::death::Watch;
+use leakwatch_common::final_heap::Watch;
 use leakwatch_goproc::final_heap::WalkPlan;
 use leakwatch_goproc::heap::MAX_BUCKETS;
 use std::time::Duration;
 use zerocopy::transmute;
 
 /// An entry as bytes, which is what the map takes.
-pub(super) type WatchBytes = [u8; size_of::<Watch>()];
+pub(in crate::probes) type WatchBytes = [u8; size_of::<Watch>()];
 
 /// How much a dying process is held up at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +40,14 @@ impl Default for WalkBounds {
 
 /// Says which processes are watched.
 #[derive(Debug)]
-pub struct DeathWatch {
+pub struct HeapWatch {
     watched: HashMap<MapData, u32, WatchBytes>,
     nanos_per_tick: u64,
     bounds: WalkBounds,
 }
 
-impl DeathWatch {
-    pub(super) fn new(watched: HashMap<MapData, u32, WatchBytes>, bounds: WalkBounds) -> Self {
+impl HeapWatch {
+    pub(in crate::probes) fn new(watched: HashMap<MapData, u32, WatchBytes>, bounds: WalkBounds) -> Self {
         Self {
             watched,
             nanos_per_tick: load::nanos_per_tick(),

@@ -22,7 +22,7 @@ const MOST: u32 = 1 << 23;
 
 #[expect(clippy::needless_pass_by_value, reason = "what the macro calls it with")]
 #[raw_tracepoint(tracepoint = "signal_deliver")]
-fn heap_at_death(ctx: RawTracePointContext) -> i32 {
+fn final_heap(ctx: RawTracePointContext) -> i32 {
     let Some(scratch) = begin(&ctx) else { return 0 };
     // SAFETY: the function is one that the helper calls with a step and a pointer, here null.
     unsafe { bpf_loop(MOST, next_bucket as *mut c_void, ptr::null_mut(), 0) };
