@@ -1,4 +1,4 @@
-//! Puts the eBPF objects that `cargo xtask build-ebpf` made where the daemon embeds them. Without one, an empty placeholder lets
+//! Puts the committed eBPF objects where the daemon embeds them. An architecture without them gets an empty placeholder, which lets
 //! the daemon build all the same; it then says so in its capabilities.
 
 use std::env;
@@ -11,11 +11,9 @@ const OBJECTS: [&str; 2] = ["leakwatch-ebpf.o", "leakwatch-ebpf-native.o"];
 fn main() -> Result<(), Box<dyn Error>> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
     let dir = Path::new(&env::var("CARGO_MANIFEST_DIR")?)
-        .join("../target/bpf")
+        .join("bpf-objects")
         .join(arch);
-    // A watched path that does not exist would run this script at every build.
-    fs::create_dir_all(&dir)?;
-    println!("cargo::rerun-if-changed={}", dir.display());
+    println!("cargo::rerun-if-changed=bpf-objects");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(leakwatch_ebpf_placeholder)");
     let out = env::var("OUT_DIR")?;

@@ -2,11 +2,11 @@
 #![no_main]
 
 use leakwatch_analysis::diff::Diff;
-use leakwatch_analysis::formats;
+use leakwatch_analysis::export;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::SampleType;
+use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::pprof;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::SampleType;
-use leakwatch_analysis::stack::StackTable;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,11 +14,18 @@ fuzz_target!(|bytes: &[u8]| {
         max_decompressed_bytes: 4 << 20,
         ..pprof::Bounds::default()
     };
-    let Ok(profile) = pprof::decode(bytes, &bounds) else { return };
-    assert_eq!(pprof::decode(&pprof::encode(&profile), &pprof::Bounds::default()).unwrap(), profile);
+    let Ok(profile) = pprof::decode(bytes, &bounds) else {
+        return;
+    };
+    assert_eq!(
+        pprof::decode(&pprof::encode(&profile), &pprof::Bounds::default()).unwrap(),
+        profile
+    );
     for profile_type in ProfileType::ALL {
         let mut stacks = StackTable::default();
-        let Ok(summary) = pprof::summarize(&profile, profile_type, &mut stacks) else { continue };
+        let Ok(summary) = pprof::summarize(&profile, profile_type, &mut stacks) else {
+            continue;
+        };
         assert!(summary.total.inuse_variance.is_finite());
         for &sample_type in SampleType::of(profile_type) {
             let diff = Diff::new(&stacks, sample_type, &[], &summary.values);
@@ -29,10 +36,13 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(tree.nodes.len() <= 20);
             assert_eq!(tree.nodes[0].compare, diff.compare_total());
             assert!(diff.top(10).len() <= 10);
-            for line in formats::folded(&diff).lines() {
+            for line in export::folded(&diff).lines() {
                 assert!(line.rsplit_once(' ').unwrap().1.parse::<i64>().is_ok());
             }
-            assert_eq!(formats::speedscope(&diff).samples.len(), formats::speedscope(&diff).weights.len());
+            assert_eq!(
+                export::speedscope(&diff).samples.len(),
+                export::speedscope(&diff).weights.len()
+            );
         }
     }
 });

@@ -1,7 +1,7 @@
 //! The daemon's time axis: the boot clock plus an offset fixed at start, so that kernel records and samples share it and
 //! a stepped wall clock never makes time go backwards.
 
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use rustix::time::ClockId;
 use rustix::time::Timespec;
 use rustix::time::clock_gettime;

@@ -1,7 +1,7 @@
 //! leakwatch: finds memory leaks and explains OOM kills without touching the programs it watches.
 //!
 //! Modules in the order the data flows:
-//! kernel hooks → `probes`, cgroup files and endpoints → `collect` → one [`engine::input::Input`] enum → `engine` →
+//! kernel hooks → `probes`, cgroup files and endpoints → `collect` → one [`input::Input`] enum → `engine` →
 //! `store` → `leakwatch-analysis` → `dto` → `api` and `cli`.
 #![forbid(unsafe_code)]
 
@@ -12,11 +12,9 @@ pub mod own;
 pub mod clock;
 pub mod identity;
 pub mod probes;
-pub mod native;
-pub mod growth;
-pub mod usdt;
 pub mod capture;
 pub mod capabilities;
+pub mod input;
 pub mod collect;
 pub mod engine;
 pub mod store;

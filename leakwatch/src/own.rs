@@ -1,9 +1,9 @@
 //! The daemon's own use of processor and memory: it watches itself so that it never becomes the leak.
 
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::units::Bytes;
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Sizes and durations as people write them: `1GiB`, `5s`, `1h30m`. Shared by the configuration, the command line and
 //! the time parameters of the API, so that all three accept and refuse the same texts.
 
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::units::Bytes;
 use std::time::Duration;
 
 /// Why a text is not a quantity.

@@ -3,7 +3,7 @@
 use crate::programs::alone;
 use crate::programs::compile;
 use leakwatch::capture::DEFAULT_SAMPLE_BYTES;
-use leakwatch::capture::session::Session;
+use leakwatch::capture::lanes::native::Session;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::process::Signal;
 use leakwatch_test_support::wait::wait_until;

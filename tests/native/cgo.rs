@@ -2,8 +2,8 @@
 
 use crate::programs::alone;
 use crate::verdicts::tools;
-use leakwatch::capture::session::Session;
-use leakwatch::native::symbols::Symbols;
+use leakwatch::capture::lanes::native::Session;
+use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::toolchains::newest_or_all;
 use leakwatch_test_support::wait::wait_until;

@@ -5,9 +5,10 @@ use crate::programs::Truth;
 use crate::programs::alone;
 use crate::programs::compile;
 use crate::programs::counted;
-use leakwatch::capture::session::Session;
-use leakwatch::native::symbols::Symbols;
+use leakwatch::capture::lanes::DutyCycle as _;
+use leakwatch::capture::lanes::native::Session;
 use leakwatch::probes::native::Programs;
+use leakwatch_nativeproc::symbols::Symbols;
 
 #[test]
 fn a_million_pairs_from_200_stacks_are_counted_exactly() {
@@ -38,7 +39,7 @@ fn all_is_counted_exactly(programs: Programs, name: &str, arguments: &[&str], fu
     let rows = session.rows();
     println!(
         "{:?}: {:?} ns for a pair, {:?}",
-        session.way(),
+        session.attach_mode(),
         program.price(),
         session.counts()
     );

@@ -1,4 +1,4 @@
-//! What captures cost real programs: the budget is held whatever they do, the price it is reckoned with is right, and a burst of calls
+//! What captures cost real programs: the budget is held whatever they do, the cost of a hit that it is reckoned with is right, and a burst of calls
 //! is left alone at once.
 
 use crate::programs::Program;
@@ -10,14 +10,14 @@ use leakwatch::capture::CaptureRequest;
 use leakwatch::capture::CaptureState;
 use leakwatch::capture::Captures;
 use leakwatch::capture::DEFAULT_SAMPLE_BYTES;
-use leakwatch::capture::lane::Lane;
-use leakwatch::capture::price;
-use leakwatch::capture::session::Session;
+use leakwatch::capture::budget::measure::HostCost;
+use leakwatch::capture::lanes::native;
+use leakwatch::capture::lanes::native::Session;
 use leakwatch::clock::Clock;
-use leakwatch::engine::input::Input;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
+use leakwatch::input::Input;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
 use leakwatch_test_support::process::Signal;
 use leakwatch_test_support::wait::wait_until;
 use procfs::process::Process;
@@ -44,7 +44,7 @@ fn request(pid: u32, duration: Duration) -> CaptureRequest {
         .and_then(|process| process.stat())
         .unwrap();
     CaptureRequest {
-        lane: Lane::Native,
+        lane: &native::LANE,
         target: TargetId::from_text("test"),
         process: ProcessKey {
             pid,
@@ -55,7 +55,7 @@ fn request(pid: u32, duration: Duration) -> CaptureRequest {
         sample_bytes: DEFAULT_SAMPLE_BYTES,
         cpu_budget_percent: PERCENT,
         automatic: false,
-        sparing: false,
+        low_duty: false,
     }
 }
 
@@ -82,8 +82,8 @@ fn the_budget_is_held_whatever_the_program_does() {
         })
         .unwrap();
         assert_eq!(capture.state, CaptureState::Done, "{rate} a second");
-        let own = capture.used.saturating_sub(capture.spent).as_secs_f64();
-        let part = capture.spent.as_secs_f64() / (own * PERCENT / 100.0);
+        let own = capture.used.saturating_sub(capture.overhead).as_secs_f64();
+        let part = capture.overhead.as_secs_f64() / (own * PERCENT / 100.0);
         println!(
             "{rate} a second: {:.2} of the budget in {} windows, attached {:.3} of the time, {:?}",
             part, capture.windows, capture.duty, capture.counts
@@ -134,7 +134,7 @@ fn a_burst_is_left_alone_within_a_second() {
     let took = burst.elapsed();
     println!(
         "left alone after {took:?}, {:?} of processor time, {:?}",
-        left_alone.spent.saturating_sub(calm.spent),
+        left_alone.overhead.saturating_sub(calm.overhead),
         left_alone.state
     );
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -189,11 +189,11 @@ fn nobody_is_slowed_unasked() {
 }
 
 #[test]
-fn the_price_is_what_a_pair_costs_more() {
+fn the_cost_of_a_hit_is_what_a_pair_takes_longer() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let executable = compile("pairs", directory.path()).unwrap();
-    let price = price::of_this_host();
+    let cost = HostCost::default().get();
     let mut ratios: Vec<f64> = (0..5)
         .map(|round| {
             let nanos = |mean_bytes: Option<u64>| {
@@ -207,12 +207,12 @@ fn the_price_is_what_a_pair_costs_more() {
             };
             let (bare, _) = nanos(None);
             let (probed, counts) = nanos(Some(DEFAULT_SAMPLE_BYTES));
-            let reckoned = price.of(&counts, (false, false)).as_secs_f64() * 1e9 / 100_000.0;
+            let reckoned = cost.overhead(&counts).as_secs_f64() * 1e9 / 100_000.0;
             println!("{bare} ns bare, {probed} ns probed, {reckoned} ns more reckoned");
             reckoned / (probed - bare)
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
     let median = ratios[ratios.len() / 2];
-    assert!((0.75..1.25).contains(&median), "{ratios:?}, {price:?}");
+    assert!((0.75..1.25).contains(&median), "{ratios:?}, {cost:?}");
 }

@@ -2,7 +2,8 @@
 
 use crate::programs::alone;
 use crate::programs::compile;
-use leakwatch::capture::session::Session;
+use leakwatch::capture::lanes::DutyCycle as _;
+use leakwatch::capture::lanes::native::Session;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::process::Signal;
 use leakwatch_test_support::wait::wait_until;
@@ -60,7 +61,7 @@ fn a_busy_program_survives_probes_that_come_and_go() {
     let attached = descriptors();
     for round in 0..often {
         session.pause();
-        session.attach_again().unwrap();
+        session.resume().unwrap();
         assert_eq!(descriptors(), attached, "round {round}");
         if round % 10 == 0 {
             drop(Session::start(program.pid(), 4096).unwrap());
@@ -111,7 +112,7 @@ fn a_program_may_be_killed_while_it_is_probed() {
     session.pause();
     assert!(!session.rows().is_empty());
     // There is nobody left to attach to; that is said, not hung on.
-    assert!(session.attach_again().is_err());
+    assert!(session.resume().is_err());
     drop(session);
     assert_eq!(descriptors(), before);
 }

@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
-use leakwatch::native::profile::StackRow;
-use leakwatch::native::symbols::Symbols;
+use leakwatch::capture::symbolize::profile::StackRow;
+use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::folder;
 use leakwatch_test_support::wait::wait_until;

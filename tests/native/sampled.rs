@@ -5,8 +5,8 @@ use crate::programs::Truth;
 use crate::programs::alone;
 use crate::programs::compile;
 use crate::programs::counted;
-use leakwatch::capture::session::Session;
-use leakwatch::native::symbols::Symbols;
+use leakwatch::capture::lanes::native::Session;
+use leakwatch_nativeproc::symbols::Symbols;
 use std::collections::BTreeMap;
 
 const MEAN_BYTES: u64 = 65_536;

@@ -3,9 +3,9 @@
 use crate::programs::Program;
 use crate::programs::alone;
 use crate::programs::compile_with;
-use leakwatch::capture::lane::Observer;
-use leakwatch::capture::usdt::UsdtSession;
-use leakwatch::native::symbols::Symbols;
+use leakwatch::capture::lanes::Observer;
+use leakwatch::capture::lanes::usdt::UsdtSession;
+use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::debian;
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;

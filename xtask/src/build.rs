@@ -5,8 +5,8 @@ use crate::tools;
 use std::path::PathBuf;
 
 /// Returns the path of the daemon.
-pub(crate) fn main() -> anyhow::Result<PathBuf> {
-    build_ebpf::main()?;
+pub fn main() -> anyhow::Result<PathBuf> {
+    build_ebpf::ensure()?;
     tools::step("building the daemon", || {
         tools::run(tools::cargo().args(["build", "--release", "--locked", "--package", "leakwatch"]))
     })?;

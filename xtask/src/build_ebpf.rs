@@ -1,9 +1,12 @@
-//! Builds the eBPF objects with the pinned stable compiler and leaves them, without DWARF, at `target/bpf/ARCH/NAME.o`,
-//! from where the build script of `leakwatch` takes them.
+//! The eBPF objects, which are committed at `leakwatch/bpf-objects/ARCH`: whoever builds the daemon needs neither bpf-linker nor the
+//! sources of `core`. They are built with the pinned stable compiler, are stripped of DWARF and name no directory of the machine: the
+//! same sources give the same bytes, which CI checks. `SOURCES` beside them has the number of the sources they were built from.
 
 use crate::elf;
+use crate::inputs;
 use crate::tools;
 use anyhow::Context as _;
+use anyhow::ensure;
 use std::env::consts::ARCH;
 use std::ffi::OsString;
 use std::fs;
@@ -14,27 +17,78 @@ use std::process::Command;
 /// What is always loaded, and what is loaded for one process while its allocations are captured.
 const OBJECTS: [&str; 2] = ["leakwatch-ebpf", "leakwatch-ebpf-native"];
 const TARGET: &str = "bpfel-unknown-none";
+/// What the objects are made from, but for the dependencies: what those change, CI finds by the bytes.
+const SOURCES: [&str; 5] = [
+    "leakwatch-ebpf",
+    "leakwatch-common",
+    "rust-toolchain.toml",
+    "xtask/src/build_ebpf.rs",
+    "xtask/src/elf.rs",
+];
+
+/// Sees to it that the objects are those of the sources: builds them where somebody has changed these.
+pub fn ensure() -> anyhow::Result<()> {
+    let committed = fs::read_to_string(sources_file()).unwrap_or_default();
+    if committed.trim() == inputs::hash(&SOURCES)? {
+        return Ok(());
+    }
+    main()
+}
 
 /// Builds the objects; unchanged bytes leave a file alone, so that nothing that embeds it is rebuilt.
-pub(crate) fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
+    for (name, bytes) in build()? {
+        write_if_changed(&object(name), &bytes)?;
+    }
+    write_if_changed(&sources_file(), format!("{}\n", inputs::hash(&SOURCES)?).as_bytes())
+}
+
+/// Builds the objects and compares them with those that are committed.
+pub fn check() -> anyhow::Result<()> {
+    for (name, bytes) in build()? {
+        let committed = fs::read(object(name)).with_context(|| format!("read {}", object(name).display()))?;
+        ensure!(
+            committed == bytes,
+            "{} is not what its sources give; `cargo xtask build-ebpf` refreshes it",
+            object(name).display()
+        );
+    }
+    let committed = fs::read_to_string(sources_file()).unwrap_or_default();
+    ensure!(
+        committed.trim() == inputs::hash(&SOURCES)?,
+        "{} is out of date; `cargo xtask build-ebpf` refreshes it",
+        sources_file().display()
+    );
+    Ok(())
+}
+
+fn build() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     tools::step("building the eBPF objects", || {
         tools::run(cargo("build")?.arg("--release"))?;
-        for name in OBJECTS {
+        let stripped = OBJECTS.map(|name| {
             let linked = target_dir().join(TARGET).join("release").join(name);
             let bytes = fs::read(&linked).with_context(|| format!("read {}", linked.display()))?;
             let stripped = elf::without_dwarf(&bytes).with_context(|| format!("strip {}", linked.display()))?;
-            let object = tools::workspace()
-                .join("target/bpf")
-                .join(ARCH)
-                .join(format!("{name}.o"));
-            write_if_changed(&object, &stripped)?;
-        }
-        Ok(())
+            Ok((name, stripped))
+        });
+        stripped.into_iter().collect()
     })
 }
 
+fn directory() -> PathBuf {
+    tools::workspace().join("leakwatch/bpf-objects").join(ARCH)
+}
+
+fn object(name: &str) -> PathBuf {
+    directory().join(format!("{name}.o"))
+}
+
+fn sources_file() -> PathBuf {
+    directory().join("SOURCES")
+}
+
 /// `cargo SUBCOMMAND` for the eBPF crate on the bpf target.
-pub(crate) fn cargo(subcommand: &str) -> anyhow::Result<Command> {
+pub fn cargo(subcommand: &str) -> anyhow::Result<Command> {
     let sysroot = tools::sysroot()?;
     tools::ensure_rust_src(&sysroot)?;
     let linker = tools::ensure_bpf_linker(&sysroot)?;

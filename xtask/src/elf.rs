@@ -4,7 +4,7 @@ use object::build::elf::Builder;
 use object::build::elf::SectionData;
 
 /// The file without its DWARF sections; everything that is loaded, .BTF and .BTF.ext included, stays.
-pub(crate) fn without_dwarf(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
+pub fn without_dwarf(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut builder = Builder::read(elf)?;
     for section in &mut builder.sections {
         let name = section.name.as_slice();

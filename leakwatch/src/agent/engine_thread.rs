@@ -1,7 +1,7 @@
 //! The engine on a thread of its own: inputs come through one bounded channel, from every source, in the order they are taken.
 
 use crate::engine::Engine;
-use crate::engine::input::Input;
+use crate::input::Input;
 use std::io;
 use std::thread;
 use std::thread::JoinHandle;

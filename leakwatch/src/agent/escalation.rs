@@ -6,15 +6,19 @@ use crate::capture::CaptureRequest;
 use crate::capture::CaptureState;
 use crate::capture::Captures;
 use crate::capture::DEFAULT_SAMPLE_BYTES;
-use crate::capture::lane::Lane;
+use crate::capture::lanes::Lane;
+use crate::capture::lanes::growth;
+use crate::capture::lanes::native;
 use crate::store::StoredTarget;
-use leakwatch_analysis::investigation::Answer;
-use leakwatch_analysis::investigation::StepId;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
-use leakwatch_analysis::verdict::VerdictClass;
+use leakwatch_analysis::detect::not_enough_data;
+use leakwatch_analysis::detect::undersized_limit;
+use leakwatch_analysis::detect::warm_up;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
 
 /// Long enough for a profile every few seconds, and for what is freed soon to be freed.
@@ -44,7 +48,7 @@ pub(super) fn consider(
         .iter()
         .rev()
         .find(|capture| capture.request.process == process);
-    let Some((lane, sparing)) = next(earlier, now) else {
+    let Some((lane, low_duty)) = next(earlier, now) else {
         return;
     };
     let request = CaptureRequest {
@@ -56,29 +60,29 @@ pub(super) fn consider(
         sample_bytes: DEFAULT_SAMPLE_BYTES,
         cpu_budget_percent,
         automatic: true,
-        sparing: false,
+        low_duty: false,
     };
-    let request = if sparing { request.for_moments() } else { request };
+    let request = if low_duty { request.at_low_duty() } else { request };
     match captures.start(request) {
         Ok(capture) => tracing::info!(capture = capture.id, %process, "memory outside the Go heap grows: capturing"),
         Err(error) => tracing::debug!(%error, "no capture"),
     }
 }
 
-/// What to look at next, if it is time, and whether for moments only: after the calls of the allocator the pages, without rest; a person's own
+/// The lane to capture next, if it is time, and whether at low duty: after the calls of the allocator the pages, without rest; a person's own
 /// capture is as good.
-fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(Lane, bool)> {
+fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(&'static Lane, bool)> {
     let Some(earlier) = earlier else {
-        return Some((Lane::Native, false));
+        return Some((&native::LANE, false));
     };
-    let sparing = earlier.request.sparing;
+    let low_duty = earlier.request.low_duty;
     let told_to_end = earlier.state == CaptureState::Stopped;
-    if earlier.request.lane == Lane::Native && !told_to_end {
+    if *earlier.request.lane == native::LANE && !told_to_end {
         let next = match &earlier.state {
-            CaptureState::Failed(missing) if missing.reason == MissingReason::TooLarge && !sparing => {
-                (Lane::Native, true)
+            CaptureState::Failed(missing) if missing.reason == MissingReason::TooLarge && !low_duty => {
+                (&native::LANE, true)
             }
-            _ => (Lane::Growth, sparing),
+            _ => (&growth::LANE, low_duty),
         };
         return earlier.has_ended().then_some(next);
     }
@@ -87,7 +91,7 @@ fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(Lane, bool)> {
         _ => SHORT_REST,
     };
     let rested = earlier.has_ended() && now.since(earlier.started_at) >= earlier.request.duration + rest;
-    rested.then_some((Lane::Native, false))
+    rested.then_some((&native::LANE, false))
 }
 
 /// Memory outside the Go heap grows, or may do so, and nothing explains it yet.
@@ -97,7 +101,7 @@ fn is_suspect(stored: &StoredTarget) -> bool {
     };
     let undecided = matches!(
         investigation.verdict.class,
-        VerdictClass::NotEnoughData | VerdictClass::UndersizedLimit | VerdictClass::WarmUp
+        not_enough_data::CLASS | undersized_limit::CLASS | warm_up::CLASS
     );
     let answer = |id| {
         let step = investigation.steps.iter().find(|step| step.id == id);

@@ -28,15 +28,15 @@ use crate::collect::CollectConfig;
 use crate::collect::Collector;
 use crate::collect::endpoint::EndpointCollector;
 use crate::collect::endpoint::EndpointConfig;
-use crate::collect::outside::OutsideCollector;
-use crate::collect::outside::Sources;
+use crate::collect::runtime::go::GoMemoryCollector;
+use crate::collect::runtime::go::Sources;
 use crate::config::Config;
 use crate::dto::capability::CapabilityBody;
 use crate::engine::Engine;
-use crate::engine::record::RecordError;
-use crate::engine::record::Recorder;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::Hierarchy;
+use crate::input::RecordError;
+use crate::input::Recorder;
 use crate::probes::host::HostFacts;
 use crate::state::StateDirectory;
 use crate::state::StateError;
@@ -139,7 +139,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let (from_outside, watched_outside) = watch::channel(Vec::new());
     let endpoint_config = EndpointConfig::new(config.go.endpoints.clone(), config.go.discover_endpoints);
     let endpoints = EndpointCollector::new(endpoint_config, clock).run(watched, inputs.clone());
-    let outside = OutsideCollector::new(clock, orders).run(
+    let outside = GoMemoryCollector::new(clock, orders).run(
         Sources {
             watched: watched_outside,
             notices: noticed,

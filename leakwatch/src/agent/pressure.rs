@@ -1,7 +1,7 @@
 //! Which cgroups the kernel reclaims memory from right now. It decides how often a target is looked at and no finding, so it is
 //! no input of the engine.
 
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;

@@ -8,9 +8,9 @@ use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Watched;
 use crate::config::Config;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::target::ProcessKey;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -82,14 +82,14 @@ mod tests {
     use super::*;
     use crate::collect::endpoint::Urgency;
     use crate::config::Environment;
-    use leakwatch_analysis::profile::Snapshot;
-    use leakwatch_analysis::profile::StackValue;
-    use leakwatch_analysis::sample::Missing;
-    use leakwatch_analysis::sample::MissingReason;
-    use leakwatch_analysis::target::CgroupKey;
-    use leakwatch_analysis::target::Target;
-    use leakwatch_analysis::target::TargetKind;
-    use leakwatch_analysis::units::Timestamp;
+    use leakwatch_analysis::model::profile::Snapshot;
+    use leakwatch_analysis::model::profile::StackValue;
+    use leakwatch_analysis::model::reading::Missing;
+    use leakwatch_analysis::model::reading::MissingReason;
+    use leakwatch_analysis::model::target::CgroupKey;
+    use leakwatch_analysis::model::target::Target;
+    use leakwatch_analysis::model::target::TargetKind;
+    use leakwatch_analysis::model::units::Timestamp;
 
     const PROCESS: ProcessKey = ProcessKey {
         pid: 7,

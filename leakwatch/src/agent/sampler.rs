@@ -12,12 +12,12 @@ use crate::collect::Collector;
 use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Urgency;
 use crate::collect::endpoint::Watched;
-use crate::engine::input::Input;
+use crate::input::Input;
 use crate::store::Store;
 use crate::store::StoredTarget;
-use leakwatch_analysis::target::Runtime;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::verdict::VerdictClass;
+use leakwatch_analysis::detect::goroutine_leak;
+use leakwatch_analysis::model::runtime::Runtime;
+use leakwatch_analysis::model::target::TargetId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -143,6 +143,6 @@ fn go_process(id: &TargetId, stored: &StoredTarget, urgency: Urgency) -> Option<
         go_version: version.clone(),
         urgency,
         asked: Asked::Profiles,
-        goroutine_leak: verdict == Some(VerdictClass::GoroutineLeak),
+        goroutine_leak: verdict == Some(goroutine_leak::CLASS),
     })
 }

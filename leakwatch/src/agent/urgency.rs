@@ -4,9 +4,9 @@ use crate::agent::pressure;
 use crate::collect::endpoint::Urgency;
 use crate::store::StoredTarget;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
 
 /// A target is looked at closely for this long after it appeared: that is when its baseline is taken.
@@ -89,21 +89,21 @@ fn jumped(history: &TargetHistory) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leakwatch_analysis::event::OomKill;
-    use leakwatch_analysis::event::OomTrigger;
-    use leakwatch_analysis::event::OomVictim;
-    use leakwatch_analysis::sample::CgroupMemory;
-    use leakwatch_analysis::sample::MemoryEvents;
-    use leakwatch_analysis::sample::MemoryStat;
-    use leakwatch_analysis::sample::Missing;
-    use leakwatch_analysis::sample::MissingReason;
-    use leakwatch_analysis::sample::ProcessSample;
-    use leakwatch_analysis::sample::Sample;
-    use leakwatch_analysis::target::CgroupKey;
-    use leakwatch_analysis::target::Process;
-    use leakwatch_analysis::target::ProcessKey;
-    use leakwatch_analysis::target::Target;
-    use leakwatch_analysis::target::TargetKind;
+    use leakwatch_analysis::model::event::OomKill;
+    use leakwatch_analysis::model::event::OomTrigger;
+    use leakwatch_analysis::model::event::OomVictim;
+    use leakwatch_analysis::model::reading::Missing;
+    use leakwatch_analysis::model::reading::MissingReason;
+    use leakwatch_analysis::model::sample::CgroupMemory;
+    use leakwatch_analysis::model::sample::MemoryEvents;
+    use leakwatch_analysis::model::sample::MemoryStat;
+    use leakwatch_analysis::model::sample::ProcessSample;
+    use leakwatch_analysis::model::sample::Sample;
+    use leakwatch_analysis::model::target::CgroupKey;
+    use leakwatch_analysis::model::target::Process;
+    use leakwatch_analysis::model::target::ProcessKey;
+    use leakwatch_analysis::model::target::Target;
+    use leakwatch_analysis::model::target::TargetKind;
     use std::collections::BTreeMap;
 
     const LIMIT_MIB: u64 = 1000;

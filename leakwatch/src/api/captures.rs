@@ -9,7 +9,7 @@ use crate::api::segment::Segments;
 use crate::capture::Capture;
 use crate::capture::CaptureError;
 use crate::capture::CaptureRequest;
-use crate::capture::lane::Lane;
+use crate::capture::lanes::Lane;
 use crate::dto::capture::CaptureBody;
 use crate::dto::capture::CaptureRequestBody;
 use crate::dto::problem::Problem;
@@ -107,7 +107,7 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
         sample_bytes: asked.sample_bytes,
         cpu_budget_percent: percent,
         automatic: false,
-        sparing: false,
+        low_duty: false,
     })
 }
 

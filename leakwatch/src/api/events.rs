@@ -21,10 +21,10 @@ use crate::store::event::Event;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::pprof;
-use leakwatch_analysis::profile::Snapshot;
-use leakwatch_analysis::stack::StackTable;
-use leakwatch_analysis::target::TargetId;
 
 /// Events, newest first.
 #[utoipa::path(

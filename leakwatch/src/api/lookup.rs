@@ -3,8 +3,8 @@
 use crate::api::error::ApiError;
 use crate::store::Store;
 use crate::store::StoredTarget;
-use leakwatch_analysis::target::Target;
-use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetId;
 
 /// The shortest start of a container id that is looked for.
 const MIN_ID_PREFIX: usize = 4;

@@ -6,7 +6,7 @@ use crate::quantity::parse_duration;
 use axum::extract::FromRequestParts;
 use axum::extract::Query;
 use axum::http::request::Parts;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use std::str::FromStr;
 use std::time::Duration;
 

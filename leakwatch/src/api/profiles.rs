@@ -22,9 +22,9 @@ use axum::extract::State;
 use axum::response::Response;
 use leakwatch_analysis::history::SnapshotSeries;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::Snapshot;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::units::Timestamp;
 
 /// Snapshots of a target, newest first.
 #[utoipa::path(

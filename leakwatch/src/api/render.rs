@@ -17,12 +17,12 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use leakwatch_analysis::diff::Diff;
-use leakwatch_analysis::formats;
+use leakwatch_analysis::export;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::SampleType;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::pprof;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::SampleType;
-use leakwatch_analysis::profile::Snapshot;
-use leakwatch_analysis::stack::StackTable;
 
 /// What a client can draw, and the most that is sent.
 const DEFAULT_NODES: usize = 2_000;
@@ -78,10 +78,10 @@ pub(crate) fn profile(snapshot: &Snapshot, stacks: &StackTable, format: ProfileF
     let (value, unit) = (view.sample_type.name().to_owned(), view.sample_type.unit().to_owned());
     match format {
         ProfileFormat::Pprof => pprof_bytes(gzipped(&snapshot.pprof)),
-        ProfileFormat::Folded => text(formats::folded(&diff())),
+        ProfileFormat::Folded => text(export::folded(&diff())),
         ProfileFormat::Speedscope => {
             let name = format!("{type} {value} {at}", r#type = r#type);
-            Json(SpeedscopeBody::new(name, formats::speedscope(&diff()))).into_response()
+            Json(SpeedscopeBody::new(name, export::speedscope(&diff()))).into_response()
         }
         ProfileFormat::Flamegraph => {
             let diff = diff();
@@ -122,10 +122,10 @@ pub(crate) fn diff(
 ) -> Response {
     let diff = || Diff::new(stacks, view.sample_type, &base.values, &compare.values);
     match format {
-        DiffFormat::Folded => text(formats::folded(&diff())),
+        DiffFormat::Folded => text(export::folded(&diff())),
         DiffFormat::Pprof => {
             let profile_type = compare.profile_type;
-            let profile = formats::pprof(
+            let profile = export::pprof(
                 stacks,
                 profile_type,
                 (base.at, &base.values),

@@ -13,8 +13,8 @@ use crate::dto::series::SeriesSetBody;
 use axum::Json;
 use axum::extract::State;
 use leakwatch_analysis::history::MemoryPoint;
-use leakwatch_analysis::metric::Metric;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::metric::Metric;
+use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
 
 /// Steps of one answer: what a chart can show, with room.

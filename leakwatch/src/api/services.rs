@@ -14,9 +14,9 @@ use crate::store::StoredTarget;
 use axum::Json;
 use axum::extract::State;
 use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::service::outlier;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
 use std::collections::BTreeSet;
 
 /// Services by name.

@@ -18,7 +18,7 @@ use axum::Json;
 use axum::extract::State;
 use leakwatch_analysis::history::Points;
 use leakwatch_analysis::history::SnapshotSeries;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 
 /// Whether the process answers at all.
 #[utoipa::path(

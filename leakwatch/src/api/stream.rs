@@ -12,7 +12,7 @@ use axum::response::sse;
 use axum::response::sse::KeepAlive;
 use axum::response::sse::Sse;
 use futures_util::stream;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use serde_json::json;
 use std::collections::VecDeque;
 use std::convert::Infallible;

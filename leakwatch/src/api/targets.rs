@@ -14,9 +14,10 @@ use crate::dto::target::kind_name;
 use crate::store::StoredTarget;
 use axum::Json;
 use axum::extract::State;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::target::TargetKind;
-use leakwatch_analysis::verdict::VerdictClass;
+use leakwatch_analysis::detect::table;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::target::TargetKind;
+use leakwatch_analysis::model::verdict::VerdictClass;
 use std::cmp::Ordering;
 
 /// What a list of targets is sorted by.
@@ -65,7 +66,7 @@ pub(crate) async fn list(
     parameters.allow(&["kind", "service", "verdict", "life", "sort", "limit", "cursor"])?;
     let kinds = [TargetKind::Container, TargetKind::Service, TargetKind::Cgroup];
     let kind = parameters.one_of("kind", kinds.map(|kind| (kind_name(kind), kind)))?;
-    let verdict = parameters.one_of("verdict", VerdictClass::ALL.map(|class| (class.name(), class)))?;
+    let verdict = parameters.one_of("verdict", table::classes().map(|class| (class.name(), class)))?;
     let life = parameters.one_of(
         "life",
         [("living", Life::Living), ("gone", Life::Gone), ("all", Life::All)],

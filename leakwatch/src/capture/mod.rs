@@ -1,32 +1,29 @@
 //! Captures: probes on one process for a while, from looking for its allocator to profiles for the engine.
 //!
-//! Puts together what `native` finds out about the process and what `probes` attaches. Each capture has a thread of its own;
+//! Puts together what `leakwatch-nativeproc` finds out about the process and what `probes` attaches. Each capture has a thread of its own;
 //! [`Captures`] starts, stops and remembers them, within bounds.
 
-pub mod lane;
-pub mod governor;
-mod pace;
-pub mod price;
+pub mod budget;
+pub mod estimator;
 pub mod stacks;
-pub mod tally;
-#[cfg(test)]
-mod windows;
-pub mod session;
-pub mod growth;
-pub mod usdt;
-mod scribe;
+pub mod lanes;
+pub mod symbolize;
 mod run;
 
-use crate::capture::lane::Lane;
+use crate::capture::budget::cost::ProbeCost;
+use crate::capture::budget::measure::HostCost;
+use crate::capture::lanes::Lane;
+use crate::capture::symbolize::Workers;
 use crate::clock::Clock;
-use crate::engine::input::Input;
-use crate::native::allocator::ProbePoint;
+use crate::input::Input;
+pub use crate::probes::native::AttachMode;
 use crate::probes::native::NativeCounts;
-pub use crate::probes::native::Way;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_nativeproc::allocator::ProbePoint;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -44,16 +41,16 @@ pub const MAX_RUNNING: usize = 4;
 const MAX_REMEMBERED: usize = 256;
 /// Mean bytes between samples unless asked otherwise.
 pub const DEFAULT_SAMPLE_BYTES: u64 = 512 * 1024;
-/// The same where a program whose calls are dear is looked at for moments only.
-const SPARING_SAMPLE_BYTES: u64 = 1024;
-/// How long the daemon does so: thirty moments.
-const SPARING_DURATION: Duration = Duration::from_mins(5);
+/// The same at low duty.
+const LOW_DUTY_SAMPLE_BYTES: u64 = 1024;
+/// How long an automatic capture at low duty is: thirty sampling windows.
+const LOW_DUTY_DURATION: Duration = Duration::from_mins(5);
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptureRequest {
-    /// What to look at.
-    pub lane: Lane,
+    /// The lane.
+    pub lane: &'static Lane,
     /// The target.
     pub target: TargetId,
     /// Its process.
@@ -68,20 +65,34 @@ pub struct CaptureRequest {
     pub cpu_budget_percent: f64,
     /// Started by the daemon itself, not by a person.
     pub automatic: bool,
-    /// Looks for moments only, so seldom that the process does not notice, however dear its calls are.
-    pub sparing: bool,
+    /// Samples in short windows only, so rarely that the process does not notice, however much its calls cost.
+    pub low_duty: bool,
 }
 
 impl CaptureRequest {
-    /// The same for moments only, of which there are thirty, and with finer samples in them.
+    /// The same at low duty: in thirty sampling windows, with finer samples in them.
     #[must_use]
-    pub fn for_moments(self) -> Self {
+    pub fn at_low_duty(self) -> Self {
         Self {
-            duration: SPARING_DURATION,
-            sample_bytes: SPARING_SAMPLE_BYTES,
-            sparing: true,
+            duration: LOW_DUTY_DURATION,
+            sample_bytes: LOW_DUTY_SAMPLE_BYTES,
+            low_duty: true,
             ..self
         }
+    }
+
+    /// Why an automatic capture ends that would slow the process by such a part.
+    fn too_slow(&self, slowdown: f64) -> Missing {
+        let detail = format!(
+            "the process calls its allocator so often that probing each call would slow it by {:.0} %, more than an automatic capture may: it is \
+             sampled at low duty instead",
+            100.0 * slowdown
+        );
+        let fix = format!(
+            "capture for a while at an overhead of {} % of its processor time: leakwatch capture {}",
+            self.cpu_budget_percent, self.target
+        );
+        Missing::new(MissingReason::TooLarge, detail).with_fix(fix)
     }
 }
 
@@ -96,7 +107,7 @@ pub enum CaptureState {
     Done,
     /// Ended by a person or with the daemon.
     Stopped,
-    /// Ended early: a burst of calls has cost too much at once.
+    /// Ended early: a burst of calls was over budget.
     OverBudget,
     /// Could not be done, or not to its end.
     Failed(Missing),
@@ -122,19 +133,19 @@ pub struct Capture {
     /// Times that they were attached.
     pub windows: u64,
     /// How they are attached.
-    pub way: Option<Way>,
+    pub attach_mode: Option<AttachMode>,
     /// Hits and samples.
     pub counts: NativeCounts,
-    /// Processor time it has cost the process, by the price of a hit.
-    pub spent: Duration,
-    /// Processor time it may have cost by now.
+    /// Processor time it has cost the process, by the cost of a hit.
+    pub overhead: Duration,
+    /// The most that it may have cost by now.
     pub allowance: Duration,
     /// Processor time that the process has used since it was attached first.
     pub used: Duration,
     /// Share of a processor that the process used before.
     pub share: f64,
-    /// What is probed.
-    pub points: Vec<ProbePoint>,
+    /// The functions that are probed.
+    pub functions: Vec<ProbePoint>,
     /// Distinct stacks.
     pub stacks: usize,
     /// Losses by reason.
@@ -181,6 +192,8 @@ pub struct Captures {
 struct Shared {
     clock: Clock,
     enabled: bool,
+    host: HostCost,
+    workers: Arc<Workers>,
     inputs: mpsc::WeakSender<Input>,
     state: Mutex<State>,
     changed: Condvar,
@@ -199,6 +212,8 @@ impl Captures {
             shared: Arc::new(Shared {
                 clock,
                 enabled,
+                host: HostCost::default(),
+                workers: Arc::default(),
                 inputs: inputs.downgrade(),
                 state: Mutex::default(),
                 changed: Condvar::new(),
@@ -234,12 +249,12 @@ impl Captures {
             attached: false,
             used: Duration::ZERO,
             windows: 0,
-            way: None,
+            attach_mode: None,
             counts: NativeCounts::default(),
-            spent: Duration::ZERO,
+            overhead: Duration::ZERO,
             allowance: Duration::ZERO,
             share: 0.0,
-            points: Vec::new(),
+            functions: Vec::new(),
             stacks: 0,
             losses: Vec::new(),
             stop: false,
@@ -258,6 +273,11 @@ impl Captures {
             .spawn(move || run::run(&shared, &id, &request))
             .map_err(CaptureError::Thread)?;
         Ok(capture)
+    }
+
+    /// What a hit costs on this host; measured if it is not known yet.
+    pub fn probe_cost(&self) -> ProbeCost {
+        self.shared.host.get()
     }
 
     /// One capture.

@@ -1,13 +1,13 @@
 //! The stacks of a capture: unwound when they arrive, then known by their fingerprint.
 
-use crate::native::image::ImageError;
-use crate::native::unwind::Frames;
-use crate::native::unwind::Place;
-use crate::native::unwind::StackUnwinder;
 use crate::probes::native::CopiedStack;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_nativeproc::image::ImageError;
+use leakwatch_nativeproc::unwind::Frames;
+use leakwatch_nativeproc::unwind::Place;
+use leakwatch_nativeproc::unwind::StackUnwinder;
 use std::collections::HashMap;
 
 /// Every stack seen so far.

@@ -1,6 +1,6 @@
 //! `capture`: starts one, shows how far it is, and what it has found.
 
-use crate::capture::lane::Lane;
+use crate::capture::lanes::Lane;
 use crate::cli::args::CaptureArgs;
 use crate::cli::args::ProfileArgs;
 use crate::cli::client::Client;
@@ -61,7 +61,7 @@ pub(crate) async fn run(client: &Client, args: &CaptureArgs, output: Output) -> 
     }
     output.line("")?;
     let shown = ProfileArgs {
-        profile_type: Lane::from_name(&capture.lane).map_or(capture.lane, |lane| lane.profile_type().name().to_owned()),
+        profile_type: Lane::from_name(&capture.lane).map_or(capture.lane, |lane| lane.profile_type.name().to_owned()),
         target: capture.target,
         at: None,
         format: None,
@@ -73,11 +73,7 @@ pub(crate) async fn run(client: &Client, args: &CaptureArgs, output: Output) -> 
 
 fn progress(capture: &CaptureBody) -> String {
     let cost = &capture.cost;
-    let (taken, given) = match Lane::from_name(&capture.lane) {
-        Some(Lane::Growth) => ("page faults looked at", "system calls seen"),
-        Some(Lane::Usdt) => ("allocations told", "releases told"),
-        _ => ("allocations seen", "releases seen"),
-    };
+    let [taken, given] = Lane::from_name(&capture.lane).map_or(["allocations seen", "releases seen"], |lane| lane.hits);
     format!(
         "{} {}: {} of {}, {} {taken} and {} {given}, {} sampled, {} stacks; cost {:.3} s of processor time, allowed {:.3} s",
         capture.id,

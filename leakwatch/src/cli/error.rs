@@ -3,7 +3,7 @@
 use crate::agent::AgentError;
 use crate::config::error::ConfigError;
 use crate::config::origin::Origin;
-use crate::engine::record::RecordError;
+use crate::input::RecordError;
 use std::io;
 use std::path::PathBuf;
 

@@ -18,7 +18,7 @@ use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::LossBody;
 use crate::engine::replay::replay;
 use crate::store::Store;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use serde::Serialize;
 use std::sync::PoisonError;
 

@@ -24,7 +24,7 @@ use crate::dto::investigation::InvestigationBody;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::Page;
 use crate::dto::target::TargetBody;
-use crate::engine::record::Recorder;
+use crate::input::Recorder;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 

@@ -6,7 +6,7 @@ use crate::dto::verdict::TimeToLimitBody;
 use comfy_table::Cell;
 use comfy_table::CellAlignment;
 use comfy_table::Table;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::units::Bytes;
 
 /// Columns of running text.
 const WIDTH: usize = 100;

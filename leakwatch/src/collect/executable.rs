@@ -5,10 +5,10 @@
 
 use super::file::FileError;
 use super::file::open;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::Runtime;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_goproc::buildinfo;
 use rustix::fs::AtFlags;
 use rustix::fs::statat;

@@ -3,8 +3,8 @@
 //! `pread` at offset 0 on a kept descriptor makes the kernel produce a fresh text; that costs about a third of open,
 //! read and close. When the budget is used up files are opened for each read: slower, never wrong.
 
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
 use rustix::fs::AtFlags;
 use rustix::fs::CWD;
 use rustix::fs::Mode;

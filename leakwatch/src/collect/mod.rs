@@ -4,10 +4,10 @@
 //! inner cgroups may have processes of their own and are targets too. The charge of a target includes its descendants.
 //! Kernel threads do not count, so the root cgroup is a target only where programs run in it.
 //! Every number is read from the kernel; nothing is computed here but the tightest limit. What cannot be read becomes
-//! [`leakwatch_analysis::sample::Missing`], and the round goes on.
+//! [`leakwatch_analysis::model::reading::Missing`], and the round goes on.
 
 pub mod endpoint;
-pub mod outside;
+pub mod runtime;
 mod schedule;
 mod cgroup;
 mod executable;
@@ -17,20 +17,20 @@ mod process;
 mod target;
 
 use crate::clock::Clock;
-use crate::engine::input::Input;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::CgroupIndex;
 use crate::identity::cgroup::Directory;
 use crate::identity::cgroup::Hierarchy;
 use crate::identity::cgroup::Walk;
+use crate::input::Input;
 use executable::Executables;
 use file::Descriptors;
 use file::Reader;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 use process::ProcessReader;
 use procfs::FromRead as _;
 use std::collections::BTreeSet;

@@ -2,8 +2,8 @@
 //!
 //! Pure. Fallible on any input: a text that does not have the documented form gives `None`, never a wrong number.
 
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::units::Bytes;
 
 /// The largest limit of cgroup v1: `PAGE_COUNTER_MAX` pages, which stands for "no limit".
 const V1_NO_LIMIT: u64 = 0x7fff_ffff_ffff_0000;

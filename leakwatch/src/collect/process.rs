@@ -16,14 +16,14 @@ use super::file::open_directory;
 use super::parse;
 use crate::clock::Clock;
 use crate::identity::service::Candidate;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::ProcessMemory;
-use leakwatch_analysis::sample::ProcessSample;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::Process;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::sample::ProcessMemory;
+use leakwatch_analysis::model::sample::ProcessSample;
+use leakwatch_analysis::model::target::Process;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::units::Bytes;
 use procfs::FromRead as _;
 use procfs::process::Stat;
 use std::collections::BTreeMap;
@@ -350,7 +350,7 @@ impl ProcessReader {
         self.proc_root.join(pid.to_string())
     }
 
-    fn started_at(&self, start_ticks: u64) -> leakwatch_analysis::units::Timestamp {
+    fn started_at(&self, start_ticks: u64) -> leakwatch_analysis::model::units::Timestamp {
         let per_tick = 1_000_000_000 / self.ticks_per_second.max(1);
         self.clock.from_boot_nanos(start_ticks.saturating_mul(per_tick))
     }

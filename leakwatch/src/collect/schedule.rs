@@ -1,7 +1,7 @@
 //! When a process is asked again: by urgency while it answers, ever more rarely while it does not. Without jitter, so
 //! that the same events give the same schedule.
 
-use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::model::reading::MissingReason;
 use std::time::Duration;
 use tokio::time::Instant;
 

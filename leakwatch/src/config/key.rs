@@ -6,7 +6,7 @@ use crate::quantity::format_duration;
 use crate::quantity::format_size;
 use crate::quantity::parse_duration;
 use crate::quantity::parse_size;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::units::Bytes;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use crate::config::key::Refusal;
 use crate::config::key::Value;
 use crate::config::origin::Origin;
 use crate::config::token::Token;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::units::Bytes;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;

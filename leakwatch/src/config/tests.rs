@@ -6,7 +6,7 @@ use crate::config::args::AgentArgs;
 use crate::config::error::ConfigError;
 use crate::config::key::KEYS;
 use crate::config::origin::Origin;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::units::Bytes;
 use std::path::Path;
 use std::time::Duration;
 

@@ -2,12 +2,12 @@
 
 use crate::dto::missing::MissingMap;
 use crate::store::post_mortem::PostMortem;
-use leakwatch_analysis::death::GoroutineGroup;
-use leakwatch_analysis::death::HeapAtDeath;
-use leakwatch_analysis::death::ProcessDeath;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
+use leakwatch_analysis::model::final_heap::GoroutineGroup;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;

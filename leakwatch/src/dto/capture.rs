@@ -1,13 +1,13 @@
 //! Captures: what a person asks for, and how far it is.
 
+use crate::capture::AttachMode;
 use crate::capture::Capture;
 use crate::capture::CaptureState;
 use crate::capture::DEFAULT_SAMPLE_BYTES;
-use crate::capture::Way;
 use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
 use crate::dto::page::LossBody;
-use crate::native::placement::Execution;
+use leakwatch_nativeproc::placement::Execution;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -88,7 +88,7 @@ pub struct CaptureBody {
     pub missing: MissingMap,
 }
 
-/// What a capture costs the process: hits times the price of a hit, which is measured on the host.
+/// What a capture costs the process: hits times the cost of a hit, which is measured on the host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = CaptureCost)]
 pub struct CaptureCostBody {
@@ -116,7 +116,7 @@ pub struct ProbedFunctionBody {
     pub path: String,
     /// Bytes from its entry to the probed instruction.
     pub offset: u64,
-    /// Whether the kernel emulates that instruction; otherwise it is single-stepped, at thirty times the price.
+    /// Whether the kernel emulates that instruction; otherwise it is single-stepped, at thirty times the cost.
     pub emulated: bool,
 }
 
@@ -144,23 +144,23 @@ impl From<&Capture> for CaptureBody {
             id: capture.id.clone(),
             target: request.target.to_string(),
             process: request.process.to_string(),
-            lane: request.lane.name().to_owned(),
+            lane: request.lane.name.to_owned(),
             state: state.to_owned(),
             automatic: request.automatic,
             started_at: capture.started_at.into(),
             seconds: request.duration.as_secs_f64(),
             attached_seconds: capture.running.as_secs_f64() * capture.duty,
             windows: capture.windows,
-            way: capture.way.as_ref().map(|way| match way {
-                Way::Session => "session".to_owned(),
-                Way::Single(_) => "single".to_owned(),
+            way: capture.attach_mode.as_ref().map(|mode| match mode {
+                AttachMode::Session => "session".to_owned(),
+                AttachMode::Single(_) => "single".to_owned(),
             }),
             progress,
             sample_bytes: request.sample_bytes,
             cost: CaptureCostBody {
                 allocation_hits: capture.counts.entries,
                 release_hits: capture.counts.frees,
-                cpu_seconds: capture.spent.as_secs_f64(),
+                cpu_seconds: capture.overhead.as_secs_f64(),
                 allowed_cpu_seconds: capture.allowance.as_secs_f64(),
                 cpu_budget_percent: request.cpu_budget_percent,
                 process_cpus: capture.share,
@@ -168,7 +168,7 @@ impl From<&Capture> for CaptureBody {
             samples: capture.counts.samples,
             stacks: capture.stacks,
             functions: capture
-                .points
+                .functions
                 .iter()
                 .map(|point| ProbedFunctionBody {
                     symbol: point.symbol.clone(),
@@ -188,7 +188,7 @@ impl From<&Capture> for CaptureBody {
             profile: format!(
                 "/api/v1/targets/{}/profiles/{}",
                 request.target,
-                request.lane.profile_type().name()
+                request.lane.profile_type.name()
             ),
             missing,
         }

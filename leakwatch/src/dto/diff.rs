@@ -7,7 +7,7 @@ use leakwatch_analysis::diff::FunctionDelta;
 use leakwatch_analysis::diff::Node;
 use leakwatch_analysis::diff::NodeName;
 use leakwatch_analysis::diff::Tree;
-use leakwatch_analysis::stack::Frame;
+use leakwatch_analysis::model::stack::Frame;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;

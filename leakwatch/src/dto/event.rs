@@ -6,7 +6,7 @@ use crate::dto::missing::MissingMap;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
 use leakwatch_analysis::history::WindowEnd;
-use leakwatch_analysis::sample::Limit;
+use leakwatch_analysis::model::sample::Limit;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -228,11 +228,11 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leakwatch_analysis::event::ProcessExit;
-    use leakwatch_analysis::target::ProcessKey;
-    use leakwatch_analysis::units::Bytes;
-    use leakwatch_analysis::units::Timestamp;
-    use leakwatch_analysis::verdict::VerdictClass;
+    use leakwatch_analysis::detect::stable;
+    use leakwatch_analysis::model::event::ProcessExit;
+    use leakwatch_analysis::model::target::ProcessKey;
+    use leakwatch_analysis::model::units::Bytes;
+    use leakwatch_analysis::model::units::Timestamp;
 
     #[test]
     fn every_kind_reads_back_as_itself() {
@@ -260,7 +260,7 @@ mod tests {
             },
             EventKind::VerdictChange {
                 from: None,
-                to: VerdictClass::Stable,
+                to: stable::CLASS,
             },
             EventKind::Loss {
                 reason: "x".into(),

@@ -1,6 +1,6 @@
 //! Instants on the wire: RFC 3339, UTC, with milliseconds.
 
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::Serialize;

@@ -7,11 +7,11 @@ use crate::dto::number::finite;
 use crate::dto::page::LossBody;
 use crate::dto::verdict::EvidenceBody;
 use crate::dto::verdict::VerdictBody;
-use leakwatch_analysis::investigation::Answer;
-use leakwatch_analysis::investigation::AnsweredBy;
-use leakwatch_analysis::investigation::Investigation;
-use leakwatch_analysis::investigation::Step;
-use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::AnsweredBy;
+use leakwatch_analysis::model::investigation::Investigation;
+use leakwatch_analysis::model::investigation::Step;
+use leakwatch_analysis::model::target::TargetId;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -123,7 +123,7 @@ impl StepBody {
             },
             confidence: missing.applicable("confidence", finite(step.confidence), "it is not a number"),
             why: step.why.clone(),
-            teaches: step.teaches.clone(),
+            teaches: step.explanation.clone(),
             evidence: step
                 .evidence
                 .iter()

@@ -1,10 +1,10 @@
 //! Links from one body to another route.
 
 use crate::dto::instant::Instant;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
-use leakwatch_analysis::verdict::EvidenceLink;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::model::verdict::EvidenceLink;
 
 /// Where all routes of this version start.
 pub const BASE: &str = "/api/v1";

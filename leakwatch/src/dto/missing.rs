@@ -1,8 +1,8 @@
 //! Why a field is `null`: the `missing` map beside it.
 
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
 use crate::dto::number::finite;
 use crate::dto::page::LossBody;
-use leakwatch_analysis::sample::Missing;
+use leakwatch_analysis::model::reading::Missing;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -59,12 +59,12 @@ pub struct RunningCaptureBody {
 
 impl From<&Capture> for RunningCaptureBody {
     fn from(capture: &Capture) -> Self {
-        let spent = capture.spent.as_secs_f64();
-        let own = capture.used.saturating_sub(capture.spent).as_secs_f64();
+        let spent = capture.overhead.as_secs_f64();
+        let own = capture.used.saturating_sub(capture.overhead).as_secs_f64();
         Self {
             id: capture.id.clone(),
             target: capture.request.target.to_string(),
-            lane: capture.request.lane.name().to_owned(),
+            lane: capture.request.lane.name.to_owned(),
             cpu_seconds: spent,
             cpu_percent: finite(100.0 * spent / own),
             cpu_budget_percent: capture.request.cpu_budget_percent,

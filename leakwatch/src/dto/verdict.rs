@@ -6,14 +6,15 @@ use crate::dto::missing::MissingMap;
 use crate::dto::number::Number;
 use crate::dto::number::finite;
 use crate::dto::number::integer;
-use leakwatch_analysis::stack::Frame;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::verdict::Culprit;
-use leakwatch_analysis::verdict::Estimate;
-use leakwatch_analysis::verdict::Evidence;
-use leakwatch_analysis::verdict::TimeToLimit;
-use leakwatch_analysis::verdict::Verdict;
-use leakwatch_analysis::verdict::VerdictClass;
+use leakwatch_analysis::detect::goroutine_leak;
+use leakwatch_analysis::model::stack::Frame;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::verdict::Culprit;
+use leakwatch_analysis::model::verdict::Estimate;
+use leakwatch_analysis::model::verdict::Evidence;
+use leakwatch_analysis::model::verdict::TimeToLimit;
+use leakwatch_analysis::model::verdict::Verdict;
+use leakwatch_analysis::model::verdict::VerdictClass;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -196,7 +197,7 @@ impl CulpritBody {
     fn new(culprit: &Culprit, class: VerdictClass) -> Self {
         let mut missing = MissingMap::default();
         let growth = EstimateBody::new(&culprit.growth);
-        let (bytes, goroutines) = if class == VerdictClass::GoroutineLeak {
+        let (bytes, goroutines) = if class == goroutine_leak::CLASS {
             (None, growth)
         } else {
             (growth, None)

@@ -4,16 +4,16 @@
 use crate::engine::judge;
 use crate::store::Store;
 use crate::store::post_mortem::PostMortem;
-use leakwatch_analysis::death::HeapAtDeath;
-use leakwatch_analysis::death::ProcessDeath;
-use leakwatch_analysis::event::OomKill;
-use leakwatch_analysis::pprof;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::Snapshot;
-use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::stack::StackTable;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,8 +81,7 @@ fn remember(store: &mut Store, death: &ProcessDeath) {
 }
 
 fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -> Option<Snapshot> {
-    let decoded = pprof::decode(&heap.retained, &pprof::Bounds::default()).ok()?;
-    let summary = pprof::summarize(&decoded, ProfileType::Heap, stacks).ok()?;
+    let summary = heap.retained.content.as_ref().ok()?.intern(stacks);
     Some(Snapshot {
         target: death.target.clone(),
         process: death.process,
@@ -92,7 +91,7 @@ fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -
         values: summary.values,
         total: summary.total,
         complete: heap.is_complete() && summary.dropped == 0,
-        pprof: Arc::clone(&heap.retained),
+        pprof: Arc::clone(&heap.retained.pprof),
     })
 }
 
@@ -149,7 +148,7 @@ fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
 fn without_profiles(mut death: ProcessDeath) -> ProcessDeath {
     if let Ok(heap) = &mut death.heap {
         heap.allocated = Arc::from([]);
-        heap.retained = Arc::from([]);
+        heap.retained = DecodedProfile::default();
     }
     death
 }

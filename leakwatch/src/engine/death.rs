@@ -6,17 +6,17 @@ use crate::store::Store;
 use crate::store::event::EventKind;
 use crate::store::post_mortem::OtherProcess;
 use crate::store::post_mortem::PostMortem;
-use leakwatch_analysis::event::OomKill;
-use leakwatch_analysis::event::OomTrigger;
-use leakwatch_analysis::event::OomVictim;
 use leakwatch_analysis::history::ProcessRecord;
 use leakwatch_analysis::history::SnapshotSeries;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::profile::Snapshot;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Sample;
-use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::event::OomTrigger;
+use leakwatch_analysis::model::event::OomVictim;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::TargetId;
 use std::time::Duration;
 
 /// Takes in a kill and writes its post-mortem at once, before anything newer overwrites what was known.
@@ -98,7 +98,7 @@ pub(super) fn kills_only_counted(store: &mut Store, sample: &Sample) {
 fn last_memory(
     victim: Option<&ProcessRecord>,
     unprobed: &dyn Fn(&str) -> Missing,
-) -> Result<leakwatch_analysis::sample::ProcessMemory, Missing> {
+) -> Result<leakwatch_analysis::model::sample::ProcessMemory, Missing> {
     victim.map_or_else(|| Err(unprobed("victim")), |record| record.memory.clone())
 }
 

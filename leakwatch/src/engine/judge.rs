@@ -4,10 +4,10 @@ use crate::store::Store;
 use crate::store::StoredTarget;
 use crate::store::event::EventKind;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::investigation::Investigation;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::investigation::Investigation;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
 
 /// An unchanged target is judged again after this time: its window got longer, so "not enough data" may become "stable".

@@ -2,32 +2,29 @@
 //!
 //! The engine has no clock and does no I/O besides the recording: a replay of the same inputs reaches the same answers.
 
-pub mod input;
-pub mod record;
 pub mod replay;
 mod death;
 mod at_death;
 mod judge;
 
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
-use crate::engine::record::Recorder;
+use crate::input::Input;
+use crate::input::Recorder;
+use crate::input::TakenProfile;
 use crate::store::Bounds;
 use crate::store::Store;
 use crate::store::event::EventKind;
-use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::investigation::Answer;
-use leakwatch_analysis::investigation::StepId;
-use leakwatch_analysis::pprof;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::Snapshot;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::Sample;
-use leakwatch_analysis::target::Target;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::event::Loss;
+use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::RwLock;
@@ -75,14 +72,14 @@ impl Engine {
             } => {
                 profile_missing(&mut store, &target, profile_type, missing);
             }
-            Input::GoRuntime {
+            Input::Runtime {
                 at,
                 target,
                 process,
-                numbers,
+                stats,
             } => {
                 if let Some(stored) = store.target_mut(&target) {
-                    stored.history.apply_go_runtime(at, process, numbers);
+                    stored.history.apply_runtime(at, process, stats);
                 } else {
                     store.count_loss("profile_of_unknown_target", 1);
                 }
@@ -162,31 +159,30 @@ fn sampled(store: &mut Store, sample: &Sample) {
     death::kills_only_counted(store, sample);
 }
 
-fn profiled(store: &mut Store, profile: &RawProfile) {
-    let Some(stored) = store.target_mut(&profile.target) else {
+fn profiled(store: &mut Store, taken: &TakenProfile) {
+    let Some(stored) = store.target_mut(&taken.target) else {
         store.count_loss("profile_of_unknown_target", 1);
         return;
     };
-    let summary = pprof::decode(&profile.pprof, &pprof::Bounds::default())
-        .and_then(|decoded| pprof::summarize(&decoded, profile.profile_type, &mut stored.history.stacks));
-    let summary = match summary {
-        Ok(summary) => summary,
-        Err(error) => {
-            tracing::debug!(target = %profile.target, %error, "a profile does not decode");
+    let content = match &taken.profile.content {
+        Ok(content) => content,
+        Err(missing) => {
+            tracing::debug!(target = %taken.target, why = missing.detail, "a profile does not decode");
             store.count_loss("profile_undecodable", 1);
             return;
         }
     };
+    let summary = content.intern(&mut stored.history.stacks);
     let accepted = stored.history.apply_snapshot(Snapshot {
-        target: profile.target.clone(),
-        process: profile.process,
-        profile_type: profile.profile_type,
-        at: profile.at,
-        source: profile.source,
+        target: taken.target.clone(),
+        process: taken.process,
+        profile_type: taken.profile_type,
+        at: taken.at,
+        source: taken.source,
         values: summary.values,
         total: summary.total,
         complete: summary.dropped == 0,
-        pprof: Arc::clone(&profile.pprof),
+        pprof: Arc::clone(&taken.profile.pprof),
     });
     stored.changed = true;
     if summary.dropped > 0 {

@@ -1,12 +1,12 @@
 //! A recording played through a fresh engine: the same inputs, the same findings.
 
 use crate::engine::Engine;
-use crate::engine::input::Input;
-use crate::engine::record::RecordError;
-use crate::engine::record::Recording;
+use crate::input::Input;
+use crate::input::RecordError;
+use crate::input::Recording;
 use crate::store::Bounds;
 use crate::store::Store;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::RwLock;

@@ -6,8 +6,8 @@ use super::decode::DecodeError;
 use super::decode::ticks;
 use super::watch::WalkBounds;
 use crate::clock::Clock;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_common::death::DEPTH_BITS;
 use leakwatch_common::death::ENTRY_WORDS;
 use leakwatch_common::death::GoroutineGroup;
@@ -17,10 +17,10 @@ use leakwatch_common::death::MAX_DEPTH;
 use leakwatch_common::death::WalkChunk;
 use leakwatch_common::death::WalkEnd;
 use leakwatch_common::death::cut;
-use leakwatch_goproc::death::Cut;
-use leakwatch_goproc::death::Walk;
-use leakwatch_goproc::death::WalkedBucket;
-use leakwatch_goproc::death::WalkedGroup;
+use leakwatch_goproc::final_heap::HeapWalk;
+use leakwatch_goproc::final_heap::Truncation;
+use leakwatch_goproc::final_heap::WalkedBucket;
+use leakwatch_goproc::final_heap::WalkedGroup;
 use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::Record;
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ pub struct Death {
     /// Which process.
     pub process: ProcessKey,
     /// What was read.
-    pub walk: Walk,
+    pub walk: HeapWalk,
 }
 
 /// Puts records together.
@@ -46,7 +46,7 @@ pub struct Death {
 pub struct Deaths {
     clock: Clock,
     bounds: WalkBounds,
-    open: HashMap<(u32, u64), Walk>,
+    open: HashMap<(u32, u64), HeapWalk>,
 }
 
 impl Deaths {
@@ -126,7 +126,7 @@ impl Deaths {
         walk.lost = u64::from(end.buckets)
             .saturating_sub(walk.unreadable)
             .saturating_sub(arrived);
-        walk.cut = why_cut(end.cut).or((walk.lost > 0).then_some(Cut::Room));
+        walk.truncation = why_cut(end.cut).or((walk.lost > 0).then_some(Truncation::Room));
         walk.heap_time = Duration::from_nanos(end.heap_nanos);
         walk.goroutine_time = Duration::from_nanos(end.goroutine_nanos);
         walk.groups = groups
@@ -153,7 +153,7 @@ impl Deaths {
 }
 
 /// Takes in the first bucket of some words and answers the rest.
-fn entry<'w>(walk: &mut Walk, words: &'w [u64]) -> Option<&'w [u64]> {
+fn entry<'w>(walk: &mut HeapWalk, words: &'w [u64]) -> Option<&'w [u64]> {
     let ([address, size_and_depth, counters @ ..], rest) = words.split_first_chunk::<ENTRY_WORDS>()?;
     let depth = usize::try_from(size_and_depth & ((1 << DEPTH_BITS) - 1)).ok()?;
     let (stack, rest) = rest.split_at_checked(depth).filter(|_| depth <= MAX_DEPTH)?;
@@ -178,12 +178,12 @@ fn entry<'w>(walk: &mut Walk, words: &'w [u64]) -> Option<&'w [u64]> {
 }
 
 /// The reason that says most.
-fn why_cut(bits: u32) -> Option<Cut> {
+fn why_cut(bits: u32) -> Option<Truncation> {
     [
-        (cut::DAMAGED | cut::LOOP, Cut::Damaged),
-        (cut::UNREADABLE | cut::VARIABLE, Cut::Unreadable),
-        (cut::TIME, Cut::Time),
-        (cut::BUCKETS, Cut::Bound),
+        (cut::DAMAGED | cut::LOOP, Truncation::Damaged),
+        (cut::UNREADABLE | cut::VARIABLE, Truncation::Unreadable),
+        (cut::TIME, Truncation::Time),
+        (cut::BUCKETS, Truncation::Bound),
     ]
     .into_iter()
     .find_map(|(mask, cut)| (bits & mask != 0).then_some(cut))

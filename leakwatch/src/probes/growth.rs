@@ -1,9 +1,9 @@
 //! The page-fault and mapping probes of one process: programs of the same object as the allocator probes, attached while a capture runs.
 //!
-//! Page faults are a software event of every processor; system calls are seen at their functions in the kernel, or at their tracepoints, or not. Both see all processes, and the programs look at one. What the records mean for the address space is decided by `crate::growth`.
+//! Page faults are a software event of every processor; system calls are seen at their functions in the kernel, or at their tracepoints, or not.
+//! Both see all processes, and the programs look at one. What the records mean for the address space is decided by
+//! `leakwatch-nativeproc`.
 
-use crate::growth::change::Change;
-use crate::native::code::ProgramCode;
 use crate::probes::load;
 use crate::probes::native;
 use crate::probes::native::CopiedStack;
@@ -25,14 +25,16 @@ use aya::programs::perf_event::PerfEventScope;
 use aya::programs::perf_event::SamplePolicy;
 use aya::programs::perf_event::SoftwareEvent;
 use aya::util::online_cpus;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_common::growth::GROWTH_CONFIG;
 use leakwatch_common::growth::GrowthConfig;
 use leakwatch_common::growth::GrowthRecord;
 use leakwatch_common::growth::growth_kind;
 use leakwatch_common::native::NativeCount;
+use leakwatch_nativeproc::address_space::change::Change;
+use leakwatch_nativeproc::code::ProgramCode;
 use std::sync::OnceLock;
 use zerocopy::FromBytes as _;
 use zerocopy::IntoBytes as _;

@@ -6,8 +6,8 @@
 use aya::Ebpf;
 use aya::maps::MapData;
 use aya::maps::PerCpuArray;
-use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::event::Loss;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_common::loss::LossReason;
 use std::fs::File;
 use std::os::fd::AsFd as _;

@@ -4,9 +4,9 @@ use super::host::HostFacts;
 use super::offsets;
 use super::scope::OomCallers;
 use super::watch::WalkBounds;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_common::config::ABSENT;
 use leakwatch_common::config::ProbeConfig;
 

@@ -1,6 +1,6 @@
 //! Which memory ran out, told by who called the OOM killer: the kernel stack at the kill against `/proc/kallsyms`.
 
-use leakwatch_analysis::event::OomScope;
+use leakwatch_analysis::model::event::OomScope;
 use std::collections::BTreeMap;
 use std::io;
 use std::io::BufRead;

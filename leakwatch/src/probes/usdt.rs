@@ -1,7 +1,6 @@
 //! The probes on what a program's own heap sampler tells: programs of the same object as the allocator probes, attached to static probes,
 //! whose semaphores the kernel raises meanwhile (Linux 6.6).
 
-use crate::native::code::ProgramCode;
 use crate::probes::native;
 use crate::probes::native::CopiedStack;
 use crate::probes::native::NativeCounts;
@@ -10,23 +9,24 @@ use crate::probes::native::NativeSettings;
 use crate::probes::native::Programs;
 use crate::probes::native::StackTotals;
 use crate::probes::native::session::Sessions;
-use crate::usdt::argument::Argument;
-use crate::usdt::argument::Place;
-use crate::usdt::probe::Site;
-use crate::usdt::probe::Told;
 use aya::EbpfLoader;
 use aya::maps::Array;
 use aya::maps::HashMap;
 use aya::maps::MapData;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_bpf::Attachment;
 use leakwatch_bpf::Places;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::usdt::UsdtArgument;
 use leakwatch_common::usdt::UsdtSite;
 use leakwatch_common::usdt::usdt_place;
+use leakwatch_nativeproc::code::ProgramCode;
+use leakwatch_nativeproc::usdt::argument::Argument;
+use leakwatch_nativeproc::usdt::argument::Place;
+use leakwatch_nativeproc::usdt::probe::Site;
+use leakwatch_nativeproc::usdt::probe::Told;
 use std::os::fd::AsFd as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;

@@ -4,12 +4,12 @@
 use super::load;
 use aya::maps::HashMap;
 use aya::maps::MapData;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_common::death::Watch;
-use leakwatch_goproc::death::WalkPlan;
+use leakwatch_goproc::final_heap::WalkPlan;
 use leakwatch_goproc::heap::MAX_BUCKETS;
 use std::time::Duration;
 use zerocopy::transmute;

@@ -1,11 +1,11 @@
 //! Events as they are kept: what happened to whom.
 
-use leakwatch_analysis::event::ProcessExit;
 use leakwatch_analysis::history::WindowEnd;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
-use leakwatch_analysis::verdict::VerdictClass;
+use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::model::verdict::VerdictClass;
 use std::borrow::Cow;
 
 /// One event.

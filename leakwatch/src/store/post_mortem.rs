@@ -1,14 +1,14 @@
 //! What is kept of an OOM kill: the kernel's record, joined with the last that was known of the target.
 
-use leakwatch_analysis::death::ProcessDeath;
-use leakwatch_analysis::event::OomKill;
-use leakwatch_analysis::profile::Snapshot;
-use leakwatch_analysis::sample::CgroupMemory;
-use leakwatch_analysis::sample::ProcessMemory;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::verdict::Verdict;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::sample::CgroupMemory;
+use leakwatch_analysis::model::sample::ProcessMemory;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::verdict::Verdict;
 use std::time::Duration;
 
 /// A process that shared the cgroup with the victim.

@@ -1,55 +1,54 @@
-//! Goroutines that pile up at one place and never end.
+//! Goroutines that pile up at one call site and never end.
 //!
-//! Statistic: number of goroutines per blocking place, significant and spread over the whole time, or the runtime's own proof
+//! Statistic: number of goroutines per blocking call site, significant and spread over the whole time, or the runtime's own proof
 //! (`goroutineleak` profile). When the live heap grows as well and the goroutines explain it, this is the root cause.
+//! See `docs/detectors/goroutine_leak.md`.
 
-use crate::detect::Claim;
-use crate::detect::Opinion;
-use crate::detect::facts::ALONE_RATE;
+use crate::detect::doubt;
+use crate::detect::doubt::Least;
+use crate::detect::evidence;
 use crate::detect::facts::Facts;
-use crate::detect::facts::Motion;
-use crate::detect::go_heap_leak;
-use crate::detect::go_heap_leak::BEFORE_DOUBT;
-use crate::detect::go_heap_leak::KILLED_DOUBT_SECONDS;
-use crate::detect::go_heap_leak::LEAST_OBSERVATIONS_KILLED;
-use crate::detect::go_heap_leak::LEAST_SECONDS_KILLED;
-use crate::growth;
-use crate::growth::ProfileGrowth;
-use crate::growth::Site;
-use crate::profile::ProfileType;
-use crate::stats::count;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::window;
-use crate::words;
+use crate::detect::finding::Examination;
+use crate::detect::finding::Finding;
+use crate::detect::suspect;
+use crate::detect::suspect::ALONE_RATE;
+use crate::detect::suspect::LEAST_GOROUTINES;
+use crate::format;
+use crate::history::window;
+use crate::measure::motion::Motion;
+use crate::measure::site_trend;
+use crate::measure::site_trend::ProfileTrend;
+use crate::measure::site_trend::SiteTrend;
+use crate::model::profile::ProfileType;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::VerdictClass;
+use crate::stats::robust::count;
 use std::ops::RangeInclusive;
 
-/// Fewer goroutines more are connections and workers coming and going.
-const LEAST_GROWTH: f64 = 10.0;
-/// And it must be this part of what was there.
-const LEAST_RELATIVE_GROWTH: f64 = 0.2;
-const LEAST_OBSERVATIONS: usize = 3;
-const LEAST_SECONDS: f64 = 25.0;
-/// Killed lives that are looked at.
-const MOST_LIVES: usize = 8;
+/// The class.
+pub const CLASS: VerdictClass = VerdictClass::leak("goroutine_leak");
+
+/// Killed runs that count as watched.
+const MOST_RUNS: usize = 8;
 /// A goroutine starts with 2 KiB of stack (`stackMin` in runtime/stack.go) and a g structure of about 450 bytes.
 const GOROUTINE_BYTES: f64 = 2500.0;
 
-/// Objects per goroutine that count as its own: one to three from one line, with the sampling error of a few dozen samples.
-const OWN_OBJECTS: RangeInclusive<f64> = 0.6..=4.5;
+/// Objects per goroutine that are made for it: one to three from one line, with the sampling error of a few dozen samples.
+const OBJECTS_PER_GOROUTINE: RangeInclusive<f64> = 0.6..=4.5;
 
-/// What is left of doubt when the runtime proves goroutines leaked: that they matter.
+/// Doubt when memory levels off meanwhile.
+const LEVELLING_DOUBT: f64 = 0.05;
+/// What is left of doubt when goroutines pile up and the runtime proves some of them leaked.
+const CONFIRMED_DOUBT: f64 = 0.02;
+/// What is left of doubt when the runtime's proof is all there is: that they matter.
 const PROOF_DOUBT: f64 = 0.03;
 
-/// Looks for a goroutine leak: by growth, in this life or, while it is too young to say, in the one before; else by the runtime's
+/// Looks for a goroutine leak: by growth, in this run or, while it is too young to say, in the one before; else by the runtime's
 /// proof alone.
-pub fn examine(facts: &Facts<'_>) -> Opinion {
+pub fn examine(facts: &Facts<'_>) -> Examination {
     let now = by_growth(facts);
-    let before = facts
-        .goroutines_before
-        .as_ref()
-        .and_then(|goroutines| by_life_before(facts, goroutines));
+    let goroutines_before = facts.trend_before(ProfileType::Goroutine);
+    let before = goroutines_before.and_then(|goroutines| by_run_before(facts, goroutines));
     let best = match (now, before) {
         (Ok(now), Some(before)) if now.confidence >= before.confidence => Ok(now),
         (_, Some(before)) => Ok(before),
@@ -58,51 +57,57 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     best.or_else(|because| by_proof(facts).ok_or(because))
 }
 
-/// The life before ended by an OOM kill with goroutines piled up: they do so again until this life shows otherwise.
-fn by_life_before(facts: &Facts<'_>, goroutines: &ProfileGrowth) -> Option<Claim> {
-    let site = goroutines.persistent(ALONE_RATE).find(|site| is_material(site))?;
-    let watched = lives_watched(facts);
-    if goroutines.observations < LEAST_OBSERVATIONS_KILLED || watched <= 0.0 {
+/// The run before ended by an OOM kill with goroutines piled up: they do so again until this run shows otherwise.
+fn by_run_before(facts: &Facts<'_>, goroutines: &ProfileTrend) -> Option<Finding> {
+    let site = suspect::goroutines(goroutines)?;
+    let watched = watched_before(facts);
+    if goroutines.observations < Least::KILLED.observations || watched <= 0.0 {
         return None;
     }
-    let heap = facts.heap_before.as_ref();
+    let heap = facts.trend_before(ProfileType::Heap);
     if heap
         .and_then(|heap| independent_heap_growth(facts, heap, site))
         .is_some()
     {
         return None;
     }
-    let seen = count(goroutines.observations + facts.lives.killed);
-    let doubt = (KILLED_DOUBT_SECONDS / watched).powi(2) + 0.5_f64.powf(seen) + BEFORE_DOUBT;
-    Some(claim(facts, goroutines, site, 1.0 - doubt.min(1.0)))
+    let seen = count(goroutines.observations + facts.runs().killed);
+    let doubt = doubt::time_to_limit(watched) + doubt::observations(seen) + doubt::BEFORE;
+    Some(finding(facts, goroutines, site, 1.0 - doubt.min(1.0)))
 }
 
-/// Seconds of earlier lives that were killed while goroutines may have piled up. That they are still starting up explains growth of
-/// memory in such lives, but hardly that they wait at one place in ever greater number.
-fn lives_watched(facts: &Facts<'_>) -> f64 {
-    if facts.lives.levelled > 0 {
+/// Seconds of earlier runs that were killed while goroutines may have piled up. That they are still starting up explains growth of
+/// memory in such runs, but hardly that they wait at one call site in ever greater number.
+fn watched_before(facts: &Facts<'_>) -> f64 {
+    if facts.runs().levelled > 0 {
         return 0.0;
     }
-    facts.lives.typical_seconds * count(facts.lives.killed.min(MOST_LIVES))
+    facts.runs().typical_seconds * count(facts.runs().killed.min(MOST_RUNS))
+}
+
+/// Goroutines that the runtime proved leaked, by the newest profile of them.
+fn proven_leaked(facts: &Facts<'_>) -> Option<f64> {
+    let newest = window::snapshots(facts.history, ProfileType::GoroutineLeak, facts.now).last()?;
+    u32::try_from(newest.total.inuse_objects).ok().map(f64::from)
 }
 
 /// So many proven leaked that it cannot be a leftover of starting up.
-fn by_proof(facts: &Facts<'_>) -> Option<Claim> {
-    facts.proven_leaked.filter(|proven| *proven >= LEAST_GROWTH)?;
-    let leaked = growth::all_of_newest(facts.history, ProfileType::GoroutineLeak, facts.now)?;
+fn by_proof(facts: &Facts<'_>) -> Option<Finding> {
+    proven_leaked(facts).filter(|proven| *proven >= LEAST_GOROUTINES)?;
+    let leaked = site_trend::all_of_newest(facts.history, ProfileType::GoroutineLeak, facts.now)?;
     let site = leaked.sites.first()?;
-    let heap = facts.heap.as_ref();
+    let heap = facts.trend(ProfileType::Heap);
     if heap
         .and_then(|heap| independent_heap_growth(facts, heap, site))
         .is_some()
     {
         return None;
     }
-    Some(claim(facts, &leaked, site, 1.0 - PROOF_DOUBT))
+    Some(finding(facts, &leaked, site, 1.0 - PROOF_DOUBT))
 }
 
-fn by_growth(facts: &Facts<'_>) -> Opinion {
-    let Some(goroutines) = &facts.goroutines else {
+fn by_growth(facts: &Facts<'_>) -> Examination {
+    let Some(goroutines) = facts.trend(ProfileType::Goroutine) else {
         return Err("no two goroutine profiles were available".to_owned());
     };
     let seconds = goroutines.span().as_secs_f64();
@@ -111,70 +116,57 @@ fn by_growth(facts: &Facts<'_>) -> Opinion {
             "the number of goroutines changed by {:.0} to {:.0} over {} and no place in the code holds more and more of them",
             goroutines.total.estimate,
             goroutines.now,
-            words::duration(seconds)
+            format::duration(seconds)
         ));
     };
-    let (observations, least) = if facts.dying {
-        (LEAST_OBSERVATIONS_KILLED, LEAST_SECONDS_KILLED)
-    } else {
-        (LEAST_OBSERVATIONS, LEAST_SECONDS)
-    };
-    if goroutines.observations < observations || seconds < least {
+    if Least::of(facts.dying).is_missed(goroutines.observations, seconds) {
         return Err(format!(
             "{} goroutine profiles over {} are too few to tell a leak from a burst",
             goroutines.observations,
-            words::duration(seconds)
+            format::duration(seconds)
         ));
     }
-    let heap = facts.heap.as_ref();
+    let heap = facts.trend(ProfileType::Heap);
     if let Some(other) = heap.and_then(|heap| independent_heap_growth(facts, heap, site)) {
         return Err(format!(
             "{:.0} more goroutines explain less of the growth than {} does",
             site.growth.estimate,
-            words::place(&other.frame)
+            format::call_site(&other.frame)
         ));
     }
-    let proof = facts.proven_leaked.unwrap_or(0.0);
+    let proof = proven_leaked(facts).unwrap_or(0.0);
     let time = if facts.dying {
-        (KILLED_DOUBT_SECONDS / (seconds.max(facts.observed) + lives_watched(facts))).powi(2)
+        doubt::time_to_limit(seconds.max(facts.memory.observed) + watched_before(facts))
     } else {
-        (go_heap_leak::TIME_DOUBT_SECONDS / (seconds + lives_watched(facts))).powi(2)
+        doubt::time(seconds + watched_before(facts))
     };
-    let observations = 0.5_f64.powf(count(goroutines.observations + facts.lives.killed));
-    let evenness = (0.6 - site.persistence).max(0.0) * 0.3;
-    let memory = if matches!(facts.motion, Motion::Levelling) {
-        0.05
+    let observations = doubt::observations(count(goroutines.observations + facts.runs().killed));
+    let memory = if facts.memory.motion == Motion::Levelling {
+        LEVELLING_DOUBT
     } else {
         0.0
     };
-    let doubt = time + observations + evenness + memory;
-    let doubt = if proof > 0.0 { doubt.min(0.02) } else { doubt };
-    Ok(claim(facts, goroutines, site, 1.0 - doubt.min(1.0)))
+    let doubt = time + observations + doubt::unevenness(site) + memory;
+    let doubt = if proof > 0.0 { doubt.min(CONFIRMED_DOUBT) } else { doubt };
+    Ok(finding(facts, goroutines, site, 1.0 - doubt.min(1.0)))
 }
 
-/// Whether a place's growth is more than coming and going.
-pub fn is_material(site: &Site) -> bool {
-    let before = site.now - site.growth.estimate;
-    site.growth.low > 0.0
-        && site.growth.estimate >= LEAST_GROWTH
-        && site.growth.estimate >= before * LEAST_RELATIVE_GROWTH
-}
-
-/// A heap place that grows more than the goroutines can explain: allocated outside of their stacks, and larger than they are.
-fn independent_heap_growth<'a>(facts: &Facts<'_>, heap: &'a ProfileGrowth, goroutine_site: &Site) -> Option<&'a Site> {
-    let by_goroutines = |site: &Site| {
-        let own: Vec<&str> = facts
-            .history
-            .stacks
+/// A heap call site that grows more than the goroutines can explain: allocated outside of their stacks, and larger than they are.
+fn independent_heap_growth<'a>(
+    facts: &Facts<'_>,
+    heap: &'a ProfileTrend,
+    goroutine_site: &SiteTrend,
+) -> Option<&'a SiteTrend> {
+    let stacks = &facts.history.stacks;
+    let by_goroutines = |site: &SiteTrend| {
+        let theirs: Vec<&str> = stacks
             .frames(goroutine_site.stack)
             .map(|frame| &*frame.function)
             .filter(|function| *function != "main.main" && !function.starts_with("runtime."))
             .collect();
-        facts
-            .history
-            .stacks
+        stacks
             .frames(site.stack)
-            .any(|frame| own.contains(&&*frame.function))
+            .any(|frame| theirs.contains(&&*frame.function))
     };
     let site = heap.persistent(ALONE_RATE).next()?;
     if goes_with(facts, heap, site, goroutine_site) {
@@ -190,8 +182,8 @@ fn independent_heap_growth<'a>(facts: &Facts<'_>, heap: &'a ProfileGrowth, gorou
     (!by_goroutines(site) && site.growth.estimate > 2.0 * explained).then_some(site)
 }
 
-/// Whether a heap place keeps a few objects more for each goroutine more: what is made together with a goroutine for its use.
-fn goes_with(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, goroutines: &Site) -> bool {
+/// Whether a heap call site retains a few objects more for each goroutine more: what is made together with a goroutine for its use.
+fn goes_with(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, goroutines: &SiteTrend) -> bool {
     let objects = |at| {
         let snapshot =
             window::snapshots(facts.history, ProfileType::Heap, facts.now).find(|snapshot| snapshot.at == at)?;
@@ -203,30 +195,25 @@ fn goes_with(facts: &Facts<'_>, heap: &ProfileGrowth, site: &Site, goroutines: &
         return false;
     };
     let rate = f64::from(compare.saturating_sub(base)) / heap.span().as_secs_f64().max(f64::MIN_POSITIVE);
-    OWN_OBJECTS.contains(&(rate / goroutines.rate.max(f64::MIN_POSITIVE)))
+    OBJECTS_PER_GOROUTINE.contains(&(rate / goroutines.rate.max(f64::MIN_POSITIVE)))
 }
 
-fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence: f64) -> Claim {
-    let culprit = growth::culprit(facts.history, goroutines, site);
+fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confidence: f64) -> Finding {
+    let culprit = site_trend::culprit(facts.history, goroutines, site);
     let seconds = goroutines.span().as_secs_f64();
-    let diff = Some(EvidenceLink::Diff {
-        profile_type: ProfileType::Goroutine,
-        base: goroutines.base,
-        compare: goroutines.compare,
-    });
+    let call_site = format::call_site(&site.frame);
     let mut evidence = vec![Evidence {
         claim: format!(
-            "goroutines blocked at {} grew by {:.0} to {:.0} in {} and never fell back",
-            words::place(&site.frame),
+            "goroutines blocked at {call_site} grew by {:.0} to {:.0} in {} and never fell back",
             site.growth.estimate,
             site.now,
-            words::duration(seconds)
+            format::duration(seconds)
         ),
         value: site.growth.estimate,
         unit: "goroutines",
-        link: diff,
+        link: Some(evidence::diff(ProfileType::Goroutine, goroutines)),
     }];
-    if let Some(proven) = facts.proven_leaked.filter(|proven| *proven > 0.0) {
+    if let Some(proven) = proven_leaked(facts).filter(|proven| *proven > 0.0) {
         evidence.push(Evidence {
             claim: format!("the Go runtime itself proves {proven:.0} goroutines leaked: nothing can ever wake them"),
             value: proven,
@@ -234,63 +221,41 @@ fn claim(facts: &Facts<'_>, goroutines: &ProfileGrowth, site: &Site, confidence:
             link: None,
         });
     }
-    if let Some(heap) = &facts.heap
+    if let Some(heap) = facts.trend(ProfileType::Heap)
         && let Some(owned) = heap.persistent(ALONE_RATE).next()
         && goes_with(facts, heap, owned, site)
     {
         evidence.push(Evidence {
             claim: format!(
                 "{} keeps {} for each of them",
-                words::place(&owned.frame),
-                words::bytes(owned.rate / site.rate.max(f64::MIN_POSITIVE))
+                format::call_site(&owned.frame),
+                format::bytes(owned.rate / site.rate.max(f64::MIN_POSITIVE))
             ),
             value: owned.growth.estimate,
             unit: "bytes",
-            link: Some(EvidenceLink::Diff {
-                profile_type: ProfileType::Heap,
-                base: heap.base,
-                compare: heap.compare,
-            }),
+            link: Some(evidence::diff(ProfileType::Heap, heap)),
         });
     }
-    if facts.motion == Motion::Growing
-        && let Some(rate) = facts.growth_rate()
-    {
-        evidence.push(Evidence {
-            claim: format!(
-                "memory that cannot be reclaimed grows by {}, {} per goroutine",
-                words::rate(rate),
-                words::bytes(rate / site.rate.max(f64::MIN_POSITIVE))
-            ),
-            value: rate,
-            unit: "bytes_per_second",
-            link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes", "limit_bytes"])),
-        });
-    }
-    let until = facts
-        .time_to_limit
-        .map(|time| format!("; the limit is reached in about {}", words::duration(time.p50_seconds)))
-        .unwrap_or_default();
-    Claim {
-        class: VerdictClass::GoroutineLeak,
+    evidence.extend(evidence::memory_growth(facts, |rate| {
+        let each = rate / site.rate.max(f64::MIN_POSITIVE);
+        format!(", {} per goroutine", format::bytes(each))
+    }));
+    let until = evidence::until_limit(facts);
+    let way_out = || {
+        format!(
+            "Give the goroutines blocked at {call_site} a way out: a context, a timeout, a closed or buffered channel."
+        )
+    };
+    Finding {
         confidence,
         summary: format!(
-            "Goroutines pile up at {}: {:.0} more in {} and none of them ends{until}.",
-            words::place(&site.frame),
+            "Goroutines pile up at {call_site}: {:.0} more in {} and none of them ends{until}.",
             site.growth.estimate,
-            words::duration(seconds)
+            format::duration(seconds)
         ),
         since: goroutines.base,
         advice: vec![
-            standard_cause(&site.frame.function).map_or_else(
-                || {
-                    format!(
-                        "Give the goroutines blocked at {} a way out: a context, a timeout, a closed or buffered channel.",
-                        words::place(&site.frame)
-                    )
-                },
-                str::to_owned,
-            ),
+            standard_cause(&site.frame.function).map_or_else(way_out, str::to_owned),
             "Look at the last frames of the stack: they say who starts them.".to_owned(),
         ],
         culprit: Some(culprit),

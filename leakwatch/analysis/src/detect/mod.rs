@@ -1,51 +1,19 @@
-//! Detectors: each looks at the same facts and either claims its class with a confidence, or says why it is not that.
-//! `judge` picks one. Every threshold is explained in docs/detectors.md.
+//! Detectors: each examines the same facts and either finds its class with a confidence, or says why it is not that. One row of the
+//! table and one file per class; `verdict` picks one of the findings. Every threshold is explained in docs/detectors/.
 
-pub mod lives;
+pub mod finding;
+mod suspect;
 pub mod facts;
-pub mod charge;
-pub mod outside;
-pub mod need;
-pub mod go_heap_leak;
+mod doubt;
+mod evidence;
+mod headroom;
+mod captured;
 pub mod goroutine_leak;
-mod kept;
-pub mod native_leak;
+pub mod go_heap_leak;
 pub mod mapping_leak;
-pub mod native_growth;
+pub mod native_leak;
 pub mod undersized_limit;
 pub mod warm_up;
 pub mod stable;
 pub mod not_enough_data;
-pub mod judge;
-
-use crate::units::Bytes;
-use crate::units::Timestamp;
-use crate::verdict::Culprit;
-use crate::verdict::Evidence;
-use crate::verdict::VerdictClass;
-
-/// What a detector claims.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
-    /// The class.
-    pub class: VerdictClass,
-    /// 0 to 1.
-    pub confidence: f64,
-    /// One sentence a person can act on.
-    pub summary: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// The code responsible.
-    pub culprit: Option<Culprit>,
-    /// Numbers for it.
-    pub evidence: Vec<Evidence>,
-    /// What to do.
-    pub advice: Vec<String>,
-    /// A limit that would fit.
-    pub recommended_limit: Option<Bytes>,
-    /// What would change the answer.
-    pub would_change_our_mind: Vec<String>,
-}
-
-/// A claim, or why there is none.
-pub type Opinion = Result<Claim, String>;
+pub mod table;

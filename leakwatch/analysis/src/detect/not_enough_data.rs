@@ -1,32 +1,35 @@
-//! What to say while the data does not decide: what is missing, and when it will be enough.
+//! What to say while the data does not decide: what is missing, and when it will be enough. See `docs/detectors/not_enough_data.md`.
 
-use crate::detect::Claim;
-use crate::detect::charge;
 use crate::detect::facts::Facts;
-use crate::detect::facts::Motion;
-use crate::profile::ProfileType;
-use crate::sample::Missing;
-use crate::sample::MissingReason;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::detect::finding::Finding;
+use crate::format;
+use crate::history::window;
+use crate::measure::charge;
+use crate::model::profile::ProfileType;
+use crate::model::reading::Missing;
+use crate::model::reading::MissingReason;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
+use crate::model::verdict::VerdictClass;
 use std::collections::BTreeSet;
+
+/// The class.
+pub const CLASS: VerdictClass = VerdictClass::other("not_enough_data");
 
 /// Every detector can answer after this time of samples and profiles.
 const ENOUGH_SECONDS: f64 = 60.0;
 
-/// Always claims.
-pub fn examine(facts: &Facts<'_>) -> Claim {
-    let wait = (ENOUGH_SECONDS - facts.observed).max(0.0);
+/// Always finds something to say.
+pub fn examine(facts: &Facts<'_>) -> Finding {
+    let wait = (ENOUGH_SECONDS - facts.memory.observed).max(0.0);
     let missing = missing(facts);
-    let growing = facts.motion == Motion::Growing;
-    let rate = facts.growth_rate().unwrap_or(0.0);
-    let elsewhere = charge::growing_elsewhere(facts).filter(|_| growing || facts.dying);
-    let summary = if facts.memory.is_none() {
+    let growing = facts.memory.grows();
+    let rate = facts.memory.growth_rate().unwrap_or(0.0);
+    let elsewhere = charge::growing_outside_of_heaps(facts.history).filter(|_| growing || facts.dying);
+    let summary = if facts.memory.trend.is_none() {
         format!(
             "Too few samples yet; about {} more are needed.",
-            words::duration(wait.max(10.0))
+            format::duration(wait.max(10.0))
         )
     } else if let Some(part) = elsewhere {
         format!(
@@ -36,38 +39,41 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
             } else {
                 "Memory of the kernel"
             },
-            words::bytes(part.change),
-            words::duration(facts.observed),
-            words::bytes(part.level)
+            format::bytes(part.change),
+            format::duration(facts.memory.observed),
+            format::bytes(part.level)
         )
-    } else if facts.dying || facts.lives.are_recent(facts.now) {
-        let kills = facts.lives.killed + usize::from(facts.dying);
-        let after = if facts.lives.is_empty() {
-            facts.age
+    } else if facts.dying || facts.runs().are_recent(facts.now) {
+        let kills = facts.runs().killed + usize::from(facts.dying);
+        let after = if facts.runs().is_empty() {
+            facts.age()
         } else {
-            facts.lives.typical_seconds
+            facts.runs().typical_seconds
         };
         format!(
             "Killed for lack of memory {kills} time(s), after about {}: too short to tell a leak from a limit that is too small.",
-            words::duration(after)
+            format::duration(after)
         )
     } else if growing && missing.iter().any(|(what, _)| *what == "heap_profile") {
         format!(
             "Memory grows by {}, but no heap profile is available to say what grows: it may be live heap, garbage or memory outside the Go heap.",
-            words::rate(rate)
+            format::rate(rate)
         )
     } else if growing && facts.is_go == Some(false) {
         format!(
             "Memory grows by {} in a program that is not Go; what grows inside it cannot be told yet.",
-            words::rate(rate)
+            format::rate(rate)
         )
     } else if growing {
         format!(
             "Memory grows by {}; whether it will stop is not decided yet.",
-            words::rate(rate)
+            format::rate(rate)
         )
     } else {
-        format!("Watched for {}: not decided yet.", words::duration(facts.observed))
+        format!(
+            "Watched for {}: not decided yet.",
+            format::duration(facts.memory.observed)
+        )
     };
     let mut advice: Vec<String> = missing.iter().filter_map(|(_, missing)| missing.fix.clone()).collect();
     // One endpoint serves several types of profile.
@@ -82,26 +88,28 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
             }
             .to_owned(),
         );
-    } else if facts.dying || facts.lives.are_recent(facts.now) {
+    } else if facts.dying || facts.runs().are_recent(facts.now) {
         advice.push(
             "Double the limit once: a leak lives about twice as long and is killed again, a need settles below it."
                 .to_owned(),
         );
     }
     advice.push(if wait > 0.0 {
-        format!("Wait about {} more.", words::duration(wait))
+        format!("Wait about {} more.", format::duration(wait))
     } else {
         "Wait: the answer comes as soon as the growth lasts or ends.".to_owned()
     });
-    Claim {
-        class: VerdictClass::NotEnoughData,
+    Finding {
         confidence: 0.5,
         summary,
         since: facts.history.window_start,
         culprit: None,
         evidence: vec![Evidence {
-            claim: format!("{} of samples in the current window", words::duration(facts.observed)),
-            value: facts.observed,
+            claim: format!(
+                "{} of samples in the current window",
+                format::duration(facts.memory.observed)
+            ),
+            value: facts.memory.observed,
             unit: "seconds",
             link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes"])),
         }],
@@ -111,13 +119,21 @@ pub fn examine(facts: &Facts<'_>) -> Claim {
     }
 }
 
-/// Data that could not be looked at.
+/// Data that could not be read.
 pub fn missing(facts: &Facts<'_>) -> Vec<(&'static str, Missing)> {
     let mut missing = Vec::new();
     if facts.is_go != Some(false) {
         for (name, profile_type, there) in [
-            ("heap_profile", ProfileType::Heap, facts.heap.is_some()),
-            ("goroutine_profile", ProfileType::Goroutine, facts.goroutines.is_some()),
+            (
+                "heap_profile",
+                ProfileType::Heap,
+                facts.trend(ProfileType::Heap).is_some(),
+            ),
+            (
+                "goroutine_profile",
+                ProfileType::Goroutine,
+                facts.trend(ProfileType::Goroutine).is_some(),
+            ),
         ] {
             if !there {
                 let reason = facts.history.no_profile(profile_type).cloned();
@@ -125,8 +141,8 @@ pub fn missing(facts: &Facts<'_>) -> Vec<(&'static str, Missing)> {
             }
         }
     }
-    // Was looked at, and cannot be seen.
-    if facts.native.is_none()
+    // A capture was tried, and failed.
+    if facts.trend(ProfileType::Native).is_none()
         && let Some(reason) = facts.history.no_profile(ProfileType::Native)
     {
         missing.push(("native_profile", reason.clone()));
@@ -138,7 +154,7 @@ pub fn missing(facts: &Facts<'_>) -> Vec<(&'static str, Missing)> {
 }
 
 fn default_reason(facts: &Facts<'_>, profile_type: ProfileType) -> Missing {
-    let seen = crate::window::snapshots(facts.history, profile_type, facts.now).count();
+    let seen = window::snapshots(facts.history, profile_type, facts.now).count();
     if seen > 0 {
         return Missing::new(
             MissingReason::NotYet,

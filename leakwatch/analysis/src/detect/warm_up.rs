@@ -1,40 +1,44 @@
 //! Growth that slows down towards a level: caches that fill to a bound, lazy initialisation, the first minutes of a service.
 //!
 //! Statistic: BIC of a levelling shape (saturating exponential, or line then flat) against a line, from `trend`.
+//! See `docs/detectors/warm_up.md`.
 
-use crate::detect::Claim;
-use crate::detect::Opinion;
+use crate::detect::doubt::LEAST_ACCELERATION;
+use crate::detect::evidence;
 use crate::detect::facts::Facts;
-use crate::detect::facts::Motion;
-use crate::detect::go_heap_leak::LEAST_ACCELERATION;
-use crate::trend::Shape;
-use crate::verdict::Evidence;
-use crate::verdict::EvidenceLink;
-use crate::verdict::VerdictClass;
-use crate::words;
+use crate::detect::finding::Examination;
+use crate::detect::finding::Finding;
+use crate::format;
+use crate::measure::motion::Motion;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::VerdictClass;
+use crate::stats::trend::Shape;
+
+/// The class.
+pub const CLASS: VerdictClass = VerdictClass::other("warm_up");
 
 const LEAST_SECONDS: f64 = 45.0;
 /// BIC differences above this add nothing.
 const FULL_SUPPORT: f64 = 20.0;
 
 /// Looks for a warm-up.
-pub fn examine(facts: &Facts<'_>) -> Opinion {
-    let Some(trend) = &facts.memory else {
+pub fn examine(facts: &Facts<'_>) -> Examination {
+    let Some(trend) = &facts.memory.trend else {
         return Err("too few samples for the shape of the growth".to_owned());
     };
-    if facts.motion != Motion::Levelling || facts.observed < LEAST_SECONDS {
-        return Err(match facts.motion {
+    if facts.memory.motion != Motion::Levelling || facts.memory.observed < LEAST_SECONDS {
+        return Err(match facts.memory.motion {
             Motion::Growing => format!(
                 "growth does not slow down: {} over the last half of the time, {} over all of it",
-                words::rate(trend.recent.estimate),
-                words::rate(trend.slope.estimate)
+                format::rate(trend.recent.estimate),
+                format::rate(trend.slope.estimate)
             ),
             Motion::Flat => "memory does not grow any more".to_owned(),
             _ => "no growth that slows down".to_owned(),
         });
     }
     if let Some(site) = facts.goroutine_suspect() {
-        return Err(format!("goroutines pile up at {}", words::place(&site.frame)));
+        return Err(format!("goroutines pile up at {}", format::call_site(&site.frame)));
     }
     if let Some(site) = facts
         .leaking_sites()
@@ -42,7 +46,7 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     {
         return Err(format!(
             "memory slows down, but what {} retains does not",
-            words::place(&site.frame)
+            format::call_site(&site.frame)
         ));
     }
     let towards = match trend.shape {
@@ -52,40 +56,39 @@ pub fn examine(facts: &Facts<'_>) -> Opinion {
     if facts.limit.is_some_and(|limit| towards > limit.as_f64()) {
         return Err(format!(
             "growth slows down, but towards {}, which is above the limit",
-            words::bytes(towards)
+            format::bytes(towards)
         ));
     }
     let support = (-trend.bic_stopping / FULL_SUPPORT).clamp(0.0, 1.0);
-    let confidence = (0.55 + 0.35 * support) * (facts.observed / (facts.observed + 5.0));
+    let confidence = (0.55 + 0.35 * support) * (facts.memory.observed / (facts.memory.observed + 5.0));
     let claim = format!(
         "growth fell from {} to {} and tends towards {}",
-        words::rate(trend.slope.estimate.max(trend.recent.estimate)),
-        words::rate(trend.end_slope),
-        words::bytes(towards)
+        format::rate(trend.slope.estimate.max(trend.recent.estimate)),
+        format::rate(trend.end_slope),
+        format::bytes(towards)
     );
-    Ok(Claim {
-        class: VerdictClass::WarmUp,
+    Ok(Finding {
         confidence,
         summary: format!(
             "Memory still grows but slows down, towards about {}: warming up, not leaking.",
-            words::bytes(towards)
+            format::bytes(towards)
         ),
-        since: facts.instant(trend.from),
+        since: facts.memory.since().unwrap_or(facts.now),
         culprit: None,
         evidence: vec![Evidence {
             claim,
             value: trend.end_slope,
             unit: "bytes_per_second",
-            link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes", "limit_bytes"])),
+            link: Some(evidence::memory_series()),
         }],
         advice: vec![format!(
             "Nothing to fix; make sure that the limit leaves room above {}.",
-            words::bytes(towards)
+            format::bytes(towards)
         )],
         recommended_limit: None,
         would_change_our_mind: vec![format!(
             "memory passes {} and goes on growing",
-            words::bytes(towards * 1.1)
+            format::bytes(towards * 1.1)
         )],
     })
 }

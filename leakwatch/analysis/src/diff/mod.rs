@@ -13,10 +13,10 @@ pub use tree::Node;
 pub use tree::NodeName;
 pub use tree::Tree;
 
-use crate::profile::SampleType;
-use crate::profile::StackValue;
-use crate::stack::StackId;
-use crate::stack::StackTable;
+use crate::model::profile::SampleType;
+use crate::model::profile::StackValue;
+use crate::model::stack::StackId;
+use crate::model::stack::StackTable;
 use std::collections::BTreeMap;
 
 /// Two profiles, aligned by stack, seen through one sample type.

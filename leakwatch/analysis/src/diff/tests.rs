@@ -2,7 +2,7 @@
 #![expect(clippy::cast_precision_loss, reason = "statistics of small numbers")]
 
 use super::*;
-use crate::stack::Frame;
+use crate::model::stack::Frame;
 use proptest::prelude::*;
 
 fn frame(number: u32) -> Frame {
@@ -61,7 +61,7 @@ fn assert_sums(tree: &Tree) {
 proptest! {
     #[test]
     fn the_other_way_round_is_the_negative((table, base, compare) in profiles()) {
-        for &sample_type in SampleType::of(crate::profile::ProfileType::Heap) {
+        for &sample_type in SampleType::of(crate::model::profile::ProfileType::Heap) {
             let forth = Diff::new(&table, sample_type, &base, &compare);
             let back = Diff::new(&table, sample_type, &compare, &base);
             for (forth, back) in forth.rows().iter().zip(back.rows()) {

@@ -2,8 +2,8 @@
 
 use super::Diff;
 use super::Row;
-use crate::stack::Frame;
-use crate::stack::StackId;
+use crate::model::stack::Frame;
+use crate::model::stack::StackId;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 //! any recursion here or in a client should go.
 
 use super::Diff;
-use crate::stack::Frame;
+use crate::model::stack::Frame;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 

@@ -4,8 +4,8 @@
 //! therefore sampled in both or in neither and cancels out: only objects that came or went in between add variance.
 //! How many these are is bounded by the profile's own allocation counts.
 
-use crate::profile::SampleType;
-use crate::profile::StackValue;
+use crate::model::profile::SampleType;
+use crate::model::profile::StackValue;
 
 /// Variance of `compare - base` of one stack; `None` where nothing in the profiles tells the object size.
 pub(super) fn of_delta(sample_type: SampleType, base: &StackValue, compare: &StackValue) -> Option<f64> {

@@ -1,7 +1,7 @@
 //! The memory of a target over time, bounded: recent points at full resolution, older ones merged.
 
-use crate::units::Bytes;
-use crate::units::Timestamp;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
 
 /// An amount of memory that may be unknown, in the four bytes that 200,000 kept points can afford: whole units of 4 KiB,
 /// rounded to the nearest, at most 16 TiB. Nearly every number of a memory cgroup is a multiple of the page size anyway.

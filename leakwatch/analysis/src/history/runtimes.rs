@@ -1,21 +1,22 @@
-//! Numbers of a Go runtime over time, bounded.
+//! What a runtime counts over time, bounded.
 
-use crate::sample::GoRuntime;
-use crate::target::ProcessKey;
-use crate::units::Timestamp;
+use crate::model::runtime::GoRuntimeStats;
+use crate::model::runtime::RuntimeStats;
+use crate::model::target::ProcessKey;
+use crate::model::units::Timestamp;
 
-/// The numbers at one instant.
+/// What a runtime counted at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimePoint {
-    /// When they were read.
+    /// When it was read.
     pub at: Timestamp,
     /// Of which process.
     pub process: ProcessKey,
-    /// The numbers.
-    pub numbers: GoRuntime,
+    /// What it counted.
+    pub stats: RuntimeStats,
 }
 
-/// Numbers of one process: the newer half at full resolution, older ones thinned again and again.
+/// Readings of one process: the newer half at full resolution, older ones thinned again and again.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeSeries(Vec<RuntimePoint>);
 
@@ -50,6 +51,11 @@ impl RuntimeSeries {
         let end = self.0.partition_point(|point| point.at <= at);
         self.0.get(end.checked_sub(1)?)
     }
+
+    /// What a Go runtime counted, oldest first; nothing for another runtime.
+    pub fn go(&self) -> impl Iterator<Item = (Timestamp, &GoRuntimeStats)> {
+        self.0.iter().filter_map(|point| Some((point.at, point.stats.go()?)))
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +66,7 @@ mod tests {
         RuntimePoint {
             at: Timestamp::from_unix_seconds(second),
             process: ProcessKey { pid, start_ticks: 1 },
-            numbers: GoRuntime::default(),
+            stats: RuntimeStats::Go(GoRuntimeStats::default()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Profiles of one type over time, bounded.
 
-use crate::profile::Snapshot;
-use crate::units::Timestamp;
+use crate::model::profile::Snapshot;
+use crate::model::units::Timestamp;
 use std::sync::Arc;
 
 /// Profiles of one type, thinned so that the baseline, the newest and some in between stay.
@@ -71,7 +71,7 @@ impl SnapshotSeries {
     }
 
     /// The same with values only.
-    pub(super) fn without_originals(mut self) -> Self {
+    pub(crate) fn without_originals(mut self) -> Self {
         for snapshot in &mut self.0 {
             snapshot.pprof = Arc::from([]);
         }
@@ -82,11 +82,11 @@ impl SnapshotSeries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::ProfileSource;
-    use crate::profile::ProfileType;
-    use crate::profile::StackValue;
-    use crate::target::ProcessKey;
-    use crate::target::TargetId;
+    use crate::model::profile::ProfileSource;
+    use crate::model::profile::ProfileType;
+    use crate::model::profile::StackValue;
+    use crate::model::target::ProcessKey;
+    use crate::model::target::TargetId;
 
     fn snapshot(second: u64) -> Snapshot {
         Snapshot {

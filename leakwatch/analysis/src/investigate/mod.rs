@@ -2,32 +2,27 @@
 //! in, and ends with the verdict. Must not hold state: the same history gives the same investigation.
 
 mod steps;
-mod teaches;
 
 use crate::detect::facts::Facts;
-use crate::detect::judge;
 use crate::history::TargetHistory;
-use crate::investigation::Answer;
-use crate::investigation::AnsweredBy;
-use crate::investigation::Investigation;
-use crate::investigation::StepId;
-use crate::units::Timestamp;
-use std::collections::BTreeMap;
+use crate::model::investigation::AnsweredBy;
+use crate::model::investigation::Investigation;
+use crate::model::units::Timestamp;
+use crate::verdict::Answers;
+use crate::verdict::judge;
 
-/// Investigates a target. `replicas` are the other targets of its service, also gone ones.
+/// Investigates a target. `given` are a person's answers, `replicas` the other targets of its service, also gone ones.
 pub fn investigate(
     history: &TargetHistory,
-    overrides: &BTreeMap<StepId, Answer>,
+    given: &Answers,
     replicas: &[&TargetHistory],
     now: Timestamp,
 ) -> Investigation {
-    let facts = Facts::gather(history, replicas, now);
-    let verdict = judge::judge(&facts, overrides);
-    let steps = StepId::ALL
-        .into_iter()
-        .map(|id| {
-            let mut step = steps::answer(id, &facts, &verdict);
-            if let Some(answer) = overrides.get(&id) {
+    let facts = Facts::of(history, replicas, now);
+    let verdict = judge(&facts, given);
+    let steps = steps::answers(&facts, &verdict)
+        .map(|mut step| {
+            if let Some(answer) = given.get(&step.id) {
                 step.answer = *answer;
                 step.answered_by = AnsweredBy::User;
                 step.skipped_because = None;

@@ -68,6 +68,19 @@ impl Counter {
 }
 
 impl Bounds {
+    /// Refuses a profile with more bytes, decompressed or compressed.
+    pub(super) fn check_size(&self, decompressed: usize, compressed: usize) -> Result<(), PprofError> {
+        for (what, size, bound) in [
+            ("compressed bytes", compressed, self.max_compressed_bytes),
+            ("decompressed bytes", decompressed, self.max_decompressed_bytes),
+        ] {
+            if size > bound {
+                return Err(PprofError::TooLarge { what, bound });
+            }
+        }
+        Ok(())
+    }
+
     /// Walks the wire format of an uncompressed profile and counts what decoding it would create.
     pub(super) fn check(&self, message: &[u8]) -> Result<(), PprofError> {
         let mut samples = Counter::new("samples", self.max_samples);

@@ -1,13 +1,11 @@
 //! Makes a profile as runtime/pprof lays it out: one mapping, texts and functions stored once. Samples and locations are the caller's.
 
-use crate::pprof::encode;
+use crate::model::profile::ProfileType;
+use crate::model::profile::SampleType;
+use crate::model::units::Timestamp;
 use crate::pprof::proto;
-use crate::profile::ProfileType;
-use crate::profile::SampleType;
-use crate::units::Timestamp;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A profile in the making.
 #[derive(Debug)]
@@ -92,12 +90,12 @@ impl ProfileBuilder {
         self.profile.comment.push(text);
     }
 
-    /// The whole, encoded.
-    pub fn finish(mut self) -> Arc<[u8]> {
+    /// The whole.
+    pub fn finish(mut self) -> proto::Profile {
         let mut strings: Vec<(String, i64)> = self.strings.into_iter().collect();
         strings.sort_unstable_by_key(|(_, index)| *index);
         self.profile.string_table = strings.into_iter().map(|(text, _)| text).collect();
-        encode(&self.profile).into()
+        self.profile
     }
 
     fn function(&mut self, name: &str, file: &str) -> u64 {

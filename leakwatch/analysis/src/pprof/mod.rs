@@ -13,6 +13,7 @@ use std::io::Write as _;
 
 mod bounds;
 mod builder;
+mod decoded;
 pub mod proto;
 mod summary;
 mod validate;
@@ -20,8 +21,9 @@ mod validate;
 pub use bounds::Bounds;
 pub use builder::ProfileBuilder;
 pub use builder::signed;
-pub use summary::Summary;
-pub use summary::expect_type;
+pub use decoded::made;
+pub use decoded::received;
+pub use decoded::recorded;
 pub use summary::summarize;
 
 /// Why bytes are not a usable profile.
@@ -99,12 +101,7 @@ pub enum PprofError {
 
 /// Decodes a profile, gzipped or plain, and validates it: afterwards every index and id in it is good.
 pub fn decode(bytes: &[u8], bounds: &Bounds) -> Result<proto::Profile, PprofError> {
-    if bytes.len() > bounds.max_compressed_bytes {
-        return Err(PprofError::TooLarge {
-            what: "compressed bytes",
-            bound: bounds.max_compressed_bytes,
-        });
-    }
+    bounds.check_size(0, bytes.len())?;
     if is_gzip(bytes) {
         decode_plain(&decompress(bytes, bounds.max_decompressed_bytes)?, bounds)
     } else {
@@ -119,11 +116,13 @@ pub fn is_gzip(bytes: &[u8]) -> bool {
 
 /// Encodes a profile the way Go serves it: gzipped. The same profile always gives the same bytes.
 pub fn encode(profile: &proto::Profile) -> Vec<u8> {
+    compress(&profile.encode_to_vec())
+}
+
+fn compress(plain: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     // Writing into a vector does not fail.
-    gzip.write_all(&profile.encode_to_vec())
-        .and_then(|()| gzip.finish())
-        .unwrap_or_default()
+    gzip.write_all(plain).and_then(|()| gzip.finish()).unwrap_or_default()
 }
 
 fn decompress(bytes: &[u8], bound: usize) -> Result<Vec<u8>, PprofError> {
@@ -143,12 +142,7 @@ fn decompress(bytes: &[u8], bound: usize) -> Result<Vec<u8>, PprofError> {
 }
 
 fn decode_plain(plain: &[u8], bounds: &Bounds) -> Result<proto::Profile, PprofError> {
-    if plain.len() > bounds.max_decompressed_bytes {
-        return Err(PprofError::TooLarge {
-            what: "decompressed bytes",
-            bound: bounds.max_decompressed_bytes,
-        });
-    }
+    bounds.check_size(plain.len(), 0)?;
     bounds.check(plain)?;
     let profile = proto::Profile::decode(plain).map_err(PprofError::Decode)?;
     validate::validate(&profile)?;

@@ -2,8 +2,8 @@
 //! `tests/pprof.rs`.
 
 use super::*;
-use crate::profile::ProfileType;
-use crate::stack::StackTable;
+use crate::model::profile::ProfileType;
+use crate::model::stack::StackTable;
 use proptest::prelude::*;
 
 /// Written by the Go program `tests/programs/profiled`.

@@ -10,16 +10,19 @@ use super::programs::steady;
 use super::programs::with;
 use super::run;
 use super::snapshot;
+use crate::detect::go_heap_leak;
+use crate::detect::goroutine_leak;
+use crate::detect::stable;
 use crate::history::TargetHistory;
 use crate::investigate;
-use crate::investigation::Answer;
-use crate::investigation::AnsweredBy;
-use crate::investigation::StepId;
-use crate::profile::ProfileType;
-use crate::profile::StackValue;
+use crate::model::investigation::Answer;
+use crate::model::investigation::AnsweredBy;
+use crate::model::investigation::StepId;
+use crate::model::profile::ProfileType;
+use crate::model::profile::StackValue;
+use crate::model::target::CgroupKey;
+use crate::model::verdict::VerdictClass;
 use crate::service;
-use crate::target::CgroupKey;
-use crate::verdict::VerdictClass;
 use std::collections::BTreeMap;
 
 fn replica(rate: f64, seed: u64) -> Outcome {
@@ -40,7 +43,7 @@ fn verdict_with(history: &TargetHistory, answers: &[(StepId, Answer)]) -> Verdic
 #[test]
 fn an_answer_of_a_person_changes_the_verdict() {
     let leaking = replica(MIB, 1).history;
-    assert_eq!(verdict_with(&leaking, &[]), VerdictClass::GoHeapLeak);
+    assert_eq!(verdict_with(&leaking, &[]), go_heap_leak::CLASS);
     for no in [StepId::LiveHeap, StepId::Memory] {
         let class = verdict_with(&leaking, &[(no, Answer::No)]);
         assert!(!class.is_leak(), "{no:?} answered with no: {class:?}");
@@ -49,17 +52,13 @@ fn an_answer_of_a_person_changes_the_verdict() {
     for answer in [Answer::Yes, Answer::Unknown] {
         assert_eq!(
             verdict_with(&leaking, &[(StepId::LiveHeap, answer)]),
-            VerdictClass::GoHeapLeak
+            go_heap_leak::CLASS
         );
     }
     let quiet = replica(0.0, 2).history;
-    assert_eq!(verdict_with(&quiet, &[]), VerdictClass::Stable);
+    assert_eq!(verdict_with(&quiet, &[]), stable::CLASS);
     for yes in [StepId::Memory, StepId::LiveHeap, StepId::Goroutines] {
-        assert_ne!(
-            verdict_with(&quiet, &[(yes, Answer::Yes)]),
-            VerdictClass::Stable,
-            "{yes:?}"
-        );
+        assert_ne!(verdict_with(&quiet, &[(yes, Answer::Yes)]), stable::CLASS, "{yes:?}");
     }
 }
 
@@ -93,7 +92,7 @@ fn the_leaking_replica_is_the_outlier_and_none_is_when_all_are_alike() {
 /// The runtime's own proof needs no growth seen beside it.
 #[test]
 fn goroutines_proven_leaked_are_a_leak_without_growth() {
-    for (leaked, expected) in [(400, VerdictClass::GoroutineLeak), (2, VerdictClass::Stable)] {
+    for (leaked, expected) in [(400, goroutine_leak::CLASS), (2, stable::CLASS)] {
         let mut history = replica(0.0, 3).history;
         let at = history.newest_at;
         let stack = history.stacks.intern(&blocked("main.forget.func1")).unwrap();

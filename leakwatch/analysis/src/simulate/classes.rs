@@ -13,7 +13,11 @@ use super::programs::steady;
 use super::programs::tell;
 use super::programs::with;
 use super::run;
-use crate::verdict::VerdictClass;
+use crate::detect::go_heap_leak;
+use crate::detect::goroutine_leak;
+use crate::detect::not_enough_data;
+use crate::detect::undersized_limit;
+use crate::model::verdict::VerdictClass;
 
 fn ends_as(tally: &mut Tally, outcome: &Outcome, class: VerdictClass, label: &str) {
     tally.add(outcome.last().class == class, || format!("{label}:{}", tell(outcome)));
@@ -50,7 +54,7 @@ fn goroutines_that_pile_up() {
                     });
                     let outcome = run(&program, &Setup::new(Some(8192.0 * MIB), 240.0, seed));
                     let label = format!("{per_second}/s {bytes_each} B each {} MiB", size / MIB);
-                    ends_as(&mut class, &outcome, VerdictClass::GoroutineLeak, &label);
+                    ends_as(&mut class, &outcome, goroutine_leak::CLASS, &label);
                     place.add(culprit_of(&outcome) == "main.startWorker.func1", || {
                         culprit_of(&outcome)
                     });
@@ -87,7 +91,7 @@ fn limits_that_are_too_small() {
                 setup.restart_after_kill = true;
                 let outcome = run(&build(), &setup);
                 let label = format!("{} MiB ramp {ramp}", size / MIB);
-                ends_as(&mut class, &outcome, VerdictClass::UndersizedLimit, &label);
+                ends_as(&mut class, &outcome, undersized_limit::CLASS, &label);
                 let alarm = outcome.first(|verdict| verdict.class.is_leak());
                 never.add(alarm.is_none(), || format!("{label}:{}", tell(&outcome)));
                 let alarm = outcome.post_mortems.iter().any(|verdict| verdict.class.is_leak());
@@ -102,7 +106,7 @@ fn limits_that_are_too_small() {
                 let mut tight = build();
                 tight.memory_limit = Some(size * 1.5);
                 let outcome = run(&tight, &Setup::new(Some(size * 1.6 + 6.5 * MIB), 240.0, seed));
-                ends_as(&mut plateau, &outcome, VerdictClass::UndersizedLimit, &label);
+                ends_as(&mut plateau, &outcome, undersized_limit::CLASS, &label);
                 let alarm = outcome.first(|verdict| verdict.class.is_leak());
                 never.add(alarm.is_none(), || format!("{label} plateau:{}", tell(&outcome)));
             }
@@ -138,13 +142,13 @@ fn leaks_that_are_killed_in_a_row() {
             setup.restart_after_kill = true;
             let outcome = run(&program(sites, rate * 3.0), &setup);
             let label = format!("{} MiB/s in {} MiB", rate / MIB, limit / MIB);
-            ends_as(&mut class, &outcome, VerdictClass::GoHeapLeak, &label);
-            let wrong = outcome.first(|verdict| verdict.class == VerdictClass::UndersizedLimit);
+            ends_as(&mut class, &outcome, go_heap_leak::CLASS, &label);
+            let wrong = outcome.first(|verdict| verdict.class == undersized_limit::CLASS);
             never.add(wrong.is_none(), || format!("{label}:{}", tell(&outcome)));
             let told = outcome.post_mortems.iter().map(|verdict| verdict.class);
             for (life, found) in told.enumerate().filter(|(life, _)| [0, 1, 2, 3, 6].contains(life)) {
                 if let Some(tally) = post_mortem.get_mut(life.min(3)) {
-                    tally.add(found == VerdictClass::GoHeapLeak, || {
+                    tally.add(found == go_heap_leak::CLASS, || {
                         format!("{label} life {life} {found:?}")
                     });
                 }
@@ -187,7 +191,7 @@ fn suspects_and_late_leaks() {
                 &Setup::new(Some(2048.0 * MIB), since + 240.0, seed),
             );
             late.add(
-                outcome.last().class == VerdictClass::GoHeapLeak
+                outcome.last().class == go_heap_leak::CLASS
                     && outcome
                         .first(|verdict| verdict.class.is_leak())
                         .is_some_and(|at| at > since),
@@ -205,7 +209,7 @@ fn suspects_and_late_leaks() {
         ];
         let outcome = run(&program(sites, 10.0 * MIB), &Setup::new(Some(512.0 * MIB), 420.0, seed));
         small.add(
-            outcome.last().class == VerdictClass::GoHeapLeak && culprit_of(&outcome) == "main.tiny",
+            outcome.last().class == go_heap_leak::CLASS && culprit_of(&outcome) == "main.tiny",
             || tell(&outcome),
         );
         // Leaks only in the first 10 of every 30 seconds.
@@ -216,7 +220,7 @@ fn suspects_and_late_leaks() {
             }),
         );
         let outcome = run(&program(sites, 5.0 * MIB), &Setup::new(Some(1024.0 * MIB), 300.0, seed));
-        ends_as(&mut bursty, &outcome, VerdictClass::GoHeapLeak, "bursty");
+        ends_as(&mut bursty, &outcome, go_heap_leak::CLASS, "bursty");
     }
     several.report(1.0);
     late.report(0.9);
@@ -233,14 +237,14 @@ fn growth_that_is_not_in_the_heap_is_not_called_a_heap_leak() {
             let mut native = program(steady(60.0 * MIB), 10.0 * MIB);
             native.outside = Box::new(move |t| 6.0 * MIB + rate * t);
             let outcome = run(&native, &Setup::new(Some(4096.0 * MIB), 300.0, seed));
-            ends_as(&mut outside, &outcome, VerdictClass::NotEnoughData, "outside");
+            ends_as(&mut outside, &outcome, not_enough_data::CLASS, "outside");
             let mut setup = Setup::new(Some(4096.0 * MIB), 300.0, seed);
             setup.profile_interval = None;
             let sites = with(steady(60.0 * MIB), site("main.leak", 700.0, 0.0, move |t| rate * t));
             let outcome = run(&program(sites, 10.0 * MIB), &setup);
             let last = outcome.last();
             blind.add(
-                last.class == VerdictClass::NotEnoughData
+                last.class == not_enough_data::CLASS
                     && last
                         .missing
                         .iter()
@@ -265,7 +269,7 @@ fn a_bounded_program_by_steady_traffic_never_needs_a_limit() {
                 &program(steady(size), size / 5.0),
                 &Setup::new(Some(size * part), 300.0, seed),
             );
-            let wrong = outcome.first(|verdict| verdict.class == VerdictClass::UndersizedLimit);
+            let wrong = outcome.first(|verdict| verdict.class == undersized_limit::CLASS);
             fine.add(wrong.is_none(), || format!("x{part}:{}", tell(&outcome)));
         }
     }
@@ -281,8 +285,7 @@ fn files_in_a_tmpfs_are_told_from_heap() {
             filling.shared = Box::new(move |t| rate * t);
             let outcome = run(&filling, &Setup::new(Some(4096.0 * MIB), 300.0, seed));
             let last = outcome.last();
-            let told =
-                last.class == VerdictClass::NotEnoughData && last.summary.starts_with("Shared memory (tmpfs) grows");
+            let told = last.class == not_enough_data::CLASS && last.summary.starts_with("Shared memory (tmpfs) grows");
             named.add(
                 told && outcome.verdicts.iter().all(|(_, verdict)| !verdict.class.is_leak()),
                 || tell(&outcome),

@@ -13,7 +13,11 @@ use super::programs::steady;
 use super::programs::tell;
 use super::programs::with;
 use super::run;
-use crate::verdict::VerdictClass;
+use crate::detect::go_heap_leak;
+use crate::detect::not_enough_data;
+use crate::detect::stable;
+use crate::detect::warm_up;
+use crate::model::verdict::VerdictClass;
 
 fn leak_case(rate: f64, limit: f64, base: f64, garbage: f64, object_size: f64, seed: u64) -> (Program, Setup) {
     let sites = with(
@@ -103,7 +107,7 @@ fn judge_grid(grid: &Grid, floors: [f64; 6]) {
                 if let Some(killed) = outcome.killed_at.filter(|_| death >= 60.0) {
                     judge_forecast(&outcome, killed, limit, &label, &mut forecast, &mut covered);
                 }
-                let is_leak = outcome.last().class == VerdictClass::GoHeapLeak;
+                let is_leak = outcome.last().class == go_heap_leak::CLASS;
                 if let Some(named) = &outcome.last().culprit {
                     culprit.add(&*named.frame.function == "main.getOrQueryMarketsValues", || {
                         format!("{label} {named:?}")
@@ -114,7 +118,7 @@ fn judge_grid(grid: &Grid, floors: [f64; 6]) {
                 if outcome.killed_at.is_some_and(|killed| killed < due) {
                     let told = outcome.post_mortems.first().unwrap();
                     let (class, sure) = (told.class, told.confidence);
-                    early.add(class == VerdictClass::GoHeapLeak, || {
+                    early.add(class == go_heap_leak::CLASS, || {
                         let why = told
                             .rejected
                             .iter()
@@ -124,8 +128,7 @@ fn judge_grid(grid: &Grid, floors: [f64; 6]) {
                     });
                     continue;
                 }
-                let at =
-                    outcome.first(|verdict| verdict.class == VerdictClass::GoHeapLeak && verdict.confidence >= 0.9);
+                let at = outcome.first(|verdict| verdict.class == go_heap_leak::CLASS && verdict.confidence >= 0.9);
                 found.add(is_leak, || format!("{label}{}", tell(&outcome)));
                 quick.add(at.is_some_and(|at| at <= due), || {
                     format!("{label} at {at:?} {}", tell(&outcome))
@@ -216,7 +219,7 @@ fn judge_negatives(first_seed: u64, sizes: &[f64], floors: [f64; 3]) {
                     });
                     calm.add(outcome.changes() <= 3, || format!("{label}{}", tell(&outcome)));
                     if name == "steady" {
-                        steady_at.extend(outcome.first(|verdict| verdict.class == VerdictClass::Stable));
+                        steady_at.extend(outcome.first(|verdict| verdict.class == stable::CLASS));
                     }
                 }
             }
@@ -236,9 +239,9 @@ fn judge_negatives(first_seed: u64, sizes: &[f64], floors: [f64; 3]) {
 type Build = Box<dyn Fn(f64, f64) -> Program>;
 
 fn negatives() -> Vec<(&'static str, Build, &'static [VerdictClass])> {
-    const STEADY: &[VerdictClass] = &[VerdictClass::Stable];
-    const SETTLING: &[VerdictClass] = &[VerdictClass::Stable, VerdictClass::WarmUp];
-    const MOVING: &[VerdictClass] = &[VerdictClass::Stable, VerdictClass::WarmUp, VerdictClass::NotEnoughData];
+    const STEADY: &[VerdictClass] = &[stable::CLASS];
+    const SETTLING: &[VerdictClass] = &[stable::CLASS, warm_up::CLASS];
+    const MOVING: &[VerdictClass] = &[stable::CLASS, warm_up::CLASS, not_enough_data::CLASS];
     vec![
         (
             "steady",

@@ -2,7 +2,7 @@
 //! that follows the heap's peaks, a heap profile that is sampled and lags by one collection, goroutines with stacks.
 
 use super::random::Random;
-use crate::stack::Frame;
+use crate::model::stack::Frame;
 
 /// Default `runtime.MemProfileRate`.
 const PROFILE_RATE: f64 = 524_288.0;

@@ -7,7 +7,7 @@ use super::process::GoroutineSite;
 use super::process::HeapSite;
 use super::process::Program;
 use super::stack_of;
-use crate::stack::Frame;
+use crate::model::stack::Frame;
 
 pub(super) fn site(function: &str, object_size: f64, turnover: f64, live: impl Fn(f64) -> f64 + 'static) -> HeapSite {
     HeapSite {
@@ -89,7 +89,7 @@ impl Tally {
     }
 
     pub(super) fn report(&self, floor: f64) {
-        let share = crate::stats::count(self.right) / crate::stats::count(self.total.max(1));
+        let share = crate::stats::robust::count(self.right) / crate::stats::robust::count(self.total.max(1));
         println!("{:<28} {:>3}/{:<3} {:.3}", self.name, self.right, self.total, share);
         for note in self.notes.iter().take(12) {
             println!("    {note}");

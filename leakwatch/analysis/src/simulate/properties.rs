@@ -8,13 +8,13 @@ use super::stack_of;
 use super::target;
 use crate::history::TargetHistory;
 use crate::investigate;
-use crate::investigation::Answer;
-use crate::investigation::StepId;
-use crate::profile::ProfileType;
-use crate::profile::StackValue;
+use crate::model::investigation::Answer;
+use crate::model::investigation::StepId;
+use crate::model::profile::ProfileType;
+use crate::model::profile::StackValue;
+use crate::model::units::Timestamp;
 use crate::service;
-use crate::trend;
-use crate::units::Timestamp;
+use crate::stats::trend;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -156,7 +156,7 @@ proptest! {
         prop_assert_eq!(first.steps.len(), StepId::ALL.len());
         prop_assert!((0.0..=1.0).contains(&first.verdict.confidence), "{:?}", first.verdict);
         prop_assert!(!first.verdict.summary.is_empty());
-        prop_assert!(first.steps.iter().all(|step| !step.teaches.is_empty() && !step.why.is_empty()));
+        prop_assert!(first.steps.iter().all(|step| !step.explanation.is_empty() && !step.why.is_empty()));
         prop_assert!(first.verdict.growth_bytes_per_second.is_none_or(f64::is_finite));
         let outlier = service::outlier(&[&history, &history], now);
         prop_assert!(outlier.is_none_or(|outlier| !outlier.score.is_nan()));
@@ -168,7 +168,7 @@ proptest! {
         shift in -1e9..1e9_f64,
         exponent in -3..6_i32,
     ) {
-        let at = |i: usize| crate::stats::count(i) * 5.0;
+        let at = |i: usize| crate::stats::robust::count(i) * 5.0;
         let scale = 2.0_f64.powi(exponent);
         let plain: Vec<(f64, f64)> = values.iter().enumerate().map(|(i, y)| (at(i), *y)).collect();
         let moved: Vec<(f64, f64)> = plain.iter().map(|(t, y)| (t + 1e4, y * scale + shift)).collect();
@@ -183,7 +183,7 @@ proptest! {
 /// The own frame of the simulator's stacks is what the culprit must be; guards the simulator itself.
 #[test]
 fn simulated_stacks_have_one_own_innermost_frame() {
-    let mut table = crate::stack::StackTable::default();
+    let mut table = crate::model::stack::StackTable::default();
     let id = table.intern(&stack_of("main.leak")).unwrap();
     let build = crate::culprit::Build::learn(&table, [id]);
     assert_eq!(

@@ -9,7 +9,7 @@ use crate::investigate;
 use std::collections::BTreeMap;
 
 /// Prints the cost; it is not asserted, because the machine that runs the tests may be busy with other things. The numbers of a
-/// quiet one are in docs/detectors.md.
+/// quiet one are in `docs/experiments/detectors.md`.
 #[test]
 fn cost_of_an_ordinary_target() {
     let mut setup = Setup::new(Some(512.0 * MIB), 1200.0, 1);

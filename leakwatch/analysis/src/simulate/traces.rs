@@ -9,7 +9,7 @@ use super::sample;
 use super::target;
 use crate::history::TargetHistory;
 use crate::investigate;
-use crate::units::Timestamp;
+use crate::model::units::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -4,11 +4,11 @@
 //! layout that is known must agree; one that is not known is learned, when nothing else would fit.
 
 use super::GoroutinesError;
-use super::layout::GoroutineLayout;
-use super::layout::STACK_HIGH;
-use super::layout::STACK_LOW;
 use super::list;
 use super::list::ListAddress;
+use crate::layout::GoroutineLayout;
+use crate::layout::STACK_HIGH;
+use crate::layout::STACK_LOW;
 use crate::memory::ReadMemory;
 use crate::memory::u32_at;
 use crate::memory::u64_at;

@@ -1,8 +1,8 @@
 //! One goroutine without its stack (`runtime.g`).
 
-use super::layout::GoroutineLayout;
-use super::layout::STACK_HIGH;
-use super::layout::STACK_LOW;
+use crate::layout::GoroutineLayout;
+use crate::layout::STACK_HIGH;
+use crate::layout::STACK_LOW;
 use crate::memory::u32_at;
 use crate::memory::u64_at;
 use std::ops::Range;

@@ -2,7 +2,7 @@
 
 use super::GoroutinesError;
 use super::header::Header;
-use super::layout::GoroutineLayout;
+use crate::layout::GoroutineLayout;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::memory::read_many;

@@ -1,6 +1,7 @@
 //! A process made of bytes: goroutines whose every answer is known, and the same memory damaged.
 
 use super::*;
+use crate::layout::GoroutineLayout;
 use crate::layout::Layout;
 use crate::memory::FakeMemory;
 use crate::pclntab::sample;

@@ -1,6 +1,7 @@
 //! One memory bucket (`runtime.bucket` and the `runtime.memRecord` behind its stack, runtime/mprof.go): all allocations of
 //! one size by one stack.
 
+use crate::layout::RecordFormat;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::memory::u64_at;
@@ -145,30 +146,6 @@ impl Counts {
     /// collection can show.
     pub fn in_use(self) -> Option<u64> {
         self.allocs.checked_sub(self.frees)
-    }
-}
-
-/// How the counters are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordFormat {
-    /// Up to Go 1.26: each cycle counts objects and bytes.
-    ObjectsAndBytes,
-    /// Go 1.27: each cycle counts objects; bytes are objects times size.
-    Objects,
-}
-
-impl RecordFormat {
-    /// Bytes of one cycle (`memRecordCycle`).
-    pub const fn cycle_size(self) -> usize {
-        match self {
-            Self::ObjectsAndBytes => 32,
-            Self::Objects => 16,
-        }
-    }
-
-    /// Bytes of all four cycles (`memRecord`).
-    pub const fn record_size(self) -> usize {
-        4 * self.cycle_size()
     }
 }
 

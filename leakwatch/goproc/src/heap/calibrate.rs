@@ -3,8 +3,8 @@
 //! Where each cycle has bytes, they are objects times size, in every cycle of every bucket. Read so, the other layout
 //! shows allocations of one cycle as bytes of another, and practically never holds.
 
-use super::bucket::RecordFormat;
 use super::bucket::words;
+use crate::layout::RecordFormat;
 
 /// Buckets looked at.
 pub(super) const SAMPLE: usize = 1024;

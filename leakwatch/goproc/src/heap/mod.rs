@@ -1,6 +1,7 @@
 //! The heap profile of a Go process, read bucket by bucket from its memory: what `/debug/pprof/heap` would show, and what
 //! it cannot show, the heap as of the last garbage collection and as of now.
 
+mod cycle;
 mod bucket;
 mod calibrate;
 mod index;
@@ -9,10 +10,11 @@ mod scale;
 mod snapshot;
 mod frames;
 
+pub use crate::layout::RecordFormat;
 pub use bucket::BucketError;
 pub use bucket::Counts;
 pub use bucket::Record;
-pub use bucket::RecordFormat;
+pub use cycle::CycleSource;
 pub use frames::Frames;
 pub use frames::LogicalCall;
 pub use index::BucketId;
@@ -28,6 +30,8 @@ pub use snapshot::Snapshot;
 pub use view::View;
 
 pub(crate) use bucket::Bucket;
+pub(crate) use cycle::CYCLE_WRAP;
+pub(crate) use cycle::same_cycle;
 
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
@@ -102,31 +106,6 @@ pub struct HeapSource {
     pub format: Option<RecordFormat>,
     /// Version of Go, for messages.
     pub version: String,
-}
-
-/// Where the profile cycle is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CycleSource {
-    /// `runtime.mProfCycle`: twice the cycle, plus one once it has been flushed.
-    Profile(u64),
-    /// `runtime.memstats.numgc`, which is the same number.
-    Collections(u64),
-}
-
-impl CycleSource {
-    fn read<M: ReadMemory + ?Sized>(self, memory: &M) -> Result<u32, MemoryError> {
-        let (Self::Profile(address) | Self::Collections(address)) = self;
-        Ok(self.of_word(memory.read_u32(address)?))
-    }
-
-    /// The cycle, from what is in memory.
-    pub(crate) const fn of_word(self, word: u32) -> u32 {
-        match self {
-            Self::Profile(_) => word >> 1,
-            // The profile's own counter wraps at a multiple of three: what remains is the same.
-            Self::Collections(_) => word % crate::locate::CYCLE_WRAP,
-        }
-    }
 }
 
 /// Reads the heap profile of one process again and again.

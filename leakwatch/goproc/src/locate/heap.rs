@@ -8,13 +8,12 @@ use super::code;
 use super::single;
 use super::votes;
 use crate::heap::Bucket;
+use crate::heap::CYCLE_WRAP;
+use crate::heap::same_cycle;
 use crate::memory::ReadMemory;
 
 /// Initial value of `runtime.MemProfileRate`.
 const DEFAULT_RATE: u64 = 512 << 10;
-
-/// `mProfCycle` counts to this and starts again (`mProfCycleWrap`).
-pub(crate) const CYCLE_WRAP: u32 = 3 << 25;
 
 /// List elements that must be buckets too.
 const CHECKED: usize = 3;
@@ -124,12 +123,6 @@ fn cycle<M: ReadMemory + ?Sized, F: ReadMemory + ?Sized>(
         Method::Unverified
     };
     single(WHAT, method, &best)
-}
-
-/// A collection may have ended between the two reads.
-pub(crate) fn same_cycle(cycle: u32, collections: u32) -> bool {
-    let distance = (cycle + CYCLE_WRAP - collections % CYCLE_WRAP) % CYCLE_WRAP;
-    distance <= 1 || distance == CYCLE_WRAP - 1
 }
 
 /// Referred to by several functions; 512 KiB in the file, whatever it is now. Go 1.19 and 1.20 set it at the start of the

@@ -2,86 +2,25 @@
 //! what they hold, else by what they hold alone. Every find says how it was made; two candidates are no find.
 
 mod code;
-mod moduledata;
 mod gc;
 mod goroutines;
 mod heap;
 
+pub use crate::located::LocateError;
+pub use crate::located::Located;
+pub use crate::located::Method;
+pub use crate::moduledata::Moduledata;
+pub use crate::moduledata::find as find_moduledata;
 pub use gc::GcVariables;
 pub use goroutines::GoroutineVariables;
 pub use heap::HeapVariables;
-pub use moduledata::Moduledata;
-pub use moduledata::find as find_moduledata;
 
-pub(crate) use heap::CYCLE_WRAP;
-
-use crate::BinaryTable;
+use crate::binary::BinaryTable;
 use crate::image::Image;
-use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::pclntab::Pclntab;
 use code::Reference;
 use std::collections::BTreeMap;
-
-/// How an address was found, from the surest to the least sure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Method {
-    /// The symbol table names it.
-    Symbol,
-    /// A section is named after it.
-    Section,
-    /// Functions that use it refer to it, and it holds what it must.
-    Code,
-    /// Only this address holds what it must.
-    Memory,
-    /// Functions that use it refer to it; what it holds could not be tested.
-    Unverified,
-}
-
-/// An address in the running process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Located {
-    /// Where it is.
-    pub address: u64,
-    /// How it was found.
-    pub method: Method,
-}
-
-/// Why a variable was not found.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LocateError {
-    /// Nothing passes the test.
-    #[error("{what} was not found")]
-    NoCandidate {
-        /// The variable.
-        what: &'static str,
-    },
-    /// Several addresses pass the test.
-    #[error("{what} could be at {candidates} addresses")]
-    Ambiguous {
-        /// The variable.
-        what: &'static str,
-        /// How many.
-        candidates: usize,
-    },
-    /// The memory could not be read.
-    #[error("search the runtime's variables")]
-    Memory(#[from] MemoryError),
-}
-
-/// The names that the symbol table is asked for, in one pass.
-pub(crate) const SYMBOLS: [&str; 10] = [
-    "runtime.firstmoduledata",
-    "runtime.mbuckets",
-    "runtime.mProfCycle",
-    "runtime.MemProfileRate",
-    "runtime.disableMemoryProfiling",
-    "runtime.allgptr",
-    "runtime.allglen",
-    "runtime.allgs",
-    "runtime.gcController",
-    "runtime.memstats",
-];
 
 /// A running program with what is known of it so far.
 #[derive(Debug)]
@@ -93,7 +32,7 @@ pub(crate) struct Program<'p, M: ?Sized, F: ?Sized> {
     pub(crate) bias: u64,
     pub(crate) module: &'p Moduledata,
     pub(crate) pclntab: &'p Pclntab<BinaryTable>,
-    /// Addresses in the process of those of [`SYMBOLS`] that the symbol table has.
+    /// Addresses in the process of those of [`crate::located::SYMBOLS`] that the symbol table has.
     pub(crate) symbols: &'p BTreeMap<&'static str, u64>,
 }
 

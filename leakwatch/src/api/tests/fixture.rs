@@ -12,8 +12,8 @@ use crate::config::Environment;
 use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use crate::engine::Engine;
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::input::Input;
+use crate::input::TakenProfile;
 use crate::store::Bounds;
 use axum::Router;
 use axum::body::Body;
@@ -22,39 +22,40 @@ use axum::body::to_bytes;
 use http::HeaderMap;
 use http::Request;
 use http::StatusCode;
-use leakwatch_analysis::event::Loss;
-use leakwatch_analysis::event::OomKill;
-use leakwatch_analysis::event::OomMemcg;
-use leakwatch_analysis::event::OomScope;
-use leakwatch_analysis::event::OomTrigger;
-use leakwatch_analysis::event::OomVictim;
-use leakwatch_analysis::event::ProcessExit;
-use leakwatch_analysis::formats;
+use leakwatch_analysis::export;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::event::Loss;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::event::OomMemcg;
+use leakwatch_analysis::model::event::OomScope;
+use leakwatch_analysis::model::event::OomTrigger;
+use leakwatch_analysis::model::event::OomVictim;
+use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::runtime::Runtime;
+use leakwatch_analysis::model::sample::CgroupMemory;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::sample::MemoryEvents;
+use leakwatch_analysis::model::sample::MemoryStat;
+use leakwatch_analysis::model::sample::ProcessMemory;
+use leakwatch_analysis::model::sample::ProcessSample;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::stack::Frame;
+use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::target::CgroupKey;
+use leakwatch_analysis::model::target::Container;
+use leakwatch_analysis::model::target::ContainerRuntime;
+use leakwatch_analysis::model::target::Process;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetKind;
+use leakwatch_analysis::model::units::Bytes as Size;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::profile::StackValue;
-use leakwatch_analysis::sample::CgroupMemory;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::sample::MemoryEvents;
-use leakwatch_analysis::sample::MemoryStat;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::ProcessMemory;
-use leakwatch_analysis::sample::ProcessSample;
-use leakwatch_analysis::sample::Sample;
-use leakwatch_analysis::stack::Frame;
-use leakwatch_analysis::stack::StackTable;
-use leakwatch_analysis::target::CgroupKey;
-use leakwatch_analysis::target::Container;
-use leakwatch_analysis::target::ContainerRuntime;
-use leakwatch_analysis::target::Process;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::Runtime;
-use leakwatch_analysis::target::Target;
-use leakwatch_analysis::target::TargetKind;
-use leakwatch_analysis::units::Bytes as Size;
-use leakwatch_analysis::units::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,7 +271,7 @@ fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u
 }
 
 /// A heap profile of two stacks, of which one grows.
-pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
+pub(crate) fn heap(at: Timestamp, leaked: u64) -> DecodedProfile {
     let frame = |function: &str, line| Frame {
         function: function.into(),
         file: "/src/markets.go".into(),
@@ -293,7 +294,8 @@ pub(crate) fn heap(at: Timestamp, leaked: u64) -> Vec<u8> {
         }
     };
     let values = [(grows, value(leaked)), (steady, value(20 * MIB))];
-    pprof::encode(&formats::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values)))
+    let profile = export::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values));
+    pprof::made(&profile, ProfileType::Heap)
 }
 
 /// What happened in the ten minutes until `now`.
@@ -339,13 +341,13 @@ pub(crate) fn story(now: Timestamp) -> Vec<Input> {
         if round % 12 == 0 {
             for (index, (target, process)) in replicas.iter().zip(&processes).enumerate() {
                 let leaked = if index == 0 { MIB + round * 3 * MIB } else { MIB };
-                inputs.push(Input::Profile(RawProfile {
+                inputs.push(Input::Profile(TakenProfile {
                     at,
                     target: target.id(),
                     process: process.key,
                     profile_type: ProfileType::Heap,
                     source: ProfileSource::Endpoint,
-                    pprof: heap(at, leaked).into(),
+                    profile: heap(at, leaked),
                 }));
             }
         }

@@ -2,9 +2,9 @@
 //! matched with the sockets it holds.
 
 use crate::collect::endpoint::process::OpenProcess;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use procfs::FromBufReadSI as _;
 use procfs::net::TcpNetEntries;
 use std::io::BufReader;

@@ -27,14 +27,14 @@ use crate::collect::endpoint::round::Outcome;
 use crate::collect::endpoint::round::Round;
 use crate::collect::schedule::Schedule;
 use crate::config::EndpointRule;
-use crate::engine::input::Input;
-use crate::engine::input::RawProfile;
+use crate::input::Input;
+use crate::input::TakenProfile;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::pprof::Bounds;
-use leakwatch_analysis::profile::ProfileSource;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -224,15 +224,15 @@ impl EndpointCollector {
         let mut inputs = Vec::new();
         for (profile_type, at, profile) in profiles {
             match profile {
-                Ok(pprof) => {
+                Ok(profile) => {
                     state.told.remove(&profile_type);
-                    inputs.push(Input::Profile(RawProfile {
+                    inputs.push(Input::Profile(TakenProfile {
                         at,
                         target: target.clone(),
                         process,
                         profile_type,
                         source: ProfileSource::Endpoint,
-                        pprof,
+                        profile,
                     }));
                 }
                 Err(missing) => {

@@ -1,9 +1,9 @@
 //! One process, opened so that its pid cannot become someone else's while it is looked at.
 
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::ProcessKey;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::target::ProcessKey;
 use procfs::ProcError;
 use procfs::process::FDTarget;
 use procfs::process::Process;

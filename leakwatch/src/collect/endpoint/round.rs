@@ -10,14 +10,15 @@ use crate::collect::endpoint::listener::Listeners;
 use crate::collect::endpoint::locate::Place;
 use crate::collect::endpoint::locate::places;
 use crate::collect::endpoint::process::OpenProcess;
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
-use leakwatch_analysis::units::Timestamp;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -44,8 +45,8 @@ pub(super) struct Outcome {
     pub(super) profiles: Vec<Taken>,
 }
 
-/// A gzipped profile, or why there is none.
-type Taken = (ProfileType, Timestamp, Reading<Arc<[u8]>>);
+/// A profile, or why there is none.
+type Taken = (ProfileType, Timestamp, Reading<DecodedProfile>);
 
 impl Round {
     pub(super) async fn run(self) -> Outcome {
@@ -86,7 +87,7 @@ impl Round {
     }
 
     /// The heap profile, from the first place that has one.
-    async fn heap(&self) -> Reading<(Place, Arc<[u8]>)> {
+    async fn heap(&self) -> Reading<(Place, DecodedProfile)> {
         let candidates = match &self.place {
             Some(place) => vec![place.clone()],
             None => self.places().await?,
@@ -112,7 +113,7 @@ impl Round {
         looked.await.unwrap_or_else(|error| Err(died(&error)))
     }
 
-    async fn leaked_goroutines(&self, place: &Place) -> Reading<Arc<[u8]>> {
+    async fn leaked_goroutines(&self, place: &Place) -> Reading<DecodedProfile> {
         let version = &self.watched.go_version;
         if !has_goroutine_leak(version) {
             return Err(Missing::new(
@@ -125,7 +126,7 @@ impl Round {
     }
 
     /// Gets one profile and decodes it, so that nothing invalid goes further.
-    async fn take(&self, place: &Place, profile_type: ProfileType) -> Reading<Arc<[u8]>> {
+    async fn take(&self, place: &Place, profile_type: ProfileType) -> Reading<DecodedProfile> {
         let limit = self.config.total_timeout;
         let exchange = async {
             let stream = connect(&self.watched, place, self.config.connect_timeout).await?;
@@ -137,21 +138,10 @@ impl Round {
         })??;
         let _permit = self.decoding.acquire().await;
         let bounds = self.config.bounds;
-        let checked = tokio::task::spawn_blocking(move || check(bytes, profile_type, &bounds));
-        let checked = checked.await.map_err(|error| died(&error))?;
-        checked.map_err(|error| refused(place, profile_type, &error))
+        let decoded = tokio::task::spawn_blocking(move || pprof::received(bytes, profile_type, &bounds));
+        let decoded = decoded.await.map_err(|error| died(&error))?;
+        decoded.map_err(|error| refused(place, profile_type, &error))
     }
-}
-
-/// Decodes a profile of the type that was asked for; a plain one is compressed.
-fn check(bytes: Vec<u8>, profile_type: ProfileType, bounds: &pprof::Bounds) -> Result<Arc<[u8]>, pprof::PprofError> {
-    let profile = pprof::decode(&bytes, bounds)?;
-    pprof::expect_type(&profile, profile_type)?;
-    Ok(if pprof::is_gzip(&bytes) {
-        bytes.into()
-    } else {
-        pprof::encode(&profile).into()
-    })
 }
 
 fn refused(place: &Place, profile_type: ProfileType, error: &pprof::PprofError) -> Missing {

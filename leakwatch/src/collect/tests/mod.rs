@@ -11,15 +11,15 @@ use fake::Machine;
 use fake::SHOP;
 use fake::Seen;
 use fake::at;
-use leakwatch_analysis::sample::CgroupMemory;
-use leakwatch_analysis::sample::Limit;
-use leakwatch_analysis::sample::MemoryEvents;
-use leakwatch_analysis::sample::MemoryStat;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::Runtime;
-use leakwatch_analysis::target::TargetKind;
-use leakwatch_analysis::units::Bytes;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::runtime::Runtime;
+use leakwatch_analysis::model::sample::CgroupMemory;
+use leakwatch_analysis::model::sample::Limit;
+use leakwatch_analysis::model::sample::MemoryEvents;
+use leakwatch_analysis::model::sample::MemoryStat;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetKind;
+use leakwatch_analysis::model::units::Bytes;
 
 const MANY: u64 = 1000;
 const V2: [(&str, &str); 6] = [

@@ -7,58 +7,59 @@ use crate::dto::missing::MissingMap;
 use crate::dto::missing::Reason;
 use leakwatch_analysis::history::RuntimePoint;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::metric::Metric;
-use leakwatch_analysis::profile::ProfileType;
-use leakwatch_analysis::sample::GoRuntime;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
-use leakwatch_analysis::window::is_go;
+use leakwatch_analysis::history::window::is_go;
+use leakwatch_analysis::model::metric::Metric;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::runtime::GoRuntimeStats;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 
 /// A line, how it follows from the numbers, and of which fields of the runtime.
-type Line = (&'static str, fn(&GoRuntime) -> Bytes, &'static str);
+type Line = (&'static str, fn(&GoRuntimeStats) -> Bytes, &'static str);
 
 const LINES: [Line; 5] = [
-    ("go_live_heap", |numbers| numbers.heap_marked, "gcController.heapMarked"),
+    ("go_live_heap", |stats| stats.heap_marked, "gcController.heapMarked"),
     (
         "go_garbage",
-        |numbers| numbers.heap_in_use.saturating_sub(numbers.heap_marked),
+        |stats| stats.heap_in_use.saturating_sub(stats.heap_marked),
         "gcController.heapInUse less heapMarked: garbage, and what was allocated since the last collection",
     ),
     (
         "go_idle_heap",
-        |numbers| numbers.heap_idle,
+        |stats| stats.heap_idle,
         "gcController.heapFree: not returned to the system",
     ),
     (
         "go_stacks",
-        |numbers| numbers.stacks,
+        |stats| stats.stacks,
         "memstats.stacks_sys: stacks of goroutines",
     ),
     (
         "go_metadata",
-        |numbers| numbers.metadata,
+        |stats| stats.metadata,
         "memstats: what the runtime needs for itself",
     ),
 ];
 
 /// The lines at an instant. The runtime of one process is followed; the others of the cgroup are not in them.
 pub(super) fn lines(history: &TargetHistory, at: Timestamp) -> Vec<LedgerLineBody> {
-    let point = history.go_runtimes.at(at);
+    let point = history.runtimes.at(at);
+    let stats = point.and_then(|point| Some((point, point.stats.go()?)));
     LINES
         .iter()
-        .map(|line| match point {
-            Some(point) if line.0 != "go_live_heap" || point.numbers.collections > 0 => counted(line, point),
+        .map(|line| match stats {
+            Some((point, stats)) if line.0 != "go_live_heap" || stats.collections > 0 => counted(line, point, stats),
             _ if line.0 == "go_live_heap" => by_profile(history, at),
             _ => unknown(line, history, at),
         })
         .collect()
 }
 
-fn counted((name, bytes, source): &Line, point: &RuntimePoint) -> LedgerLineBody {
+fn counted((name, bytes, source): &Line, point: &RuntimePoint, stats: &GoRuntimeStats) -> LedgerLineBody {
     LedgerLineBody {
         name: (*name).to_owned(),
         part_of: Some("anonymous".to_owned()),
-        bytes: Some(bytes(&point.numbers).0),
+        bytes: Some(bytes(stats).0),
         source: format!(
             "runtime of process {} at {}: {source}",
             point.process.pid,
@@ -115,7 +116,7 @@ fn why(history: &TargetHistory, at: Timestamp) -> MissingBody {
             fix: None,
         };
     }
-    history.go_runtime_missing.as_ref().map_or_else(
+    history.runtime_missing.as_ref().map_or_else(
         || MissingBody {
             reason: Reason::NotYet,
             detail: "the memory of a Go runtime was not read by then".to_owned(),

@@ -9,10 +9,10 @@ use crate::dto::missing::Reason;
 use crate::dto::page::LossBody;
 use leakwatch_analysis::history::MemoryPoint;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::sample::CgroupMemory;
-use leakwatch_analysis::sample::Reading;
-use leakwatch_analysis::units::Bytes;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::sample::CgroupMemory;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -103,8 +103,8 @@ impl LedgerBody {
                 .map_err(Clone::clone)
                 .and_then(|memory| memory.swap.clone())
         } else {
-            Err(leakwatch_analysis::sample::Missing::new(
-                leakwatch_analysis::sample::MissingReason::Unsupported,
+            Err(leakwatch_analysis::model::reading::Missing::new(
+                leakwatch_analysis::model::reading::MissingReason::Unsupported,
                 "swap is kept of the newest sample only",
             ))
         };

@@ -1,9 +1,10 @@
 //! What the kernel read of a victim, and the post-mortem that waits for it.
 
 use super::*;
-use leakwatch_analysis::death::GoroutinesAtDeath;
-use leakwatch_analysis::death::HeapAtDeath;
-use leakwatch_analysis::death::ProcessDeath;
+use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
+use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::pprof;
 
 /// What was read of the process that `kill` is about: bytes retained, and bytes in use with garbage.
 fn death(target: &Target, retained: i64, in_use: i64) -> ProcessDeath {
@@ -29,14 +30,14 @@ fn death(target: &Target, retained: i64, in_use: i64) -> ProcessDeath {
             value: vec![1, bytes, 1, bytes],
             ..proto::Sample::default()
         });
-        Arc::from(pprof::encode(&profile))
+        pprof::made(&profile, ProfileType::Heap)
     };
     ProcessDeath {
         at: Timestamp::from_unix_seconds(1_118),
         target: target.id(),
         process: KEY,
         heap: Ok(HeapAtDeath {
-            allocated: profile(in_use),
+            allocated: profile(in_use).pprof,
             retained: profile(retained),
             buckets: 1,
             lost: 0,

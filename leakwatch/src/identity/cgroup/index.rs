@@ -5,8 +5,8 @@
 
 use super::Hierarchy;
 use super::Walk;
-use leakwatch_analysis::target::CgroupKey;
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::target::CgroupKey;
+use leakwatch_analysis::model::units::Timestamp;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;

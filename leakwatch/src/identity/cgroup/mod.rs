@@ -10,7 +10,7 @@ pub use index::CgroupIndex;
 pub use walk::Directory;
 pub use walk::Walk;
 
-use leakwatch_analysis::units::Timestamp;
+use leakwatch_analysis::model::units::Timestamp;
 use procfs::FromRead as _;
 use procfs::process::MountInfo;
 use procfs::process::MountInfos;

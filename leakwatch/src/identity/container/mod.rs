@@ -15,9 +15,9 @@
 //! Docker, `container` of crun) is still that container: the same id, with the rest of the path appended to its name.
 //! Monitors (`libpod-conmon-ID`, `crio-conmon-ID`) hold no container process and are plain cgroups.
 
-use leakwatch_analysis::target::Container;
-use leakwatch_analysis::target::ContainerRuntime;
-use leakwatch_analysis::target::TargetKind;
+use leakwatch_analysis::model::target::Container;
+use leakwatch_analysis::model::target::ContainerRuntime;
+use leakwatch_analysis::model::target::TargetKind;
 
 /// Prefix of the last path component and the engine that writes it.
 const PREFIXES: [(&str, ContainerRuntime); 5] = [

@@ -1,12 +1,10 @@
 //! The allocator probes of one process: an eBPF object of its own, loaded, attached and read while a capture runs.
 //!
-//! What the counts mean, and who the process is, is decided by `crate::native`. Dropping [`NativeProbes`] detaches everything.
+//! What the counts mean, and who the process is, is decided by `crate::capture`. Dropping [`NativeProbes`] detaches everything.
 
 pub(super) mod session;
 mod single;
 
-use crate::native::allocator::ProbePoint;
-use crate::native::code::ProgramCode;
 use crate::probes::load;
 use aya::Ebpf;
 use aya::EbpfLoader;
@@ -15,9 +13,9 @@ use aya::maps::HashMap;
 use aya::maps::MapData;
 use aya::maps::PerCpuArray;
 use aya::maps::RingBuf;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_common::native::CodeRange;
 use leakwatch_common::native::FINGERPRINT_STEPS;
 use leakwatch_common::native::FOLLOWING;
@@ -26,6 +24,8 @@ use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
 use leakwatch_common::native::NativeStack;
 use leakwatch_common::native::SLOT_BITS;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::code::ProgramCode;
 use session::Sessions;
 use session::Work;
 use single::SingleLink;
@@ -122,7 +122,7 @@ pub struct NativeCounts {
 
 /// How probes are attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum AttachMode {
     /// Entry and return in one, the return only where it is wanted (Linux 6.13).
     Session,
     /// Entry and return each by itself, and why not the other way.
@@ -149,7 +149,7 @@ pub struct NativeProbes {
 impl std::fmt::Debug for NativeProbes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NativeProbes")
-            .field("way", &self.way())
+            .field("attach_mode", &self.attach_mode())
             .finish_non_exhaustive()
     }
 }
@@ -280,10 +280,10 @@ impl NativeProbes {
     }
 
     /// How they are attached.
-    pub fn way(&self) -> Way {
+    pub fn attach_mode(&self) -> AttachMode {
         match &self.sessions {
-            Ok(_) => Way::Session,
-            Err(missing) => Way::Single(missing.clone()),
+            Ok(_) => AttachMode::Session,
+            Err(missing) => AttachMode::Single(missing.clone()),
         }
     }
 

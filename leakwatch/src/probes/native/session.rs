@@ -2,22 +2,22 @@
 //! return to pay for, and one link for all functions of a file. aya makes the maps; its object is gone through once more for
 //! the programs it cannot load.
 
-use crate::native::allocator::ProbePoint;
-use crate::native::function::Signature;
 use crate::probes::host;
 use aya::Ebpf;
 use aya::maps::Map;
 use aya_obj::Object;
 use aya_obj::generated::bpf_insn;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::MissingReason;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_bpf::Attachment;
 use leakwatch_bpf::Places;
 use leakwatch_bpf::Refused;
 use leakwatch_common::native::KERNEL_FUNCTION_NAMES;
 use leakwatch_common::native::KERNEL_FUNCTIONS;
 use leakwatch_common::native::request;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::function::Signature;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::HashSet;

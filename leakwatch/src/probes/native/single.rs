@@ -1,8 +1,6 @@
 //! The way of attaching that every kernel has: a probe for each entry and one for each return.
 
 use super::release_of;
-use crate::native::allocator::ProbePoint;
-use crate::native::function::Signature;
 use crate::probes::load;
 use aya::Ebpf;
 use aya::programs::ProgramError;
@@ -10,8 +8,10 @@ use aya::programs::UProbe;
 use aya::programs::uprobe::UProbeAttachLocation;
 use aya::programs::uprobe::UProbeLinkId;
 use aya::programs::uprobe::UProbeScope;
-use leakwatch_analysis::sample::Missing;
-use leakwatch_analysis::sample::Reading;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_nativeproc::allocator::ProbePoint;
+use leakwatch_nativeproc::function::Signature;
 use std::num::NonZeroU32;
 use std::thread;
 

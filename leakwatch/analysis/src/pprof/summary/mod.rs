@@ -5,12 +5,13 @@ use super::proto::Location;
 use super::proto::Profile;
 use super::proto::Sample;
 use super::text;
-use crate::profile::ProfileType;
-use crate::profile::StackValue;
-use crate::stack::Frame;
-use crate::stack::StackId;
-use crate::stack::StackTable;
-use crate::stack::StackTableFull;
+use crate::model::decoded::Summary;
+use crate::model::profile::ProfileType;
+use crate::model::profile::StackValue;
+use crate::model::stack::Frame;
+use crate::model::stack::StackId;
+use crate::model::stack::StackTable;
+use crate::model::stack::StackTableFull;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,17 +21,6 @@ const MAX_FRAMES: usize = 2_048;
 
 /// Frames of all stacks of a profile together: locations are shared, so that a small profile can name very many.
 const MAX_FRAMES_OF_PROFILE: usize = 8 << 20;
-
-/// A profile as analysis works on it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// Values by stack, sorted by stack.
-    pub values: Vec<(StackId, StackValue)>,
-    /// Sum over all samples of the profile, dropped ones included.
-    pub total: StackValue,
-    /// Samples whose stack did not fit the bounds of the stack table and which are in no stack.
-    pub dropped: u64,
-}
 
 /// Adds up a profile's values by stack. `profile` must come from [`decode`](super::decode).
 pub fn summarize(profile: &Profile, profile_type: ProfileType, stacks: &mut StackTable) -> Result<Summary, PprofError> {
@@ -51,11 +41,6 @@ pub fn summarize(profile: &Profile, profile_type: ProfileType, stacks: &mut Stac
     }
     summary.values = by_stack.into_iter().collect();
     Ok(summary)
-}
-
-/// Refuses a profile that does not have the values of this type.
-pub fn expect_type(profile: &Profile, profile_type: ProfileType) -> Result<(), PprofError> {
-    Columns::find(profile, profile_type).map(|_columns| ())
 }
 
 /// How the samples of a profile were taken.

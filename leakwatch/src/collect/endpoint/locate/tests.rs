@@ -4,8 +4,8 @@ use super::*;
 use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Urgency;
 use crate::config::origin::Origin;
-use leakwatch_analysis::target::ProcessKey;
-use leakwatch_analysis::target::TargetId;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
 
 fn rule(exe: Option<&str>, service: Option<&str>, port: Option<u16>, url: &str) -> EndpointRule {
     EndpointRule {

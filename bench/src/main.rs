@@ -1,0 +1,38 @@
+//! `cargo xtask bench`: what the daemon costs, and what the programs lose that it watches. One file or folder per benchmark; the
+//! helpers that do the measured work in a process of their own are in `examples/`.
+#![forbid(unsafe_code)]
+
+mod peers;
+mod idle;
+mod native;
+mod growth;
+mod goproc;
+mod servers;
+
+use clap::Parser;
+
+/// Measures what the daemon costs.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask bench")]
+enum Bench {
+    /// Processor time and memory of the daemon beside many sleeping processes
+    Idle(idle::Arguments),
+    /// What a pair of malloc and free costs with probes attached, beside libbpf-tools' memleak
+    Native(native::Arguments),
+    /// What page faults and system calls cost while what makes memory grow is captured
+    Growth(growth::Arguments),
+    /// Reading Go processes from outside, beside their own endpoint
+    Goproc(goproc::Arguments),
+    /// What throughput and latency of real servers lose while they are watched
+    Servers(servers::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Bench::parse() {
+        Bench::Idle(arguments) => idle::main(&arguments),
+        Bench::Native(arguments) => native::main(&arguments),
+        Bench::Growth(arguments) => growth::main(&arguments),
+        Bench::Goproc(arguments) => goproc::main(&arguments),
+        Bench::Servers(arguments) => servers::main(&arguments),
+    }
+}

@@ -1,0 +1,24 @@
+//! Which call sites of a profile are suspects, whatever else is known of the target. Thresholds: `docs/detectors/site_trend.md`.
+
+use crate::measure::site_trend::ProfileTrend;
+use crate::measure::site_trend::SiteTrend;
+
+/// False discovery rate for call sites when memory as a whole grows.
+pub(super) const CORROBORATED_RATE: f64 = 0.01;
+/// The same when only the profile says so.
+pub(super) const ALONE_RATE: f64 = 1e-4;
+
+/// Fewer goroutines more are connections and workers coming and going.
+pub(super) const LEAST_GOROUTINES: f64 = 10.0;
+/// And it must be this part of what was there.
+const LEAST_PART_OF_GOROUTINES: f64 = 0.2;
+
+/// The call site where most goroutines pile up: clearly more than come and go.
+pub(super) fn goroutines(trend: &ProfileTrend) -> Option<&SiteTrend> {
+    trend.persistent(ALONE_RATE).find(|site| {
+        let before = site.now - site.growth.estimate;
+        site.growth.low > 0.0
+            && site.growth.estimate >= LEAST_GOROUTINES
+            && site.growth.estimate >= before * LEAST_PART_OF_GOROUTINES
+    })
+}

@@ -1,0 +1,11 @@
+//! Numbers that the detectors rest on, computed from one history. Must not judge.
+
+pub mod motion;
+pub mod pacing;
+pub mod go_memory;
+pub mod charge;
+pub mod site_trend;
+pub mod forecast;
+pub mod loading;
+pub mod runs;
+pub mod need;

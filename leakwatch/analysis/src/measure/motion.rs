@@ -1,0 +1,181 @@
+//! How the memory of a target as a whole moves in its current window: the trend of the charge that cannot be reclaimed, and what that
+//! trend amounts to. Thresholds: `docs/detectors/growth.md`.
+
+use crate::history::TargetHistory;
+use crate::history::window;
+use crate::model::units::Timestamp;
+use crate::stats::trend;
+use crate::stats::trend::Trend;
+use std::time::Duration;
+
+/// Growth below this is never called material: allocators and the kernel move by such amounts without meaning.
+pub const MATERIAL_BYTES: f64 = 1_048_576.0;
+/// Growth over a window below this part of the level is flat.
+pub const MATERIAL_PART: f64 = 0.02;
+
+/// Noise that could hide growth of more than this part of the level over half the window leaves the question open.
+pub const HIDDEN_PART: f64 = 0.2;
+
+/// The last half, quarter and so on of the window, where growth that started late is looked for.
+const LATE_PARTS: [usize; 5] = [2, 4, 8, 16, 32];
+/// Fewer samples do not show that growth goes on.
+const LEAST_FOR_LATE: usize = 10;
+
+/// Part of a wave's height by which samples may miss its peaks and troughs: of a wave that takes ten samples.
+const MISSED_PART: f64 = 0.1;
+/// Two waves: up and down, and up and down again.
+const LEAST_TURNS: u32 = 3;
+
+/// How memory moves, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// Too little to say.
+    Unknown,
+    /// Flat, or back where it was.
+    Flat,
+    /// Grew and is levelling off.
+    Levelling,
+    /// Keeps growing.
+    Growing,
+    /// Moves, without a trend that can be told from noise.
+    Unclear,
+}
+
+/// The unreclaimable charge of one window, up to one instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryTrend {
+    /// The trend; none below three samples.
+    pub trend: Option<Trend>,
+    /// What it amounts to.
+    pub motion: Motion,
+    /// Newest level in bytes.
+    pub level: f64,
+    /// Seconds between the first and the newest sample.
+    pub observed: f64,
+    window_start: Timestamp,
+}
+
+impl MemoryTrend {
+    /// Up to `now`. A process that is `dying`, killed for lack of memory at `now`, had reached its limit, whenever it was sampled last.
+    pub fn of(history: &TargetHistory, now: Timestamp, dying: bool) -> Self {
+        let mut series = window::memory(history, now);
+        if let Some(limit) = history.limit().bytes().filter(|_| dying) {
+            series.push((now.seconds_from(history.window_start), limit.as_f64()));
+        }
+        let (trend, motion) = memory_trend(window::after_start_up(history, &series, now));
+        let observed = match (series.first(), series.last()) {
+            (Some(first), Some(last)) => last.0 - first.0,
+            _ => 0.0,
+        };
+        Self {
+            trend,
+            motion,
+            level: series.last().map_or(0.0, |point| point.1),
+            observed,
+            window_start: history.window_start,
+        }
+    }
+
+    /// Whether it keeps growing.
+    pub fn grows(&self) -> bool {
+        self.motion == Motion::Growing
+    }
+
+    /// Growth in bytes per second, if it was measured.
+    pub fn growth_rate(&self) -> Option<f64> {
+        let trend = self.trend.as_ref()?;
+        Some(match self.motion {
+            Motion::Growing => trend.end_slope,
+            Motion::Flat => 0.0,
+            Motion::Levelling => trend.end_slope.max(0.0),
+            Motion::Unknown | Motion::Unclear => trend.recent.estimate,
+        })
+    }
+
+    /// Instant at which the trend begins.
+    pub fn since(&self) -> Option<Timestamp> {
+        let from = self.trend.as_ref()?.from;
+        Some(self.window_start.plus(Duration::from_secs_f64(from.clamp(0.0, 1e9))))
+    }
+}
+
+/// The trend over all of the window; when that does not grow, over the later part of it whose growth left everything behind
+/// that was seen before.
+fn memory_trend(series: &[(f64, f64)]) -> (Option<Trend>, Motion) {
+    let Some(whole) = trend::fit(series) else {
+        return (None, Motion::Unknown);
+    };
+    let moves = motion(&whole);
+    if matches!(moves, Motion::Growing | Motion::Levelling) {
+        return (Some(whole), moves);
+    }
+    for part in LATE_PARTS {
+        let (earlier, later) = series.split_at(series.len() - series.len() / part);
+        let highest = earlier.iter().map(|point| point.1).fold(0.0, f64::max);
+        let newest = later.last().map_or(0.0, |point| point.1);
+        if later.len() < LEAST_FOR_LATE || newest <= highest {
+            break;
+        }
+        if let Some(late) = trend::fit(later)
+            && motion(&late) == Motion::Growing
+            && late.level - highest >= late.growth() / 2.0
+        {
+            return (Some(late), Motion::Growing);
+        }
+    }
+    if moves == Motion::Unclear && comes_and_goes(series) {
+        return (Some(whole), Motion::Flat);
+    }
+    (Some(whole), moves)
+}
+
+/// Whether a series went up and down at least twice, and neither its peaks nor its troughs rise.
+fn comes_and_goes(series: &[(f64, f64)]) -> bool {
+    let bounds = |part: &[(f64, f64)]| {
+        part.iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), point| {
+                (low.min(point.1), high.max(point.1))
+            })
+    };
+    let (low, high) = bounds(series);
+    let (earlier, later) = series.split_at(series.len() / 2);
+    let ((trough, peak), (later_trough, later_peak)) = (bounds(earlier), bounds(later));
+    let missed = MATERIAL_BYTES.max((high - low) * MISSED_PART);
+    if later_peak > peak + missed || later_trough > trough + missed {
+        return false;
+    }
+    let quarter = (high - low) / 4.0;
+    let (mut turns, mut is_up) = (0, None);
+    for &(_, value) in series {
+        let now = match value {
+            _ if value >= high - quarter => true,
+            _ if value <= low + quarter => false,
+            _ => continue,
+        };
+        turns += u32::from(is_up.is_some_and(|before| before != now));
+        is_up = Some(now);
+    }
+    turns >= LEAST_TURNS
+}
+
+fn motion(trend: &Trend) -> Motion {
+    let material = MATERIAL_BYTES.max(trend.level.abs().max(trend.first_level.abs()) * MATERIAL_PART);
+    let recent_span = trend.span() / 2.0;
+    let recent_growth = trend.recent.estimate * recent_span;
+    if trend.grows() && trend.growth() >= material.max(3.0 * trend.noise) {
+        return Motion::Growing;
+    }
+    if trend.decelerates() && trend.growth() >= material {
+        let settled = recent_growth.abs() < material / 2.0;
+        return if settled { Motion::Flat } else { Motion::Levelling };
+    }
+    if recent_growth.abs() < material || trend.recent.high <= 0.0 {
+        return Motion::Flat;
+    }
+    // No trend beyond the noise, and the noise is small enough to have shown one.
+    let possible = trend.recent.high * recent_span;
+    if trend.recent.low.min(trend.slope.low) <= 0.0 && possible < trend.level.abs() * HIDDEN_PART {
+        return Motion::Flat;
+    }
+    Motion::Unclear
+}

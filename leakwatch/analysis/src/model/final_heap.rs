@@ -1,0 +1,115 @@
+//! What was read of a process while a SIGKILL ended it: read by the kernel in the process's own context, and joined with what
+//! was known of it before.
+
+use crate::model::decoded::DecodedProfile;
+use crate::model::reading::Reading;
+use crate::model::target::ProcessKey;
+use crate::model::target::TargetId;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The last of a process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessDeath {
+    /// When the first of its threads took the signal.
+    pub at: Timestamp,
+    /// Of which target.
+    pub target: TargetId,
+    /// Which process.
+    pub process: ProcessKey,
+    /// Its heap.
+    pub heap: Reading<HeapAtDeath>,
+    /// Its goroutines.
+    pub goroutines: GoroutinesAtDeath,
+}
+
+/// The heap profile at the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeapAtDeath {
+    /// All that was allocated and not freed, garbage included, as a gzipped `profile.proto`: what filled the memory.
+    pub allocated: Arc<[u8]>,
+    /// The live heap of the last garbage collection: comparable with snapshots.
+    pub retained: DecodedProfile,
+    /// Buckets (allocations of one size by one stack) that were read.
+    pub buckets: u64,
+    /// Buckets that were read and lost on the way.
+    pub lost: u64,
+    /// Buckets whose counters were not in memory.
+    pub unreadable: u64,
+    /// Buckets with counters whose stack nobody knows; they are in the profiles, without one.
+    pub unknown: u64,
+    /// What is in use of those, in `allocated`.
+    pub unknown_bytes: Bytes,
+    /// Why there are more than were read.
+    pub cut: Option<CutReason>,
+    /// How long the process was held up for it.
+    pub held_up: Duration,
+}
+
+impl HeapAtDeath {
+    /// Whether every bucket is there, with its stack.
+    pub const fn is_complete(&self) -> bool {
+        self.lost == 0 && self.unreadable == 0 && self.unknown == 0 && self.cut.is_none()
+    }
+}
+
+/// Why a reading ended before the last bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutReason {
+    /// It took too long.
+    Time,
+    /// There were too many buckets.
+    Bound,
+    /// There was no room for what was read.
+    Room,
+    /// The list of buckets led to where nothing could be read.
+    Unreadable,
+    /// The list of buckets led to something that is no bucket, or to itself.
+    Damaged,
+}
+
+impl CutReason {
+    /// All of them. Recordings count on the order: append only.
+    pub const ALL: [Self; 5] = [Self::Time, Self::Bound, Self::Room, Self::Unreadable, Self::Damaged];
+
+    /// Name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Bound => "bound",
+            Self::Room => "room",
+            Self::Unreadable => "unreadable",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// The goroutines at the end, counted without their stacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GoroutinesAtDeath {
+    /// The program's own, largest group first.
+    pub groups: Vec<GoroutineGroup>,
+    /// Goroutines in no group, the runtime's own aside: unreadable, beyond a bound, or lost.
+    pub missing: u64,
+    /// How long the process was held up for it.
+    pub held_up: Duration,
+}
+
+/// Goroutines with the same beginning that do the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoroutineGroup {
+    /// How many.
+    pub count: u64,
+    /// The function they were started with.
+    pub function: String,
+    /// The function that started them; empty for the first goroutine.
+    pub created_by: String,
+    /// File of the `go` statement; empty where it is not known.
+    pub file: String,
+    /// Its line; zero likewise.
+    pub line: u32,
+    /// What they wait for in Go's words, or `running`, `runnable`, `syscall`.
+    pub state: String,
+}

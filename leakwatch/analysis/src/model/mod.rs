@@ -1,0 +1,16 @@
+//! The vocabulary: what is taken in (samples, events, profiles) and what is answered (verdicts, investigations), as plain data.
+//! Modules are listed in the order in which they build on one another.
+
+pub mod units;
+pub mod reading;
+pub mod runtime;
+pub mod target;
+pub mod sample;
+pub mod event;
+pub mod stack;
+pub mod profile;
+pub mod decoded;
+pub mod final_heap;
+pub mod metric;
+pub mod verdict;
+pub mod investigation;

@@ -1,0 +1,202 @@
+//! One profile of one process as analysis sees it: values per interned stack. The lossless form is `pprof`.
+
+use crate::model::stack::StackId;
+use crate::model::target::ProcessKey;
+use crate::model::target::TargetId;
+use crate::model::units::Timestamp;
+use std::sync::Arc;
+
+/// Profile types of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProfileType {
+    /// Go heap: `alloc_objects alloc_space inuse_objects inuse_space`.
+    Heap,
+    /// Goroutines by stack.
+    Goroutine,
+    /// Goroutines that the runtime itself proved leaked (Go 1.27+).
+    GoroutineLeak,
+    /// Calls of the allocator since a capture began: the four sample types of a heap.
+    Native,
+    /// Memory that became resident since a capture began, by the stack that touched it: `alloc_space space`.
+    Growth,
+    /// Mappings made since a capture began, by the stack that made them: the four sample types of a heap; the bytes are those that
+    /// became resident.
+    Mapping,
+}
+
+impl ProfileType {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Heap,
+        Self::Goroutine,
+        Self::GoroutineLeak,
+        Self::Native,
+        Self::Growth,
+        Self::Mapping,
+    ];
+    /// Those that only a Go program has.
+    pub const GO: [Self; 3] = [Self::Heap, Self::Goroutine, Self::GoroutineLeak];
+
+    /// Name on the wire and in `/debug/pprof/NAME`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Heap => "heap",
+            Self::Goroutine => "goroutine",
+            Self::GoroutineLeak => "goroutineleak",
+            Self::Native => "native",
+            Self::Growth => "growth",
+            Self::Mapping => "mapping",
+        }
+    }
+
+    /// Whether it counts from the beginning of a capture, and knows nothing of what was before.
+    pub const fn is_of_capture(self) -> bool {
+        matches!(self, Self::Native | Self::Growth | Self::Mapping)
+    }
+
+    /// From the wire name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Where a profile came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProfileSource {
+    /// Read in the kernel while the victim died.
+    KernelAtDeath,
+    /// Read from the process's memory by the daemon.
+    Snapshot,
+    /// Fetched from the process's own pprof endpoint.
+    Endpoint,
+    /// Counted by probes while a capture ran.
+    Capture,
+}
+
+/// Values of one stack. For goroutine profiles only `inuse_objects` (the count) is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StackValue {
+    /// Objects ever allocated (scaled up from the runtime's sample).
+    pub alloc_objects: i64,
+    /// Bytes ever allocated (scaled).
+    pub alloc_space: i64,
+    /// Objects live; for goroutine profiles the number of goroutines.
+    pub inuse_objects: i64,
+    /// Bytes live (scaled).
+    pub inuse_space: i64,
+    /// Sampling variance of `inuse_space` in bytes squared: 0 for an exact profile. The runtime samples an allocation of
+    /// `size` bytes with probability `p = 1 - exp(-size/rate)`; n samples in use estimate n*size/p bytes with variance
+    /// about n*(size/p)^2*(1-p).
+    pub inuse_variance: f64,
+}
+
+impl StackValue {
+    /// Adds the values of another sample of the same stack.
+    pub fn add(&mut self, other: &Self) {
+        self.alloc_objects = self.alloc_objects.saturating_add(other.alloc_objects);
+        self.alloc_space = self.alloc_space.saturating_add(other.alloc_space);
+        self.inuse_objects = self.inuse_objects.saturating_add(other.inuse_objects);
+        self.inuse_space = self.inuse_space.saturating_add(other.inuse_space);
+        self.inuse_variance += other.inuse_variance;
+    }
+}
+
+/// What is measured per stack, in pprof's own terms. A query chooses one by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SampleType {
+    /// Objects ever allocated.
+    AllocObjects,
+    /// Bytes ever allocated.
+    AllocSpace,
+    /// Objects live.
+    InuseObjects,
+    /// Bytes live.
+    InuseSpace,
+    /// Bytes resident.
+    Space,
+    /// Goroutines.
+    Goroutine,
+}
+
+impl SampleType {
+    /// The sample types of a profile type, in the order of Go's profiles.
+    pub const fn of(profile_type: ProfileType) -> &'static [Self] {
+        match profile_type {
+            ProfileType::Heap | ProfileType::Native | ProfileType::Mapping => &[
+                Self::AllocObjects,
+                Self::AllocSpace,
+                Self::InuseObjects,
+                Self::InuseSpace,
+            ],
+            ProfileType::Growth => &[Self::AllocSpace, Self::Space],
+            ProfileType::Goroutine | ProfileType::GoroutineLeak => &[Self::Goroutine],
+        }
+    }
+
+    /// The one shown when none is asked for.
+    pub const fn default_of(profile_type: ProfileType) -> Self {
+        match profile_type {
+            ProfileType::Heap | ProfileType::Native | ProfileType::Mapping => Self::InuseSpace,
+            ProfileType::Growth => Self::Space,
+            ProfileType::Goroutine | ProfileType::GoroutineLeak => Self::Goroutine,
+        }
+    }
+
+    /// By name, if the profile type has it.
+    pub fn from_name(profile_type: ProfileType, name: &str) -> Option<Self> {
+        Self::of(profile_type).iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Name in pprof and in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AllocObjects => "alloc_objects",
+            Self::AllocSpace => "alloc_space",
+            Self::InuseObjects => "inuse_objects",
+            Self::InuseSpace => "inuse_space",
+            Self::Space => "space",
+            Self::Goroutine => "goroutine",
+        }
+    }
+
+    /// Unit in pprof and in the API.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::AllocSpace | Self::InuseSpace | Self::Space => "bytes",
+            Self::AllocObjects | Self::InuseObjects | Self::Goroutine => "count",
+        }
+    }
+
+    /// This value of a stack.
+    pub const fn value(self, values: &StackValue) -> i64 {
+        match self {
+            Self::AllocObjects => values.alloc_objects,
+            Self::AllocSpace => values.alloc_space,
+            Self::InuseObjects | Self::Goroutine => values.inuse_objects,
+            Self::InuseSpace | Self::Space => values.inuse_space,
+        }
+    }
+}
+
+/// A profile taken at one instant, with values by interned stack and the original bytes.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Which target.
+    pub target: TargetId,
+    /// Which process of it.
+    pub process: ProcessKey,
+    /// What kind of profile.
+    pub profile_type: ProfileType,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Where it came from.
+    pub source: ProfileSource,
+    /// Sorted by stack.
+    pub values: Vec<(StackId, StackValue)>,
+    /// Sum over all stacks.
+    pub total: StackValue,
+    /// False when stacks were cut off or lost.
+    pub complete: bool,
+    /// The profile as a gzipped `profile.proto`, as it was received or encoded.
+    pub pprof: Arc<[u8]>,
+}

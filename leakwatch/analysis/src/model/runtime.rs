@@ -1,0 +1,61 @@
+//! The language runtime of a process, and what it counts.
+
+use crate::model::units::Bytes;
+
+/// The language runtime of a process, as far as leakwatch knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// Go, with the version from the binary's build info (`go1.27.3`).
+    Go {
+        /// As recorded by the linker; may be `devel ...`.
+        version: String,
+    },
+    /// Anything else.
+    Native,
+}
+
+/// What the runtime of one process counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeStats {
+    /// A Go program.
+    Go(GoRuntimeStats),
+}
+
+impl RuntimeStats {
+    /// What a Go runtime counts; none of another runtime.
+    pub const fn go(&self) -> Option<&GoRuntimeStats> {
+        match self {
+            Self::Go(stats) => Some(stats),
+        }
+    }
+}
+
+/// What a Go runtime counts, read from its memory (`gcController` and `memstats`). Sizes are of memory that the runtime
+/// has mapped and not returned; nearly all of it is resident.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GoRuntimeStats {
+    /// Live heap found by the last garbage collection (`heapMarked`); zero before the first.
+    pub heap_marked: Bytes,
+    /// Live heap and what was allocated since (`heapLive`).
+    pub heap_live: Bytes,
+    /// Size at which the next collection is to end, by GOGC (`MemStats.NextGC`); none with `GOGC=off`.
+    pub heap_goal: Option<Bytes>,
+    /// Spans in use (`MemStats.HeapInuse`): what is live, what is garbage and what is lost between objects.
+    pub heap_in_use: Bytes,
+    /// Free spans that the runtime keeps (`MemStats.HeapIdle` less `HeapReleased`).
+    pub heap_idle: Bytes,
+    /// Free spans that were returned to the system (`MemStats.HeapReleased`): not resident.
+    pub heap_released: Bytes,
+    /// All that is mapped and not returned (`mappedReady`): what GOMEMLIMIT counts.
+    pub mapped_ready: Bytes,
+    /// Stacks of goroutines (`MemStats.StackInuse`).
+    pub stacks: Bytes,
+    /// What the runtime needs for itself.
+    pub metadata: Bytes,
+    /// Garbage collections so far (`MemStats.NumGC`).
+    pub collections: u32,
+    /// GOGC in force; none when off.
+    pub gc_percent: Option<u32>,
+    /// GOMEMLIMIT in force, if any.
+    pub memory_limit: Option<Bytes>,
+}

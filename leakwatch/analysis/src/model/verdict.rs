@@ -1,0 +1,148 @@
+//! The one answer for a target, and what it rests on.
+
+use crate::model::reading::Missing;
+use crate::model::stack::Frame;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
+use std::fmt;
+
+/// What is going on with a target's memory. Each class is declared by its detector; `detect::table` lists all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VerdictClass {
+    name: &'static str,
+    is_leak: bool,
+}
+
+impl VerdictClass {
+    /// A class for which a person has to fix code.
+    pub const fn leak(name: &'static str) -> Self {
+        Self { name, is_leak: true }
+    }
+
+    /// Any other class.
+    pub const fn other(name: &'static str) -> Self {
+        Self { name, is_leak: false }
+    }
+
+    /// Name on the wire.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Whether a person has to fix code (exit code 3 of `investigate` and `replay`).
+    pub const fn is_leak(self) -> bool {
+        self.is_leak
+    }
+}
+
+impl fmt::Debug for VerdictClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A number with its 95 % interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Best guess.
+    pub estimate: f64,
+    /// Lower bound.
+    pub low: f64,
+    /// Upper bound.
+    pub high: f64,
+}
+
+/// Quantiles of the predicted time until the limit is reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimeToLimit {
+    /// 10 % of futures are shorter; seconds.
+    pub p10_seconds: f64,
+    /// Median; seconds.
+    pub p50_seconds: f64,
+    /// 90 % of futures are shorter; seconds. Infinite when growth may stop.
+    pub p90_seconds: f64,
+}
+
+/// The code that makes memory grow: the innermost frame of the program's own code on the growing stacks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Culprit {
+    /// Innermost own-code frame; for goroutines the own-code frame that blocks.
+    pub frame: Frame,
+    /// Its part of all growth, 0 to 1.
+    pub share_of_growth: f64,
+    /// Growth in bytes (heap) or goroutines (goroutine leaks).
+    pub growth: Estimate,
+    /// The stack that grew most through this frame, complete, innermost first.
+    pub stack: Vec<Frame>,
+}
+
+/// Where a piece of evidence can be looked at. Turned into a link by the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EvidenceLink {
+    /// Series of the target by metric names.
+    Series(Vec<&'static str>),
+    /// Difference of two profiles of a type.
+    Diff {
+        /// Profile type name.
+        profile_type: crate::model::profile::ProfileType,
+        /// Earlier instant.
+        base: Timestamp,
+        /// Later instant.
+        compare: Timestamp,
+    },
+    /// OOM kills of the target.
+    Events,
+}
+
+/// One number that speaks for an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// A sentence.
+    pub claim: String,
+    /// The number in it.
+    pub value: f64,
+    /// Its unit: `bytes`, `bytes_per_second`, `goroutines`, `seconds`, `ratio`, `kills`.
+    pub unit: &'static str,
+    /// Where to look at it.
+    pub link: Option<EvidenceLink>,
+}
+
+/// A class that was considered and did not win.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The class.
+    pub class: VerdictClass,
+    /// Why not.
+    pub because: String,
+}
+
+/// The one answer for a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What is going on.
+    pub class: VerdictClass,
+    /// How sure, 0 to 1.
+    pub confidence: f64,
+    /// One sentence a person can act on.
+    pub summary: String,
+    /// Since when this class holds by the data (start of the growth, of the plateau, ...).
+    pub since: Timestamp,
+    /// Growth of the unreclaimable charge.
+    pub growth_bytes_per_second: Option<f64>,
+    /// When the limit will be reached; none without growth or limit.
+    pub time_to_limit: Option<TimeToLimit>,
+    /// The code responsible, for leaks.
+    pub culprit: Option<Culprit>,
+    /// What speaks for it.
+    pub evidence: Vec<Evidence>,
+    /// What else was considered.
+    pub rejected: Vec<Rejected>,
+    /// What to do, most useful first.
+    pub advice: Vec<String>,
+    /// A limit that would fit; for `undersized_limit`.
+    pub recommended_limit: Option<Bytes>,
+    /// Observations that would change the verdict.
+    pub would_change_our_mind: Vec<String>,
+    /// What could not be looked at, by name of the field or lane, and how to get it.
+    pub missing: Vec<(&'static str, Missing)>,
+}

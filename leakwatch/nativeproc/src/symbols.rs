@@ -1,0 +1,202 @@
+//! Names, files and lines of code addresses, while the process lives: from DWARF, symbol tables, separate debug files and perf maps.
+
+use crate::bounds::FunctionBounds;
+use crate::image;
+use crate::image::MappedFile;
+use blazesym::Pid;
+use blazesym::symbolize::CodeInfo;
+use blazesym::symbolize::Input;
+use blazesym::symbolize::Sym;
+use blazesym::symbolize::Symbolized;
+use blazesym::symbolize::Symbolizer;
+use blazesym::symbolize::source::Process;
+use blazesym::symbolize::source::Source;
+use leakwatch_analysis::culprit::native::is_runtime_object;
+use leakwatch_analysis::model::stack::Frame;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Addresses remembered; those of a large program's stacks are some tens of thousands.
+const MAX_REMEMBERED: usize = 131_072;
+
+/// Where distributions put debugging information, by path and by build id.
+const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+
+/// Names what one process executes.
+#[derive(Debug)]
+pub struct Symbols {
+    symbolizer: Symbolizer,
+    process: Process,
+    /// The same by symbol tables alone.
+    symbol_tables: Process,
+    unnamed: Unnamed,
+    known: HashMap<u64, Vec<Frame>>,
+}
+
+impl Symbols {
+    /// For the process with this id, as it is mapped now.
+    pub fn of_process(pid: u32) -> Self {
+        Self::by(pid, true)
+    }
+
+    /// The same by what the mapped files have themselves: nothing is opened that somebody else may have put there to be waited for.
+    pub fn of_mapped_files(pid: u32) -> Self {
+        Self::by(pid, false)
+    }
+
+    fn by(pid: u32, other_files: bool) -> Self {
+        let mut process = Process::new(Pid::from(pid));
+        process.map_files = true;
+        process.debug_syms = other_files;
+        process.perf_map = other_files;
+        let mut symbol_tables = process.clone();
+        symbol_tables.debug_syms = false;
+        let files = image::mapped_files(pid).unwrap_or_default();
+        Self {
+            symbolizer: Symbolizer::builder()
+                .set_debug_dirs(Some(debug_directories(pid, &files)))
+                .build(),
+            process,
+            symbol_tables,
+            unnamed: Unnamed {
+                files,
+                bounds: HashMap::new(),
+            },
+            known: HashMap::new(),
+        }
+    }
+
+    /// The calls at a return address, innermost first: the functions inlined there, then the one that has the code. Without a
+    /// symbol it is the file and the address of the function.
+    pub fn frames(&mut self, return_address: u64) -> &[Frame] {
+        if self.known.len() >= MAX_REMEMBERED {
+            self.known.clear();
+        }
+        if !self.known.contains_key(&return_address) {
+            // Inside the call.
+            let address = return_address.saturating_sub(1);
+            let named = self.look_up(address);
+            let frames = named.unwrap_or_else(|| vec![self.unnamed.frame(address)]);
+            self.known.insert(return_address, frames);
+        }
+        self.known.get(&return_address).map_or(&[], Vec::as_slice)
+    }
+
+    fn look_up(&self, address: u64) -> Option<Vec<Frame>> {
+        // Debugging information that cannot be read must not cost the name.
+        let symbol = self
+            .symbol(&self.process, address)
+            .or_else(|| self.symbol(&self.symbol_tables, address))?;
+        let object = symbol.module.as_deref().map(|module| module.to_string_lossy());
+        let object = object.as_deref().unwrap_or_default();
+        let inlined = symbol.inlined.iter().rev();
+        let mut frames: Vec<Frame> = inlined
+            .map(|function| frame(&function.name, function.code_info.as_ref(), object))
+            .collect();
+        let by_table = self.symbol(&self.symbol_tables, address);
+        let name = match &by_table {
+            Some(other) if qualifies(&other.name, &symbol.name) => &other.name,
+            _ => &symbol.name,
+        };
+        frames.push(frame(name, symbol.code_info.as_deref(), object));
+        Some(frames)
+    }
+
+    fn symbol(&self, process: &Process, address: u64) -> Option<Sym<'_>> {
+        let source = Source::Process(process.clone());
+        match self.symbolizer.symbolize_single(&source, Input::AbsAddr(address)) {
+            Ok(Symbolized::Sym(symbol)) => Some(symbol),
+            _ => None,
+        }
+    }
+}
+
+/// Directories that may have the file that a debug link names: those of gdb's manual ("Separate Debug Files"), first in the root of the process,
+/// where the daemon's own paths do not lead into a container, and then of this host. Only those that exist.
+fn debug_directories(pid: u32, files: &[MappedFile]) -> Vec<PathBuf> {
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let all = inside(Path::new(DEBUG_DIRECTORY));
+    let mut directories = BTreeSet::new();
+    for file in files {
+        if let Some(parent) = Path::new(&file.path).parent() {
+            let beside = inside(parent);
+            directories.insert(beside.join(".debug"));
+            directories.insert(all.join(parent.strip_prefix("/").unwrap_or(parent)));
+            directories.insert(beside);
+        }
+        if let Some(first) = image::build_id(file).and_then(|id| id.first().copied()) {
+            directories.insert(all.join(format!(".build-id/{first:02x}")));
+        }
+    }
+    directories.extend([all, DEBUG_DIRECTORY.into()]);
+    directories.into_iter().filter(|path| path.is_dir()).collect()
+}
+
+/// Whether a name is another one with the path to it. With line tables alone (`debug = "line-tables-only"`, `-gline-tables-only`) debugging
+/// information says `record` where the symbol table says `ledger::Ledger::record`.
+fn qualifies(name: &str, bare: &str) -> bool {
+    let path = name.strip_suffix(bare);
+    path.is_some_and(|path| path.ends_with("::"))
+}
+
+/// Code without symbols.
+#[derive(Debug)]
+struct Unnamed {
+    files: Vec<MappedFile>,
+    /// By place in `files`; read when first needed.
+    bounds: HashMap<usize, Option<FunctionBounds>>,
+}
+
+impl Unnamed {
+    /// Named by where its function begins, or, where nothing tells, by its offset in the file it was mapped from.
+    fn frame(&mut self, address: u64) -> Frame {
+        let found = self.files.iter().enumerate().find_map(|(index, file)| {
+            let (range, offset) = file.mappings.iter().find(|(range, _)| range.contains(&address))?;
+            Some((index, file, address - range.start + offset))
+        });
+        let Some((index, file, offset)) = found else {
+            return Frame {
+                function: format!("{address:#x}").into(),
+                file: "".into(),
+                line: 0,
+            };
+        };
+        let bounds = self
+            .bounds
+            .entry(index)
+            .or_insert_with(|| FunctionBounds::of_file(file).ok());
+        let start = bounds.as_ref().and_then(|bounds| bounds.start(address));
+        Frame {
+            function: format!("{:#x}", start.unwrap_or(offset)).into(),
+            file: file.path.as_str().into(),
+            line: 0,
+        }
+    }
+}
+
+/// Without source lines, and for the C library even with them, the file is the object that the code is in.
+fn frame(name: &str, place: Option<&CodeInfo<'_>>, object: &str) -> Frame {
+    let place = place.filter(|_| !is_runtime_object(object));
+    Frame {
+        function: name.into(),
+        file: place.map_or_else(|| object.into(), |place| place.to_path().to_string_lossy().into()),
+        line: place.and_then(|place| place.line).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_from_the_symbol_table() {
+        assert!(qualifies("ledger::Ledger::record", "record"));
+        assert!(qualifies("<ledger::Ledger as ledger::Keep>::record", "record"));
+        for name in ["record", "ledger::Ledger::forget", "ledger::rerecord", "record::ledger"] {
+            assert!(!qualifies(name, "record"), "{name}");
+        }
+    }
+}

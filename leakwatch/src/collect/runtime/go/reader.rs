@@ -1,0 +1,396 @@
+//! The blocking part: attaches to processes, keeps them attached, and takes their profiles.
+
+use crate::clock::Clock;
+use crate::collect::endpoint::Watched;
+use crate::collect::runtime::go::final_heap;
+use crate::collect::runtime::go::goroutine_stacks::LastStacks;
+use crate::collect::runtime::go::missing;
+use crate::collect::runtime::go::profile;
+use crate::collect::runtime::go::profile::Made;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::GoRuntimeStats;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_goproc::Binary;
+use leakwatch_goproc::BinaryError;
+use leakwatch_goproc::attach::AttachError;
+use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::attach::NoHeap;
+use leakwatch_goproc::final_heap::HeapWalk;
+use leakwatch_goproc::final_heap::WalkPlan;
+use leakwatch_goproc::goroutines::GoroutineBounds;
+use leakwatch_goproc::heap::HeapError;
+use leakwatch_goproc::memory::MemoryError;
+use leakwatch_goproc::memory::ReadMemory as _;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::time::Duration;
+use std::time::Instant;
+
+/// A profile, or why there is none, with the instant.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) profile_type: ProfileType,
+    pub(super) at: Timestamp,
+    /// `None` when what was said last still holds.
+    pub(super) profile: Reading<Option<Made>>,
+}
+
+/// What one round brought.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    pub(super) profiles: Vec<Taken>,
+    /// What the runtime counts; `None` where the process could not even be attached.
+    pub(super) runtime: Option<(Timestamp, Reading<GoRuntimeStats>)>,
+}
+
+impl Round {
+    /// A round that has not come to an end.
+    pub(super) fn hung(process: ProcessKey, at: Timestamp) -> Self {
+        let missing = Missing::new(
+            MissingReason::Timeout,
+            format!("reading the memory of process {process} hangs"),
+        );
+        let profiles = [ProfileType::Heap, ProfileType::Goroutine].map(|profile_type| Taken {
+            profile_type,
+            at,
+            profile: Err(missing.clone()),
+        });
+        Self {
+            profiles: profiles.into(),
+            runtime: Some((at, Err(missing))),
+        }
+    }
+}
+
+/// Identity of an executable: device, inode, time of change (seconds, nanoseconds).
+type BinaryId = (u64, u64, i64, i64);
+
+/// How long a process that is no longer wanted is kept: what the kernel read of it at its end may still be on its way.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// Executables remembered not to be readable.
+const MAX_FOREIGN: usize = 4096;
+
+/// A process that can be read.
+#[derive(Debug)]
+pub(super) struct Attached {
+    process: GoProcess,
+    target: TargetId,
+    exe: String,
+    /// What the kernel was told to read at its end.
+    plan: WalkPlan,
+    /// The goroutines whose stacks were read last.
+    stacks: Option<LastStacks>,
+}
+
+/// How a first try to read a process went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// It is attached, and its heap was read.
+    Readable,
+    /// It may be readable later.
+    NotYet,
+    /// It will not be: it has ended, or is no Go program.
+    Never,
+}
+
+/// The processes that are attached.
+#[derive(Debug)]
+pub(super) struct Reader {
+    clock: Clock,
+    attached: HashMap<ProcessKey, Attached>,
+    /// Those that are no longer wanted, since when.
+    left: HashMap<ProcessKey, (Instant, Attached)>,
+    /// Executables of attached processes; one that nobody runs any more is dropped.
+    binaries: HashMap<BinaryId, Weak<Binary>>,
+    /// Executables that are no Go programs.
+    foreign: HashSet<BinaryId>,
+}
+
+impl Reader {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            attached: HashMap::new(),
+            left: HashMap::new(),
+            binaries: HashMap::new(),
+            foreign: HashSet::new(),
+        }
+    }
+
+    /// Lets go of all other processes, and answers of which.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&ProcessKey) -> bool) -> Vec<ProcessKey> {
+        let unwanted: Vec<ProcessKey> = self.attached.keys().filter(|key| !wanted(key)).copied().collect();
+        for key in &unwanted {
+            self.leave(key);
+        }
+        self.left.retain(|_, (since, _)| since.elapsed() < KEPT);
+        self.binaries.retain(|_, binary| binary.strong_count() > 0);
+        unwanted
+    }
+
+    /// It has ended, or executes another program now.
+    pub(super) fn leave(&mut self, key: &ProcessKey) {
+        if let Some(attached) = self.attached.remove(key) {
+            self.left.insert(*key, (Instant::now(), attached));
+        }
+    }
+
+    /// Whether another process with the same pid is attached.
+    pub(super) fn has_pid(&self, pid: u32) -> bool {
+        self.attached.keys().any(|key| key.pid == pid)
+    }
+
+    /// Whether the memory of an attached process is gone.
+    pub(super) fn is_gone(&self, key: &ProcessKey) -> bool {
+        self.attached.get(key).is_none_or(|attached| {
+            let text = attached.process.module().text.start;
+            let memory = attached.process.memory();
+            memory.begin();
+            matches!(memory.read_u64(text), Err(MemoryError::Gone))
+        })
+    }
+
+    /// Takes both profiles of a process and the numbers of its runtime.
+    pub(super) fn round(&mut self, watched: &Watched) -> Round {
+        let clock = self.clock;
+        let taken = |profile_type, at, profile| Taken {
+            profile_type,
+            at,
+            profile,
+        };
+        let attached = match self.attach(watched.process, &watched.target) {
+            Ok(attached) => attached,
+            Err(missing) => {
+                let both = [ProfileType::Heap, ProfileType::Goroutine];
+                return Round {
+                    profiles: both
+                        .map(|profile_type| taken(profile_type, clock.now(), Err(missing.clone())))
+                        .into(),
+                    runtime: None,
+                };
+            }
+        };
+        let at = clock.now();
+        let heap = taken(ProfileType::Heap, at, heap(&mut attached.process, &attached.exe, at));
+        let at = clock.now();
+        let goroutines = taken(ProfileType::Goroutine, at, attached.goroutines(at));
+        let both = vec![heap, goroutines];
+        let runtime = Some((clock.now(), runtime(&mut attached.process)));
+        let gone = |taken: &Taken| {
+            let missing = taken.profile.as_ref().err();
+            missing.is_some_and(|missing| missing.reason == MissingReason::Gone)
+        };
+        if both.iter().any(gone) {
+            // It may have executed another program, which is attached to next time.
+            self.leave(&watched.process);
+        }
+        Round {
+            profiles: both,
+            runtime,
+        }
+    }
+
+    /// Of processes that have just been started, those that are worth a try; the others have ended, or are no Go programs.
+    pub(super) fn sift(
+        &self,
+        processes: Vec<(ProcessKey, TargetId)>,
+    ) -> (Vec<(ProcessKey, TargetId)>, Vec<ProcessKey>) {
+        let (promising, others): (Vec<_>, Vec<_>) = processes
+            .into_iter()
+            .partition(|(key, _)| binary_id(key.pid).is_some_and(|id| !self.foreign.contains(&id)));
+        (promising, others.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Tries a process that has just been started: its buckets are read, no profile is made.
+    pub(super) fn try_one(&mut self, key: ProcessKey, target: &TargetId) -> Tried {
+        let Attached { process, .. } = match self.attach(key, target) {
+            Ok(attached) => attached,
+            Err(missing) => {
+                return match missing.reason {
+                    MissingReason::NotYet | MissingReason::Failed | MissingReason::Malformed => Tried::NotYet,
+                    _ => Tried::Never,
+                };
+            }
+        };
+        match process.heap() {
+            // Without heap profile there are still the goroutines; what tells their layout may not be there yet.
+            Ok(_) | Err(NoHeap::NotLinked | NoHeap::RateZero { .. }) => {
+                match process.goroutines(GoroutineBounds::default()) {
+                    Ok(_) => Tried::Readable,
+                    Err(error) => {
+                        tracing::debug!(%key, %error, "goroutines are not known yet");
+                        Tried::NotYet
+                    }
+                }
+            }
+            Err(NoHeap::Heap(HeapError::Gone)) => {
+                self.leave(&key);
+                Tried::Never
+            }
+            Err(_) => Tried::NotYet,
+        }
+    }
+
+    /// What the kernel is to read at the end of a process, when that is not what it was told before.
+    pub(super) fn new_plan(&mut self, key: ProcessKey) -> Option<WalkPlan> {
+        let attached = self.attached.get_mut(&key)?;
+        let plan = attached.process.walk_plan();
+        (plan != attached.plan).then(|| {
+            attached.plan = plan;
+            plan
+        })
+    }
+
+    /// Gives away a process that was killed, with all that is known of it; `None` for one that was not attached.
+    pub(super) fn take(&mut self, key: &ProcessKey) -> Option<Attached> {
+        let left = self.left.remove(key).map(|(_, attached)| attached);
+        self.attached.remove(key).or(left)
+    }
+
+    fn attach(&mut self, key: ProcessKey, target: &TargetId) -> Reading<&mut Attached> {
+        let attached = match self.attached.remove(&key) {
+            Some(attached) => attached,
+            None => Attached {
+                process: self.open(key)?,
+                target: target.clone(),
+                exe: executable(key.pid),
+                plan: WalkPlan::default(),
+                stacks: None,
+            },
+        };
+        Ok(self.attached.entry(key).or_insert(attached))
+    }
+
+    fn open(&mut self, key: ProcessKey) -> Reading<GoProcess> {
+        let before = binary_id(key.pid);
+        if before.is_some_and(|id| self.foreign.contains(&id)) {
+            return Err(missing::attach(&AttachError::Binary {
+                pid: key.pid,
+                source: BinaryError::NotGo,
+            }));
+        }
+        let known = before.and_then(|id| self.binaries.get(&id)?.upgrade());
+        let process = match known {
+            Some(binary) => GoProcess::attach_known(key.pid, &binary),
+            None => GoProcess::attach(key.pid),
+        };
+        let process = process.map_err(|error| {
+            if let (
+                AttachError::Binary {
+                    source: BinaryError::NotGo,
+                    ..
+                },
+                Some(id),
+            ) = (&error, before)
+            {
+                self.remember_foreign(id);
+            }
+            missing::attach(&error)
+        })?;
+        // Its memory is open now: whoever has the pid at this point is who had it when it was opened.
+        if start_ticks(key.pid) != Some(key.start_ticks) {
+            return Err(Missing::new(
+                MissingReason::Gone,
+                format!("process {} has ended", key.pid),
+            ));
+        }
+        let after = binary_id(key.pid);
+        if before != after {
+            return Err(Missing::new(
+                MissingReason::NotYet,
+                format!("process {} is just executing another program", key.pid),
+            ));
+        }
+        if let Some(id) = after {
+            self.binaries.insert(id, Arc::downgrade(process.binary()));
+        }
+        Ok(process)
+    }
+
+    fn remember_foreign(&mut self, id: BinaryId) {
+        if self.foreign.len() >= MAX_FOREIGN {
+            self.foreign.clear();
+        }
+        self.foreign.insert(id);
+    }
+}
+
+fn runtime(process: &mut GoProcess) -> Reading<GoRuntimeStats> {
+    let numbers = process.gc().map_err(|error| missing::gc(&error))?;
+    Ok(GoRuntimeStats {
+        heap_marked: Bytes(numbers.heap_marked),
+        heap_live: Bytes(numbers.heap_live),
+        heap_goal: numbers.heap_goal.map(Bytes),
+        heap_in_use: Bytes(numbers.heap_in_use),
+        heap_idle: Bytes(numbers.heap_free),
+        heap_released: Bytes(numbers.heap_released),
+        mapped_ready: Bytes(numbers.mapped_ready),
+        stacks: Bytes(numbers.stacks_in_use),
+        metadata: Bytes(numbers.runtime_metadata),
+        collections: numbers.collections,
+        gc_percent: numbers.gc_percent,
+        memory_limit: numbers.memory_limit.map(Bytes),
+    })
+}
+
+fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Made>> {
+    let snapshot = process.heap().map_err(|error| missing::heap(&error))?;
+    Ok(Some(profile::heap(process, &snapshot, exe, at)))
+}
+
+impl Attached {
+    /// Puts in words what the kernel read of it. Takes about as long as a round.
+    pub(super) fn at_death(mut self, at: Timestamp, process: ProcessKey, walk: &HeapWalk) -> ProcessDeath {
+        ProcessDeath {
+            at,
+            process,
+            heap: final_heap::heap(&self.process, walk, &self.exe, at),
+            goroutines: final_heap::goroutines(&mut self.process, walk),
+            target: self.target,
+        }
+    }
+
+    /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
+    fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Made>> {
+        let goroutines = self.process.goroutines(GoroutineBounds::default());
+        let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error))?;
+        let census = goroutines.census().map_err(|error| missing::goroutines(&error))?;
+        if self.stacks.as_ref().is_some_and(|last| last.is_current(at, &census)) {
+            return Ok(None);
+        }
+        let snapshot = goroutines.snapshot().map_err(|error| missing::goroutines(&error))?;
+        self.stacks = Some(LastStacks::new(at, &census, self.stacks.as_ref()));
+        Ok(Some(profile::goroutines(&self.process, &snapshot, &self.exe, at)))
+    }
+}
+
+/// The path of its executable, for people; empty when it cannot be read.
+fn executable(pid: u32) -> String {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let path = path.to_string_lossy();
+    path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
+}
+
+/// Which file the process executes.
+fn binary_id(pid: u32) -> Option<BinaryId> {
+    let file = fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+    Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
+}
+
+/// When the process with this pid was started.
+fn start_ticks(pid: u32) -> Option<u64> {
+    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
+    Some(process.stat().ok()?.starttime)
+}

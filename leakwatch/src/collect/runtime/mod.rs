@@ -1,0 +1,3 @@
+//! What language runtimes tell about a process, read from its memory. One folder per runtime.
+
+pub mod go;

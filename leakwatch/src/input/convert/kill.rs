@@ -1,0 +1,86 @@
+//! OOM kills.
+
+use crate::input::convert::Converted;
+use crate::input::convert::SCOPES;
+use crate::input::convert::bytes_from;
+use crate::input::convert::bytes_to;
+use crate::input::convert::cgroup_from;
+use crate::input::convert::cgroup_to;
+use crate::input::convert::missing_from;
+use crate::input::convert::missing_to;
+use crate::input::convert::number_from;
+use crate::input::convert::number_to;
+use crate::input::convert::position;
+use crate::input::convert::required;
+use crate::input::messages;
+use leakwatch_analysis::model::event;
+use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::units::Timestamp;
+
+pub(super) fn kill_to(kill: &event::OomKill) -> messages::OomKill {
+    let victim = &kill.victim;
+    messages::OomKill {
+        scope: Some(number_to(&kill.scope, |scope| i64::from(position(&SCOPES, scope)))),
+        cgroup: kill.cgroup.as_ref().ok().map(cgroup_to),
+        cgroup_missing: kill.cgroup.as_ref().err().map(missing_to),
+        memcg: kill.memcg.as_ref().ok().map(|memcg| messages::OomMemcg {
+            cgroup: Some(cgroup_to(&memcg.cgroup)),
+            limit: memcg.limit.0,
+            charge: memcg.charge.0,
+        }),
+        memcg_missing: kill.memcg.as_ref().err().map(missing_to),
+        victim_pid: victim.pid,
+        victim_start_ticks: victim.start_ticks,
+        victim_comm: victim.comm.clone(),
+        rss_anon: Some(bytes_to(&victim.rss_anon)),
+        rss_file: Some(bytes_to(&victim.rss_file)),
+        rss_shmem: Some(bytes_to(&victim.rss_shmem)),
+        page_tables: Some(bytes_to(&victim.page_tables)),
+        oom_score_adj: Some(number_to(&victim.oom_score_adj, |score| i64::from(*score))),
+        trigger_pid: kill.trigger.pid,
+        trigger_comm: kill.trigger.comm.clone(),
+        read_at_death: victim.read_at_death,
+    }
+}
+
+pub(super) fn kill_from(at: Timestamp, kill: messages::OomKill) -> Converted<event::OomKill> {
+    let scope = number_from(kill.scope, "scope", |index| {
+        SCOPES.get(usize::try_from(index).ok()?).copied()
+    })?;
+    let cgroup = match (kill.cgroup, kill.cgroup_missing) {
+        (_, Some(missing)) => Err(missing_from(missing)?),
+        (cgroup, None) => Ok(cgroup_from(required(cgroup, "cgroup")?)),
+    };
+    let memcg = match (kill.memcg, kill.memcg_missing) {
+        (_, Some(missing)) => Err(missing_from(missing)?),
+        (memcg, None) => {
+            let memcg = required(memcg, "memcg")?;
+            Ok(event::OomMemcg {
+                cgroup: cgroup_from(required(memcg.cgroup, "memcg cgroup")?),
+                limit: Bytes(memcg.limit),
+                charge: Bytes(memcg.charge),
+            })
+        }
+    };
+    Ok(event::OomKill {
+        at,
+        scope,
+        cgroup,
+        memcg,
+        victim: event::OomVictim {
+            pid: kill.victim_pid,
+            start_ticks: kill.victim_start_ticks,
+            comm: kill.victim_comm,
+            rss_anon: bytes_from(kill.rss_anon, "rss_anon")?,
+            rss_file: bytes_from(kill.rss_file, "rss_file")?,
+            rss_shmem: bytes_from(kill.rss_shmem, "rss_shmem")?,
+            page_tables: bytes_from(kill.page_tables, "page_tables")?,
+            oom_score_adj: number_from(kill.oom_score_adj, "oom_score_adj", |score| i16::try_from(score).ok())?,
+            read_at_death: kill.read_at_death,
+        },
+        trigger: event::OomTrigger {
+            pid: kill.trigger_pid,
+            comm: kill.trigger_comm,
+        },
+    })
+}

@@ -1,0 +1,145 @@
+//! Everything that can happen, in one closed enum, and its recordings: every input as it reached the engine, appended to one
+//! file.
+//!
+//! Form: the eight bytes [`MAGIC`], then one frame an input: its length as a protobuf varint, then the message of `messages`.
+//! A recording cut off anywhere replays up to its last whole frame.
+
+mod convert;
+mod error;
+mod messages;
+mod reader;
+mod recorder;
+
+pub use crate::input::error::RecordError;
+pub use crate::input::reader::Recording;
+pub use crate::input::recorder::Recorder;
+
+use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::event::Loss;
+use leakwatch_analysis::model::event::OomKill;
+use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::RuntimeStats;
+use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
+
+/// First bytes of every recording; the last one is the version of the form.
+pub const MAGIC: &[u8; 8] = b"LWREC\0\0\x01";
+
+/// One thing that happened. Each carries its own instant; the engine has no clock.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A cgroup with processes appeared (or its name, service or kind became known or changed).
+    TargetSeen {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        target: Target,
+    },
+    /// A cgroup vanished.
+    TargetGone {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        target: TargetId,
+    },
+    /// Numbers of one target.
+    Sample(Sample),
+    /// A profile was taken.
+    Profile(TakenProfile),
+    /// A profile could not be taken.
+    ProfileMissing {
+        /// When.
+        at: Timestamp,
+        /// Of which target.
+        target: TargetId,
+        /// Which profile.
+        profile_type: ProfileType,
+        /// Why.
+        missing: Missing,
+    },
+    /// What the runtime of a process counts.
+    Runtime {
+        /// When it was read.
+        at: Timestamp,
+        /// Of which target.
+        target: TargetId,
+        /// Of which process.
+        process: ProcessKey,
+        /// What it counts, or why that is not known.
+        stats: Reading<RuntimeStats>,
+    },
+    /// The OOM killer chose a victim.
+    OomKill(Box<OomKill>),
+    /// A process was killed, and the kernel read its heap and its goroutines.
+    Death(Box<ProcessDeath>),
+    /// A process ended.
+    ProcessExit(ProcessExit),
+    /// Something was dropped.
+    Loss(Loss),
+    /// A person overruled a step of the investigation; `None` takes it back.
+    Answer {
+        /// When.
+        at: Timestamp,
+        /// For which target.
+        target: TargetId,
+        /// Which step.
+        step: StepId,
+        /// Their answer.
+        answer: Option<Answer>,
+    },
+    /// A round of samples is complete: targets that changed are judged now.
+    Tick {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A profile that was taken, decoded already: the engine only looks its stacks up, and recordings hold the original bytes.
+#[derive(Clone, Debug)]
+pub struct TakenProfile {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Of which target.
+    pub target: TargetId,
+    /// Of which process.
+    pub process: ProcessKey,
+    /// What kind.
+    pub profile_type: ProfileType,
+    /// Where it came from.
+    pub source: ProfileSource,
+    /// Its original bytes and what they say.
+    pub profile: DecodedProfile,
+}
+
+impl Input {
+    /// The instant of the input.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::TargetSeen { at, .. }
+            | Self::TargetGone { at, .. }
+            | Self::ProfileMissing { at, .. }
+            | Self::Runtime { at, .. }
+            | Self::Answer { at, .. }
+            | Self::Tick { at } => *at,
+            Self::Sample(sample) => sample.at,
+            Self::Profile(profile) => profile.at,
+            Self::OomKill(kill) => kill.at,
+            Self::Death(death) => death.at,
+            Self::ProcessExit(exit) => exit.at,
+            Self::Loss(loss) => loss.at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! The daemon's executable on this kernel, with real processes, through its HTTP API and command line.
+
+mod cli;
+mod endpoint;
+mod engines;
+mod final_heap;
+mod verdicts;
+mod outside;
+mod tool_pprof;
+mod at_death;
+mod second_daemon;
+mod refusals;
+
+/// The daemon that cargo built for these tests.
+const LEAKWATCH: &str = env!("CARGO_BIN_EXE_leakwatch");

@@ -1,0 +1,348 @@
+//! What the kernel reads of a Go process while it is killed, compared with what the process said before. No daemon takes part.
+
+use crate::probes::DEADLINE;
+use crate::probes::next;
+use crate::probes::start_with;
+use anyhow::Context as _;
+use anyhow::Result;
+use leakwatch::probes::ProbeEvent;
+use leakwatch::probes::ProcessExec;
+use leakwatch::probes::death::Death;
+use leakwatch::probes::loss;
+use leakwatch::probes::plan::DeathHook;
+use leakwatch::probes::plan::Plan;
+use leakwatch::probes::watch::DeathWatch;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_common::loss::LossReason;
+use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::final_heap::Truncation;
+use leakwatch_goproc::heap::View;
+use leakwatch_test_support::process::Running;
+use leakwatch_test_support::programs::Go;
+use leakwatch_test_support::wait::wait_until;
+use rustix::process::Signal;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::mpsc::Receiver;
+
+/// Objects, each on a stack of its own.
+const HELD: u64 = 5_000;
+/// Goroutines that wait for ever.
+const PARKED: u64 = 300;
+
+/// The program, built once. A virtual machine has it ready.
+fn executable() -> Result<PathBuf> {
+    static BUILT: LazyLock<Result<(TempDir, PathBuf)>> = LazyLock::new(|| {
+        let directory = TempDir::new()?;
+        let executable = Go::on_path().build_stripped("deathbed", directory.path())?;
+        Ok((directory, executable))
+    });
+    if let Some(ready) = std::env::var_os("LEAKWATCH_TEST_DEATHBED") {
+        return Ok(ready.into());
+    }
+    match &*BUILT {
+        Ok((_, executable)) => Ok(executable.clone()),
+        Err(error) => anyhow::bail!("{error:#}"),
+    }
+}
+
+/// A process that waits to be killed.
+struct Victim {
+    running: Running,
+    key: ProcessKey,
+    /// Buckets by the count of its own runtime.
+    buckets: u64,
+    _directory: TempDir,
+}
+
+fn start_victim() -> Result<Victim> {
+    let directory = TempDir::new()?;
+    let mut command = Command::new(executable()?);
+    command.args([
+        format!("-stacks={HELD}"),
+        format!("-parked={PARKED}"),
+        "-life=1h".to_owned(),
+    ]);
+    let running = Running::start(command, &directory.path().join("log"))?;
+    let buckets = wait_until("the victim to be ready", DEADLINE, || {
+        let output = running.output();
+        let line = output.lines().find_map(|line| line.strip_prefix("buckets "));
+        Ok(line.and_then(|count| count.parse().ok()))
+    })?;
+    Ok(Victim {
+        key: key_of(running.pid())?,
+        running,
+        buckets,
+        _directory: directory,
+    })
+}
+
+fn key_of(pid: u32) -> Result<ProcessKey> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_comm = stat.rsplit(')').next().context("stat")?;
+    // Field 22, and field 3 follows the command name.
+    let start_ticks = after_comm.split_whitespace().nth(19).context("starttime")?.parse()?;
+    Ok(ProcessKey { pid, start_ticks })
+}
+
+/// Probes that take the time they need: an emulated machine is slow.
+fn patient(plan: &mut Plan) {
+    plan.walk_bounds.time = Duration::from_secs(10);
+}
+
+fn watch_as_it_is(watch: &mut DeathWatch, key: ProcessKey, process: &mut GoProcess) -> Result<()> {
+    if let Err(missing) = watch.watch(key, &process.walk_plan()) {
+        anyhow::bail!("{missing:?}");
+    }
+    Ok(())
+}
+
+/// Watches a process as it is, kills it, and waits for what was read.
+async fn read_at_death(
+    watch: &mut DeathWatch,
+    events: &mut Receiver<ProbeEvent>,
+    victim: Victim,
+    process: &mut GoProcess,
+) -> Result<Death> {
+    watch_as_it_is(watch, victim.key, process)?;
+    victim.running.signal(Signal::KILL)?;
+    next(events, "a death", |event| match event {
+        ProbeEvent::Death(death) if death.process == victim.key => Some(*death),
+        _ => None,
+    })
+    .await
+}
+
+/// Kills one process that is known as it was before or after it allocated, and compares all there is.
+async fn check(change: impl FnOnce(&mut Plan), all_known: bool) -> Result<()> {
+    let (mut probes, mut events) = start_with(|plan| {
+        patient(plan);
+        change(plan);
+    })?;
+    let mut watch = probes.take_death_watch().context("no watch")?;
+    let victim = start_victim()?;
+    let expected = victim.buckets;
+    let mut process = GoProcess::attach(victim.key.pid)?;
+    process.heap()?;
+    let mut plan = process.walk_plan();
+    if !all_known {
+        // As if nothing had been read yet: all stacks are to come along.
+        if let Some(heap) = &mut plan.heap {
+            heap.newest_known = 0;
+        }
+    }
+    if let Err(missing) = watch.watch(victim.key, &plan) {
+        anyhow::bail!("{missing:?}");
+    }
+    victim.running.signal(Signal::KILL)?;
+    let death = next(&mut events, "a death", |event| match event {
+        ProbeEvent::Death(death) if death.process == victim.key => Some(*death),
+        _ => None,
+    })
+    .await?;
+    let walk = &death.walk;
+    assert_eq!((walk.truncation, walk.lost, walk.unreadable), (None, 0, 0));
+    assert!(
+        walk.buckets.len() as u64 >= expected,
+        "{} buckets, the runtime counted {expected}",
+        walk.buckets.len()
+    );
+    assert_eq!(walk.stacks.is_empty(), all_known);
+    assert!(walk.heap_time > Duration::ZERO && walk.heap_time < Duration::from_secs(10));
+
+    let heap = process.heap_reader().context("no heap")?.final_heap(walk);
+    let mut frames = process.heap_frames();
+    let (mut objects, mut stacks) = (0, 0);
+    for bucket in &heap.buckets {
+        let stack = bucket.stack.context("a bucket without a stack")?;
+        let innermost = frames.of_stack(stack).first().map(|frame| frame.function.clone());
+        if innermost.as_deref() == Some("main.keep") {
+            stacks += 1;
+            objects += heap
+                .counts(View::Now, bucket)
+                .in_use()
+                .context("more freed than allocated")?;
+        }
+    }
+    assert_eq!((objects, stacks), (HELD, HELD));
+    drop(frames);
+    let groups = process.final_goroutines(walk);
+    assert_eq!(groups.first().map(|group| group.count), Some(PARKED), "{groups:?}");
+    assert_eq!(walk.goroutines_missing, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_is_read_as_this_kernel_allows() -> Result<()> {
+    check(|_plan| {}, true).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stacks_of_new_buckets_come_along() -> Result<()> {
+    check(|_plan| {}, false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_is_read_in_parts() -> Result<()> {
+    check(|plan| plan.death = Ok(DeathHook::Parts), true).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_cut_a_walk_and_say_so() -> Result<()> {
+    for (change, cut) in [
+        (
+            (|plan| plan.walk_bounds.buckets = 100) as fn(&mut Plan),
+            Truncation::Bound,
+        ),
+        (|plan| plan.walk_bounds.time = Duration::ZERO, Truncation::Time),
+    ] {
+        let (mut probes, mut events) = start_with(|plan| {
+            patient(plan);
+            change(plan);
+        })?;
+        let mut watch = probes.take_death_watch().context("no watch")?;
+        let victim = start_victim()?;
+        let mut process = GoProcess::attach(victim.key.pid)?;
+        process.heap()?;
+        let death = read_at_death(&mut watch, &mut events, victim, &mut process).await?;
+        assert_eq!(death.walk.truncation, Some(cut));
+        assert!(!death.walk.buckets.is_empty() && (death.walk.buckets.len() as u64) < HELD);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_room_is_counted() -> Result<()> {
+    let (mut probes, mut events) = start_with(|plan| {
+        patient(plan);
+        // Less than what is kept for ends.
+        plan.death_ring_bytes = 64 * 1024;
+    })?;
+    let mut watch = probes.take_death_watch().context("no watch")?;
+    let victim = start_victim()?;
+    let mut process = GoProcess::attach(victim.key.pid)?;
+    process.heap()?;
+    watch_as_it_is(&mut watch, victim.key, &mut process)?;
+    victim.running.signal(Signal::KILL)?;
+    let name = loss::name(LossReason::DeathRingFull);
+    // The counters are read now and then, also in the middle of a walk: what they say comes in parts, before and after the death.
+    let (mut death, mut counted) = (None, 0);
+    let death = next(&mut events, "a death and what it lost", |event| {
+        match event {
+            ProbeEvent::Death(read) if read.process == victim.key => death = Some(*read),
+            ProbeEvent::Loss(loss) if loss.reason == name => counted += loss.count,
+            _ => {}
+        }
+        if counted >= HELD { death.take() } else { None }
+    })
+    .await?;
+    assert!(death.walk.buckets.is_empty());
+    assert!(death.walk.lost >= HELD, "{}", death.walk.lost);
+    assert_eq!(death.walk.truncation, Some(Truncation::Room));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_process_that_was_meant_is_read() -> Result<()> {
+    let (mut probes, mut events) = start_with(patient)?;
+    let mut watch = probes.take_death_watch().context("no watch")?;
+    // Another process had this pid before.
+    let other = start_victim()?;
+    let mut process = GoProcess::attach(other.key.pid)?;
+    process.heap()?;
+    let plan = process.walk_plan();
+    let before = ProcessKey {
+        start_ticks: other.key.start_ticks - 1,
+        ..other.key
+    };
+    // One that is no longer of interest.
+    let forgotten = start_victim()?;
+    // One that ends by itself: its other threads are sent the same signal by the kernel.
+    let ending = start_victim()?;
+    for (key, forget) in [(before, false), (forgotten.key, true), (ending.key, false)] {
+        if let Err(missing) = watch.watch(key, &plan) {
+            anyhow::bail!("{missing:?}");
+        }
+        if forget {
+            watch.forget(key);
+        }
+    }
+    other.running.signal(Signal::KILL)?;
+    forgotten.running.signal(Signal::KILL)?;
+    // Go ends with exit(2) at this one.
+    ending.running.signal(Signal::QUIT)?;
+    let mut gone = 0;
+    let mut read = Vec::new();
+    next(&mut events, "three ends", |event| {
+        match event {
+            ProbeEvent::ProcessExit(exit) if [other.key, forgotten.key, ending.key].contains(&exit.key) => gone += 1,
+            ProbeEvent::Death(death) => read.push(death.process),
+            _ => {}
+        }
+        (gone == 3).then_some(())
+    })
+    .await?;
+    assert_eq!(read, []);
+    Ok(())
+}
+
+/// A program that was started, by its execution; none when the kernel has not run our program for one, which it counts.
+async fn program(events: &mut Receiver<ProbeEvent>, key: ProcessKey, what: &str) -> Result<Option<ProcessExec>> {
+    next(events, what, |event| match event {
+        ProbeEvent::ProcessExec(exec) if exec.key == key => Some(Some(exec)),
+        ProbeEvent::Loss(loss) if loss.reason == loss::PROGRAM_MISSED => Some(None),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_program_is_told_and_is_not_taken_for_the_old_one() -> Result<()> {
+    const ATTEMPTS: usize = 5;
+    for _ in 0..ATTEMPTS {
+        if new_program().await?.is_some() {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the kernel has not run our program in {ATTEMPTS} attempts")
+}
+
+/// None when it could not be seen.
+async fn new_program() -> Result<Option<()>> {
+    let (mut probes, mut events) = start_with(patient)?;
+    let mut watch = probes.take_death_watch().context("no watch")?;
+    let directory = TempDir::new()?;
+    let mut command = Command::new("/bin/sh");
+    // Waits for the file, then becomes another program.
+    let file = directory.path().join("go");
+    command.args([
+        "-c",
+        r#"while ! [ -e "$0" ]; do :; done; exec sh -c 'while :; do :; done'"#,
+    ]);
+    command.arg(&file);
+    let shell = Running::start(command, &directory.path().join("log"))?;
+    let key = key_of(shell.pid())?;
+    if let Err(missing) = watch.watch(key, &leakwatch_goproc::final_heap::WalkPlan::default()) {
+        anyhow::bail!("{missing:?}");
+    }
+    if program(&mut events, key, "the first program").await?.is_none() {
+        return Ok(None);
+    }
+    fs::write(&file, "")?;
+    let Some(exec) = program(&mut events, key, "the second program").await? else {
+        return Ok(None);
+    };
+    assert_ne!(exec.cgroup_inode, 0);
+    shell.signal(Signal::KILL)?;
+    let read = next(&mut events, "the end", |event| match event {
+        ProbeEvent::ProcessExit(exit) if exit.key == key => Some(false),
+        ProbeEvent::Death(death) if death.process == key => Some(true),
+        _ => None,
+    });
+    assert!(!read.await?, "it was no longer watched");
+    Ok(Some(()))
+}

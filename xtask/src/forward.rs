@@ -1,0 +1,19 @@
+//! Commands with a crate of their own, which is built when it is asked for: `cargo xtask bench` and `cargo xtask demo`.
+
+use std::ffi::OsString;
+use xtask::tools;
+
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Arguments {
+    /// Passed on; `--help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Runs the executable of `package` in our place.
+pub(crate) fn main(package: &str, arguments: &Arguments) -> anyhow::Result<()> {
+    let mut cargo = tools::cargo();
+    cargo.args(["run", "--quiet", "--locked", "--package", package, "--"]);
+    tools::become_command(cargo.args(&arguments.arguments))
+}
