@@ -37,9 +37,10 @@ export function App() {
   const section = path[0] === "targets" || path[0] === undefined ? "" : path[0];
   return (
     <>
+      {/* biome-ignore lint/a11y/useValidAnchor: the hash belongs to the router, so the jump is made by hand */}
       <a
         class="skip"
-        href={location.hash || "#/"}
+        href="#content"
         onClick={(event) => {
           event.preventDefault();
           main.current?.focus();
@@ -64,7 +65,7 @@ export function App() {
         </span>
       </header>
       <TokenPrompt />
-      <main ref={main} tabIndex={-1}>
+      <main id="content" ref={main} tabIndex={-1}>
         <View path={path} />
       </main>
     </>

@@ -11,7 +11,7 @@ mod segment;
 mod parameter;
 mod page;
 mod lookup;
-mod index;
+mod ui;
 mod status;
 mod metrics;
 mod services;
@@ -38,6 +38,7 @@ use axum::http::header;
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -70,6 +71,8 @@ pub fn router(context: Context) -> Router {
     let guard = Guard::new(context.config.api.token.clone(), &context.config.api.hosts);
     let (router, _document) = routes().split_for_parts();
     router
+        .route(ui::SCRIPT_PATH, get(ui::script))
+        .route(ui::STYLE_PATH, get(ui::style))
         .fallback(async |uri: Uri| ApiError::not_found("route", uri.path()))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .with_state(context)
@@ -87,7 +90,7 @@ pub fn openapi() -> String {
 
 fn routes() -> OpenApiRouter<Context> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(index::index))
+        .routes(routes!(ui::index))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(metrics::metrics))

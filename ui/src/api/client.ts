@@ -52,7 +52,8 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   if (token !== null) headers.set("Authorization", `Bearer ${token}`);
   let response: Response;
   try {
-    response = await fetch(path, { ...init, headers });
+    // Without credentials of the browser's own, it does not ask for a password itself when a token is wanted.
+    response = await fetch(path, { ...init, headers, credentials: "omit" });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "The daemon does not answer", "No connection. Is `leakwatch agent` running?");

@@ -10,7 +10,7 @@ import { type Forecast, forecastEnd } from "./forecast";
 import { Marks } from "./marks";
 import { drawOverlays } from "./overlay";
 import { SeriesTable } from "./table";
-import { axisTop, BYTE_STEPS } from "./ticks";
+import { AGE_STEPS, axisTop, BYTE_STEPS } from "./ticks";
 
 export interface Line {
   label: string;
@@ -56,7 +56,7 @@ interface Props {
 
 function ageLabel(seconds: number): string {
   if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 7200) return `${Number((seconds / 60).toFixed(1))} min`;
   return `${Number((seconds / 3600).toFixed(1))} h`;
 }
 
@@ -92,7 +92,7 @@ function options(
     },
     axes: [
       props.ages
-        ? { ...axis, space: 70, values: (_u, splits) => splits.map(ageLabel) }
+        ? { ...axis, space: 70, incrs: AGE_STEPS, values: (_u, splits) => splits.map(ageLabel) }
         : { ...axis, space: 78, values: TIME_FORMATS },
       {
         ...axis,

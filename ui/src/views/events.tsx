@@ -17,7 +17,7 @@ export function EventsTab({ target, events }: { target: Target; events: Resource
         {target.processes.length === 0 ? (
           <p class="state">No process is alive in this target.</p>
         ) : (
-          <div class="scroll" tabIndex={0} role="region" aria-label="Processes">
+          <div class="scroll" tabIndex={0} role="region" aria-label="Table of processes">
             <table>
               <thead>
                 <tr>

@@ -264,21 +264,20 @@ function Runs({ service, events }: { service: Service; events: readonly Event[] 
     [served.data, set.data, own],
   );
   const aligned = useMemo(() => align(runs), [runs]);
+  // One earlier run is a line; a band needs two.
   const band = useMemo(
     () =>
-      aligned
-        ? {
-            low: aligned.low,
-            high: aligned.high,
-            label: aligned.earlier === 1 ? "1 earlier run" : `${aligned.earlier} earlier runs`,
-          }
-        : null,
+      aligned && aligned.earlier > 1
+        ? { low: aligned.low, high: aligned.high, label: `${aligned.earlier} earlier runs` }
+        : undefined,
     [aligned],
   );
-  const lines = useMemo<Line[]>(
-    () => (aligned ? [{ label: "present run", values: aligned.present, colour: "line-1", width: 2.25 }] : []),
-    [aligned],
-  );
+  const lines = useMemo<Line[]>(() => {
+    if (!aligned) return [];
+    const present: Line = { label: "present run", values: aligned.present, colour: "line-1", width: 2.25 };
+    if (aligned.earlier > 1) return [present];
+    return [{ label: "run before", values: aligned.low, colour: "quiet-1", dash: [4, 3] }, present];
+  }, [aligned]);
   return (
     <section class="card" aria-labelledby="runs">
       <h2 id="runs">Earlier runs, by age of the process</h2>
@@ -294,14 +293,14 @@ function Runs({ service, events }: { service: Service; events: readonly Event[] 
           </select>
         </label>
       </div>
-      {aligned && band ? (
+      {aligned ? (
         <TimeSeries
           title="Memory that cannot be reclaimed, by age"
           at={aligned.age}
           lines={lines}
           unit="bytes"
           ages
-          band={band}
+          {...(band ? { band } : {})}
           height={200}
         />
       ) : (

@@ -123,7 +123,7 @@ function Lanes({ status }: { status: Status }) {
   return (
     <section class="card" aria-labelledby="lanes">
       <h2 id="lanes">Lanes</h2>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Lanes">
+      <div class="scroll" tabIndex={0} role="region" aria-label="Table of lanes">
         <table>
           <thead>
             <tr>
@@ -202,7 +202,7 @@ function Capabilities({ list }: { list: readonly Capability[] }) {
   return (
     <section class="card" aria-labelledby="capabilities">
       <h2 id="capabilities">What this host offers</h2>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Capabilities">
+      <div class="scroll" tabIndex={0} role="region" aria-label="Table of capabilities">
         <table>
           <thead>
             <tr>

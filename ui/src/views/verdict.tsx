@@ -252,7 +252,7 @@ export function viewOfLink(link: string, target: string | null): { href: string;
   }
   if (link.includes("/events"))
     return target === null ? null : { href: toHash(["targets", target, "events"]), title: "Events" };
-  return { href: link, title: "JSON" };
+  return { href: link, title: "as JSON" };
 }
 
 function EvidenceLink({ link, target }: { link: string | null; target: string | null }) {
