@@ -8,6 +8,7 @@ mod native;
 mod growth;
 mod goproc;
 mod servers;
+mod contention;
 
 use clap::Parser;
 
@@ -25,6 +26,8 @@ enum Bench {
     Goproc(goproc::Arguments),
     /// What throughput and latency of real servers lose while they are watched
     Servers(servers::Arguments),
+    /// How late a round shows and how long requests take while many readers render large profiles
+    Contention(contention::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -34,5 +37,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Growth(arguments) => growth::main(&arguments),
         Bench::Goproc(arguments) => goproc::main(&arguments),
         Bench::Servers(arguments) => servers::main(&arguments),
+        Bench::Contention(arguments) => contention::main(&arguments),
     }
 }

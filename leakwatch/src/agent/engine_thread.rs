@@ -11,13 +11,10 @@ use tokio::sync::mpsc;
 const CAPACITY: usize = 1_024;
 
 /// Starts the engine. It ends, and finishes its recording, when all senders are gone.
-pub(super) fn start(mut engine: Engine) -> io::Result<(mpsc::Sender<Input>, JoinHandle<()>)> {
-    let (sender, mut receiver) = mpsc::channel(CAPACITY);
-    let thread = thread::Builder::new().name("engine".into()).spawn(move || {
-        while let Some(input) = receiver.blocking_recv() {
-            engine.apply(input);
-        }
-        engine.finish();
-    })?;
+pub(super) fn start(engine: Engine) -> io::Result<(mpsc::Sender<Input>, JoinHandle<()>)> {
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    let thread = thread::Builder::new()
+        .name("engine".into())
+        .spawn(move || engine.run(receiver))?;
     Ok((sender, thread))
 }

@@ -9,7 +9,7 @@ use crate::capture::DEFAULT_SAMPLE_BYTES;
 use crate::capture::lanes::Lane;
 use crate::capture::lanes::growth;
 use crate::capture::lanes::native;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
 use leakwatch_analysis::detect::not_enough_data;
 use leakwatch_analysis::detect::undersized_limit;
 use leakwatch_analysis::detect::warm_up;
@@ -33,7 +33,7 @@ pub(super) fn consider(
     captures: &Captures,
     remembered: &[Capture],
     id: &TargetId,
-    stored: &StoredTarget,
+    stored: &TargetView,
     cpu_budget_percent: f64,
     now: Timestamp,
 ) {
@@ -95,7 +95,7 @@ fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(&'static Lane, boo
 }
 
 /// Memory outside the Go heap grows, or may do so, and nothing explains it yet.
-fn is_suspect(stored: &StoredTarget) -> bool {
+fn is_suspect(stored: &TargetView) -> bool {
     let Some(investigation) = &stored.investigation else {
         return false;
     };

@@ -18,14 +18,12 @@ use crate::probes::death::Death;
 use crate::probes::host::HostFacts;
 use crate::probes::plan::Plan;
 use crate::probes::watch::DeathWatch;
-use crate::store::Store;
+use crate::store::view::Views;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::ProcessExit;
 use leakwatch_analysis::model::target::TargetId;
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -49,7 +47,7 @@ pub(super) struct Links {
     /// From where the kernel is told what to read.
     pub(super) orders: mpsc::Receiver<WatchOrder>,
     /// What is known of targets.
-    pub(super) store: Arc<RwLock<Store>>,
+    pub(super) views: Views,
     /// Set when a program was started in a cgroup that is no target yet.
     pub(super) newcomer: Arc<AtomicBool>,
 }
@@ -86,7 +84,7 @@ impl Kernel {
                     pressure,
                     inputs: inputs.clone(),
                     notices: links.notices,
-                    store: links.store,
+                    views: links.views,
                     newcomer: links.newcomer,
                     outside: config.go.outside,
                     resolved: None,
@@ -146,7 +144,7 @@ struct Forwarder {
     pressure: Arc<Pressure>,
     inputs: mpsc::Sender<Input>,
     notices: mpsc::Sender<Notice>,
-    store: Arc<RwLock<Store>>,
+    views: Views,
     newcomer: Arc<AtomicBool>,
     /// Whether Go processes are read from outside at all.
     outside: bool,
@@ -211,8 +209,7 @@ impl Forwarder {
     }
 
     fn is_target(&self, cgroup_inode: u64) -> bool {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        store.target_by_inode(cgroup_inode).is_some()
+        self.views.newest().target_by_inode(cgroup_inode).is_some()
     }
 }
 

@@ -108,7 +108,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         clock,
     })?;
     let engine = Engine::new(Bounds::default(), recorder);
-    let store = engine.store();
+    let views = engine.views();
     let (inputs, engine) = engine_thread::start(engine).map_err(|source| AgentError::Start {
         what: "the engine",
         source,
@@ -123,7 +123,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let links = Links {
         notices,
         orders: ordered,
-        store: Arc::clone(&store),
+        views: views.clone(),
         newcomer: Arc::clone(&newcomer),
     };
     let kernel = Kernel::start(
@@ -152,7 +152,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         collector,
         clock,
         interval: config.interval,
-        store: Arc::clone(&store),
+        views: views.clone(),
         pressure,
         newcomer,
         inputs: inputs.clone(),
@@ -174,7 +174,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     drop(host);
     say_where(&listeners);
     let router = api::router(Context::new(
-        store,
+        views,
         clock,
         inputs.clone(),
         Arc::clone(&config),

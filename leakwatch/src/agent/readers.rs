@@ -120,7 +120,7 @@ mod tests {
             profile_type: ProfileType::Heap,
             at: Timestamp::from_unix_seconds(2),
             source,
-            values: Vec::new(),
+            values: [].into(),
             total: StackValue::default(),
             complete: true,
             pprof: Arc::from([]),

@@ -13,15 +13,13 @@ use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Urgency;
 use crate::collect::endpoint::Watched;
 use crate::input::Input;
-use crate::store::Store;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
+use crate::store::view::Views;
 use leakwatch_analysis::detect::goroutine_leak;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::target::TargetId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -39,7 +37,7 @@ pub(super) struct Sampler {
     pub(super) collector: Collector,
     pub(super) clock: Clock,
     pub(super) interval: Duration,
-    pub(super) store: Arc<RwLock<Store>>,
+    pub(super) views: Views,
     pub(super) pressure: Arc<Pressure>,
     /// A program was started in a cgroup that is no target yet.
     pub(super) newcomer: Arc<AtomicBool>,
@@ -87,13 +85,13 @@ impl Sampler {
 
     /// Says of which Go processes profiles are wanted, and returns the targets that cannot wait for the next full round.
     fn look_around(&self) -> BTreeSet<TargetId> {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let view = self.views.newest();
         let now = self.clock.now();
         let mut urgent = BTreeSet::new();
         let mut wanted = Wanted::default();
         let captures = self.captures.all();
         let native = self.readers.config.native;
-        for (id, stored) in store.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
+        for (id, stored) in view.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
             let urgency = urgency::of(
                 stored,
                 self.pressure.is_on(stored.history.target.cgroup.inode, now),
@@ -109,14 +107,13 @@ impl Sampler {
                 self.readers.assign(watched, &stored.history, &mut wanted);
             }
         }
-        drop(store);
         self.readers.send(wanted);
         urgent
     }
 }
 
 /// The Go process of a target that profiles are taken of: the one with most resident memory.
-fn go_process(id: &TargetId, stored: &StoredTarget, urgency: Urgency) -> Option<Watched> {
+fn go_process(id: &TargetId, stored: &TargetView, urgency: Urgency) -> Option<Watched> {
     let is_go = |runtime: &Runtime| matches!(runtime, Runtime::Go { .. });
     let record = stored
         .history

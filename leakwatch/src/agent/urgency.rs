@@ -2,7 +2,7 @@
 
 use crate::agent::pressure;
 use crate::collect::endpoint::Urgency;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::units::Bytes;
@@ -33,7 +33,7 @@ const RECENT_KILL: Duration = Duration::from_mins(15);
 const FIRST_MINUTE: Duration = Duration::from_mins(1);
 
 /// The urgency of a target now; `reclaiming` if the kernel reported that it takes memory back from it.
-pub(super) fn of(stored: &StoredTarget, reclaiming: bool, now: Timestamp) -> Urgency {
+pub(super) fn of(stored: &TargetView, reclaiming: bool, now: Timestamp) -> Urgency {
     let history = &stored.history;
     if history.living().next().is_none() {
         return Urgency::Calm;
@@ -117,7 +117,7 @@ mod tests {
     }
 
     /// A target that lives since second 1000; samples of (second, unreclaimable MiB, page cache MiB, limit hits).
-    fn stored(samples: &[(u64, u64, u64, u64)]) -> StoredTarget {
+    fn stored(samples: &[(u64, u64, u64, u64)]) -> TargetView {
         let target = Target {
             cgroup: CgroupKey {
                 inode: 1,
@@ -158,11 +158,10 @@ mod tests {
                 }],
             });
         }
-        StoredTarget {
+        TargetView {
             history,
             investigation: None,
             overrides: BTreeMap::new(),
-            changed: false,
         }
     }
 

@@ -89,8 +89,8 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
             format!("is not above 0 and at most {MAX_CPU_PERCENT}"),
         ));
     }
-    let store = context.read();
-    let (target, stored) = lookup::target(&store, id)?;
+    let view = context.view();
+    let (target, stored) = lookup::target(&view, id)?;
     let record = stored.history.living().max_by_key(|record| {
         let rss = record.memory.as_ref().map_or(0, |memory| memory.rss.0);
         (id.parse() == Ok(record.process.key.pid), rss, record.process.key)

@@ -7,23 +7,21 @@ use crate::config::Config;
 use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use crate::input::Input;
-use crate::store::Store;
+use crate::store::view::View;
+use crate::store::view::Views;
 use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
-use std::sync::RwLockReadGuard;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 
-/// Event streams served at once; each costs a task and a look at the store every second.
+/// Event streams served at once; each costs a task and a look at the newest view every second.
 pub(crate) const MAX_STREAMS: usize = 32;
 
 /// A handle on the daemon.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// What is known; written by the engine alone.
-    pub store: Arc<RwLock<Store>>,
+    /// What is known.
+    pub views: Views,
     /// The daemon's clock.
     pub clock: Clock,
     /// Into the engine, for answers of a person.
@@ -51,7 +49,7 @@ pub struct Facts {
 impl Context {
     /// A handle.
     pub fn new(
-        store: Arc<RwLock<Store>>,
+        views: Views,
         clock: Clock,
         inputs: mpsc::Sender<Input>,
         config: Arc<Config>,
@@ -60,7 +58,7 @@ impl Context {
     ) -> Self {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
         Self {
-            store,
+            views,
             clock,
             inputs,
             config,
@@ -70,19 +68,18 @@ impl Context {
         }
     }
 
-    /// What is known now. Never held across an `await`.
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Store> {
-        // The engine does not leave the store half-written, so a poisoned lock still guards a sound store.
-        self.store.read().unwrap_or_else(PoisonError::into_inner)
+    /// What is known now. It stays as it is however long it is held.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.views.newest()
     }
 
-    /// Work on the store that takes longer than a lookup, off the threads that serve connections.
+    /// Work that takes longer than a lookup, off the threads that serve connections.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
+        work: impl FnOnce(&View) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let context = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&context.read())).await;
+        let view = self.view();
+        let done = tokio::task::spawn_blocking(move || work(&view)).await;
         done.unwrap_or_else(|error| {
             tracing::error!(%error, "a request could not be computed");
             Err(ApiError::Unavailable {

@@ -7,7 +7,7 @@ use crate::api::page;
 use crate::api::parameter::Parameters;
 use crate::api::profiles;
 use crate::api::render;
-use crate::api::render::View;
+use crate::api::render::Selection;
 use crate::api::segment::Segments;
 use crate::dto::event::EventBody;
 use crate::dto::event::KINDS;
@@ -16,8 +16,8 @@ use crate::dto::page::LossBody;
 use crate::dto::page::Page;
 use crate::dto::problem::Problem;
 use crate::dto::profile::FlamegraphBody;
-use crate::store::Store;
 use crate::store::event::Event;
+use crate::store::view::View;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -56,9 +56,9 @@ pub(crate) async fn list(
     let now = context.now();
     let from = parameters.instant("from", now)?.unwrap_or_default();
     let to = parameters.instant("to", now)?;
-    let store = context.read();
-    let target = parameters.text("target").map(|text| target(&store, text)).transpose()?;
-    let found: Vec<&Event> = store
+    let view = context.view();
+    let target = parameters.text("target").map(|text| target(&view, text)).transpose()?;
+    let found: Vec<&Event> = view
         .events()
         .rev()
         .filter(|event| kinds.is_empty() || kinds.contains(&event.kind.name()))
@@ -69,7 +69,7 @@ pub(crate) async fn list(
     Ok(Json(Page {
         items: page.items.into_iter().map(EventBody::from).collect(),
         next_cursor: page.next_cursor,
-        losses: LossBody::list(store.losses()),
+        losses: LossBody::list(view.losses()),
     }))
 }
 
@@ -93,8 +93,8 @@ pub(crate) async fn oom_kills(
     parameters: Parameters,
 ) -> Result<Json<Page<OomKillBody>>, ApiError> {
     parameters.allow(&["limit", "cursor"])?;
-    let store = context.read();
-    let page = page::of(&parameters, store.post_mortems().rev().collect(), |post_mortem| {
+    let view = context.view();
+    let page = page::of(&parameters, view.post_mortems().rev().collect(), |post_mortem| {
         post_mortem.id.clone()
     })?;
     Ok(Json(Page {
@@ -104,7 +104,7 @@ pub(crate) async fn oom_kills(
             .map(|post_mortem| OomKillBody::new(post_mortem, Vec::new()))
             .collect(),
         next_cursor: page.next_cursor,
-        losses: LossBody::list(store.losses()),
+        losses: LossBody::list(view.losses()),
     }))
 }
 
@@ -127,11 +127,11 @@ pub(crate) async fn oom_kill(
     parameters: Parameters,
 ) -> Result<Json<OomKillBody>, ApiError> {
     parameters.allow(&[])?;
-    let store = context.read();
-    let post_mortem = store
+    let view = context.view();
+    let post_mortem = view
         .post_mortem(&id)
         .ok_or_else(|| ApiError::not_found("OOM kill", &id))?;
-    Ok(Json(OomKillBody::new(post_mortem, LossBody::list(store.losses()))))
+    Ok(Json(OomKillBody::new(post_mortem, LossBody::list(view.losses()))))
 }
 
 /// The last profile of a victim. Stays when the target is forgotten.
@@ -167,10 +167,10 @@ pub(crate) async fn oom_kill_profile(
     parameters.allow(&["format", "value", "max_nodes"])?;
     let profile_type = profiles::type_of(&profile_type)?;
     let format = profiles::format(&parameters)?;
-    let view = View::new(&parameters, profile_type)?;
+    let selection = Selection::new(&parameters, profile_type)?;
     context
-        .compute(move |store| {
-            let post_mortem = store
+        .compute(move |view| {
+            let post_mortem = view
                 .post_mortem(&id)
                 .ok_or_else(|| ApiError::not_found("OOM kill", &id))?;
             let snapshot = post_mortem
@@ -184,7 +184,7 @@ pub(crate) async fn oom_kill_profile(
                     ),
                 })?;
             let (snapshot, stacks) = standalone(snapshot)?;
-            Ok(render::profile(&snapshot, &stacks, format, view))
+            Ok(render::profile(&snapshot, &stacks, format, selection))
         })
         .await
 }
@@ -199,7 +199,7 @@ fn standalone(snapshot: &Snapshot) -> Result<(Snapshot, StackTable), ApiError> {
         })?;
     Ok((
         Snapshot {
-            values: summary.values,
+            values: summary.values.into(),
             total: summary.total,
             ..snapshot.clone()
         },
@@ -208,12 +208,12 @@ fn standalone(snapshot: &Snapshot) -> Result<(Snapshot, StackTable), ApiError> {
 }
 
 /// Events outlive targets, so an id nobody has any more is looked for among the events.
-fn target(store: &Store, text: &str) -> Result<TargetId, ApiError> {
+fn target(view: &View, text: &str) -> Result<TargetId, ApiError> {
     let forgotten = TargetId::from_text(text);
-    if store.events().any(|event| event.target.as_ref() == Some(&forgotten)) {
+    if view.events().any(|event| event.target.as_ref() == Some(&forgotten)) {
         return Ok(forgotten);
     }
-    lookup::target(store, text).map(|(id, _)| id.clone())
+    lookup::target(view, text).map(|(id, _)| id.clone())
 }
 
 fn kinds(parameters: &Parameters) -> Result<Vec<&'static str>, ApiError> {

@@ -12,7 +12,7 @@ use crate::dto::investigation::OverrideBody;
 use crate::dto::page::LossBody;
 use crate::dto::problem::Problem;
 use crate::input::Input;
-use crate::store::Store;
+use crate::store::view::View;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -48,9 +48,9 @@ pub(crate) async fn get(
     parameters: Parameters,
 ) -> Result<Json<InvestigationBody>, ApiError> {
     parameters.allow(&[])?;
-    let store = context.read();
-    let (id, _) = lookup::target(&store, &id)?;
-    body(&store, id)
+    let view = context.view();
+    let (id, _) = lookup::target(&view, &id)?;
+    body(&view, id)
 }
 
 /// Overrules the answer of a step; `null` takes that back. Answers with the investigation as it is then.
@@ -78,8 +78,8 @@ pub(crate) async fn answer(
     parameters.allow(&[])?;
     let (step, answer) = parse(&whole(body)?)?;
     let target = {
-        let store = context.read();
-        let (id, stored) = lookup::target(&store, &id)?;
+        let view = context.view();
+        let (id, stored) = lookup::target(&view, &id)?;
         if stored.history.gone_at.is_some() {
             return Err(ApiError::Conflict {
                 reason: format!("target `{id}` is gone, its answers are final"),
@@ -104,10 +104,10 @@ pub(crate) async fn answer(
             .map_err(|_closed| unavailable("the daemon is shutting down"))?;
         loop {
             {
-                let store = context.read();
-                let (id, stored) = lookup::target(&store, target.as_str())?;
+                let view = context.view();
+                let (id, stored) = lookup::target(&view, target.as_str())?;
                 if stored.overrides.get(&step).copied() == answer {
-                    return self::body(&store, id);
+                    return self::body(&view, id);
                 }
             }
             tokio::time::sleep(ANSWER_POLL).await;
@@ -148,14 +148,14 @@ fn parse(body: &Bytes) -> Result<(StepId, Option<Answer>), ApiError> {
     Ok((step, answer))
 }
 
-fn body(store: &Store, id: &TargetId) -> Result<Json<InvestigationBody>, ApiError> {
-    let investigation = store.target(id).and_then(|stored| stored.investigation.as_ref());
+fn body(view: &View, id: &TargetId) -> Result<Json<InvestigationBody>, ApiError> {
+    let investigation = view.target(id).and_then(|stored| stored.investigation.as_ref());
     let investigation = investigation.ok_or_else(|| ApiError::Conflict {
         reason: format!("target `{id}` was just found and is judged at the end of the first round of samples"),
     })?;
     Ok(Json(InvestigationBody::new(
         id,
         investigation,
-        LossBody::list(store.losses()),
+        LossBody::list(view.losses()),
     )))
 }

@@ -23,7 +23,7 @@ pub(crate) async fn bundle(
     State(context): State<Context>,
     Segments(id): Segments<String>,
 ) -> Result<Infallible, ApiError> {
-    lookup::target(&context.read(), &id)?;
+    lookup::target(&context.view(), &id)?;
     Err(not_here(
         "bundles need inputs kept on disk; `leakwatch agent --record FILE` writes what `leakwatch replay` opens",
     ))

@@ -1,8 +1,8 @@
 //! From what a person writes to a target: its id, a pid, a cgroup path, a container id or the start of one, a unit name.
 
 use crate::api::error::ApiError;
-use crate::store::Store;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
+use crate::store::view::View;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 
@@ -10,12 +10,12 @@ use leakwatch_analysis::model::target::TargetId;
 const MIN_ID_PREFIX: usize = 4;
 
 /// The target that is meant. Living ones are preferred; several that fit equally well are an error that lists them.
-pub(crate) fn target<'a>(store: &'a Store, text: &str) -> Result<(&'a TargetId, &'a StoredTarget), ApiError> {
-    if let Some((id, stored)) = store.targets().find(|(id, _)| id.as_str() == text) {
+pub(crate) fn target<'a>(view: &'a View, text: &str) -> Result<(&'a TargetId, &'a TargetView), ApiError> {
+    if let Some((id, stored)) = view.targets().find(|(id, _)| id.as_str() == text) {
         return Ok((id, stored));
     }
     if let Ok(pid) = text.parse::<u32>() {
-        let by_pid = matching(store, |stored| {
+        let by_pid = matching(view, |stored| {
             stored.history.living().any(|record| record.process.key.pid == pid)
         });
         if !by_pid.is_empty() {
@@ -26,24 +26,24 @@ pub(crate) fn target<'a>(store: &'a Store, text: &str) -> Result<(&'a TargetId, 
         let path = format!("/{}", text.trim_matches('/'));
         return single(
             text,
-            &matching(store, |stored| stored.history.target.cgroup.path == path),
+            &matching(view, |stored| stored.history.target.cgroup.path == path),
         );
     }
-    let by_name = matching(store, |stored| is_name(&stored.history.target, text));
+    let by_name = matching(view, |stored| is_name(&stored.history.target, text));
     if !by_name.is_empty() {
         return single(text, &by_name);
     }
     single(
         text,
-        &matching(store, |stored| is_container(&stored.history.target, text)),
+        &matching(view, |stored| is_container(&stored.history.target, text)),
     )
 }
 
-type Found<'a> = Vec<(&'a TargetId, &'a StoredTarget)>;
+type Found<'a> = Vec<(&'a TargetId, &'a TargetView)>;
 
 /// Living targets that fit; without any, the gone ones.
-fn matching(store: &Store, fits: impl Fn(&StoredTarget) -> bool) -> Found<'_> {
-    let all: Found<'_> = store.targets().filter(|(_, stored)| fits(stored)).collect();
+fn matching(view: &View, fits: impl Fn(&TargetView) -> bool) -> Found<'_> {
+    let all: Found<'_> = view.targets().filter(|(_, stored)| fits(stored)).collect();
     let living: Found<'_> = all
         .iter()
         .filter(|(_, stored)| stored.history.gone_at.is_none())
@@ -52,7 +52,7 @@ fn matching(store: &Store, fits: impl Fn(&StoredTarget) -> bool) -> Found<'_> {
     if living.is_empty() { all } else { living }
 }
 
-fn single<'a>(text: &str, found: &Found<'a>) -> Result<(&'a TargetId, &'a StoredTarget), ApiError> {
+fn single<'a>(text: &str, found: &Found<'a>) -> Result<(&'a TargetId, &'a TargetView), ApiError> {
     match found.as_slice() {
         [] => Err(ApiError::not_found("target", text)),
         [one] => Ok(*one),

@@ -5,8 +5,8 @@ use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::status;
 use crate::own;
-use crate::store::Store;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
+use crate::store::view::View;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::HeaderValue;
@@ -43,7 +43,7 @@ pub(crate) async fn metrics(State(context): State<Context>, headers: HeaderMap) 
         .any(|value| value.contains("application/openmetrics-text"));
     let started_at = context.facts.started_at;
     let text = context
-        .compute(move |store| Ok(Page::new(open).write(store, started_at)))
+        .compute(move |view| Ok(Page::new(open).write(view, started_at)))
         .await?;
     let content_type = HeaderValue::from_static(if open { OPEN_METRICS } else { TEXT });
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
@@ -68,9 +68,9 @@ impl Page {
         }
     }
 
-    fn write(mut self, store: &Store, started_at: Timestamp) -> String {
-        self.daemon(store, started_at);
-        let living: Vec<(&TargetId, &StoredTarget)> = store
+    fn write(mut self, view: &View, started_at: Timestamp) -> String {
+        self.daemon(view, started_at);
+        let living: Vec<(&TargetId, &TargetView)> = view
             .targets()
             .filter(|(_, stored)| stored.history.gone_at.is_none())
             .collect();
@@ -82,7 +82,7 @@ impl Page {
         self.text
     }
 
-    fn daemon(&mut self, store: &Store, started_at: Timestamp) {
+    fn daemon(&mut self, view: &View, started_at: Timestamp) {
         self.gauge("leakwatch_build_info", "Version of the daemon.");
         self.sample("leakwatch_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         let start = started_at.seconds_from(Timestamp::default());
@@ -97,7 +97,7 @@ impl Page {
             self.gauge("leakwatch_resident_memory_bytes", "Resident memory of the daemon.");
             self.sample("leakwatch_resident_memory_bytes", &[], rss.as_f64());
         }
-        let size = status::size(store);
+        let size = status::size(view);
         self.gauge("leakwatch_targets", "Targets that are remembered.");
         for (life, count) in [("living", size.targets), ("gone", size.gone_targets)] {
             self.sample("leakwatch_targets", &[("life", life)], count_f64(count));
@@ -108,12 +108,12 @@ impl Page {
         );
         self.sample("leakwatch_profile_bytes", &[], count_f64(size.profile_bytes));
         self.counter("leakwatch_losses", "What was dropped, by reason.");
-        for (reason, count) in store.losses() {
+        for (reason, count) in view.losses() {
             self.sample("leakwatch_losses_total", &[("reason", reason)], Bytes(*count).as_f64());
         }
     }
 
-    fn targets(&mut self, living: &[(&TargetId, &StoredTarget)]) {
+    fn targets(&mut self, living: &[(&TargetId, &TargetView)]) {
         self.gauge("leakwatch_target_info", "What a target is.");
         for (id, stored) in living {
             let target = &stored.history.target;
@@ -193,7 +193,7 @@ impl Page {
         }
     }
 
-    fn verdicts(&mut self, living: &[(&TargetId, &StoredTarget)]) {
+    fn verdicts(&mut self, living: &[(&TargetId, &TargetView)]) {
         self.gauge(
             "leakwatch_target_verdict_confidence",
             "How sure the verdict of that class is, 0 to 1.",
@@ -244,8 +244,8 @@ impl Page {
         &mut self,
         name: &str,
         help: &str,
-        living: &[(&TargetId, &StoredTarget)],
-        value: impl Fn(&StoredTarget) -> Option<f64>,
+        living: &[(&TargetId, &TargetView)],
+        value: impl Fn(&TargetView) -> Option<f64>,
     ) {
         self.gauge(name, help);
         for (id, stored) in living {
@@ -295,7 +295,7 @@ impl Page {
     }
 }
 
-fn labels<'a>(id: &'a TargetId, stored: &'a StoredTarget) -> [(&'static str, &'a str); 3] {
+fn labels<'a>(id: &'a TargetId, stored: &'a TargetView) -> [(&'static str, &'a str); 3] {
     let target = &stored.history.target;
     [
         ("target", id.as_str()),

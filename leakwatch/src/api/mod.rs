@@ -1,4 +1,4 @@
-//! The HTTP API: routes over a read handle on the store. The only module that serves HTTP; it computes nothing, it looks
+//! The HTTP API: routes over the newest view of what is known. The only module that serves HTTP; it computes nothing, it looks
 //! things up, converts them with `dto` and refuses what it cannot understand.
 
 pub mod context;

@@ -8,7 +8,7 @@ use crate::api::parameter::Parameters;
 use crate::api::render;
 use crate::api::render::DiffFormat;
 use crate::api::render::ProfileFormat;
-use crate::api::render::View;
+use crate::api::render::Selection;
 use crate::api::segment::Segments;
 use crate::dto::diff::DiffBody;
 use crate::dto::missing::MissingMap;
@@ -56,8 +56,8 @@ pub(crate) async fn list(
     let now = context.now();
     let from = parameters.instant("from", now)?.unwrap_or_default();
     let to = parameters.instant("to", now)?.unwrap_or(now);
-    let store = context.read();
-    let (_, stored) = lookup::target(&store, &id)?;
+    let view = context.view();
+    let (_, stored) = lookup::target(&view, &id)?;
     let history = &stored.history;
     let mut found: Vec<&Snapshot> = history
         .snapshots
@@ -73,7 +73,7 @@ pub(crate) async fn list(
         .into_iter()
         .filter_map(|profile_type| Some((profile_type.name(), history.no_profile(profile_type)?)))
         .collect();
-    let losses = LossBody::list(store.losses());
+    let losses = LossBody::list(view.losses());
     Ok(Json(SnapshotListBody {
         items: page.items,
         next_cursor: page.next_cursor,
@@ -116,13 +116,13 @@ pub(crate) async fn one(
     parameters.allow(&["at", "format", "value", "max_nodes"])?;
     let profile_type = type_of(&profile_type)?;
     let format = format(&parameters)?;
-    let view = View::new(&parameters, profile_type)?;
+    let selection = Selection::new(&parameters, profile_type)?;
     let at = parameters.instant("at", context.now())?;
     context
-        .compute(move |store| {
-            let (_, stored) = lookup::target(store, &id)?;
+        .compute(move |view| {
+            let (_, stored) = lookup::target(view, &id)?;
             let snapshot = nearest(&stored.history, profile_type, at)?;
-            Ok(render::profile(snapshot, &stored.history.stacks, format, view))
+            Ok(render::profile(snapshot, &stored.history.stacks, format, selection))
         })
         .await
 }
@@ -168,12 +168,12 @@ pub(crate) async fn diff(
         ("folded", DiffFormat::Folded),
     ];
     let format = parameters.one_of("format", formats)?.unwrap_or(DiffFormat::Json);
-    let view = View::new(&parameters, profile_type)?;
+    let selection = Selection::new(&parameters, profile_type)?;
     let now = context.now();
     let (base, compare) = (parameters.instant("base", now)?, parameters.instant("compare", now)?);
     context
-        .compute(move |store| {
-            let (_, stored) = lookup::target(store, &id)?;
+        .compute(move |view| {
+            let (_, stored) = lookup::target(view, &id)?;
             let history = &stored.history;
             let newest = nearest(history, profile_type, compare)?;
             let first = match base {
@@ -187,7 +187,7 @@ pub(crate) async fn diff(
                 );
                 return Err(ApiError::Conflict { reason });
             }
-            Ok(render::diff(first, newest, &history.stacks, format, view))
+            Ok(render::diff(first, newest, &history.stacks, format, selection))
         })
         .await
 }
@@ -218,16 +218,16 @@ pub(crate) async fn pprof(
 ) -> Result<Response, ApiError> {
     parameters.allow(&["at", "seconds"])?;
     let profile_type = type_of(&profile_type)?;
-    let view = View::new(&parameters, profile_type)?;
+    let selection = Selection::new(&parameters, profile_type)?;
     let at = parameters.instant("at", context.now())?;
-    let store = context.read();
-    let (_, stored) = lookup::target(&store, &id)?;
+    let view = context.view();
+    let (_, stored) = lookup::target(&view, &id)?;
     let snapshot = nearest(&stored.history, profile_type, at)?;
     Ok(render::profile(
         snapshot,
         &stored.history.stacks,
         ProfileFormat::Pprof,
-        view,
+        selection,
     ))
 }
 

@@ -51,14 +51,14 @@ pub(crate) enum DiffFormat {
 
 /// What is looked at, and how much of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct View {
+pub(crate) struct Selection {
     /// Which numbers.
     sample_type: SampleType,
     /// Nodes of a tree.
     max_nodes: usize,
 }
 
-impl View {
+impl Selection {
     /// From `value` and `max_nodes`.
     pub(crate) fn new(parameters: &Parameters, profile_type: ProfileType) -> Result<Self, ApiError> {
         let sample_types = SampleType::of(profile_type).iter().map(|kind| (kind.name(), *kind));
@@ -72,10 +72,18 @@ impl View {
 }
 
 /// One profile.
-pub(crate) fn profile(snapshot: &Snapshot, stacks: &StackTable, format: ProfileFormat, view: View) -> Response {
-    let diff = || Diff::new(stacks, view.sample_type, [], &snapshot.values);
+pub(crate) fn profile(
+    snapshot: &Snapshot,
+    stacks: &StackTable,
+    format: ProfileFormat,
+    selection: Selection,
+) -> Response {
+    let diff = || Diff::new(stacks, selection.sample_type, [], snapshot.values.iter());
     let (r#type, at) = (snapshot.profile_type.name().to_owned(), Instant(snapshot.at));
-    let (value, unit) = (view.sample_type.name().to_owned(), view.sample_type.unit().to_owned());
+    let (value, unit) = (
+        selection.sample_type.name().to_owned(),
+        selection.sample_type.unit().to_owned(),
+    );
     match format {
         ProfileFormat::Pprof => pprof_bytes(gzipped(&snapshot.pprof)),
         ProfileFormat::Folded => text(export::folded(&diff())),
@@ -85,7 +93,7 @@ pub(crate) fn profile(snapshot: &Snapshot, stacks: &StackTable, format: ProfileF
         }
         ProfileFormat::Flamegraph => {
             let diff = diff();
-            let tree = NodeBody::from(&diff.tree(view.max_nodes));
+            let tree = NodeBody::from(&diff.tree(selection.max_nodes));
             Json(FlamegraphBody {
                 r#type,
                 value,
@@ -118,9 +126,9 @@ pub(crate) fn diff(
     compare: &Snapshot,
     stacks: &StackTable,
     format: DiffFormat,
-    view: View,
+    selection: Selection,
 ) -> Response {
-    let diff = || Diff::new(stacks, view.sample_type, &base.values, &compare.values);
+    let diff = || Diff::new(stacks, selection.sample_type, base.values.iter(), compare.values.iter());
     match format {
         DiffFormat::Folded => text(export::folded(&diff())),
         DiffFormat::Pprof => {
@@ -137,8 +145,8 @@ pub(crate) fn diff(
             let diff = diff();
             Json(DiffBody {
                 r#type: compare.profile_type.name().to_owned(),
-                value: view.sample_type.name().to_owned(),
-                unit: view.sample_type.unit().to_owned(),
+                value: selection.sample_type.name().to_owned(),
+                unit: selection.sample_type.unit().to_owned(),
                 base: DiffSideBody {
                     at: base.at.into(),
                     total: diff.base_total(),
@@ -147,7 +155,7 @@ pub(crate) fn diff(
                     at: compare.at.into(),
                     total: diff.compare_total(),
                 },
-                tree: NodeBody::from(&diff.tree(view.max_nodes)),
+                tree: NodeBody::from(&diff.tree(selection.max_nodes)),
                 top: diff.top(TOP_ROWS).iter().map(FunctionDeltaBody::from).collect(),
             })
             .into_response()

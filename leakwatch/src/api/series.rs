@@ -54,8 +54,8 @@ pub(crate) async fn series(
     let now = context.now();
     let (from, to) = (parameters.instant("from", now)?, parameters.instant("to", now)?);
     let step = parameters.duration("step")?;
-    let store = context.read();
-    let (id, stored) = lookup::target(&store, &id)?;
+    let view = context.view();
+    let (id, stored) = lookup::target(&view, &id)?;
     let kept: Vec<Vec<(Timestamp, Option<u64>)>> = metrics
         .iter()
         .map(|metric| metric.values(&stored.history, from.unwrap_or_default(), to.unwrap_or(now)))
@@ -84,7 +84,7 @@ pub(crate) async fn series(
         step_seconds: grid.step.as_secs_f64(),
         at: grid.ends().map(Into::into).collect(),
         series,
-        losses: LossBody::list(store.losses()),
+        losses: LossBody::list(view.losses()),
     }))
 }
 
@@ -112,8 +112,8 @@ pub(crate) async fn ledger(
 ) -> Result<Json<LedgerBody>, ApiError> {
     parameters.allow(&["at"])?;
     let at = parameters.instant("at", context.now())?;
-    let store = context.read();
-    let (_, stored) = lookup::target(&store, &id)?;
+    let view = context.view();
+    let (_, stored) = lookup::target(&view, &id)?;
     let points = stored.history.points.as_slice();
     let point: Option<&MemoryPoint> = match at {
         None => points.last(),
@@ -130,7 +130,7 @@ pub(crate) async fn ledger(
     Ok(Json(LedgerBody::at_point(
         &stored.history,
         point,
-        LossBody::list(store.losses()),
+        LossBody::list(view.losses()),
     )))
 }
 

@@ -9,8 +9,8 @@ use crate::dto::page::LossBody;
 use crate::dto::page::Page;
 use crate::dto::problem::Problem;
 use crate::dto::service::ServiceBody;
-use crate::store::Store;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
+use crate::store::view::View;
 use axum::Json;
 use axum::extract::State;
 use leakwatch_analysis::history::TargetHistory;
@@ -41,8 +41,8 @@ pub(crate) async fn list(
     parameters.allow(&["limit", "cursor"])?;
     let now = context.now();
     context
-        .compute(move |store| {
-            let names: BTreeSet<&str> = store
+        .compute(move |view| {
+            let names: BTreeSet<&str> = view
                 .targets()
                 .filter(|(_, stored)| stored.history.gone_at.is_none())
                 .map(|(_, stored)| stored.history.target.service.as_str())
@@ -52,10 +52,10 @@ pub(crate) async fn list(
                 items: page
                     .items
                     .into_iter()
-                    .map(|name| body(store, name, now, Vec::new()))
+                    .map(|name| body(view, name, now, Vec::new()))
                     .collect(),
                 next_cursor: page.next_cursor,
-                losses: LossBody::list(store.losses()),
+                losses: LossBody::list(view.losses()),
             }))
         })
         .await
@@ -82,20 +82,17 @@ pub(crate) async fn one(
     parameters.allow(&[])?;
     let now = context.now();
     context
-        .compute(move |store| {
-            if store
-                .replicas(&name)
-                .all(|(_, stored)| stored.history.gone_at.is_some())
-            {
+        .compute(move |view| {
+            if view.replicas(&name).all(|(_, stored)| stored.history.gone_at.is_some()) {
                 return Err(ApiError::not_found("service", &name));
             }
-            Ok(Json(body(store, &name, now, LossBody::list(store.losses()))))
+            Ok(Json(body(view, &name, now, LossBody::list(view.losses()))))
         })
         .await
 }
 
-fn body(store: &Store, name: &str, now: Timestamp, losses: Vec<LossBody>) -> ServiceBody {
-    let mut living: Vec<(&TargetId, &StoredTarget)> = store
+fn body(view: &View, name: &str, now: Timestamp, losses: Vec<LossBody>) -> ServiceBody {
+    let mut living: Vec<(&TargetId, &TargetView)> = view
         .replicas(name)
         .filter(|(_, stored)| stored.history.gone_at.is_none())
         .collect();

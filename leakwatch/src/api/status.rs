@@ -13,7 +13,7 @@ use crate::dto::status::RunningCaptureBody;
 use crate::dto::status::StatusBody;
 use crate::dto::status::StoreBody;
 use crate::own;
-use crate::store::Store;
+use crate::store::view::View;
 use axum::Json;
 use axum::extract::State;
 use leakwatch_analysis::history::Points;
@@ -42,7 +42,7 @@ pub(crate) async fn healthz() -> &'static str {
     )
 )]
 pub(crate) async fn readyz(State(context): State<Context>) -> Result<&'static str, ApiError> {
-    if context.read().now() == Timestamp::default() {
+    if context.view().now() == Timestamp::default() {
         return Err(ApiError::Unavailable {
             reason: "starting: the first round of samples is not in".to_owned(),
         });
@@ -69,8 +69,8 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
         bpf_map_bytes: missing.take_owned("bpf_map_bytes", own::bpf_maps(), |bytes| bytes.0),
         missing,
     };
-    let store = context.read();
-    let bounds = store.bounds();
+    let view = context.view();
+    let bounds = view.bounds();
     Json(StatusBody {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: facts.started_at.into(),
@@ -95,8 +95,8 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             .filter(|capture| !capture.has_ended())
             .map(RunningCaptureBody::from)
             .collect(),
-        losses: LossBody::list(store.losses()),
-        store: size(&store),
+        losses: LossBody::list(view.losses()),
+        store: size(&view),
         warnings: context.config.warnings.clone(),
     })
 }
@@ -111,17 +111,17 @@ pub(crate) async fn capabilities(State(context): State<Context>) -> Json<Capabil
 }
 
 /// What is kept now.
-pub(crate) fn size(store: &Store) -> StoreBody {
-    let targets = store.targets().count();
-    let living = store
+pub(crate) fn size(view: &View) -> StoreBody {
+    let targets = view.targets().count();
+    let living = view
         .targets()
         .filter(|(_, stored)| stored.history.gone_at.is_none())
         .count();
     StoreBody {
         targets: living,
         gone_targets: targets - living,
-        events: store.events().count(),
-        post_mortems: store.post_mortems().count(),
-        profile_bytes: store.profile_bytes(),
+        events: view.events().count(),
+        post_mortems: view.post_mortems().count(),
+        profile_bytes: view.profile_bytes(),
     }
 }

@@ -41,8 +41,8 @@ pub(crate) async fn stream(State(context): State<Context>, parameters: Parameter
     };
     let permit = context.streams().try_acquire_owned().map_err(too_many)?;
     let (seen_event, seen_at) = {
-        let store = context.read();
-        (store.events().next_back().map_or(0, |event| event.id), store.now())
+        let view = context.view();
+        (view.events().next_back().map_or(0, |event| event.id), view.now())
     };
     let watcher = Watcher {
         context,
@@ -82,15 +82,15 @@ impl Watcher {
     }
 
     fn look(&mut self) {
-        let store = self.context.read();
-        let new = store.events().rev().take_while(|event| event.id > self.seen_event);
+        let view = self.context.view();
+        let new = view.events().rev().take_while(|event| event.id > self.seen_event);
         let new: Vec<EventBody> = new.map(EventBody::from).collect();
         for event in new.iter().rev() {
             if let Ok(message) = sse::Event::default().event("event").id(&event.id).json_data(event) {
                 self.waiting.push_back(message);
             }
         }
-        let changed: Vec<String> = store
+        let changed: Vec<String> = view
             .targets()
             .filter(|(_, stored)| {
                 let judged = stored.investigation.as_ref().map(|made| made.at);
@@ -105,7 +105,7 @@ impl Watcher {
         {
             self.waiting.push_back(message);
         }
-        self.seen_event = store.events().next_back().map_or(self.seen_event, |event| event.id);
-        self.seen_at = store.now();
+        self.seen_event = view.events().next_back().map_or(self.seen_event, |event| event.id);
+        self.seen_at = view.now();
     }
 }

@@ -11,7 +11,7 @@ use crate::dto::page::Page;
 use crate::dto::problem::Problem;
 use crate::dto::target::TargetBody;
 use crate::dto::target::kind_name;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
 use axum::Json;
 use axum::extract::State;
 use leakwatch_analysis::detect::table;
@@ -72,8 +72,8 @@ pub(crate) async fn list(
         [("living", Life::Living), ("gone", Life::Gone), ("all", Life::All)],
     )?;
     let (sort, reversed) = sort(&parameters)?;
-    let store = context.read();
-    let mut found: Vec<(&TargetId, &StoredTarget)> = store
+    let view = context.view();
+    let mut found: Vec<(&TargetId, &TargetView)> = view
         .targets()
         .filter(|(_, stored)| kind.is_none_or(|kind| stored.history.target.kind == kind))
         .filter(|(_, stored)| {
@@ -101,7 +101,7 @@ pub(crate) async fn list(
             .map(|(_, stored)| TargetBody::new(stored, Vec::new()))
             .collect(),
         next_cursor: page.next_cursor,
-        losses: LossBody::list(store.losses()),
+        losses: LossBody::list(view.losses()),
     }))
 }
 
@@ -125,9 +125,9 @@ pub(crate) async fn one(
     parameters: Parameters,
 ) -> Result<Json<TargetBody>, ApiError> {
     parameters.allow(&[])?;
-    let store = context.read();
-    let (_, stored) = lookup::target(&store, &id)?;
-    Ok(Json(TargetBody::new(stored, LossBody::list(store.losses()))))
+    let view = context.view();
+    let (_, stored) = lookup::target(&view, &id)?;
+    Ok(Json(TargetBody::new(stored, LossBody::list(view.losses()))))
 }
 
 fn sort(parameters: &Parameters) -> Result<(Sort, bool), ApiError> {
@@ -145,13 +145,13 @@ fn sort(parameters: &Parameters) -> Result<(Sort, bool), ApiError> {
     Ok((crate::api::parameter::choose("sort", name, sorts)?, reversed))
 }
 
-fn class_of(stored: &StoredTarget) -> Option<VerdictClass> {
+fn class_of(stored: &TargetView) -> Option<VerdictClass> {
     stored.investigation.as_ref().map(|made| made.verdict.class)
 }
 
 /// The most interesting first: numbers descending, except the time that is left; unknown ones last.
-fn compare(sort: Sort, a: &StoredTarget, b: &StoredTarget) -> Ordering {
-    let key = |stored: &StoredTarget| -> Option<f64> {
+fn compare(sort: Sort, a: &TargetView, b: &TargetView) -> Ordering {
+    let key = |stored: &TargetView| -> Option<f64> {
         let verdict = stored.investigation.as_ref().map(|made| &made.verdict);
         match sort {
             Sort::Name => None,

@@ -17,10 +17,9 @@ use crate::dto::investigation::InvestigationBody;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::LossBody;
 use crate::engine::replay::replay;
-use crate::store::Store;
+use crate::store::view::View;
 use leakwatch_analysis::model::units::Timestamp;
 use serde::Serialize;
-use std::sync::PoisonError;
 
 /// What a recording leads to.
 #[derive(Debug, Serialize)]
@@ -58,34 +57,34 @@ pub(super) fn play(args: &ReplayArgs, output: Output) -> Result<(ReplayBody, Str
         path: args.file.clone(),
         source,
     })?;
-    let store = replayed.store.read().unwrap_or_else(PoisonError::into_inner);
+    let view = replayed.view;
     let body = ReplayBody {
         inputs: replayed.inputs,
         cut_off: replayed
             .cut_off
             .map(|error| format!("{:#}", anyhow::Error::from(error))),
-        investigations: store
+        investigations: view
             .targets()
             .filter_map(|(id, stored)| {
-                let losses = LossBody::list(store.losses());
+                let losses = LossBody::list(view.losses());
                 Some(InvestigationBody::new(id, stored.investigation.as_ref()?, losses))
             })
             .collect(),
-        oom_kills: store
+        oom_kills: view
             .post_mortems()
-            .map(|post_mortem| OomKillBody::new(post_mortem, LossBody::list(store.losses())))
+            .map(|post_mortem| OomKillBody::new(post_mortem, LossBody::list(view.losses())))
             .collect(),
     };
-    let text = page(&body, &store, output);
+    let text = page(&body, &view, output);
     Ok((body, text))
 }
 
-fn page(body: &ReplayBody, store: &Store, output: Output) -> String {
+fn page(body: &ReplayBody, view: &View, output: Output) -> String {
     let mut page = format!("{} inputs, {} targets judged\n", body.inputs, body.investigations.len());
     if let Some(why) = &body.cut_off {
         page.push_str(&format!("the rest could not be played: {why}\n"));
     }
-    let paths = store.targets().filter(|(_, stored)| stored.investigation.is_some());
+    let paths = view.targets().filter(|(_, stored)| stored.investigation.is_some());
     for ((id, stored), made) in paths.zip(&body.investigations) {
         let path = one_line(&stored.history.target.cgroup.path);
         page.push_str(&format!("\n{} {path}\n", output.styled(Style::Strong, id.as_str())));

@@ -4,7 +4,7 @@ use crate::dto::link;
 use crate::dto::missing::MissingMap;
 use crate::dto::number::finite;
 use crate::dto::page::LossBody;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::service::Outlier;
 use serde::Deserialize;
@@ -70,7 +70,7 @@ impl ServiceBody {
     /// A service with its living replicas.
     pub fn new(
         name: &str,
-        replicas: &[(&TargetId, &StoredTarget)],
+        replicas: &[(&TargetId, &TargetView)],
         outlier: Option<&Outlier>,
         losses: Vec<LossBody>,
     ) -> Self {
@@ -104,7 +104,7 @@ impl ServiceBody {
 }
 
 impl ReplicaBody {
-    fn new(id: &TargetId, stored: &StoredTarget, outlier: bool) -> Self {
+    fn new(id: &TargetId, stored: &TargetView, outlier: bool) -> Self {
         let mut missing = MissingMap::default();
         let verdict = stored.investigation.as_ref().map(|made| &made.verdict);
         let growth = verdict

@@ -6,7 +6,7 @@ use crate::dto::missing::MissingMap;
 use crate::dto::missing::Reason;
 use crate::dto::page::LossBody;
 use crate::dto::verdict::VerdictBody;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
 use leakwatch_analysis::history::ProcessRecord;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::reading::Missing;
@@ -110,7 +110,7 @@ pub struct ProcessBody {
 
 impl TargetBody {
     /// A stored target.
-    pub fn new(stored: &StoredTarget, losses: Vec<LossBody>) -> Self {
+    pub fn new(stored: &TargetView, losses: Vec<LossBody>) -> Self {
         let history = &stored.history;
         let target = &history.target;
         let id = target.id();

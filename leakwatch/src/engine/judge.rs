@@ -1,13 +1,14 @@
 //! When a target is judged anew: at each tick if it changed, and now and then if it did not.
 
-use crate::store::Store;
-use crate::store::StoredTarget;
 use crate::store::event::EventKind;
+use crate::store::memory::Memory;
+use crate::store::memory::StoredTarget;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An unchanged target is judged again after this time: its window got longer, so "not enough data" may become "stable".
@@ -17,36 +18,36 @@ const UNCHANGED: Duration = Duration::from_secs(30);
 const REPLICAS: usize = 16;
 
 /// Judges every living target that changed since it was judged last.
-pub(super) fn judge_changed(store: &mut Store, at: Timestamp) {
-    let due: Vec<TargetId> = store
+pub(super) fn judge_changed(memory: &mut Memory, at: Timestamp) {
+    let due: Vec<TargetId> = memory
         .targets()
         .filter(|(_, stored)| stored.history.gone_at.is_none() && is_due(stored, at))
         .map(|(id, _)| id.clone())
         .collect();
     for id in due {
-        judge(store, &id, at);
+        judge(memory, &id, at);
     }
 }
 
 /// Judges one target now.
-pub(super) fn judge(store: &mut Store, id: &TargetId, at: Timestamp) {
-    let Some(investigation) = investigate(store, id, at) else {
+pub(super) fn judge(memory: &mut Memory, id: &TargetId, at: Timestamp) {
+    let Some(investigation) = investigate(memory, id, at) else {
         return;
     };
     let to = investigation.verdict.class;
-    let Some(stored) = store.target_mut(id) else { return };
+    let Some(stored) = memory.target_mut(id) else { return };
     let from = stored.investigation.as_ref().map(|before| before.verdict.class);
-    stored.investigation = Some(investigation);
+    stored.investigation = Some(Arc::new(investigation));
     stored.changed = false;
     if from != Some(to) {
-        store.push_event(at, Some(id.clone()), EventKind::VerdictChange { from, to });
+        memory.push_event(at, Some(id.clone()), EventKind::VerdictChange { from, to });
     }
 }
 
 /// The investigation of a target as of `at`, without keeping it.
-pub(super) fn investigate(store: &Store, id: &TargetId, at: Timestamp) -> Option<Investigation> {
-    let stored = store.target(id)?;
-    let mut replicas: Vec<&TargetHistory> = store
+pub(super) fn investigate(memory: &Memory, id: &TargetId, at: Timestamp) -> Option<Investigation> {
+    let stored = memory.target(id)?;
+    let mut replicas: Vec<&TargetHistory> = memory
         .replicas(&stored.history.target.service)
         .filter(|(other, _)| *other != id)
         .map(|(_, other)| &other.history)

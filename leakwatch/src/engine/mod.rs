@@ -1,23 +1,25 @@
-//! The one loop: every input passes here, in order, and nothing else changes what is known.
+//! The one loop: every input passes here, in order, and nothing else changes what is known. Readers get views of it.
 //!
 //! The engine has no clock and does no I/O besides the recording: a replay of the same inputs reaches the same answers.
 
 pub mod replay;
-mod death;
-mod at_death;
+mod post_mortem;
+mod final_heap;
 mod judge;
 
 use crate::input::Input;
 use crate::input::Recorder;
 use crate::input::TakenProfile;
 use crate::store::Bounds;
-use crate::store::Store;
 use crate::store::event::EventKind;
+use crate::store::memory::Memory;
+use crate::store::view::Views;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::ProcessExit;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::Missing;
@@ -26,80 +28,68 @@ use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
-use std::sync::RwLockWriteGuard;
+use tokio::sync::mpsc;
 
-/// Applies inputs to the store and judges what changed.
+/// Applies inputs to what is known, judges what changed, and shows it to readers.
 #[derive(Debug)]
 pub struct Engine {
-    store: Arc<RwLock<Store>>,
+    memory: Memory,
+    views: Views,
     recorder: Option<Recorder>,
+    /// Something that somebody waits for is not in the newest view.
+    awaited: bool,
 }
 
 impl Engine {
-    /// An engine over an empty store.
+    /// An engine that knows nothing yet.
     pub fn new(bounds: Bounds, recorder: Option<Recorder>) -> Self {
-        Self {
-            store: Arc::new(RwLock::new(Store::new(bounds))),
+        let mut engine = Self {
+            memory: Memory::new(bounds),
+            views: Views::default(),
             recorder,
+            awaited: false,
+        };
+        engine.publish();
+        engine
+    }
+
+    /// Where its views are.
+    pub fn views(&self) -> Views {
+        self.views.clone()
+    }
+
+    /// Takes inputs until nobody can send any more, then finishes the recording.
+    pub fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        while let Some(input) = inputs.blocking_recv() {
+            self.apply(input);
+            while let Ok(input) = inputs.try_recv() {
+                self.apply(input);
+            }
+            if self.awaited {
+                self.publish();
+            }
         }
+        self.finish();
     }
 
-    /// The store, for reading.
-    pub fn store(&self) -> Arc<RwLock<Store>> {
-        Arc::clone(&self.store)
-    }
-
-    /// Takes in what happened.
+    /// Takes in what happened. Readers see it with the next view, which is made at the end of a round.
     pub fn apply(&mut self, input: Input) {
         let recording_lost = self.recorder.as_mut().and_then(|recorder| recorder.write(&input).err());
-        let mut store = self.lock();
         if let Some(loss) = recording_lost {
-            store.count_loss(loss.reason(), 1);
+            self.memory.count_loss(loss.reason(), 1);
         }
-        store.advance(input.at());
-        match input {
-            Input::TargetSeen { at, target } => target_seen(&mut store, at, target),
-            Input::TargetGone { at, target } => target_gone(&mut store, at, &target),
-            Input::Sample(sample) => sampled(&mut store, &sample),
-            Input::Profile(profile) => profiled(&mut store, &profile),
-            Input::ProfileMissing {
-                target,
-                profile_type,
-                missing,
-                ..
-            } => {
-                profile_missing(&mut store, &target, profile_type, missing);
-            }
-            Input::Runtime {
-                at,
-                target,
-                process,
-                stats,
-            } => {
-                if let Some(stored) = store.target_mut(&target) {
-                    stored.history.apply_runtime(at, process, stats);
-                } else {
-                    store.count_loss("profile_of_unknown_target", 1);
-                }
-            }
-            Input::OomKill(kill) => death::oom_kill(&mut store, *kill),
-            Input::Death(death) => at_death::died(&mut store, *death),
-            Input::ProcessExit(exit) => exited(&mut store, exit),
-            Input::Loss(loss) => lost(&mut store, &loss),
-            Input::Answer {
-                at,
-                target,
-                step,
-                answer,
-            } => answered(&mut store, at, &target, step, answer),
-            Input::Tick { at } => {
-                at_death::give_up(&mut store, at);
-                judge::judge_changed(&mut store, at);
-                store.retain_within_bounds();
-            }
+        self.awaited |= is_awaited(&input);
+        let ends_round = matches!(input, Input::Tick { .. });
+        take_in(&mut self.memory, input);
+        if ends_round {
+            self.publish();
         }
+    }
+
+    /// Shows readers what is known now.
+    pub fn publish(&mut self) {
+        self.views.publish(self.memory.view());
+        self.awaited = false;
     }
 
     /// Writes out what the recorder still buffers.
@@ -108,29 +98,79 @@ impl Engine {
             tracing::warn!(%error, "the recording is incomplete");
         }
     }
+}
 
-    fn lock(&self) -> RwLockWriteGuard<'_, Store> {
-        // A reader cannot leave the store half-written, so a poisoned lock still guards a sound store.
-        self.store.write().unwrap_or_else(PoisonError::into_inner)
+/// Whether somebody looks for what comes of the input before the round ends: who gave an answer, who asked for a capture, who is told of
+/// kills.
+fn is_awaited(input: &Input) -> bool {
+    match input {
+        Input::Answer { .. } | Input::OomKill(_) | Input::Death(_) | Input::ProcessExit(_) => true,
+        Input::Profile(taken) => taken.source == ProfileSource::Capture,
+        _ => false,
     }
 }
 
-fn target_seen(store: &mut Store, at: Timestamp, target: Target) {
-    match store.see_target(target, at) {
+fn take_in(memory: &mut Memory, input: Input) {
+    memory.advance(input.at());
+    match input {
+        Input::TargetSeen { at, target } => target_seen(memory, at, target),
+        Input::TargetGone { at, target } => target_gone(memory, at, &target),
+        Input::Sample(sample) => sampled(memory, &sample),
+        Input::Profile(profile) => profiled(memory, &profile),
+        Input::ProfileMissing {
+            target,
+            profile_type,
+            missing,
+            ..
+        } => {
+            profile_missing(memory, &target, profile_type, missing);
+        }
+        Input::Runtime {
+            at,
+            target,
+            process,
+            stats,
+        } => {
+            if let Some(stored) = memory.target_mut(&target) {
+                stored.history.apply_runtime(at, process, stats);
+            } else {
+                memory.count_loss("profile_of_unknown_target", 1);
+            }
+        }
+        Input::OomKill(kill) => post_mortem::oom_kill(memory, *kill),
+        Input::Death(death) => final_heap::died(memory, *death),
+        Input::ProcessExit(exit) => exited(memory, exit),
+        Input::Loss(loss) => lost(memory, &loss),
+        Input::Answer {
+            at,
+            target,
+            step,
+            answer,
+        } => answered(memory, at, &target, step, answer),
+        Input::Tick { at } => {
+            final_heap::give_up(memory, at);
+            judge::judge_changed(memory, at);
+            memory.retain_within_bounds();
+        }
+    }
+}
+
+fn target_seen(memory: &mut Memory, at: Timestamp, target: Target) {
+    match memory.see_target(target, at) {
         Some(stored) => stored.changed = true,
-        None => store.count_loss("target_bound_reached", 1),
+        None => memory.count_loss("target_bound_reached", 1),
     }
 }
 
-fn target_gone(store: &mut Store, at: Timestamp, target: &TargetId) {
-    if let Some(stored) = store.target_mut(target) {
+fn target_gone(memory: &mut Memory, at: Timestamp, target: &TargetId) {
+    if let Some(stored) = memory.target_mut(target) {
         stored.history.apply_gone(at);
     }
 }
 
-fn sampled(store: &mut Store, sample: &Sample) {
-    let Some(stored) = store.target_mut(&sample.target) else {
-        store.count_loss("sample_of_unknown_target", 1);
+fn sampled(memory: &mut Memory, sample: &Sample) {
+    let Some(stored) = memory.target_mut(&sample.target) else {
+        memory.count_loss("sample_of_unknown_target", 1);
         return;
     };
     let history = &mut stored.history;
@@ -148,27 +188,27 @@ fn sampled(store: &mut Store, sample: &Sample) {
     if let (Some(from), Some(to)) = (limit_before, limit_now)
         && from != to
     {
-        store.push_event(
+        memory.push_event(
             sample.at,
             Some(sample.target.clone()),
             EventKind::LimitChange { from, to },
         );
     } else if let Some(Some(end)) = restarted {
-        store.push_event(sample.at, Some(sample.target.clone()), EventKind::Restart { end });
+        memory.push_event(sample.at, Some(sample.target.clone()), EventKind::Restart { end });
     }
-    death::kills_only_counted(store, sample);
+    post_mortem::kills_only_counted(memory, sample);
 }
 
-fn profiled(store: &mut Store, taken: &TakenProfile) {
-    let Some(stored) = store.target_mut(&taken.target) else {
-        store.count_loss("profile_of_unknown_target", 1);
+fn profiled(memory: &mut Memory, taken: &TakenProfile) {
+    let Some(stored) = memory.target_mut(&taken.target) else {
+        memory.count_loss("profile_of_unknown_target", 1);
         return;
     };
     let content = match &taken.profile.content {
         Ok(content) => content,
         Err(missing) => {
             tracing::debug!(target = %taken.target, why = missing.detail, "a profile does not decode");
-            store.count_loss("profile_undecodable", 1);
+            memory.count_loss("profile_undecodable", 1);
             return;
         }
     };
@@ -179,22 +219,22 @@ fn profiled(store: &mut Store, taken: &TakenProfile) {
         profile_type: taken.profile_type,
         at: taken.at,
         source: taken.source,
-        values: summary.values,
+        values: summary.values.into(),
         total: summary.total,
         complete: summary.dropped == 0,
         pprof: Arc::clone(&taken.profile.pprof),
     });
     stored.changed = true;
     if summary.dropped > 0 {
-        store.count_loss("profile_stacks_dropped", summary.dropped);
+        memory.count_loss("profile_stacks_dropped", summary.dropped);
     }
     if !accepted {
-        store.count_loss("profile_of_smaller_process", 1);
+        memory.count_loss("profile_of_smaller_process", 1);
     }
 }
 
-fn profile_missing(store: &mut Store, target: &TargetId, profile_type: ProfileType, missing: Missing) {
-    if let Some(stored) = store.target_mut(target)
+fn profile_missing(memory: &mut Memory, target: &TargetId, profile_type: ProfileType, missing: Missing) {
+    if let Some(stored) = memory.target_mut(target)
         && stored.history.profile_missing.get(&profile_type) != Some(&missing)
     {
         stored.history.profile_missing.insert(profile_type, missing);
@@ -204,16 +244,16 @@ fn profile_missing(store: &mut Store, target: &TargetId, profile_type: ProfileTy
 
 /// Exits of processes that were sampled, and of any that a signal ended, are events. The many that come and go between
 /// two samples and end in peace are not: they would push everything else out.
-fn exited(store: &mut Store, exit: ProcessExit) {
+fn exited(memory: &mut Memory, exit: ProcessExit) {
     let knows = |history: &TargetHistory| history.processes.contains_key(&exit.key);
     let target = match exit.cgroup_inode {
-        Some(inode) => store.target_by_inode(inode).cloned(),
-        None => store
+        Some(inode) => memory.target_by_inode(inode).cloned(),
+        None => memory
             .targets()
             .find(|(_, stored)| knows(&stored.history))
             .map(|(id, _)| id.clone()),
     };
-    let Some(stored) = target.as_ref().and_then(|target| store.target_mut(target)) else {
+    let Some(stored) = target.as_ref().and_then(|target| memory.target_mut(target)) else {
         return;
     };
     let signalled = exit.exit_code.as_ref().is_ok_and(|code| code & 0x7f != 0);
@@ -223,12 +263,12 @@ fn exited(store: &mut Store, exit: ProcessExit) {
     } else if !signalled {
         return;
     }
-    store.push_event(exit.at, target, EventKind::ProcessExit(exit));
+    memory.push_event(exit.at, target, EventKind::ProcessExit(exit));
 }
 
-fn lost(store: &mut Store, loss: &Loss) {
-    store.count_loss(loss.reason.clone(), loss.count);
-    store.push_event(
+fn lost(memory: &mut Memory, loss: &Loss) {
+    memory.count_loss(loss.reason.clone(), loss.count);
+    memory.push_event(
         loss.at,
         None,
         EventKind::Loss {
@@ -238,13 +278,15 @@ fn lost(store: &mut Store, loss: &Loss) {
     );
 }
 
-fn answered(store: &mut Store, at: Timestamp, target: &TargetId, step: StepId, answer: Option<Answer>) {
-    let Some(stored) = store.target_mut(target) else { return };
+fn answered(memory: &mut Memory, at: Timestamp, target: &TargetId, step: StepId, answer: Option<Answer>) {
+    let Some(stored) = memory.target_mut(target) else {
+        return;
+    };
     match answer {
         Some(answer) => stored.overrides.insert(step, answer),
         None => stored.overrides.remove(&step),
     };
-    judge::judge(store, target, at);
+    judge::judge(memory, target, at);
 }
 
 #[cfg(test)]

@@ -5,17 +5,16 @@ use crate::input::Input;
 use crate::input::RecordError;
 use crate::input::Recording;
 use crate::store::Bounds;
-use crate::store::Store;
+use crate::store::view::View;
 use leakwatch_analysis::model::units::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::RwLock;
 
 /// What a replay reached.
 #[derive(Debug)]
 pub struct Replayed {
     /// Everything that was known at the end.
-    pub store: Arc<RwLock<Store>>,
+    pub view: Arc<View>,
     /// Inputs played.
     pub inputs: u64,
     /// Set when the recording ends in the middle of an input or cannot be understood from there on.
@@ -25,26 +24,27 @@ pub struct Replayed {
 /// Plays a recording to its end, or to the end of the first round at or after `until`.
 pub fn replay(path: &Path, until: Option<Timestamp>) -> Result<Replayed, RecordError> {
     let mut engine = Engine::new(Bounds::default(), None);
-    let mut replayed = Replayed {
-        store: engine.store(),
-        inputs: 0,
-        cut_off: None,
-    };
+    let (mut inputs, mut cut_off) = (0, None);
     for input in Recording::open(path)? {
         match input {
             Ok(input) => {
                 let last = matches!(input, Input::Tick { at } if until.is_some_and(|until| at >= until));
                 engine.apply(input);
-                replayed.inputs += 1;
+                inputs += 1;
                 if last {
                     break;
                 }
             }
             Err(error) => {
-                replayed.cut_off = Some(error);
+                cut_off = Some(error);
                 break;
             }
         }
     }
-    Ok(replayed)
+    engine.publish();
+    Ok(Replayed {
+        view: engine.views().newest(),
+        inputs,
+        cut_off,
+    })
 }

@@ -2,6 +2,7 @@
 
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
+use std::sync::Arc;
 
 /// An amount of memory that may be unknown, in the four bytes that 200,000 kept points can afford: whole units of 4 KiB,
 /// rounded to the nearest, at most 16 TiB. Nearly every number of a memory cgroup is a multiple of the page size anyway.
@@ -73,34 +74,49 @@ impl MemoryPoint {
     }
 }
 
-/// A bounded series: the newer half at full resolution, older points merged pairwise again and again.
+/// A bounded series: the newer half at full resolution, older points merged pairwise again and again. Copies share the points until one
+/// changes.
 #[derive(Clone, Debug, Default)]
-pub struct Points(Vec<MemoryPoint>);
+pub struct Points(Arc<Vec<MemoryPoint>>);
 
 impl Points {
     /// 500 targets at this capacity take about 9 MiB.
     pub const CAPACITY: usize = 384;
+    /// Room is made for so many points at a time.
+    const STEP: usize = Self::CAPACITY / 6;
 
     /// Appends a point; out-of-order points are ignored.
     pub fn push(&mut self, point: MemoryPoint) {
         if self.0.last().is_some_and(|last| last.at >= point.at) {
             return;
         }
-        if self.0.len() >= Self::CAPACITY {
-            let (old, _) = self.0.split_at(Self::CAPACITY / 2);
+        let points = self.own();
+        if points.len() >= Self::CAPACITY {
+            let (old, _) = points.split_at(Self::CAPACITY / 2);
             let pairs = old.chunks(2).filter_map(|pair| match pair {
                 [older, newer] => Some(MemoryPoint::merge(older, newer)),
                 [single] => Some(*single),
                 _ => None,
             });
             let merged: Vec<_> = pairs.collect();
-            drop(self.0.splice(..Self::CAPACITY / 2, merged));
+            drop(points.splice(..Self::CAPACITY / 2, merged));
         }
-        if self.0.len() == self.0.capacity() {
+        if points.len() == points.capacity() {
             // Doubling would end a third above the capacity, in every target.
-            self.0.reserve_exact(Self::CAPACITY / 6);
+            points.reserve_exact(Self::STEP);
         }
-        self.0.push(point);
+        points.push(point);
+    }
+
+    /// The points, to be changed: a copy with room for more if they are shared.
+    fn own(&mut self) -> &mut Vec<MemoryPoint> {
+        if Arc::get_mut(&mut self.0).is_none() {
+            let room = (self.0.len() + 1).next_multiple_of(Self::STEP);
+            let mut own = Vec::with_capacity(room);
+            own.extend_from_slice(&self.0);
+            self.0 = Arc::new(own);
+        }
+        Arc::make_mut(&mut self.0)
     }
 
     /// All points, oldest first.

@@ -4,6 +4,7 @@ use crate::model::runtime::GoRuntimeStats;
 use crate::model::runtime::RuntimeStats;
 use crate::model::target::ProcessKey;
 use crate::model::units::Timestamp;
+use std::sync::Arc;
 
 /// What a runtime counted at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +17,10 @@ pub struct RuntimePoint {
     pub stats: RuntimeStats,
 }
 
-/// Readings of one process: the newer half at full resolution, older ones thinned again and again.
+/// Readings of one process: the newer half at full resolution, older ones thinned again and again. Copies share them
+/// until one changes.
 #[derive(Clone, Debug, Default)]
-pub struct RuntimeSeries(Vec<RuntimePoint>);
+pub struct RuntimeSeries(Arc<Vec<RuntimePoint>>);
 
 impl RuntimeSeries {
     /// Readings kept, 144 bytes each.
@@ -26,19 +28,20 @@ impl RuntimeSeries {
 
     /// Appends a reading; one out of order is ignored. Another process starts the series anew.
     pub fn push(&mut self, point: RuntimePoint) {
-        match self.0.last() {
-            Some(last) if last.process != point.process => self.0.clear(),
+        let points = Arc::make_mut(&mut self.0);
+        match points.last() {
+            Some(last) if last.process != point.process => points.clear(),
             Some(last) if last.at >= point.at => return,
             _ => {}
         }
-        if self.0.len() >= Self::CAPACITY {
+        if points.len() >= Self::CAPACITY {
             let mut index = 0;
-            self.0.retain(|_| {
+            points.retain(|_| {
                 index += 1;
                 index > Self::CAPACITY / 2 || index % 2 == 0
             });
         }
-        self.0.push(point);
+        points.push(point);
     }
 
     /// All readings, oldest first.

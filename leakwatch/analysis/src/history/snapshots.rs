@@ -4,9 +4,9 @@ use crate::model::profile::Snapshot;
 use crate::model::units::Timestamp;
 use std::sync::Arc;
 
-/// Profiles of one type, thinned so that the baseline, the newest and some in between stay.
+/// Profiles of one type, thinned so that the baseline, the newest and some in between stay. Copies share them until one changes.
 #[derive(Clone, Debug, Default)]
-pub struct SnapshotSeries(Vec<Snapshot>);
+pub struct SnapshotSeries(Arc<Vec<Snapshot>>);
 
 impl SnapshotSeries {
     /// Snapshots kept per target and type.
@@ -18,21 +18,24 @@ impl SnapshotSeries {
         if self.0.last().is_some_and(|last| last.at >= snapshot.at) {
             return;
         }
-        self.0.push(snapshot);
-        if self.0.len() <= Self::CAPACITY {
+        let snapshots = Arc::make_mut(&mut self.0);
+        snapshots.push(snapshot);
+        if snapshots.len() <= Self::CAPACITY {
             return;
         }
-        let Some(newest) = self.0.last().map(|last| last.at) else {
+        let Some(newest) = snapshots.last().map(|last| last.at) else {
             return;
         };
         let cost = |i: usize| -> f64 {
-            let (Some(before), Some(this), Some(after)) = (self.0.get(i - 1), self.0.get(i), self.0.get(i + 1)) else {
+            let (Some(before), Some(this), Some(after)) =
+                (snapshots.get(i - 1), snapshots.get(i), snapshots.get(i + 1))
+            else {
                 return f64::INFINITY;
             };
             after.at.since(before.at).as_secs_f64() / (newest.since(this.at).as_secs_f64() + 1.0)
         };
-        if let Some(victim) = (1..self.0.len() - 1).min_by(|&a, &b| cost(a).total_cmp(&cost(b))) {
-            self.0.remove(victim);
+        if let Some(victim) = (1..snapshots.len() - 1).min_by(|&a, &b| cost(a).total_cmp(&cost(b))) {
+            snapshots.remove(victim);
         }
     }
 
@@ -55,7 +58,7 @@ impl SnapshotSeries {
 
     /// Bytes of the profiles, the originals and their values.
     pub fn profile_bytes(&self) -> usize {
-        let bytes = |snapshot: &Snapshot| snapshot.pprof.len() + size_of_val(snapshot.values.as_slice());
+        let bytes = |snapshot: &Snapshot| snapshot.pprof.len() + size_of_val(&*snapshot.values);
         self.0.iter().map(bytes).sum()
     }
 
@@ -63,7 +66,7 @@ impl SnapshotSeries {
     pub fn thin(&mut self) {
         let newest = self.0.len().saturating_sub(1);
         let mut index = 0;
-        self.0.retain(|_| {
+        Arc::make_mut(&mut self.0).retain(|_| {
             let keep = index == 0 || index == newest || index % 2 == 0;
             index += 1;
             keep
@@ -72,7 +75,7 @@ impl SnapshotSeries {
 
     /// The same with values only.
     pub(crate) fn without_originals(mut self) -> Self {
-        for snapshot in &mut self.0 {
+        for snapshot in Arc::make_mut(&mut self.0) {
             snapshot.pprof = Arc::from([]);
         }
         self
@@ -95,7 +98,7 @@ mod tests {
             profile_type: ProfileType::Heap,
             at: Timestamp::from_unix_seconds(second),
             source: ProfileSource::Endpoint,
-            values: Vec::new(),
+            values: [].into(),
             total: StackValue::default(),
             complete: true,
             pprof: vec![0; 10].into(),

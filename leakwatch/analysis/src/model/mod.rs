@@ -7,6 +7,7 @@ pub mod runtime;
 pub mod target;
 pub mod sample;
 pub mod event;
+pub mod shared_log;
 pub mod stack;
 pub mod profile;
 pub mod decoded;

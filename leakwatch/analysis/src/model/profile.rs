@@ -192,7 +192,7 @@ pub struct Snapshot {
     /// Where it came from.
     pub source: ProfileSource,
     /// Sorted by stack.
-    pub values: Vec<(StackId, StackValue)>,
+    pub values: Arc<[(StackId, StackValue)]>,
     /// Sum over all stacks.
     pub total: StackValue,
     /// False when stacks were cut off or lost.

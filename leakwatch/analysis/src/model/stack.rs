@@ -1,7 +1,9 @@
 //! Stacks as analysis sees them: frames with inlining expanded, interned once per target.
 
+use crate::model::shared_log::SharedLog;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 /// One (possibly inlined) frame.
@@ -26,17 +28,45 @@ impl StackId {
     }
 }
 
-/// Interned stacks of one target. Only grows; bounded by the `MAX_` constants, together some tens of MiB for a hostile
-/// program. A real service has hundreds to thousands of distinct stacks.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Interned stacks of one target. Only grows, and a copy shares what was there when it was made; bounded by the `MAX_` constants,
+/// together some tens of MiB for a hostile program. A real service has hundreds to thousands of distinct stacks.
+#[derive(Clone, Default)]
 pub struct StackTable {
+    frames: SharedLog<Frame>,
+    stacks: SharedLog<Arc<[u32]>>,
+    index: Index,
+}
+
+/// What finds a frame or a stack in its table again: only whoever adds to a table needs it.
+#[derive(Default)]
+struct Index {
     texts: HashSet<Arc<str>>,
     text_bytes: usize,
-    frames: Vec<Frame>,
-    frame_ids: HashMap<Frame, u32>,
-    stacks: Vec<Arc<[u32]>>,
-    stack_ids: HashMap<Arc<[u32]>, u32>,
+    frames: HashMap<Frame, u32>,
+    stacks: HashMap<Arc<[u32]>, u32>,
     stack_frames: usize,
+}
+
+impl Clone for Index {
+    /// A copy of a table is for reading and has no index; one that is added to all the same makes its own.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for StackTable {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.frames, &self.stacks) == (&other.frames, &other.stacks)
+    }
+}
+
+impl fmt::Debug for StackTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StackTable")
+            .field("frames", &self.frames)
+            .field("stacks", &self.stacks)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The table is full: the stack was not added and its values must be counted as lost.
@@ -70,16 +100,17 @@ impl StackTable {
 
     /// Interns a stack given by indices that [`Self::intern_frame`] gave.
     pub(crate) fn intern_indices(&mut self, frames: &[u32]) -> Result<StackId, StackTableFull> {
-        if let Some(&id) = self.stack_ids.get(frames) {
+        self.index.cover(&self.frames, &self.stacks);
+        if let Some(&id) = self.index.stacks.get(frames) {
             return Ok(StackId(id));
         }
         let id = below(self.stacks.len(), "stacks", Self::MAX_STACKS)?;
-        let stack_frames = self.stack_frames.saturating_add(frames.len());
+        let stack_frames = self.index.stack_frames.saturating_add(frames.len());
         below(stack_frames, "frames of stacks", Self::MAX_STACK_FRAMES)?;
-        self.stack_frames = stack_frames;
+        self.index.stack_frames = stack_frames;
         let frames: Arc<[u32]> = frames.into();
         self.stacks.push(Arc::clone(&frames));
-        self.stack_ids.insert(frames, id);
+        self.index.stacks.insert(frames, id);
         Ok(StackId(id))
     }
 
@@ -127,18 +158,41 @@ impl StackTable {
 
     /// Interns one frame and returns its index for [`Self::frame`].
     pub(crate) fn intern_frame(&mut self, frame: &Frame) -> Result<u32, StackTableFull> {
-        if let Some(&id) = self.frame_ids.get(frame) {
+        self.index.cover(&self.frames, &self.stacks);
+        if let Some(&id) = self.index.frames.get(frame) {
             return Ok(id);
         }
         let id = below(self.frames.len(), "frames", Self::MAX_FRAMES)?;
         let frame = Frame {
-            function: self.intern_text(&frame.function)?,
-            file: self.intern_text(&frame.file)?,
+            function: self.index.intern_text(&frame.function)?,
+            file: self.index.intern_text(&frame.file)?,
             line: frame.line,
         };
         self.frames.push(frame.clone());
-        self.frame_ids.insert(frame, id);
+        self.index.frames.insert(frame, id);
         Ok(id)
+    }
+}
+
+impl Index {
+    /// Makes the index of a table that has none.
+    fn cover(&mut self, frames: &SharedLog<Frame>, stacks: &SharedLog<Arc<[u32]>>) {
+        if (self.frames.len(), self.stacks.len()) == (frames.len(), stacks.len()) {
+            return;
+        }
+        *self = Self::default();
+        for (id, frame) in (0..).zip(frames.iter()) {
+            for text in [&frame.function, &frame.file] {
+                if self.texts.insert(Arc::clone(text)) {
+                    self.text_bytes = self.text_bytes.saturating_add(text.len());
+                }
+            }
+            self.frames.insert(frame.clone(), id);
+        }
+        for (id, stack) in (0..).zip(stacks.iter()) {
+            self.stack_frames = self.stack_frames.saturating_add(stack.len());
+            self.stacks.insert(Arc::clone(stack), id);
+        }
     }
 
     fn intern_text(&mut self, text: &Arc<str>) -> Result<Arc<str>, StackTableFull> {
@@ -146,7 +200,7 @@ impl StackTable {
             return Ok(Arc::clone(known));
         }
         let text_bytes = self.text_bytes.saturating_add(text.len());
-        below(text_bytes, "bytes of names", Self::MAX_TEXT_BYTES)?;
+        below(text_bytes, "bytes of names", StackTable::MAX_TEXT_BYTES)?;
         self.text_bytes = text_bytes;
         self.texts.insert(Arc::clone(text));
         Ok(Arc::clone(text))
@@ -182,6 +236,18 @@ mod tests {
         assert_ne!(table.intern(&[frame("main.leaf", 8), frame("main.main", 3)]), Ok(id));
         assert_eq!(table.frames(id).cloned().collect::<Vec<_>>(), stack);
         assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn a_copy_stays_as_it_was_and_can_be_added_to() {
+        let mut table = StackTable::default();
+        let main = table.intern(&[frame("main.main", 1)]).unwrap();
+        let mut copy = table.clone();
+        let leaf = table.intern(&[frame("main.leaf", 2), frame("main.main", 1)]).unwrap();
+        assert_eq!((copy.len(), copy.frames(leaf).count()), (1, 0));
+        assert_eq!(copy.intern(&[frame("main.main", 1)]), Ok(main));
+        assert_eq!(copy.intern(&[frame("main.leaf", 2), frame("main.main", 1)]), Ok(leaf));
+        assert_eq!(copy, table);
     }
 
     #[test]

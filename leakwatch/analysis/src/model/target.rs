@@ -4,6 +4,7 @@ use crate::model::reading::Missing;
 use crate::model::runtime::Runtime;
 use crate::model::units::Timestamp;
 use std::fmt;
+use std::sync::Arc;
 
 /// Identity of a cgroup: the inode of its directory and its path below the hierarchy's root (`/kubepods/...`, `/` is the root).
 /// A path alone can be re-created, an inode alone can be reused.
@@ -17,12 +18,12 @@ pub struct CgroupKey {
 
 /// Opaque identifier of a target, stable for the life of its cgroup. Derived from the [`CgroupKey`], safe in URLs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TargetId(String);
+pub struct TargetId(Arc<str>);
 
 impl TargetId {
     /// Parses an id as a client sent it; any text is an id, unknown ones are simply not found.
     pub fn from_text(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(text.into())
     }
 
     /// The id as text.
@@ -37,7 +38,7 @@ impl From<&CgroupKey> for TargetId {
         let hash = key.path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        Self(format!("t{:x}-{:08x}", key.inode, hash & 0xffff_ffff))
+        Self(format!("t{:x}-{:08x}", key.inode, hash & 0xffff_ffff).into())
     }
 }
 

@@ -445,7 +445,7 @@ fn snapshot(
         profile_type,
         at,
         source: ProfileSource::Endpoint,
-        values,
+        values: values.into(),
         total,
         complete: true,
         pprof: Arc::from([]),

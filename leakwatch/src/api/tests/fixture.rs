@@ -106,13 +106,10 @@ impl Daemon {
         for input in story(clock.now()) {
             engine.apply(input);
         }
-        let (inputs, mut received) = mpsc::channel(4);
-        let store = engine.store();
-        std::thread::spawn(move || {
-            while let Some(input) = received.blocking_recv() {
-                engine.apply(input);
-            }
-        });
+        let (inputs, received) = mpsc::channel(4);
+        engine.publish();
+        let views = engine.views();
+        std::thread::spawn(move || engine.run(received));
         let facts = Facts {
             started_at: clock.now(),
             capabilities: vec![
@@ -128,7 +125,7 @@ impl Daemon {
             lanes: vec![LaneBody::on("samples", "every 5 s")],
         };
         let context = Context::new(
-            store,
+            views,
             clock,
             inputs.clone(),
             Arc::new(config),
@@ -175,8 +172,8 @@ impl Daemon {
 
     /// The id of the target whose cgroup path ends so.
     pub(crate) fn id(&self, path: &str) -> String {
-        let store = self.context.store.read().unwrap();
-        let found = store
+        let view = self.context.view();
+        let found = view
             .targets()
             .find(|(_, stored)| stored.history.target.cgroup.path.ends_with(path));
         found.map_or_else(|| panic!("no {path}"), |(id, _)| id.to_string())

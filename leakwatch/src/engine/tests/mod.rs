@@ -1,10 +1,11 @@
 //! The engine joins samples, profiles and kills, and a recording of what it took in replays to the same answers.
 
-mod at_death;
+mod final_heap;
 
 use super::*;
 use crate::input::Recorder;
-use crate::store::StoredTarget;
+use crate::store::view::TargetView;
+use crate::store::view::View;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomScope;
 use leakwatch_analysis::model::event::OomTrigger;
@@ -145,14 +146,15 @@ fn life(target: &Target) -> Vec<Input> {
     inputs
 }
 
-fn run(engine: &mut Engine, inputs: Vec<Input>) -> Store {
+fn run(engine: &mut Engine, inputs: Vec<Input>) -> Arc<View> {
     for input in inputs {
         engine.apply(input);
     }
-    engine.lock().clone()
+    engine.publish();
+    engine.views().newest()
 }
 
-fn class(stored: &StoredTarget) -> Option<VerdictClass> {
+fn class(stored: &TargetView) -> Option<VerdictClass> {
     stored
         .investigation
         .as_ref()
@@ -162,8 +164,8 @@ fn class(stored: &StoredTarget) -> Option<VerdictClass> {
 #[test]
 fn a_kill_is_joined_with_the_last_that_was_known() {
     let target = target(1);
-    let store = run(&mut Engine::new(Bounds::default(), None), life(&target));
-    let post_mortem = store.post_mortems().next().unwrap();
+    let view = run(&mut Engine::new(Bounds::default(), None), life(&target));
+    let post_mortem = view.post_mortems().next().unwrap();
     assert_eq!(post_mortem.target, Some(target.id()));
     assert_eq!(post_mortem.last_sample_age.map(|age| age.as_secs()), Some(3));
     assert_eq!(
@@ -178,14 +180,14 @@ fn a_kill_is_joined_with_the_last_that_was_known() {
             .growth_bytes_per_second
             .is_some_and(|rate| rate > 1e6)
     );
-    assert_eq!(store.target(&target.id()).unwrap().history.oom_kill_count, 1);
-    assert!(store.events().any(|event| event.kind.name() == "oom_kill"));
+    assert_eq!(view.target(&target.id()).unwrap().history.oom_kill_count, 1);
+    assert!(view.events().any(|event| event.kind.name() == "oom_kill"));
 }
 
 #[test]
 fn a_kill_in_a_cgroup_never_sampled_is_kept_all_the_same() {
-    let store = run(&mut Engine::new(Bounds::default(), None), vec![kill(&target(9), 5)]);
-    let post_mortem = store.post_mortems().next().unwrap();
+    let view = run(&mut Engine::new(Bounds::default(), None), vec![kill(&target(9), 5)]);
+    let post_mortem = view.post_mortems().next().unwrap();
     assert_eq!(post_mortem.target, None);
     assert!(post_mortem.last_memory.is_err());
 }
@@ -196,11 +198,11 @@ fn kills_that_only_the_counter_saw_get_a_post_mortem_that_says_so() {
     let mut inputs = life(&target);
     inputs.pop();
     inputs.extend((0..3).map(|step| sample(&target, 1_120 + step, 20, 2)));
-    let store = run(&mut Engine::new(Bounds::default(), None), inputs);
-    assert_eq!(store.post_mortems().count(), 2);
-    let ids: std::collections::BTreeSet<_> = store.post_mortems().map(|post_mortem| &post_mortem.id).collect();
+    let view = run(&mut Engine::new(Bounds::default(), None), inputs);
+    assert_eq!(view.post_mortems().count(), 2);
+    let ids: std::collections::BTreeSet<_> = view.post_mortems().map(|post_mortem| &post_mortem.id).collect();
     assert_eq!(ids.len(), 2);
-    assert!(store.post_mortems().all(|post_mortem| post_mortem.kill.scope.is_err()));
+    assert!(view.post_mortems().all(|post_mortem| post_mortem.kill.scope.is_err()));
 }
 
 #[test]
@@ -210,8 +212,8 @@ fn a_target_whose_processes_are_gone_keeps_the_verdict_it_died_with() {
     let at = Timestamp::from_unix_seconds;
     inputs.push(Input::Sample(sampled_at(&target, 1_120, 1)));
     inputs.push(Input::Tick { at: at(1_120) });
-    let store = run(&mut Engine::new(Bounds::default(), None), inputs);
-    let investigation = store.target(&target.id()).unwrap().investigation.as_ref().unwrap();
+    let view = run(&mut Engine::new(Bounds::default(), None), inputs);
+    let investigation = view.target(&target.id()).unwrap().investigation.as_ref().unwrap();
     assert_eq!(investigation.at, at(1_118), "judged last at the kill");
 }
 
@@ -237,8 +239,8 @@ fn only_exits_worth_telling_become_events() {
     ] {
         let mut inputs = life(&target);
         inputs.push(input.clone());
-        let store = run(&mut Engine::new(Bounds::default(), None), inputs);
-        let exits = store
+        let view = run(&mut Engine::new(Bounds::default(), None), inputs);
+        let exits = view
             .events()
             .filter(|event| event.kind.name() == "process_exit")
             .count();
@@ -255,7 +257,7 @@ fn a_replay_reaches_the_same_answers() {
     engine.finish();
     let replayed = replay::replay(&path, None).unwrap();
     assert!(replayed.cut_off.is_none());
-    assert_eq!(format!("{live:?}"), format!("{:?}", replayed.store.read().unwrap()));
+    assert_eq!(format!("{live:?}"), format!("{:?}", replayed.view));
 }
 
 #[test]
@@ -266,10 +268,7 @@ fn a_replay_until_an_instant_stops_after_that_round() {
     run(&mut engine, life(&target(1)));
     engine.finish();
     let replayed = replay::replay(&path, Some(Timestamp::from_unix_seconds(1_013))).unwrap();
-    assert_eq!(
-        replayed.store.read().unwrap().now(),
-        Timestamp::from_unix_seconds(1_015)
-    );
+    assert_eq!(replayed.view.now(), Timestamp::from_unix_seconds(1_015));
 }
 
 #[test]
@@ -282,9 +281,9 @@ fn targets_beyond_the_bound_are_counted_not_kept() {
         at: Timestamp::from_unix_seconds(1),
         target: target(inode),
     };
-    let store = run(&mut Engine::new(bounds, None), (1..=5).map(seen).collect());
-    assert_eq!(store.targets().count(), 2);
-    assert_eq!(store.losses().get("target_bound_reached"), Some(&3));
+    let view = run(&mut Engine::new(bounds, None), (1..=5).map(seen).collect());
+    assert_eq!(view.targets().count(), 2);
+    assert_eq!(view.losses().get("target_bound_reached"), Some(&3));
 }
 
 #[test]
@@ -307,13 +306,13 @@ fn gone_targets_are_remembered_for_a_while() {
     }
     inputs.push(Input::Tick { at: at(10) });
     let mut engine = Engine::new(bounds, None);
-    let store = run(&mut engine, inputs);
+    let view = run(&mut engine, inputs);
     assert_eq!(
-        store.targets().map(|(id, _)| id.clone()).collect::<Vec<_>>(),
+        view.targets().map(|(id, _)| id.clone()).collect::<Vec<_>>(),
         [target(3).id()]
     );
-    let store = run(&mut engine, vec![Input::Tick { at: at(10 + 6 * 3600) }]);
-    assert_eq!(store.targets().count(), 0);
+    let view = run(&mut engine, vec![Input::Tick { at: at(10 + 6 * 3600) }]);
+    assert_eq!(view.targets().count(), 0);
 }
 
 #[test]
@@ -329,17 +328,10 @@ fn an_overruled_step_shows_at_once_and_can_be_taken_back() {
         step: StepId::Memory,
         answer,
     };
-    let before = class(engine.lock().target(&target.id()).unwrap());
-    let store = run(&mut engine, vec![answer(Some(Answer::No))]);
-    let step = store
-        .target(&target.id())
-        .unwrap()
-        .investigation
-        .as_ref()
-        .unwrap()
-        .steps[0]
-        .clone();
+    let before = class(engine.views().newest().target(&target.id()).unwrap());
+    let view = run(&mut engine, vec![answer(Some(Answer::No))]);
+    let step = view.target(&target.id()).unwrap().investigation.as_ref().unwrap().steps[0].clone();
     assert_eq!(step.answer, Answer::No);
-    let store = run(&mut engine, vec![answer(None)]);
-    assert_eq!(class(store.target(&target.id()).unwrap()), before);
+    let view = run(&mut engine, vec![answer(None)]);
+    assert_eq!(class(view.target(&target.id()).unwrap()), before);
 }

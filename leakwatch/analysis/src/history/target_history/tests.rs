@@ -216,7 +216,7 @@ fn snapshot(second: u64, pid: u32) -> Snapshot {
         profile_type: ProfileType::Heap,
         at: Timestamp::from_unix_seconds(second),
         source: ProfileSource::Endpoint,
-        values: Vec::new(),
+        values: [].into(),
         total: StackValue::default(),
         complete: true,
         pprof: Vec::new().into(),

@@ -96,7 +96,7 @@ pub fn all_of_newest(history: &TargetHistory, profile_type: ProfileType, now: Ti
     let newest = window::snapshots(history, profile_type, now).last()?;
     let nothing = Snapshot {
         at: window::process_start(history),
-        values: Vec::new(),
+        values: [].into(),
         total: StackValue::default(),
         ..newest.clone()
     };

@@ -151,7 +151,7 @@ fn changes(profile_type: ProfileType, base: &Snapshot, compare: &Snapshot) -> Ve
         }
     };
     let mut before = base.values.iter().peekable();
-    for (stack, new) in &compare.values {
+    for (stack, new) in compare.values.iter() {
         while let Some((gone, old)) = before.next_if(|(id, _)| id < stack) {
             note(*gone, old, &none);
         }

@@ -2,7 +2,7 @@
 //! post-mortem where it was the OOM killer who sent the signal. Either may come first.
 
 use crate::engine::judge;
-use crate::store::Store;
+use crate::store::memory::Memory;
 use crate::store::post_mortem::PostMortem;
 use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::OomKill;
@@ -18,28 +18,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Takes in what was read.
-pub(super) fn died(store: &mut Store, death: ProcessDeath) {
-    remember(store, &death);
+pub(super) fn died(memory: &mut Memory, death: ProcessDeath) {
+    remember(memory, &death);
     let of_victim = |post_mortem: &&PostMortem| is_of(&post_mortem.kill, &death);
-    let id = store
+    let id = memory
         .post_mortems()
         .rev()
         .find(of_victim)
         .map(|post_mortem| post_mortem.id.clone());
     match id {
-        Some(id) => complete(store, &id, death),
-        None => store.keep_death(death),
+        Some(id) => complete(memory, &id, death),
+        None => memory.keep_death(death),
     }
 }
 
 /// A post-mortem was written: what was read of its victim may be there already.
-pub(super) fn find(store: &mut Store, id: &str) {
-    let Some(post_mortem) = store.post_mortem(id) else {
+pub(super) fn find(memory: &mut Memory, id: &str) {
+    let Some(post_mortem) = memory.post_mortem(id) else {
         return;
     };
     let kill = post_mortem.kill.clone();
-    if let Some(death) = store.take_death(|death| is_of(&kill, death)) {
-        complete(store, id, death);
+    if let Some(death) = memory.take_death(|death| is_of(&kill, death)) {
+        complete(memory, id, death);
     }
 }
 
@@ -48,9 +48,10 @@ pub(super) fn find(store: &mut Store, id: &str) {
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Post-mortems that have waited for long enough are what they are: their last snapshot is the last word.
-pub(super) fn give_up(store: &mut Store, now: Timestamp) {
-    for post_mortem in store.post_mortems_mut() {
-        post_mortem.awaits_death &= now.since(post_mortem.kill.at) <= LONGEST_WAIT;
+pub(super) fn give_up(memory: &mut Memory, now: Timestamp) {
+    let is_over = |post_mortem: &PostMortem| post_mortem.awaits_death && now.since(post_mortem.kill.at) > LONGEST_WAIT;
+    for post_mortem in memory.post_mortems_mut(is_over) {
+        post_mortem.awaits_death = false;
     }
 }
 
@@ -59,9 +60,9 @@ fn is_of(kill: &OomKill, death: &ProcessDeath) -> bool {
 }
 
 /// The live heap of the last garbage collection is one more snapshot of the process: the growth up to the end counts.
-fn remember(store: &mut Store, death: &ProcessDeath) {
+fn remember(memory: &mut Memory, death: &ProcessDeath) {
     let Ok(heap) = &death.heap else { return };
-    let Some(stored) = store.target_mut(&death.target) else {
+    let Some(stored) = memory.target_mut(&death.target) else {
         return;
     };
     let newest = stored.history.snapshots.get(&ProfileType::Heap);
@@ -76,7 +77,7 @@ fn remember(store: &mut Store, death: &ProcessDeath) {
         stored.history.apply_snapshot(snapshot);
         stored.changed = true;
     } else {
-        store.count_loss("profile_undecodable", 1);
+        memory.count_loss("profile_undecodable", 1);
     }
 }
 
@@ -88,7 +89,7 @@ fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -
         profile_type: ProfileType::Heap,
         at: death.at,
         source: ProfileSource::KernelAtDeath,
-        values: summary.values,
+        values: summary.values.into(),
         total: summary.total,
         complete: heap.is_complete() && summary.dropped == 0,
         pprof: Arc::clone(&heap.retained.pprof),
@@ -96,16 +97,16 @@ fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -
 }
 
 /// Puts what was read into the post-mortem, and judges anew with it.
-fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
+fn complete(memory: &mut Memory, id: &str, death: ProcessDeath) {
     let target = death.target.clone();
     // A process that was started since belongs to another window: what is known of that one says nothing about the victim.
-    let same_window = store
+    let same_window = memory
         .target(&target)
         .is_some_and(|stored| stored.history.window_start <= death.at);
     if same_window {
-        judge::judge(store, &target, death.at);
+        judge::judge(memory, &target, death.at);
     }
-    let verdict = store
+    let verdict = memory
         .target(&target)
         .filter(|_| same_window)
         .and_then(|stored| stored.investigation.as_ref())
@@ -117,13 +118,13 @@ fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
         profile_type: ProfileType::Heap,
         at: death.at,
         source: ProfileSource::KernelAtDeath,
-        values: Vec::new(),
+        values: [].into(),
         total: StackValue::default(),
         complete: heap.is_complete(),
         pprof: Arc::clone(&heap.allocated),
     });
-    let is_known = store.target(&target).is_some();
-    let Some(post_mortem) = store.post_mortem_mut(id) else {
+    let is_known = memory.target(&target).is_some();
+    let Some(post_mortem) = memory.post_mortem_mut(id) else {
         return;
     };
     // It may have become known after the kill.
@@ -141,7 +142,7 @@ fn complete(store: &mut Store, id: &str, death: ProcessDeath) {
     }
     post_mortem.death = Some(without_profiles(death));
     post_mortem.awaits_death = false;
-    store.retain_post_mortem_profiles();
+    memory.retain_post_mortem_profiles();
 }
 
 /// The profiles are kept elsewhere.

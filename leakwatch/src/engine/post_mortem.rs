@@ -1,9 +1,9 @@
 //! An OOM kill: the kernel's record is joined with the last that was known of the target.
 
-use crate::engine::at_death;
+use crate::engine::final_heap;
 use crate::engine::judge;
-use crate::store::Store;
 use crate::store::event::EventKind;
+use crate::store::memory::Memory;
 use crate::store::post_mortem::OtherProcess;
 use crate::store::post_mortem::PostMortem;
 use leakwatch_analysis::history::ProcessRecord;
@@ -20,8 +20,8 @@ use leakwatch_analysis::model::target::TargetId;
 use std::time::Duration;
 
 /// Takes in a kill and writes its post-mortem at once, before anything newer overwrites what was known.
-pub(super) fn oom_kill(store: &mut Store, kill: OomKill) {
-    let target = target_of(store, &kill);
+pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
+    let target = target_of(memory, &kill);
     let event = EventKind::OomKill {
         post_mortem: id_of(&kill),
         victim_pid: kill.victim.pid,
@@ -30,25 +30,25 @@ pub(super) fn oom_kill(store: &mut Store, kill: OomKill) {
     let at = kill.at;
     let post_mortem = match &target {
         Some(id) => {
-            if let Some(stored) = store.target_mut(id) {
+            if let Some(stored) = memory.target_mut(id) {
                 stored.history.apply_oom_kill(kill.clone());
                 stored.changed = true;
             }
-            judge::judge(store, id, at);
-            known(store, id, kill)
+            judge::judge(memory, id, at);
+            known(memory, id, kill)
         }
         None => unknown(kill),
     };
     let id = post_mortem.id.clone();
-    store.push_post_mortem(post_mortem);
-    store.push_event(at, target, event);
-    at_death::find(store, &id);
+    memory.push_post_mortem(post_mortem);
+    memory.push_event(at, target, event);
+    final_heap::find(memory, &id);
 }
 
 /// Without the kernel probe a kill still shows in the cgroup's own counter. Kills that were counted there but never
 /// reported by the probe get a post-mortem that says what is not known.
-pub(super) fn kills_only_counted(store: &mut Store, sample: &Sample) {
-    let Some(stored) = store.target_mut(&sample.target) else {
+pub(super) fn kills_only_counted(memory: &mut Memory, sample: &Sample) {
+    let Some(stored) = memory.target_mut(&sample.target) else {
         return;
     };
     let Some(unreported) = stored.history.unreported_oom_kills() else {
@@ -86,7 +86,7 @@ pub(super) fn kills_only_counted(store: &mut Store, sample: &Sample) {
     for index in 0..unreported {
         // One nanosecond apart: each post-mortem has an id of its own.
         oom_kill(
-            store,
+            memory,
             OomKill {
                 at: kill.at.plus(Duration::from_nanos(index)),
                 ..kill.clone()
@@ -106,19 +106,19 @@ fn id_of(kill: &OomKill) -> String {
     format!("oom-{:x}-{}", kill.at.unix_nanos(), kill.victim.pid)
 }
 
-fn target_of(store: &Store, kill: &OomKill) -> Option<TargetId> {
+fn target_of(memory: &Memory, kill: &OomKill) -> Option<TargetId> {
     if let Ok(cgroup) = &kill.cgroup {
-        return store.target_by_inode(cgroup.inode).cloned();
+        return memory.target_by_inode(cgroup.inode).cloned();
     }
     let is_victim = |history: &TargetHistory| history.living().any(|record| record.process.key.pid == kill.victim.pid);
-    store
+    memory
         .targets()
         .find(|(_, stored)| is_victim(&stored.history))
         .map(|(id, _)| id.clone())
 }
 
-fn known(store: &Store, id: &TargetId, kill: OomKill) -> PostMortem {
-    let Some(stored) = store.target(id) else {
+fn known(memory: &Memory, id: &TargetId, kill: OomKill) -> PostMortem {
+    let Some(stored) = memory.target(id) else {
         return unknown(kill);
     };
     let history = &stored.history;

@@ -60,8 +60,8 @@ fn the_heap_at_death_joins_the_kill_whichever_comes_first() {
     let mut before = life(&target);
     before.insert(before.len() - 1, death());
     for inputs in [after, before] {
-        let store = run(&mut Engine::new(Bounds::default(), None), inputs);
-        let post_mortem = store.post_mortems().next().unwrap();
+        let view = run(&mut Engine::new(Bounds::default(), None), inputs);
+        let post_mortem = view.post_mortems().next().unwrap();
         assert!(post_mortem.death.as_ref().unwrap().heap.as_ref().unwrap().is_complete());
         let [profile] = post_mortem.profiles.as_slice() else {
             panic!("{:?}", post_mortem.profiles)
@@ -70,7 +70,7 @@ fn the_heap_at_death_joins_the_kill_whichever_comes_first() {
         let decoded = pprof::decode(&profile.pprof, &pprof::Bounds::default()).unwrap();
         assert_eq!(decoded.sample[0].value[3], 250, "all that was in use");
         // What is compared with snapshots is what the last collection retained.
-        let history = &store.target(&target.id()).unwrap().history;
+        let history = &view.target(&target.id()).unwrap().history;
         let newest = history.snapshots[&ProfileType::Heap].newest().unwrap();
         assert_eq!(
             (newest.source, newest.total.inuse_space),
@@ -102,9 +102,9 @@ fn the_heap_of_another_process_or_of_no_kill_joins_nothing() {
         ..kill_of(kill(&target, 1_201))
     };
     inputs.push(Input::OomKill(Box::new(again)));
-    let store = run(&mut Engine::new(Bounds::default(), None), inputs);
-    assert_eq!(store.post_mortems().count(), 2);
-    assert!(store.post_mortems().all(|post_mortem| post_mortem.death.is_none()));
+    let view = run(&mut Engine::new(Bounds::default(), None), inputs);
+    assert_eq!(view.post_mortems().count(), 2);
+    assert!(view.post_mortems().all(|post_mortem| post_mortem.death.is_none()));
 }
 
 fn kill_of(input: Input) -> OomKill {
@@ -142,16 +142,16 @@ fn profiles_of_post_mortems_are_bounded_and_the_oldest_go_first() {
         process: ProcessKey { pid: 43, ..KEY },
         ..death(&target, 1, 1)
     };
-    let store = run(
+    let view = run(
         &mut engine,
         vec![Input::OomKill(Box::new(second)), Input::Death(Box::new(later))],
     );
-    let kept: Vec<usize> = store
+    let kept: Vec<usize> = view
         .post_mortems()
         .map(|post_mortem| post_mortem.profiles.len())
         .collect();
     assert_eq!(kept, [0, 1]);
-    assert_eq!(store.losses().get("post_mortem_profiles_dropped"), Some(&1));
+    assert_eq!(view.losses().get("post_mortem_profiles_dropped"), Some(&1));
 }
 
 #[test]
@@ -170,8 +170,8 @@ fn a_post_mortem_waits_for_what_the_kernel_read_but_not_for_ever() {
     // What comes after all is not turned away.
     let late = vec![Input::Death(Box::new(death(&target, 100, 250)))];
     assert!(!waits(&mut engine, late));
-    let store = engine.store();
-    assert!(store.read().unwrap().post_mortems().next().unwrap().death.is_some());
+    let view = engine.views().newest();
+    assert!(view.post_mortems().next().unwrap().death.is_some());
     // Nothing is said to come of a process that the kernel was not told to read.
     let unread = OomKill {
         victim: OomVictim {

@@ -1,0 +1,39 @@
+//! How much is remembered.
+
+use std::time::Duration;
+
+/// Every collection of the store has a bound; what falls out of one is counted as a loss where it may be missed.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Targets with a living cgroup.
+    pub targets: usize,
+    /// Targets whose cgroup is gone.
+    pub gone_targets: usize,
+    /// How long a gone target is remembered.
+    pub gone_for: Duration,
+    /// Events.
+    pub events: usize,
+    /// Post-mortems of OOM kills.
+    pub post_mortems: usize,
+    /// Bytes of profiles, originals and values, over all targets; the oldest interior snapshots go first.
+    pub profile_bytes: usize,
+    /// Bytes of profiles in post-mortems; those of the oldest go first.
+    pub post_mortem_bytes: usize,
+    /// Deaths that wait for the OOM kill that brought them about.
+    pub deaths: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            targets: 2_000,
+            gone_targets: 200,
+            gone_for: Duration::from_hours(6),
+            events: 10_000,
+            post_mortems: 500,
+            profile_bytes: 64 << 20,
+            post_mortem_bytes: 24 << 20,
+            deaths: 16,
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What the engine keeps: bounded, in memory, and open to nobody else. Readers get a [`View`] of it.
+//!
+//! What is big in here is shared between one view and the next, and copied only when it changes after a view was made.
+
+use crate::store::Bounds;
+use crate::store::event::Event;
+use crate::store::event::EventKind;
+use crate::store::post_mortem::PostMortem;
+use crate::store::view::TargetView;
+use crate::store::view::View;
+use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::Investigation;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::shared_log::SharedLog;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One target with all that is known and concluded about it.
+#[derive(Debug)]
+pub(crate) struct StoredTarget {
+    /// Samples, processes, profiles, kills.
+    pub(crate) history: TargetHistory,
+    /// The newest answer; none before the first tick after it appeared.
+    pub(crate) investigation: Option<Arc<Investigation>>,
+    /// Steps that a person overruled.
+    pub(crate) overrides: BTreeMap<StepId, Answer>,
+    /// Something came in since the investigation was made.
+    pub(crate) changed: bool,
+    /// The target as in the last view; none once anything about it may have changed.
+    view: Option<Arc<TargetView>>,
+}
+
+/// All that is remembered.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    bounds: Bounds,
+    now: Timestamp,
+    targets: BTreeMap<TargetId, StoredTarget>,
+    by_inode: Arc<HashMap<u64, TargetId>>,
+    events: SharedLog<Event>,
+    next_event: u64,
+    post_mortems: VecDeque<Arc<PostMortem>>,
+    deaths: VecDeque<ProcessDeath>,
+    losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
+}
+
+impl StoredTarget {
+    fn view(&mut self) -> Arc<TargetView> {
+        let view = self.view.get_or_insert_with(|| {
+            Arc::new(TargetView {
+                history: self.history.clone(),
+                investigation: self.investigation.clone(),
+                overrides: self.overrides.clone(),
+            })
+        });
+        Arc::clone(view)
+    }
+}
+
+impl Memory {
+    /// Nothing is known yet.
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            now: Timestamp::default(),
+            targets: BTreeMap::new(),
+            by_inode: Arc::default(),
+            events: SharedLog::default(),
+            next_event: 1,
+            post_mortems: VecDeque::new(),
+            deaths: VecDeque::new(),
+            losses: Arc::default(),
+        }
+    }
+
+    /// All that is known now. Only targets that may have changed since the view before are copied.
+    pub(crate) fn view(&mut self) -> View {
+        let targets = self.targets.iter_mut();
+        View {
+            bounds: self.bounds,
+            now: self.now,
+            targets: targets.map(|(id, stored)| (id.clone(), stored.view())).collect(),
+            by_inode: Arc::clone(&self.by_inode),
+            events: self.events.clone(),
+            post_mortems: self.post_mortems.clone(),
+            losses: Arc::clone(&self.losses),
+        }
+    }
+
+    /// All targets, gone ones included, by id.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = (&TargetId, &StoredTarget)> {
+        self.targets.iter()
+    }
+
+    /// One target.
+    pub(crate) fn target(&self, id: &TargetId) -> Option<&StoredTarget> {
+        self.targets.get(id)
+    }
+
+    /// One target, to be changed.
+    pub(crate) fn target_mut(&mut self, id: &TargetId) -> Option<&mut StoredTarget> {
+        let stored = self.targets.get_mut(id)?;
+        stored.view = None;
+        Some(stored)
+    }
+
+    /// The target whose cgroup directory has this inode.
+    pub(crate) fn target_by_inode(&self, inode: u64) -> Option<&TargetId> {
+        self.by_inode.get(&inode)
+    }
+
+    /// Targets of a service, gone ones included, by id.
+    pub(crate) fn replicas<'a>(&'a self, service: &'a str) -> impl Iterator<Item = (&'a TargetId, &'a StoredTarget)> {
+        self.targets
+            .iter()
+            .filter(move |(_, stored)| stored.history.target.service == service)
+    }
+
+    /// Post-mortems, oldest first.
+    pub(crate) fn post_mortems(&self) -> impl DoubleEndedIterator<Item = &PostMortem> {
+        self.post_mortems.iter().map(|post_mortem| &**post_mortem)
+    }
+
+    /// One post-mortem.
+    pub(crate) fn post_mortem(&self, id: &str) -> Option<&PostMortem> {
+        self.post_mortems().find(|post_mortem| post_mortem.id == id)
+    }
+
+    /// Time goes on.
+    pub(crate) fn advance(&mut self, at: Timestamp) {
+        self.now = self.now.max(at);
+    }
+
+    /// The entry of a target, made if it is new. `None` when the bound is reached.
+    pub(crate) fn see_target(&mut self, target: Target, at: Timestamp) -> Option<&mut StoredTarget> {
+        let id = target.id();
+        if !self.targets.contains_key(&id) {
+            let living = self
+                .targets
+                .values()
+                .filter(|stored| stored.history.gone_at.is_none())
+                .count();
+            if living >= self.bounds.targets {
+                return None;
+            }
+            Arc::make_mut(&mut self.by_inode).insert(target.cgroup.inode, id.clone());
+        }
+        let stored = self.targets.entry(id).or_insert_with(|| StoredTarget {
+            history: TargetHistory::new(target.clone(), at),
+            investigation: None,
+            overrides: BTreeMap::new(),
+            changed: true,
+            view: None,
+        });
+        stored.history.target = target;
+        stored.history.gone_at = None;
+        stored.view = None;
+        Some(stored)
+    }
+
+    /// Adds an event.
+    pub(crate) fn push_event(&mut self, at: Timestamp, target: Option<TargetId>, kind: EventKind) {
+        self.events.push(Event {
+            id: self.next_event,
+            at,
+            target,
+            kind,
+        });
+        self.events.forget_all_but(self.bounds.events);
+        self.next_event += 1;
+    }
+
+    /// Adds a post-mortem.
+    pub(crate) fn push_post_mortem(&mut self, post_mortem: PostMortem) {
+        if self.post_mortems.len() >= self.bounds.post_mortems {
+            self.post_mortems.pop_front();
+        }
+        self.post_mortems.push_back(Arc::new(post_mortem));
+        self.retain_post_mortem_profiles();
+    }
+
+    /// One post-mortem, to be changed.
+    pub(crate) fn post_mortem_mut(&mut self, id: &str) -> Option<&mut PostMortem> {
+        self.post_mortems_mut(|post_mortem| post_mortem.id == id).next()
+    }
+
+    /// Post-mortems of which this is so, to be changed.
+    pub(crate) fn post_mortems_mut(
+        &mut self,
+        is_meant: impl Fn(&PostMortem) -> bool,
+    ) -> impl Iterator<Item = &mut PostMortem> {
+        let meant = self
+            .post_mortems
+            .iter_mut()
+            .filter(move |post_mortem| is_meant(post_mortem));
+        meant.map(Arc::make_mut)
+    }
+
+    /// Drops the profiles of the oldest post-mortems until the others fit.
+    pub(crate) fn retain_post_mortem_profiles(&mut self) {
+        let bytes = |post_mortem: &PostMortem| {
+            post_mortem
+                .profiles
+                .iter()
+                .map(|profile| profile.pprof.len())
+                .sum::<usize>()
+        };
+        let mut total: usize = self.post_mortems().map(bytes).sum();
+        let mut dropped = 0;
+        for post_mortem in &mut self.post_mortems {
+            if total <= self.bounds.post_mortem_bytes {
+                break;
+            }
+            if post_mortem.profiles.is_empty() {
+                continue;
+            }
+            total -= bytes(post_mortem);
+            dropped += 1;
+            Arc::make_mut(post_mortem).profiles.clear();
+        }
+        if dropped > 0 {
+            self.count_loss("post_mortem_profiles_dropped", dropped);
+        }
+    }
+
+    /// Keeps a death whose kill has not been reported yet. One that no kill was reported of was not the OOM killer's doing.
+    pub(crate) fn keep_death(&mut self, death: ProcessDeath) {
+        if self.deaths.len() >= self.bounds.deaths {
+            self.deaths.pop_front();
+        }
+        self.deaths.push_back(death);
+    }
+
+    /// Takes out the death that belongs to a kill.
+    pub(crate) fn take_death(&mut self, belongs: impl Fn(&ProcessDeath) -> bool) -> Option<ProcessDeath> {
+        let index = self.deaths.iter().position(belongs)?;
+        self.deaths.remove(index)
+    }
+
+    /// Counts what was dropped.
+    pub(crate) fn count_loss(&mut self, reason: impl Into<Cow<'static, str>>, count: u64) {
+        let total = Arc::make_mut(&mut self.losses).entry(reason.into()).or_default();
+        *total = total.saturating_add(count);
+    }
+
+    /// Forgets what is beyond the bounds: gone targets that are old or too many, then interior profiles.
+    pub(crate) fn retain_within_bounds(&mut self) {
+        /// A kill is reported within milliseconds.
+        const DEATHS_KEPT: Duration = Duration::from_secs(30);
+        let now = self.now;
+        self.deaths.retain(|death| now.since(death.at) <= DEATHS_KEPT);
+        let mut gone: Vec<(Timestamp, TargetId)> = self
+            .targets
+            .iter()
+            .filter_map(|(id, stored)| stored.history.gone_at.map(|gone_at| (gone_at, id.clone())))
+            .collect();
+        gone.sort_unstable();
+        let surplus = gone.len().saturating_sub(self.bounds.gone_targets);
+        for (index, (gone_at, id)) in gone.into_iter().enumerate() {
+            if index < surplus || now.since(gone_at) > self.bounds.gone_for {
+                self.forget(&id);
+            }
+        }
+        self.thin_profiles();
+    }
+
+    fn forget(&mut self, id: &TargetId) {
+        if let Some(stored) = self.targets.remove(id) {
+            let inode = stored.history.target.cgroup.inode;
+            if self.by_inode.get(&inode) == Some(id) {
+                Arc::make_mut(&mut self.by_inode).remove(&inode);
+            }
+        }
+    }
+
+    /// Halves the profile series of the heaviest targets until all fit.
+    fn thin_profiles(&mut self) {
+        let mut total: usize = self.targets.values().map(|stored| stored.history.profile_bytes()).sum();
+        while total > self.bounds.profile_bytes {
+            let heaviest = self
+                .targets
+                .values_mut()
+                .max_by_key(|stored| stored.history.profile_bytes());
+            let Some(stored) = heaviest else { return };
+            let before = stored.history.profile_bytes();
+            stored.history.thin_profiles();
+            stored.view = None;
+            let after = stored.history.profile_bytes();
+            if after >= before {
+                return;
+            }
+            total -= before - after;
+            self.count_loss("profiles_thinned", 1);
+        }
+    }
+}
