@@ -1,4 +1,4 @@
-// The page in a real browser against a real daemon: `npm run e2e -- URL [--no-kill] [--shots DIR]`.
+// The page in a real browser against a real daemon: `npm run e2e -- URL [--token TOKEN] [--no-kill] [--shots DIR]`.
 //
 // The daemon has to watch at least one target with a leak in Go; the test waits until its verdict is there, and for an
 // OOM kill unless `--no-kill` says that there will be none.
@@ -17,15 +17,18 @@ const OPTIONAL = [/\/runs$/, /kinds=deploy/];
 
 const options = process.argv.slice(2);
 const url = options.find((option) => option.startsWith("http"))?.replace(/\/$/, "");
-const shots = options.includes("--shots") ? options[options.indexOf("--shots") + 1] : null;
+const after = (name) => (options.includes(name) ? options[options.indexOf(name) + 1] : null);
+const shots = after("--shots");
+const token = after("--token");
 const wantsKill = !options.includes("--no-kill");
 if (!url) {
-  console.error("usage: npm run e2e -- http://HOST:PORT [--no-kill] [--shots DIR]");
+  console.error("usage: npm run e2e -- http://HOST:PORT [--token TOKEN] [--no-kill] [--shots DIR]");
   process.exit(2);
 }
 
 async function api(path) {
-  const response = await fetch(`${url}/api/v1${path}`);
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const response = await fetch(`${url}/api/v1${path}`, { headers });
   assert.ok(response.ok, `${path}: ${response.status}`);
   return response.json();
 }
@@ -89,6 +92,7 @@ page.on("console", (message) => {
     complaints.push(message.text());
 });
 page.on("response", (response) => {
+  if (token && response.status() === 401) return;
   if (response.status() >= 400 && !OPTIONAL.some((route) => route.test(response.url()))) {
     complaints.push(`${response.status()} ${response.url()}`);
   }
@@ -108,6 +112,19 @@ await check("the page comes with a policy that allows nothing from elsewhere", a
   assert.match(policy, /default-src 'none'/);
   assert.doesNotMatch(policy, /unsafe|https?:/);
 });
+
+if (token) {
+  await check("a token is asked for, a wrong one refused, and the right one opens the page", async () => {
+    const input = page.getByLabel(/wants a token/);
+    await input.fill("wrong");
+    await page.getByRole("button", { name: "Use token" }).click();
+    await page.getByText("was refused").waitFor();
+    await input.fill(token);
+    await page.getByRole("button", { name: "Use token" }).click();
+    await page.locator(".targets").waitFor();
+    assert.equal(await page.locator("form.token").count(), 0);
+  });
+}
 
 await check("one click from the overview to the culprit line", async () => {
   const { file, line, function: name } = target.verdict.culprit;

@@ -11,6 +11,7 @@ mod engines;
 mod forward;
 mod lint;
 mod tidy;
+mod ui;
 mod vm;
 mod test;
 mod goproc_layouts;
@@ -36,6 +37,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the web page, which is committed at ui/dist
+    Ui,
     /// Build the daemon, eBPF object inside, to target/release/leakwatch
     Build,
     /// Build the daemon and run it on this host
@@ -60,6 +63,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::BuildEbpf { check: false } => build_ebpf::main(),
         Command::BuildEbpf { check: true } => build_ebpf::check(),
+        Command::Ui => ui::main(),
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => forward::main("leakwatch-demo", &arguments),

@@ -2,6 +2,7 @@
 
 use crate::engines;
 use crate::tidy;
+use crate::ui;
 use crate::vm;
 use anyhow::Context as _;
 use anyhow::bail;
@@ -48,6 +49,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         "--show-output",
     ]);
     let mut skips = tools::step("testing the workspace", || run_and_collect_skips(&mut tests))?;
+    skips.extend(ui::check()?);
     match vm::prepare() {
         Ok(kernels) => vm::run(&kernels)?,
         Err(error) => skips.push(format!("SKIP the probes on other kernels: {error:#}")),

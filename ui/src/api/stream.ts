@@ -4,7 +4,7 @@
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { createStore } from "../lib/store";
-import { ApiError, BASE, request } from "./client";
+import { ApiError, BASE, request, tokenWanted } from "./client";
 
 export type Connection = "connecting" | "live" | "polling" | "lost";
 
@@ -74,6 +74,21 @@ async function listen(): Promise<void> {
   }
 }
 
+/** Until the time is over, or a token was given. */
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      stop();
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    const stop = tokenWanted.subscribe((wanted) => {
+      if (!wanted) done();
+    });
+  });
+}
+
 /** Listens until the page is closed; without a stream it asks now and then. */
 export async function follow(): Promise<never> {
   for (;;) {
@@ -83,14 +98,15 @@ export async function follow(): Promise<never> {
       connection.set("connecting");
     } catch (error) {
       // Too many listen already: asking now and then does as well.
-      const refused = error instanceof ApiError && error.status === 429;
-      connection.set(refused ? "polling" : "lost");
+      const status = error instanceof ApiError ? error.status : 0;
+      const refused = status === 429;
+      connection.set(refused ? "polling" : status === 401 ? "connecting" : "lost");
       if (refused) {
         tell("unknown");
         wait = POLL_MS;
       }
     }
-    await new Promise((resolve) => setTimeout(resolve, wait));
+    await pause(wait);
   }
 }
 

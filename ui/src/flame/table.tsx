@@ -92,7 +92,7 @@ export function FunctionTable({ tree, unit, top, single, search, onPick }: Props
             ))}
             {single ? null : (
               <th scope="col" class="number">
-                95 % interval
+                with callees, 95 %
               </th>
             )}
           </tr>

@@ -25,6 +25,7 @@ export function Failed({
 }) {
   const error = resource.error;
   if (!error) return null;
+  if (error.status === 401) return <p class="state">Waiting for the token.</p>;
   return (
     <div class="state failed" role="alert">
       <p>
@@ -33,9 +34,15 @@ export function Failed({
         </strong>
       </p>
       <p>{readable(error.detail)}</p>
-      <button type="button" onClick={resource.reload}>
-        Try again
-      </button>
+      {error.status === 404 ? (
+        <p>
+          It may have ended longer ago than the daemon remembers. <a href="#/">Go to the overview</a>
+        </p>
+      ) : (
+        <button type="button" onClick={resource.reload}>
+          Try again
+        </button>
+      )}
     </div>
   );
 }

@@ -204,7 +204,7 @@ function TypeChoice({ list, types, type }: { list: SnapshotList; types: Set<stri
           type="button"
           class={types.has(key) ? "" : "unavailable"}
           aria-pressed={key === type}
-          title={types.has(key) ? undefined : whyAbsent(list, key).long}
+          title={types.has(key) ? undefined : noneYet(list, key)}
           onClick={() =>
             patchQuery({ type: key, base: null, compare: null, value: null, zoom: null, focus: null }, "push")
           }
@@ -247,6 +247,13 @@ function InstantChoice({ label, field, snapshots, chosen }: ChoiceProps) {
   );
 }
 
+/** The daemon's reason; without one, nobody asked for such a profile. */
+function noneYet(list: SnapshotList, type: string): string {
+  return Object.hasOwn(list.missing, type)
+    ? whyAbsent(list, type).long
+    : "None was taken of this target so far.";
+}
+
 function NoProfile({ list, type, target }: { list: SnapshotList; type: string; target: Target }) {
   const title = TYPES.find(([key]) => key === type)?.[1] ?? words(type);
   return (
@@ -254,7 +261,7 @@ function NoProfile({ list, type, target }: { list: SnapshotList; type: string; t
       <p>
         <strong>No profile of this kind: {title}.</strong>
       </p>
-      <p>{whyAbsent(list, type).long}</p>
+      <p>{noneYet(list, type)}</p>
       {type === "native" || type === "growth" || type === "mapping" ? (
         <CaptureButton target={target.id} lane={type === "native" ? "native" : "growth"} />
       ) : null}

@@ -20,6 +20,8 @@ import { EvidenceList, VerdictCard } from "./verdict";
 
 const BEFORE_MS = 10 * 60_000;
 const AFTER_MS = 5 * 60_000;
+/** Events before the kill that are shown at once. */
+const RECENT = 8;
 
 export function OomKillView({ id }: { id: string }) {
   const kill = useResource<OomKill>(paths.oomKill(id));
@@ -95,7 +97,13 @@ function PostMortem({ kill }: { kill: OomKill }) {
               height={220}
             />
             <h3>Before</h3>
-            <EventList events={before} around={kill.at} />
+            {before.length > RECENT ? (
+              <details>
+                <summary>{before.length - RECENT} earlier events</summary>
+                <EventList events={before.slice(0, -RECENT)} around={kill.at} />
+              </details>
+            ) : null}
+            <EventList events={before.slice(-RECENT)} around={kill.at} />
             <h3>After</h3>
             {after.length > 0 ? (
               <EventList events={after} around={kill.at} />
