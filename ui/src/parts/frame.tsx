@@ -73,7 +73,7 @@ export function Badge({ verdict }: { verdict: Pick<Verdict, "class"> | null | un
 /** How sure a verdict is. */
 export function sureness(verdict: Verdict): string | null {
   if (verdict.class === "growing" && typeof verdict.leak_probability === "number") {
-    return `${percent(verdict.leak_probability)} a leak`;
+    return `${percent(verdict.leak_probability)} likely a leak`;
   }
   return typeof verdict.confidence === "number" ? `${percent(verdict.confidence)} sure` : null;
 }

@@ -24,6 +24,9 @@ interface Props {
 
 export function InvestigationTab({ target, investigation, events, replace }: Props) {
   const { verdict, steps } = investigation;
+  // What the heading tells already is not told twice.
+  const told = new Set(target.losses.map(({ reason }) => reason));
+  const more = investigation.losses.filter(({ reason }) => !told.has(reason));
   const overruled = steps.filter((step) => step.answered_by === "user");
   return (
     <div class="stack-of-cards">
@@ -34,7 +37,7 @@ export function InvestigationTab({ target, investigation, events, replace }: Pro
         </p>
       ) : null}
       <VerdictCard verdict={verdict} />
-      <Losses losses={investigation.losses} />
+      <Losses losses={more} />
       <section class="card">
         <MemoryChart
           target={target.id}

@@ -1,5 +1,6 @@
 // All targets of the host, worst first.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { getList, paths } from "../api/client";
 import type { Event, SeriesSet, Target } from "../api/model";
@@ -15,7 +16,8 @@ import { Instant, Name } from "../parts/text";
 import { times, valuesOf } from "./charts";
 import { matching, rank, SORTS, type Sort, sorted } from "./ranking";
 
-const PAGE = 100;
+/** What a screen holds is drawn at once; the rest as it is scrolled to. */
+const PAGE = 30;
 const SPARK_PERIOD_MS = 30_000;
 
 export function Overview() {
@@ -137,13 +139,34 @@ function TargetList({ targets, kills }: { targets: Target[]; kills: Event[] }) {
         </table>
       )}
       {found.length > shown ? (
-        <p class="more">
-          <button type="button" onClick={() => setShown(shown + PAGE)}>
-            Show {Math.min(PAGE, found.length - shown)} more of {found.length}
-          </button>
-        </p>
+        <More onMore={() => setShown(shown + PAGE)}>
+          Show {Math.min(PAGE, found.length - shown)} more of {found.length}
+        </More>
       ) : null}
     </>
+  );
+}
+
+/** A button that presses itself when it comes near the screen. */
+function More({ onMore, children }: { onMore: () => void; children: ComponentChildren }) {
+  const holder = useRef<HTMLParagraphElement>(null);
+  useEffect(() => {
+    if (!holder.current) return;
+    const observer = new IntersectionObserver(
+      (entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) onMore();
+      },
+      { rootMargin: "600px" },
+    );
+    observer.observe(holder.current);
+    return () => observer.disconnect();
+  }, [onMore]);
+  return (
+    <p class="more" ref={holder}>
+      <button type="button" onClick={onMore}>
+        {children}
+      </button>
+    </p>
   );
 }
 
