@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Event, SeriesSet, Target, Verdict } from "../src/api/model";
 import { cutEvents, type ServerEvent } from "../src/api/stream";
 import { forecastOf } from "../src/charts/forecast";
+import { gaps } from "../src/charts/gaps";
 import { grouped } from "../src/charts/marks";
 import { sparkPath } from "../src/charts/sparkline";
 import { rowsOf } from "../src/charts/table";
@@ -134,6 +135,13 @@ describe("charts", () => {
     const gap = (length: number) => [1, ...Array<null>(length).fill(null), 1];
     expect(sparkPath(gap(2), 1).match(/M/g)).toHaveLength(1);
     expect(sparkPath(gap(20), 1).match(/M/g)).toHaveLength(2);
+  });
+  it("takes wide spacing for what it is, and a gap for a gap", () => {
+    const every = (step: number, length: number) =>
+      Array.from({ length }, (_, index) => (index % step === 0 ? 1 : null));
+    expect(gaps(every(20, 100))).toEqual([]);
+    expect(gaps([1, 1, ...Array<null>(20).fill(null), 1, 1])).toEqual([[1, 22]]);
+    expect(gaps([null, null, 1])).toEqual([]);
   });
   it("joins marks that would cover each other", () => {
     const mark = (at: number) => ({ at, kind: "oom" as const, label: String(at) });

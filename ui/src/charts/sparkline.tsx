@@ -1,6 +1,7 @@
 // Memory of one target in a line of a table.
 
 import { bytes } from "../lib/format";
+import { gaps } from "./gaps";
 
 interface Props {
   values: (number | null)[];
@@ -14,9 +15,6 @@ interface Props {
 const WIDTH = 120;
 const HEIGHT = 30;
 
-/** Fewer steps without a sample come from the grid: older samples lie further apart. */
-const GAP_STEPS = 12;
-
 /** Path of the line; a gap starts a new piece. */
 export function sparkPath(
   values: readonly (number | null)[],
@@ -26,12 +24,11 @@ export function sparkPath(
 ): string {
   const step = values.length > 1 ? width / (values.length - 1) : 0;
   let path = "";
-  let last = Number.NEGATIVE_INFINITY;
+  const starts = new Set(gaps(values).map(([, to]) => to));
   values.forEach((value, index) => {
     if (value === null) return;
     const y = height - 1 - (Math.max(0, value) / (top || 1)) * (height - 3);
-    path += `${index - last <= GAP_STEPS ? "L" : "M"}${(index * step).toFixed(1)} ${y.toFixed(1)}`;
-    last = index;
+    path += `${path === "" || starts.has(index) ? "M" : "L"}${(index * step).toFixed(1)} ${y.toFixed(1)}`;
   });
   return path;
 }

@@ -7,6 +7,7 @@ import { clock, quantity, utc } from "../lib/format";
 import { useStore } from "../lib/store";
 import { colour, palette } from "../lib/theme";
 import { type Forecast, forecastEnd } from "./forecast";
+import { gaps } from "./gaps";
 import { Marks } from "./marks";
 import { drawOverlays } from "./overlay";
 import { SeriesTable } from "./table";
@@ -143,22 +144,10 @@ function largest({ forecast, band }: Props, max: number): number {
   );
 }
 
-/** A gap of a few steps comes from the grid, not from the target: older samples lie further apart. */
-const GAP_STEPS = 6;
-const GAP_SHARE = 0.04;
-
-function realGaps(
-  u: uPlot,
-  _series: number,
-  _first: number,
-  _last: number,
-  gaps: uPlot.Series.Gaps,
-): uPlot.Series.Gaps {
+function realGaps(u: uPlot, series: number): uPlot.Series.Gaps {
   const at = u.data[0];
-  const span = (at[at.length - 1] ?? 0) - (at[0] ?? 0);
-  const step = span / Math.max(at.length - 1, 1);
-  const least = Math.max(GAP_STEPS * step, GAP_SHARE * span);
-  return gaps.filter(([from, to]) => u.posToVal(to, "x", true) - u.posToVal(from, "x", true) > least);
+  const place = (index: number) => u.valToPos(at[index] ?? 0, "x", true);
+  return gaps(u.data[series] ?? []).map(([from, to]): [number, number] => [place(from), place(to)]);
 }
 
 // Times on 24 hours, days in words; uPlot's own are American.
