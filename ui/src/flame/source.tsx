@@ -3,7 +3,7 @@
 import { withQuery } from "../api/client";
 import type { Diff, Flamegraph } from "../api/model";
 import { useResource } from "../api/resource";
-import { clock } from "../lib/format";
+import { clock, profileUnit } from "../lib/format";
 import { Loaded } from "../parts/frame";
 import { FlameGraph, type GraphState } from "./graph";
 
@@ -25,7 +25,7 @@ export function DiffGraph({ link, ...graph }: Props) {
       {(diff) => (
         <FlameGraph
           root={diff.tree}
-          unit={diff.unit}
+          unit={profileUnit(diff.type, diff.unit)}
           top={diff.top}
           base={clock(new Date(diff.base.at))}
           compare={clock(new Date(diff.compare.at))}
@@ -43,7 +43,7 @@ export function ProfileGraph({ link, ...graph }: Props) {
       {(profile) => (
         <FlameGraph
           root={profile.tree}
-          unit={profile.unit}
+          unit={profileUnit(profile.type, profile.unit)}
           top={[]}
           base={null}
           compare={clock(new Date(profile.at))}

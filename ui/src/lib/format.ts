@@ -43,6 +43,11 @@ export function quantity(value: number, unit: string): string {
   }
 }
 
+/** Goroutine profiles count; the type says what. */
+export function profileUnit(type: string, unit: string): string {
+  return unit === "count" && type.startsWith("goroutine") ? "goroutines" : unit;
+}
+
 /** With its sign, also for nothing: `+3.1 MiB`, `−2 goroutines`, `±0 B`. */
 export function signed(value: number, unit: string): string {
   const text = quantity(Math.abs(value), unit);

@@ -6,7 +6,7 @@ import type { Event, Investigation, Snapshot, SnapshotList, Target } from "../ap
 import { useResource } from "../api/resource";
 import type { GraphState, Mode } from "../flame/graph";
 import { DiffGraph } from "../flame/source";
-import { clock, quantity } from "../lib/format";
+import { clock, profileUnit, quantity } from "../lib/format";
 import { readable, words } from "../lib/text";
 import { patchQuery, useRoute } from "../lib/url";
 import { whyAbsent } from "../parts/absent";
@@ -238,7 +238,8 @@ function InstantChoice({ label, field, snapshots, chosen }: ChoiceProps) {
       >
         {snapshots.map((snapshot) => (
           <option key={snapshot.id} value={snapshot.id}>
-            {clock(new Date(snapshot.at))}: {quantity(snapshot.total, snapshot.unit)}
+            {clock(new Date(snapshot.at))}:{" "}
+            {quantity(snapshot.total, profileUnit(snapshot.type, snapshot.unit))}
             {snapshot.complete ? "" : ", incomplete"}
           </option>
         ))}
