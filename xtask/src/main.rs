@@ -11,7 +11,6 @@ mod engines;
 mod forward;
 mod lint;
 mod tidy;
-mod ui;
 mod vm;
 mod test;
 mod goproc_layouts;
@@ -20,6 +19,7 @@ use clap::Parser;
 use clap::Subcommand;
 use xtask::build;
 use xtask::build_ebpf;
+use xtask::ui;
 
 /// Builds, runs, checks and tests leakwatch.
 #[derive(Debug, Parser)]

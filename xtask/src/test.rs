@@ -2,7 +2,6 @@
 
 use crate::engines;
 use crate::tidy;
-use crate::ui;
 use crate::vm;
 use anyhow::Context as _;
 use anyhow::bail;
@@ -14,6 +13,7 @@ use xtask::build_ebpf;
 use xtask::debian;
 use xtask::go;
 use xtask::tools;
+use xtask::ui;
 
 /// Where everything can run (root, a kernel with BTF), nothing is skipped.
 const EXPECTED_SKIPS: usize = 0;

@@ -1,25 +1,26 @@
 //! The web page's bundle. It is committed, so that building the daemon needs no Node; here it is built, tested and compared with
 //! its sources.
 
+use crate::debian;
+use crate::tools;
 use anyhow::Context as _;
 use anyhow::bail;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
-use xtask::tools;
 
 /// What Vite leaves; the names have no hashes, because the daemon names them.
 const FILES: [&str; 3] = ["index.html", "leakwatch.css", "leakwatch.js"];
 
 /// Builds the bundle.
-pub(crate) fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     install()?;
     tools::step("building the page", || tools::run(npm().args(["run", "--silent", "build"])))
 }
 
 /// Types, lint and unit tests of the page, and whether the committed bundle is what its sources make. Says why when there is no
 /// Node to do it with.
-pub(crate) fn check() -> anyhow::Result<Option<String>> {
+pub fn check() -> anyhow::Result<Option<String>> {
     if Command::new("npm").arg("--version").output().is_err() {
         return Ok(Some("SKIP the web page: there is no npm".to_owned()));
     }
@@ -35,6 +36,13 @@ pub(crate) fn check() -> anyhow::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// How fast the page is, in Chromium.
+pub fn bench() -> anyhow::Result<()> {
+    debian::ensure_debian_packages(&[("chromium", "chromium")])?;
+    install()?;
+    tools::run(npm().args(["run", "--silent", "bench"]))
 }
 
 /// The packages of the lockfile, when they are not there yet.
