@@ -8,7 +8,7 @@ use crate::programs::compile_with;
 use leakwatch::capture::lanes::Observer;
 use leakwatch::capture::lanes::growth::GrowthSession;
 use leakwatch::capture::symbolize::profile::StackRow;
-use leakwatch::probes::growth::CallsAt;
+use leakwatch::probes::faults::CallsAt;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::cgroup::Cgroup;
@@ -29,7 +29,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const PERIOD: u64 = 7;
-const DEADLINE: Duration = Duration::from_mins(5);
+const DEADLINE: Duration = Duration::from_mins(15);
 
 /// Adds up the rows by the first function in their stacks that says what it maps.
 fn by_function(symbols: &mut Symbols, rows: &[StackRow]) -> BTreeMap<String, StackValue> {

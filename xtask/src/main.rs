@@ -9,9 +9,14 @@
 mod run;
 mod engines;
 mod forward;
+mod deny;
 mod lint;
 mod tidy;
 mod vm;
+mod fuzz;
+mod minutes;
+mod noop;
+mod slow;
 mod test;
 mod goproc_layouts;
 
@@ -19,6 +24,7 @@ use clap::Parser;
 use clap::Subcommand;
 use xtask::build;
 use xtask::build_ebpf;
+use xtask::ui;
 
 /// Builds, runs, checks and tests leakwatch.
 #[derive(Debug, Parser)]
@@ -36,6 +42,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the web page, which is committed at ui/dist
+    Ui,
     /// Build the daemon, eBPF object inside, to target/release/leakwatch
     Build,
     /// Build the daemon and run it on this host
@@ -44,14 +52,16 @@ enum Command {
     Demo(forward::Arguments),
     /// Measure what the daemon costs
     Bench(forward::Arguments),
-    /// Formatting, clippy (host and bpf target) and documentation, warnings being errors
+    /// Formatting, dependencies, clippy (host and bpf target) and documentation, warnings being errors
     Lint,
-    /// Rules no compiler checks: module edges, file sizes, module documentation
+    /// Rules no compiler checks: edges and cycles of modules, records, names, sizes of files and documents
     Tidy,
     /// The probes on other kernels, in virtual machines: cgroup v2, real kills for a cgroup's and for the machine's memory
     VmTest,
-    /// All tests, the ones that need root and a real kernel included
+    /// Everything a change must pass: lint, fuzz targets and all tests, the ones that need root and other kernels included
     Test(test::Arguments),
+    /// Each fuzz target for a while
+    Fuzz(fuzz::Arguments),
     /// Write the table of the Go runtime's layouts, from the debug information of each release
     GoprocLayouts(goproc_layouts::Arguments),
 }
@@ -60,6 +70,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::BuildEbpf { check: false } => build_ebpf::main(),
         Command::BuildEbpf { check: true } => build_ebpf::check(),
+        Command::Ui => ui::main(),
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => forward::main("leakwatch-demo", &arguments),
@@ -68,6 +79,7 @@ fn main() -> anyhow::Result<()> {
         Command::Tidy => tidy::main(),
         Command::VmTest => vm::main(),
         Command::Test(arguments) => test::main(&arguments),
+        Command::Fuzz(arguments) => fuzz::main(&arguments),
         Command::GoprocLayouts(arguments) => goproc_layouts::main(&arguments),
     }
 }

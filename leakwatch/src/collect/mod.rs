@@ -8,7 +8,6 @@
 
 pub mod endpoint;
 pub mod runtime;
-mod schedule;
 mod cgroup;
 mod file;
 mod parse;

@@ -14,7 +14,6 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::target::ContainerRuntime;
-use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
@@ -145,7 +144,7 @@ impl TargetBody {
         let mut living: Vec<&ProcessRecord> = history.living().collect();
         living.sort_by_key(|record| std::cmp::Reverse(record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss)));
         Self {
-            kind: kind_name(target.kind).to_owned(),
+            kind: target.kind.name().to_owned(),
             name: target.name.clone(),
             service: target.service.clone(),
             namespace: None,
@@ -234,15 +233,6 @@ impl From<&ProcessRecord> for ProcessBody {
             rss_bytes: missing.take("rss_bytes", record.memory.as_ref(), |memory| memory.rss.0),
             missing,
         }
-    }
-}
-
-/// Name on the wire.
-pub const fn kind_name(kind: TargetKind) -> &'static str {
-    match kind {
-        TargetKind::Container => "container",
-        TargetKind::Service => "service",
-        TargetKind::Cgroup => "cgroup",
     }
 }
 

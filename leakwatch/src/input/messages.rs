@@ -380,7 +380,7 @@ pub(super) struct Death {
     #[prost(message, optional, tag = "2")]
     pub(super) process: Option<ProcessKey>,
     #[prost(message, optional, tag = "3")]
-    pub(super) heap: Option<HeapAtDeath>,
+    pub(super) heap: Option<FinalHeap>,
     #[prost(message, optional, tag = "4")]
     pub(super) heap_missing: Option<Missing>,
     #[prost(message, repeated, tag = "5")]
@@ -392,7 +392,7 @@ pub(super) struct Death {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct HeapAtDeath {
+pub(super) struct FinalHeap {
     #[prost(bytes = "vec", tag = "1")]
     pub(super) allocated: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]

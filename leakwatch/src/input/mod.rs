@@ -17,7 +17,7 @@ use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::ProcessExit;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
@@ -108,7 +108,7 @@ pub enum Input {
     /// The OOM killer chose a victim.
     OomKill(Box<OomKill>),
     /// A process was killed, and the kernel read its heap and its goroutines.
-    Death(Box<ProcessDeath>),
+    Death(Box<FinalState>),
     /// A process ended.
     ProcessExit(ProcessExit),
     /// Something was dropped.

@@ -13,11 +13,11 @@ use leakwatch_analysis::model::event::OomScope;
 use leakwatch_analysis::model::event::OomTrigger;
 use leakwatch_analysis::model::event::OomVictim;
 use leakwatch_analysis::model::event::ProcessExit;
-use leakwatch_analysis::model::final_heap::CutReason;
+use leakwatch_analysis::model::final_heap::FinalGoroutines;
+use leakwatch_analysis::model::final_heap::FinalHeap;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
-use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
-use leakwatch_analysis::model::final_heap::HeapAtDeath;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::TruncationReason;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileSource;
@@ -259,11 +259,11 @@ fn inputs() -> Vec<Input> {
         },
         Input::OomKill(Box::new(kill)),
         Input::OomKill(Box::new(unknown)),
-        Input::Death(Box::new(ProcessDeath {
+        Input::Death(Box::new(FinalState {
             at,
             target: id.clone(),
             process: key,
-            heap: Ok(HeapAtDeath {
+            heap: Ok(FinalHeap {
                 allocated: [1, 2].into(),
                 retained: pprof::recorded([3].into(), ProfileType::Heap),
                 buckets: 4,
@@ -271,10 +271,10 @@ fn inputs() -> Vec<Input> {
                 unreadable: 6,
                 unknown: 7,
                 unknown_bytes: Bytes(8),
-                cut: Some(CutReason::Damaged),
+                truncation: Some(TruncationReason::Damaged),
                 held_up: Duration::from_nanos(9),
             }),
-            goroutines: GoroutinesAtDeath {
+            goroutines: FinalGoroutines {
                 groups: vec![GoroutineGroup {
                     count: 10,
                     function: "main.f".into(),
@@ -287,12 +287,12 @@ fn inputs() -> Vec<Input> {
                 held_up: Duration::from_nanos(13),
             },
         })),
-        Input::Death(Box::new(ProcessDeath {
+        Input::Death(Box::new(FinalState {
             at,
             target: id.clone(),
             process: key,
             heap: Err(missing()),
-            goroutines: GoroutinesAtDeath::default(),
+            goroutines: FinalGoroutines::default(),
         })),
         Input::ProcessExit(ProcessExit {
             at,
