@@ -10,7 +10,6 @@ mod error;
 mod segment;
 mod parameter;
 mod page;
-mod lookup;
 mod index;
 mod status;
 mod metrics;
@@ -23,7 +22,7 @@ mod investigation;
 mod events;
 mod stream;
 mod captures;
-mod later;
+mod unsupported;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -113,7 +112,7 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(stream::stream))
         .routes(routes!(captures::start_capture))
         .routes(routes!(captures::capture, captures::stop_capture))
-        .routes(routes!(later::bundle))
+        .routes(routes!(unsupported::bundle))
 }
 
 /// This document.
