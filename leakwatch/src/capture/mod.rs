@@ -158,7 +158,14 @@ pub struct Capture {
 impl Capture {
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
-        !matches!(self.state, CaptureState::Starting | CaptureState::Running)
+        self.state.is_end()
+    }
+}
+
+impl CaptureState {
+    /// Whether a capture that is so far has ended.
+    pub(crate) const fn is_end(&self) -> bool {
+        !matches!(self, Self::Starting | Self::Running)
     }
 }
 

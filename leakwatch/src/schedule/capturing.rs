@@ -45,11 +45,18 @@ pub(crate) fn due(target: &TargetView, remembered: &[Capture], now: Timestamp) -
         return None;
     }
     let process = target.history.main_process()?.process.key;
-    let earlier = remembered
+    let of_process = remembered
         .iter()
         .rev()
         .find(|capture| capture.request.process == process);
-    let (lane, low_duty) = next(earlier, now)?;
+    let earlier = of_process.map(|capture| Earlier {
+        lane: capture.request.lane,
+        low_duty: capture.request.low_duty,
+        duration: capture.request.duration,
+        started_at: capture.started_at,
+        state: &capture.state,
+    });
+    let (lane, low_duty) = next(earlier.as_ref(), now)?;
     Some(Due {
         process,
         lane,
@@ -58,28 +65,36 @@ pub(crate) fn due(target: &TargetView, remembered: &[Capture], now: Timestamp) -
     })
 }
 
-/// The lane to capture next, if it is time, and whether at low duty: after the calls of the allocator the pages, without rest; a person's own
-/// capture is as good.
-fn next(earlier: Option<&Capture>, now: Timestamp) -> Option<(&'static Lane, bool)> {
+/// The newest capture of a process, whoever asked for it: a person's own is as good.
+struct Earlier<'a> {
+    lane: &'static Lane,
+    low_duty: bool,
+    duration: Duration,
+    started_at: Timestamp,
+    state: &'a CaptureState,
+}
+
+/// The lane to capture next, if it is time, and whether at low duty: after the calls of the allocator the pages, without rest.
+fn next(earlier: Option<&Earlier<'_>>, now: Timestamp) -> Option<(&'static Lane, bool)> {
     let Some(earlier) = earlier else {
         return Some((&native::LANE, false));
     };
-    let low_duty = earlier.request.low_duty;
-    let told_to_end = earlier.state == CaptureState::Stopped;
-    if *earlier.request.lane == native::LANE && !told_to_end {
-        let next = match &earlier.state {
-            CaptureState::Failed(missing) if missing.reason == MissingReason::TooLarge && !low_duty => {
+    if !earlier.state.is_end() {
+        return None;
+    }
+    if *earlier.lane == native::LANE && *earlier.state != CaptureState::Stopped {
+        return Some(match earlier.state {
+            CaptureState::Failed(missing) if missing.reason == MissingReason::TooLarge && !earlier.low_duty => {
                 (&native::LANE, true)
             }
-            _ => (&growth::LANE, low_duty),
-        };
-        return earlier.has_ended().then_some(next);
+            _ => (&growth::LANE, earlier.low_duty),
+        });
     }
-    let rest = match &earlier.state {
+    let rest = match earlier.state {
         CaptureState::Failed(_) | CaptureState::Stopped | CaptureState::OverBudget => REST,
         _ => SHORT_REST,
     };
-    let rested = earlier.has_ended() && now.since(earlier.started_at) >= earlier.request.duration + rest;
+    let rested = now.since(earlier.started_at) >= earlier.duration + rest;
     rested.then_some((&native::LANE, false))
 }
 
@@ -105,4 +120,61 @@ fn is_suspect(stored: &TargetView) -> bool {
             Some(Answer::Unknown) => untold,
             _ => false,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::lanes::usdt;
+    use leakwatch_analysis::model::reading::Missing;
+
+    #[test]
+    fn pages_follow_the_calls_of_the_allocator_and_then_there_is_rest() {
+        let failed = |reason| CaptureState::Failed(Missing::new(reason, "in this test"));
+        let (native, growth): (&'static Lane, &'static Lane) = (&native::LANE, &growth::LANE);
+        let usdt = &usdt::LANE;
+        let (short, long) = (119, 659);
+        for (lane, low_duty, state, seconds, expected) in [
+            (native, false, CaptureState::Starting, 10_000, None),
+            (growth, false, CaptureState::Running, 10_000, None),
+            // The calls cost too much: at low duty, and if that fails too, the pages.
+            (native, false, failed(MissingReason::TooLarge), 0, Some((native, true))),
+            (native, true, failed(MissingReason::TooLarge), 0, Some((growth, true))),
+            (
+                native,
+                false,
+                failed(MissingReason::Unsupported),
+                0,
+                Some((growth, false)),
+            ),
+            (native, false, CaptureState::Done, 0, Some((growth, false))),
+            (native, true, CaptureState::OverBudget, 0, Some((growth, true))),
+            // A person ended it: nothing follows for a while.
+            (native, false, CaptureState::Stopped, long, None),
+            (native, false, CaptureState::Stopped, long + 1, Some((native, false))),
+            (growth, true, CaptureState::Done, short, None),
+            (growth, true, CaptureState::Done, short + 1, Some((native, false))),
+            (growth, false, CaptureState::OverBudget, long, None),
+            (
+                growth,
+                false,
+                failed(MissingReason::Failed),
+                long + 1,
+                Some((native, false)),
+            ),
+            (usdt, false, CaptureState::Done, short + 1, Some((native, false))),
+        ] {
+            let started_at = Timestamp::from_unix_seconds(1_000);
+            let earlier = Earlier {
+                lane,
+                low_duty,
+                duration: DURATION,
+                started_at,
+                state: &state,
+            };
+            let found = next(Some(&earlier), started_at.plus(Duration::from_secs(seconds)));
+            assert_eq!(found, expected, "{lane:?} {low_duty} {state:?} {seconds}");
+        }
+        assert_eq!(next(None, Timestamp::default()), Some((native, false)));
+    }
 }
