@@ -103,7 +103,7 @@ async fn a_record_that_cannot_be_used_is_counted() -> Result<()> {
 }
 
 /// Takes what is logged.
-struct Lines(mpsc::Sender<Vec<u8>>);
+struct Lines(mpsc::SyncSender<Vec<u8>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -118,7 +118,7 @@ impl io::Write for Lines {
 
 /// Runs with a full ring of exits and answers what is logged under a filter.
 async fn logged(filter: &str) -> Result<String> {
-    let (sender, lines) = mpsc::channel();
+    let (sender, lines) = mpsc::sync_channel(4_096);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
