@@ -5,10 +5,10 @@
 //! `store` → `leakwatch-analysis` → `dto` → `api` and `cli`.
 #![forbid(unsafe_code)]
 
-pub mod quantity;
+pub mod size_text;
 pub mod config;
 pub mod state;
-pub mod own;
+pub mod self_stats;
 pub mod clock;
 pub mod identity;
 pub mod probes;
@@ -18,7 +18,9 @@ pub mod input;
 pub mod collect;
 pub mod engine;
 pub mod store;
+pub mod query;
+pub mod schedule;
 pub mod dto;
 pub mod api;
-pub mod agent;
+pub mod daemon;
 pub mod cli;

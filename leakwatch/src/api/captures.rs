@@ -3,7 +3,6 @@
 use crate::api::MAX_BODY_BYTES;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
-use crate::api::lookup;
 use crate::api::parameter::Parameters;
 use crate::api::segment::Segments;
 use crate::capture::Capture;
@@ -13,6 +12,7 @@ use crate::capture::lanes::Lane;
 use crate::dto::capture::CaptureBody;
 use crate::dto::capture::CaptureRequestBody;
 use crate::dto::problem::Problem;
+use crate::query::lookup;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;

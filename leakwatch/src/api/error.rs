@@ -2,6 +2,7 @@
 //! client sent.
 
 use crate::dto::problem::Problem;
+use crate::query::lookup::LookupError;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header;
@@ -120,6 +121,17 @@ impl ApiError {
             parameter: match self {
                 Self::BadParameter { name, .. } => Some(name.clone()),
                 _ => None,
+            },
+        }
+    }
+}
+
+impl From<LookupError> for ApiError {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Unknown { text } => Self::not_found("target", &text),
+            LookupError::Ambiguous { .. } => Self::Conflict {
+                reason: error.to_string(),
             },
         }
     }

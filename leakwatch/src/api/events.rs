@@ -2,7 +2,6 @@
 
 use crate::api::context::Context;
 use crate::api::error::ApiError;
-use crate::api::lookup;
 use crate::api::page;
 use crate::api::parameter::Parameters;
 use crate::api::profiles;
@@ -16,14 +15,14 @@ use crate::dto::page::LossBody;
 use crate::dto::page::Page;
 use crate::dto::problem::Problem;
 use crate::dto::profile::FlamegraphBody;
-use crate::store::event::Event;
-use crate::store::view::View;
+use crate::query::events;
+use crate::query::events::Filter;
+use crate::store::post_mortem::PostMortem;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::stack::StackTable;
-use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::pprof;
 
 /// Events, newest first.
@@ -54,21 +53,20 @@ pub(crate) async fn list(
     parameters.allow(&["kinds", "target", "from", "to", "limit", "cursor"])?;
     let kinds = kinds(&parameters)?;
     let now = context.now();
-    let from = parameters.instant("from", now)?.unwrap_or_default();
-    let to = parameters.instant("to", now)?;
     let view = context.view();
-    let target = parameters.text("target").map(|text| target(&view, text)).transpose()?;
-    let found: Vec<&Event> = view
-        .events()
-        .rev()
-        .filter(|event| kinds.is_empty() || kinds.contains(&event.kind.name()))
-        .filter(|event| target.is_none() || event.target == target)
-        .filter(|event| event.at >= from && to.is_none_or(|to| event.at <= to))
-        .collect();
-    let page = page::of(&parameters, found, |event| event.id.to_string())?;
+    let filter = Filter {
+        kinds,
+        from: parameters.instant("from", now)?.unwrap_or_default(),
+        to: parameters.instant("to", now)?,
+        target: parameters
+            .text("target")
+            .map(|text| events::target(&view, text))
+            .transpose()?,
+    };
+    let (found, next_cursor) = page::of(&parameters, events::list(&view, &filter), |event| event.id.to_string())?;
     Ok(Json(Page {
-        items: page.items.into_iter().map(EventBody::from).collect(),
-        next_cursor: page.next_cursor,
+        items: found.into_iter().map(EventBody::from).collect(),
+        next_cursor,
         losses: LossBody::list(view.losses()),
     }))
 }
@@ -94,16 +92,14 @@ pub(crate) async fn oom_kills(
 ) -> Result<Json<Page<OomKillBody>>, ApiError> {
     parameters.allow(&["limit", "cursor"])?;
     let view = context.view();
-    let page = page::of(&parameters, view.post_mortems().rev().collect(), |post_mortem| {
-        post_mortem.id.clone()
-    })?;
+    let all = view.post_mortems().rev().collect();
+    let (found, next_cursor) = page::of(&parameters, all, |post_mortem: &&PostMortem| post_mortem.id.clone())?;
     Ok(Json(Page {
-        items: page
-            .items
+        items: found
             .into_iter()
             .map(|post_mortem| OomKillBody::new(post_mortem, Vec::new()))
             .collect(),
-        next_cursor: page.next_cursor,
+        next_cursor,
         losses: LossBody::list(view.losses()),
     }))
 }
@@ -205,15 +201,6 @@ fn standalone(snapshot: &Snapshot) -> Result<(Snapshot, StackTable), ApiError> {
         },
         stacks,
     ))
-}
-
-/// Events outlive targets, so an id nobody has any more is looked for among the events.
-fn target(view: &View, text: &str) -> Result<TargetId, ApiError> {
-    let forgotten = TargetId::from_text(text);
-    if view.events().any(|event| event.target.as_ref() == Some(&forgotten)) {
-        return Ok(forgotten);
-    }
-    lookup::target(view, text).map(|(id, _)| id.clone())
 }
 
 fn kinds(parameters: &Parameters) -> Result<Vec<&'static str>, ApiError> {

@@ -3,7 +3,6 @@
 use crate::api::MAX_BODY_BYTES;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
-use crate::api::lookup;
 use crate::api::parameter::Parameters;
 use crate::api::segment::Segments;
 use crate::dto::investigation::AnswerBody;
@@ -12,6 +11,7 @@ use crate::dto::investigation::OverrideBody;
 use crate::dto::page::LossBody;
 use crate::dto::problem::Problem;
 use crate::input::Input;
+use crate::query::lookup;
 use crate::store::view::View;
 use axum::Json;
 use axum::body::Bytes;

@@ -10,8 +10,7 @@ mod error;
 mod segment;
 mod parameter;
 mod page;
-mod lookup;
-mod index;
+mod ui;
 mod status;
 mod metrics;
 mod services;
@@ -23,7 +22,7 @@ mod investigation;
 mod events;
 mod stream;
 mod captures;
-mod later;
+mod unsupported;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -38,6 +37,7 @@ use axum::http::header;
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -70,6 +70,8 @@ pub fn router(context: Context) -> Router {
     let guard = Guard::new(context.config.api.token.clone(), &context.config.api.hosts);
     let (router, _document) = routes().split_for_parts();
     router
+        .route(ui::SCRIPT_PATH, get(ui::script))
+        .route(ui::STYLE_PATH, get(ui::style))
         .fallback(async |uri: Uri| ApiError::not_found("route", uri.path()))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .with_state(context)
@@ -87,7 +89,7 @@ pub fn openapi() -> String {
 
 fn routes() -> OpenApiRouter<Context> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(index::index))
+        .routes(routes!(ui::index))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(metrics::metrics))
@@ -113,7 +115,7 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(stream::stream))
         .routes(routes!(captures::start_capture))
         .routes(routes!(captures::capture, captures::stop_capture))
-        .routes(routes!(later::bundle))
+        .routes(routes!(unsupported::bundle))
 }
 
 /// This document.

@@ -1,53 +1,43 @@
-//! Paging. A cursor names the last item of the page before and its position: if the item has left the list since, paging
-//! goes on at the position.
+//! Paging: `limit` and `cursor`, and how a cursor is written.
 
 use crate::api::error::ApiError;
 use crate::api::parameter::Parameters;
+use crate::query::page;
+use crate::query::page::Cursor;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 
-/// A part of a list.
-pub(crate) struct Part<T> {
-    /// The items.
-    pub(crate) items: Vec<T>,
-    /// Where the next part starts.
-    pub(crate) next_cursor: Option<String>,
-}
-
-/// The part of a sorted list that `limit` and `cursor` ask for.
-pub(crate) fn of<T>(parameters: &Parameters, list: Vec<T>, id: impl Fn(&T) -> String) -> Result<Part<T>, ApiError> {
+/// The part of a list that `limit` and `cursor` ask for, and the cursor of the next one.
+pub(crate) fn of<T>(
+    parameters: &Parameters,
+    list: Vec<T>,
+    id: impl Fn(&T) -> String,
+) -> Result<(Vec<T>, Option<String>), ApiError> {
     let limit = parameters.integer("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-    let start = match parameters.text("cursor") {
-        None => 0,
-        Some(cursor) => {
-            let (position, last) = decode(cursor)
-                .ok_or_else(|| ApiError::parameter("cursor", "not a cursor of this list, start without one"))?;
-            list.iter()
-                .position(|item| id(item) == last)
-                .map_or(position, |found| found + 1)
-        }
-    };
-    let total = list.len();
-    let items: Vec<T> = list.into_iter().skip(start).take(limit).collect();
-    let end = start.saturating_add(items.len());
-    let next_cursor = match items.last() {
-        Some(last) if end < total => Some(encode(end, &id(last))),
-        _ => None,
-    };
-    Ok(Part { items, next_cursor })
+    let after = parameters
+        .text("cursor")
+        .map(|text| {
+            decode(text).ok_or_else(|| ApiError::parameter("cursor", "not a cursor of this list, start without one"))
+        })
+        .transpose()?;
+    let part = page::part(list, after.as_ref(), limit, id);
+    Ok((part.items, part.next.as_ref().map(encode)))
 }
 
-fn encode(position: usize, last: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{position} {last}"))
+fn encode(cursor: &Cursor) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{} {}", cursor.position, cursor.last))
 }
 
-fn decode(cursor: &str) -> Option<(usize, String)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+fn decode(text: &str) -> Option<Cursor> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let (position, last) = text.split_once(' ')?;
-    Some((position.parse().ok()?, last.to_owned()))
+    Some(Cursor {
+        position: position.parse().ok()?,
+        last: last.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -56,9 +46,13 @@ mod tests {
 
     #[test]
     fn a_cursor_is_its_own_inverse_and_garbage_is_none() {
-        assert_eq!(decode(&encode(7, "t1-a b")), Some((7, "t1-a b".to_owned())));
-        for cursor in ["", "!", "AAAA", "////"] {
-            assert_eq!(decode(cursor), None, "{cursor}");
+        let cursor = Cursor {
+            position: 7,
+            last: "t1-a b".to_owned(),
+        };
+        assert_eq!(decode(&encode(&cursor)), Some(cursor));
+        for text in ["", "!", "AAAA", "////"] {
+            assert_eq!(decode(text), None, "{text}");
         }
     }
 }

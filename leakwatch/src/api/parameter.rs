@@ -2,7 +2,7 @@
 
 use crate::api::error::ApiError;
 use crate::dto::instant::Instant;
-use crate::quantity::parse_duration;
+use crate::size_text::parse_duration;
 use axum::extract::FromRequestParts;
 use axum::extract::Query;
 use axum::http::request::Parts;

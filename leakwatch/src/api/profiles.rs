@@ -2,7 +2,6 @@
 
 use crate::api::context::Context;
 use crate::api::error::ApiError;
-use crate::api::lookup;
 use crate::api::page;
 use crate::api::parameter::Parameters;
 use crate::api::render;
@@ -17,6 +16,7 @@ use crate::dto::problem::Problem;
 use crate::dto::profile::FlamegraphBody;
 use crate::dto::profile::SnapshotBody;
 use crate::dto::profile::SnapshotListBody;
+use crate::query::lookup;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -68,15 +68,15 @@ pub(crate) async fn list(
         .collect();
     found.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.at, snapshot.profile_type)));
     let bodies: Vec<SnapshotBody> = found.into_iter().map(SnapshotBody::from).collect();
-    let page = page::of(&parameters, bodies, |body| body.id.clone())?;
+    let (items, next_cursor) = page::of(&parameters, bodies, |body: &SnapshotBody| body.id.clone())?;
     let missing: MissingMap = ProfileType::ALL
         .into_iter()
         .filter_map(|profile_type| Some((profile_type.name(), history.no_profile(profile_type)?)))
         .collect();
     let losses = LossBody::list(view.losses());
     Ok(Json(SnapshotListBody {
-        items: page.items,
-        next_cursor: page.next_cursor,
+        items,
+        next_cursor,
         missing,
         losses,
     }))

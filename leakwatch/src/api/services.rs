@@ -9,15 +9,9 @@ use crate::dto::page::LossBody;
 use crate::dto::page::Page;
 use crate::dto::problem::Problem;
 use crate::dto::service::ServiceBody;
-use crate::store::view::TargetView;
-use crate::store::view::View;
+use crate::query::services;
 use axum::Json;
 use axum::extract::State;
-use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::model::target::TargetId;
-use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::service::outlier;
-use std::collections::BTreeSet;
 
 /// Services by name.
 #[utoipa::path(
@@ -42,19 +36,12 @@ pub(crate) async fn list(
     let now = context.now();
     context
         .compute(move |view| {
-            let names: BTreeSet<&str> = view
-                .targets()
-                .filter(|(_, stored)| stored.history.gone_at.is_none())
-                .map(|(_, stored)| stored.history.target.service.as_str())
-                .collect();
-            let page = page::of(&parameters, names.into_iter().collect(), |name| (*name).to_owned())?;
+            let names = services::names(view).into_iter().collect();
+            let (names, next_cursor) = page::of(&parameters, names, |name: &&str| (*name).to_owned())?;
+            let found = names.into_iter().filter_map(|name| services::service(view, name, now));
             Ok(Json(Page {
-                items: page
-                    .items
-                    .into_iter()
-                    .map(|name| body(view, name, now, Vec::new()))
-                    .collect(),
-                next_cursor: page.next_cursor,
+                items: found.map(|service| ServiceBody::new(&service, Vec::new())).collect(),
+                next_cursor,
                 losses: LossBody::list(view.losses()),
             }))
         })
@@ -83,25 +70,8 @@ pub(crate) async fn one(
     let now = context.now();
     context
         .compute(move |view| {
-            if view.replicas(&name).all(|(_, stored)| stored.history.gone_at.is_some()) {
-                return Err(ApiError::not_found("service", &name));
-            }
-            Ok(Json(body(view, &name, now, LossBody::list(view.losses()))))
+            let service = services::service(view, &name, now).ok_or_else(|| ApiError::not_found("service", &name))?;
+            Ok(Json(ServiceBody::new(&service, LossBody::list(view.losses()))))
         })
         .await
-}
-
-fn body(view: &View, name: &str, now: Timestamp, losses: Vec<LossBody>) -> ServiceBody {
-    let mut living: Vec<(&TargetId, &TargetView)> = view
-        .replicas(name)
-        .filter(|(_, stored)| stored.history.gone_at.is_none())
-        .collect();
-    living.sort_by(|a, b| (&a.1.history.target.name, a.0).cmp(&(&b.1.history.target.name, b.0)));
-    let histories: Vec<&TargetHistory> = living.iter().map(|(_, stored)| &stored.history).collect();
-    let odd = if histories.len() < 2 {
-        None
-    } else {
-        outlier(&histories, now)
-    };
-    ServiceBody::new(name, &living, odd.as_ref(), losses)
 }

@@ -8,11 +8,12 @@ use crate::dto::number::finite;
 use crate::dto::page::LossBody;
 use crate::dto::problem::Problem;
 use crate::dto::status::BoundsBody;
+use crate::dto::status::HostBody;
 use crate::dto::status::OwnBody;
 use crate::dto::status::RunningCaptureBody;
 use crate::dto::status::StatusBody;
 use crate::dto::status::StoreBody;
-use crate::own;
+use crate::self_stats;
 use crate::store::view::View;
 use axum::Json;
 use axum::extract::State;
@@ -56,7 +57,7 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
     let now = context.now();
     let facts = &context.facts;
     let uptime = now.since(facts.started_at).as_secs_f64();
-    let cpu_seconds = own::cpu_time().as_secs_f64();
+    let cpu_seconds = self_stats::cpu_time().as_secs_f64();
     let mut missing = MissingMap::default();
     let own = OwnBody {
         cpu_seconds,
@@ -65,14 +66,15 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             finite(100.0 * cpu_seconds / uptime),
             "it has just started",
         ),
-        rss_bytes: missing.take_owned("rss_bytes", own::resident(), |rss| rss.0),
-        bpf_map_bytes: missing.take_owned("bpf_map_bytes", own::bpf_maps(), |bytes| bytes.0),
+        rss_bytes: missing.take_owned("rss_bytes", self_stats::resident(), |rss| rss.0),
+        bpf_map_bytes: missing.take_owned("bpf_map_bytes", self_stats::bpf_maps(), |bytes| bytes.0),
         missing,
     };
     let view = context.view();
     let bounds = view.bounds();
     Json(StatusBody {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: HostBody::from(&facts.host),
         started_at: facts.started_at.into(),
         uptime_seconds: uptime,
         own,
@@ -111,15 +113,11 @@ pub(crate) async fn capabilities(State(context): State<Context>) -> Json<Capabil
 }
 
 /// What is kept now.
-pub(crate) fn size(view: &View) -> StoreBody {
-    let targets = view.targets().count();
-    let living = view
-        .targets()
-        .filter(|(_, stored)| stored.history.gone_at.is_none())
-        .count();
+fn size(view: &View) -> StoreBody {
+    let living = view.living();
     StoreBody {
         targets: living,
-        gone_targets: targets - living,
+        gone_targets: view.targets().count() - living,
         events: view.events().count(),
         post_mortems: view.post_mortems().count(),
         profile_bytes: view.profile_bytes(),

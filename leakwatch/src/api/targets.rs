@@ -2,7 +2,6 @@
 
 use crate::api::context::Context;
 use crate::api::error::ApiError;
-use crate::api::lookup;
 use crate::api::page;
 use crate::api::parameter::Parameters;
 use crate::api::segment::Segments;
@@ -10,33 +9,15 @@ use crate::dto::page::LossBody;
 use crate::dto::page::Page;
 use crate::dto::problem::Problem;
 use crate::dto::target::TargetBody;
-use crate::dto::target::kind_name;
-use crate::store::view::TargetView;
+use crate::query::lookup;
+use crate::query::targets;
+use crate::query::targets::Filter;
+use crate::query::targets::Life;
+use crate::query::targets::SortKey;
 use axum::Json;
 use axum::extract::State;
 use leakwatch_analysis::detect::table;
-use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::target::TargetKind;
-use leakwatch_analysis::model::verdict::VerdictClass;
-use std::cmp::Ordering;
-
-/// What a list of targets is sorted by.
-#[derive(Clone, Copy)]
-enum Sort {
-    Name,
-    Charge,
-    Growth,
-    Confidence,
-    TimeToLimit,
-}
-
-/// Which targets are listed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Living,
-    Gone,
-    All,
-}
 
 /// All targets.
 #[utoipa::path(
@@ -64,43 +45,27 @@ pub(crate) async fn list(
     parameters: Parameters,
 ) -> Result<Json<Page<TargetBody>>, ApiError> {
     parameters.allow(&["kind", "service", "verdict", "life", "sort", "limit", "cursor"])?;
-    let kinds = [TargetKind::Container, TargetKind::Service, TargetKind::Cgroup];
-    let kind = parameters.one_of("kind", kinds.map(|kind| (kind_name(kind), kind)))?;
-    let verdict = parameters.one_of("verdict", table::classes().map(|class| (class.name(), class)))?;
-    let life = parameters.one_of(
-        "life",
-        [("living", Life::Living), ("gone", Life::Gone), ("all", Life::All)],
-    )?;
-    let (sort, reversed) = sort(&parameters)?;
+    let filter = Filter {
+        kind: parameters.one_of("kind", TargetKind::ALL.map(|kind| (kind.name(), kind)))?,
+        service: parameters.text("service"),
+        verdict: parameters.one_of("verdict", table::classes().map(|class| (class.name(), class)))?,
+        life: parameters
+            .one_of(
+                "life",
+                [("living", Life::Living), ("gone", Life::Gone), ("all", Life::All)],
+            )?
+            .unwrap_or_default(),
+    };
+    let (key, reversed) = sort(&parameters)?;
     let view = context.view();
-    let mut found: Vec<(&TargetId, &TargetView)> = view
-        .targets()
-        .filter(|(_, stored)| kind.is_none_or(|kind| stored.history.target.kind == kind))
-        .filter(|(_, stored)| {
-            parameters
-                .text("service")
-                .is_none_or(|name| stored.history.target.service == name)
-        })
-        .filter(|(_, stored)| verdict.is_none_or(|class| class_of(stored) == Some(class)))
-        .filter(|(_, stored)| match life.unwrap_or(Life::Living) {
-            Life::Living => stored.history.gone_at.is_none(),
-            Life::Gone => stored.history.gone_at.is_some(),
-            Life::All => true,
-        })
-        .collect();
-    found.sort_by(|a, b| {
-        let order = compare(sort, a.1, b.1);
-        let order = if reversed { order.reverse() } else { order };
-        order.then_with(|| a.0.cmp(b.0))
-    });
-    let page = page::of(&parameters, found, |(id, _)| id.to_string())?;
+    let found = targets::list(&view, &filter, key, reversed);
+    let (found, next_cursor) = page::of(&parameters, found, |(id, _)| id.to_string())?;
     Ok(Json(Page {
-        items: page
-            .items
+        items: found
             .into_iter()
-            .map(|(_, stored)| TargetBody::new(stored, Vec::new()))
+            .map(|(_, target)| TargetBody::new(target, Vec::new()))
             .collect(),
-        next_cursor: page.next_cursor,
+        next_cursor,
         losses: LossBody::list(view.losses()),
     }))
 }
@@ -130,43 +95,17 @@ pub(crate) async fn one(
     Ok(Json(TargetBody::new(stored, LossBody::list(view.losses()))))
 }
 
-fn sort(parameters: &Parameters) -> Result<(Sort, bool), ApiError> {
+fn sort(parameters: &Parameters) -> Result<(SortKey, bool), ApiError> {
     let Some(text) = parameters.text("sort") else {
-        return Ok((Sort::Charge, false));
+        return Ok((SortKey::default(), false));
     };
     let (name, reversed) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
     let sorts = [
-        ("name", Sort::Name),
-        ("charge", Sort::Charge),
-        ("growth", Sort::Growth),
-        ("confidence", Sort::Confidence),
-        ("time_to_limit", Sort::TimeToLimit),
+        ("name", SortKey::Name),
+        ("charge", SortKey::Charge),
+        ("growth", SortKey::Growth),
+        ("confidence", SortKey::Confidence),
+        ("time_to_limit", SortKey::TimeToLimit),
     ];
     Ok((crate::api::parameter::choose("sort", name, sorts)?, reversed))
-}
-
-fn class_of(stored: &TargetView) -> Option<VerdictClass> {
-    stored.investigation.as_ref().map(|made| made.verdict.class)
-}
-
-/// The most interesting first: numbers descending, except the time that is left; unknown ones last.
-fn compare(sort: Sort, a: &TargetView, b: &TargetView) -> Ordering {
-    let key = |stored: &TargetView| -> Option<f64> {
-        let verdict = stored.investigation.as_ref().map(|made| &made.verdict);
-        match sort {
-            Sort::Name => None,
-            Sort::Charge => stored.history.newest.as_ref().ok().map(|memory| memory.charge.as_f64()),
-            Sort::Growth => verdict.and_then(|verdict| verdict.growth_bytes_per_second),
-            Sort::Confidence => verdict.map(|verdict| verdict.confidence),
-            Sort::TimeToLimit => verdict
-                .and_then(|verdict| verdict.time_to_limit.as_ref())
-                .map(|time| -time.p50_seconds),
-        }
-    };
-    match (key(a), key(b)) {
-        (Some(a), Some(b)) => b.total_cmp(&a),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => a.history.target.name.cmp(&b.history.target.name),
-    }
 }

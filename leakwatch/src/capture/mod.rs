@@ -16,8 +16,8 @@ use crate::capture::lanes::Lane;
 use crate::capture::symbolize::Workers;
 use crate::clock::Clock;
 use crate::input::Input;
-pub use crate::probes::native::AttachMode;
-use crate::probes::native::NativeCounts;
+pub use crate::probes::allocator::AttachMode;
+use crate::probes::allocator::HitCounts;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -135,7 +135,7 @@ pub struct Capture {
     /// How they are attached.
     pub attach_mode: Option<AttachMode>,
     /// Hits and samples.
-    pub counts: NativeCounts,
+    pub counts: HitCounts,
     /// Processor time it has cost the process, by the cost of a hit.
     pub overhead: Duration,
     /// The most that it may have cost by now.
@@ -150,13 +150,22 @@ pub struct Capture {
     pub stacks: usize,
     /// Losses by reason.
     pub losses: Vec<(&'static str, u64)>,
+    /// Addresses of code without a name, by reason.
+    pub unnamed: Vec<(&'static str, u64)>,
     stop: bool,
 }
 
 impl Capture {
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
-        !matches!(self.state, CaptureState::Starting | CaptureState::Running)
+        self.state.is_end()
+    }
+}
+
+impl CaptureState {
+    /// Whether a capture that is so far has ended.
+    pub(crate) const fn is_end(&self) -> bool {
+        !matches!(self, Self::Starting | Self::Running)
     }
 }
 
@@ -250,13 +259,14 @@ impl Captures {
             used: Duration::ZERO,
             windows: 0,
             attach_mode: None,
-            counts: NativeCounts::default(),
+            counts: HitCounts::default(),
             overhead: Duration::ZERO,
             allowance: Duration::ZERO,
             share: 0.0,
             functions: Vec::new(),
             stacks: 0,
             losses: Vec::new(),
+            unnamed: Vec::new(),
             stop: false,
         };
         if state.captures.len() >= MAX_REMEMBERED

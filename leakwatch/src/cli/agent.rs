@@ -1,9 +1,9 @@
 //! `agent`: the daemon in the foreground, logging to standard error.
 
-use crate::agent;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::config::Config;
+use crate::daemon;
 use std::env;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::ParseError;
@@ -41,7 +41,7 @@ pub(crate) async fn run(config: Config, colours: bool) -> Result<Exit, CliError>
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    agent::run(config).await?;
+    daemon::run(config).await?;
     Ok(Exit::Fine)
 }
 

@@ -1,8 +1,8 @@
 //! Why a command failed.
 
-use crate::agent::AgentError;
 use crate::config::error::ConfigError;
 use crate::config::origin::Origin;
+use crate::daemon::DaemonError;
 use crate::input::RecordError;
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub enum CliError {
     Config(#[from] ConfigError),
     /// The daemon ended.
     #[error(transparent)]
-    Agent(#[from] AgentError),
+    Agent(#[from] DaemonError),
     /// A recording cannot be replayed.
     #[error("cannot replay {path}", path = path.display())]
     Replay {

@@ -24,7 +24,7 @@ use crate::dto::target::TargetBody;
 use crate::dto::verdict::CulpritBody;
 use crate::dto::verdict::EstimateBody;
 use crate::dto::verdict::VerdictBody;
-use crate::quantity::parse_duration;
+use crate::size_text::parse_duration;
 use std::time::Duration;
 use tokio::time::Instant;
 

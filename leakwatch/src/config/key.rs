@@ -2,10 +2,10 @@
 //! the environment and the flags all go through here, so that they cannot differ.
 
 use crate::config::Config;
-use crate::quantity::format_duration;
-use crate::quantity::format_size;
-use crate::quantity::parse_duration;
-use crate::quantity::parse_size;
+use crate::size_text::format_duration;
+use crate::size_text::format_size;
+use crate::size_text::parse_duration;
+use crate::size_text::parse_size;
 use leakwatch_analysis::model::units::Bytes;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -4,9 +4,9 @@ use crate::dto::link;
 use crate::dto::missing::MissingMap;
 use crate::dto::number::finite;
 use crate::dto::page::LossBody;
+use crate::query::services::Service;
 use crate::store::view::TargetView;
 use leakwatch_analysis::model::target::TargetId;
-use leakwatch_analysis::service::Outlier;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -68,12 +68,8 @@ pub struct OutlierBody {
 
 impl ServiceBody {
     /// A service with its living replicas.
-    pub fn new(
-        name: &str,
-        replicas: &[(&TargetId, &TargetView)],
-        outlier: Option<&Outlier>,
-        losses: Vec<LossBody>,
-    ) -> Self {
+    pub fn new(service: &Service<'_>, losses: Vec<LossBody>) -> Self {
+        let (replicas, outlier) = (&service.replicas, service.outlier.as_ref());
         let mut missing = MissingMap::default();
         let why_not = if replicas.len() < 2 {
             "there is nothing to compare it with"
@@ -91,7 +87,7 @@ impl ServiceBody {
         });
         let is_outlier = |id: &TargetId| outlier.is_some_and(|outlier| outlier.target == *id);
         Self {
-            name: name.to_owned(),
+            name: service.name.to_owned(),
             replicas: replicas
                 .iter()
                 .map(|(id, stored)| ReplicaBody::new(id, stored, is_outlier(id)))

@@ -14,7 +14,6 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::target::ContainerRuntime;
-use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
@@ -145,7 +144,7 @@ impl TargetBody {
         let mut living: Vec<&ProcessRecord> = history.living().collect();
         living.sort_by_key(|record| std::cmp::Reverse(record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss)));
         Self {
-            kind: kind_name(target.kind).to_owned(),
+            kind: target.kind.name().to_owned(),
             name: target.name.clone(),
             service: target.service.clone(),
             namespace: None,
@@ -195,7 +194,7 @@ impl MemoryBody {
             working_set_bytes: missing.take_owned("working_set_bytes", read(CgroupMemory::working_set), bytes),
             unreclaimable_bytes: missing.take_owned("unreclaimable_bytes", read(CgroupMemory::unreclaimable), bytes),
             limit_bytes: missing.applicable("limit_bytes", limit.flatten().map(bytes), "no limit is set"),
-            swap_bytes: missing.take_owned("swap_bytes", read(|memory| memory.swap.clone()), bytes),
+            swap_bytes: missing.take_owned("swap_bytes", read(CgroupMemory::swap), bytes),
             missing,
         }
     }
@@ -234,15 +233,6 @@ impl From<&ProcessRecord> for ProcessBody {
             rss_bytes: missing.take("rss_bytes", record.memory.as_ref(), |memory| memory.rss.0),
             missing,
         }
-    }
-}
-
-/// Name on the wire.
-pub const fn kind_name(kind: TargetKind) -> &'static str {
-    match kind {
-        TargetKind::Container => "container",
-        TargetKind::Service => "service",
-        TargetKind::Cgroup => "cgroup",
     }
 }
 

@@ -12,6 +12,7 @@ use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::shared_log::SharedLog;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::model::verdict::Verdict;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -27,6 +28,18 @@ pub struct TargetView {
     pub investigation: Option<Arc<Investigation>>,
     /// Steps that a person overruled.
     pub overrides: BTreeMap<StepId, Answer>,
+}
+
+impl TargetView {
+    /// Whether its cgroup still exists.
+    pub fn is_living(&self) -> bool {
+        self.history.gone_at.is_none()
+    }
+
+    /// The newest verdict.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.investigation.as_ref().map(|made| &made.verdict)
+    }
 }
 
 /// All that is known.
@@ -55,6 +68,11 @@ impl View {
     /// All targets, gone ones included, by id.
     pub fn targets(&self) -> impl Iterator<Item = (&TargetId, &TargetView)> {
         self.targets.iter().map(|(id, target)| (id, &**target))
+    }
+
+    /// Number of targets whose cgroup still exists.
+    pub fn living(&self) -> usize {
+        self.targets().filter(|(_, target)| target.is_living()).count()
     }
 
     /// One target.

@@ -252,7 +252,7 @@ fn in_use(profile: &proto::Profile, function: &str) -> InUse {
         .collect();
     let samples = || {
         let innermost_in =
-            |sample: &&proto::Sample| sample.location_id.first().is_some_and(|id| locations.contains(id));
+            |sample: &&proto::ProfileSample| sample.location_id.first().is_some_and(|id| locations.contains(id));
         profile.sample.iter().filter(innermost_in)
     };
     let sum = |index: usize| samples().filter_map(|sample| sample.value.get(index)).sum();

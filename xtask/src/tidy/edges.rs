@@ -5,22 +5,24 @@ use super::graph::paths;
 use super::problem::Problem;
 use super::source::Source;
 
-/// Modules of `leakwatch` in the order of the data flow, each with those it may use. `agent` and `cli` put everything together.
-const EDGES: [(&str, &[&str]); 15] = [
-    ("quantity", &[]),
+/// Modules of `leakwatch` in the order of the data flow, each with those it may use. `cli` and `daemon` put everything together.
+const EDGES: [(&str, &[&str]); 17] = [
+    ("size_text", &[]),
     ("clock", &[]),
     ("state", &[]),
-    ("own", &[]),
-    ("config", &["quantity"]),
+    ("self_stats", &[]),
+    ("config", &["size_text"]),
     ("identity", &[]),
     ("probes", &["clock"]),
     ("input", &[]),
     ("capture", &["clock", "input", "probes"]),
     ("capabilities", &["clock", "identity", "probes"]),
-    ("collect", &["clock", "config", "identity", "input"]),
+    ("collect", &["clock", "config", "identity", "input", "schedule"]),
     ("engine", &["input", "store"]),
     ("store", &[]),
-    ("dto", &["capabilities", "capture", "store"]),
+    ("query", &["store"]),
+    ("schedule", &["capture", "store"]),
+    ("dto", &["capabilities", "capture", "query", "store"]),
     (
         "api",
         &[
@@ -31,15 +33,16 @@ const EDGES: [(&str, &[&str]); 15] = [
             "dto",
             "engine",
             "input",
-            "own",
-            "quantity",
+            "self_stats",
+            "size_text",
+            "query",
             "store",
         ],
     ),
 ];
 
 /// May use everything.
-const COMPOSING: [&str; 2] = ["agent", "cli"];
+const COMPOSING: [&str; 2] = ["cli", "daemon"];
 
 /// Crates that only these modules of `leakwatch` know.
 const EXTERNAL: [(&str, &[&str]); 5] = [

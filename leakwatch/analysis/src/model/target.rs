@@ -75,6 +75,20 @@ pub enum TargetKind {
     Cgroup,
 }
 
+impl TargetKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Container, Self::Service, Self::Cgroup];
+
+    /// Name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Service => "service",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
 /// A container engine, recognised from the cgroup path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContainerRuntime {

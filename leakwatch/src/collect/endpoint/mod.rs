@@ -17,18 +17,19 @@ mod locate;
 mod process;
 mod round;
 
-pub use crate::collect::schedule::LEAK_INTERVAL;
-pub use crate::collect::schedule::Urgency;
+pub use crate::schedule::reading::Asked;
+pub use crate::schedule::reading::LEAK_INTERVAL;
+pub use crate::schedule::reading::Urgency;
 
 pub(super) use fetch::causes;
 
 use crate::clock::Clock;
 use crate::collect::endpoint::round::Outcome;
 use crate::collect::endpoint::round::Round;
-use crate::collect::schedule::Schedule;
 use crate::config::EndpointRule;
 use crate::input::Input;
 use crate::input::TakenProfile;
+use crate::schedule::reading::Schedule;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -74,15 +75,6 @@ impl EndpointConfig {
             concurrency: 4,
         }
     }
-}
-
-/// What an endpoint is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Heap, goroutines, and leaked goroutines where they are wanted.
-    Profiles,
-    /// Leaked goroutines alone, where they are wanted: somebody else takes the other profiles.
-    LeakedGoroutines,
 }
 
 /// A Go process to take profiles of.

@@ -3,10 +3,10 @@
 use crate::collect::endpoint::Watched;
 use crate::collect::runtime::go::reader::Round;
 use crate::collect::runtime::go::reader::Taken;
-use crate::collect::schedule::Schedule;
-use crate::collect::schedule::Urgency;
 use crate::input::Input;
 use crate::input::TakenProfile;
+use crate::schedule::reading::Schedule;
+use crate::schedule::reading::Urgency;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;

@@ -1,0 +1,245 @@
+//! The daemon: starts every part, connects them, and ends them in order.
+//!
+//! A part that cannot run on this host is left out with a reason; what is left goes on.
+
+mod engine_thread;
+mod kernel;
+mod lanes;
+mod readers;
+mod sampler;
+mod pressure;
+
+use crate::api;
+use crate::api::context::Context;
+use crate::api::context::Facts;
+use crate::api::listen::ListenError;
+use crate::api::listen::Listeners;
+use crate::api::serve::serve;
+use crate::capture::Captures;
+use crate::clock::Clock;
+use crate::collect::CollectConfig;
+use crate::collect::Collector;
+use crate::collect::endpoint::EndpointCollector;
+use crate::collect::endpoint::EndpointConfig;
+use crate::collect::runtime::go::GoMemoryCollector;
+use crate::collect::runtime::go::Sources;
+use crate::config::Config;
+use crate::daemon::kernel::Kernel;
+use crate::daemon::kernel::Links;
+use crate::daemon::pressure::Pressure;
+use crate::daemon::readers::Readers;
+use crate::daemon::sampler::Sampler;
+use crate::dto::capability::CapabilityBody;
+use crate::engine::Engine;
+use crate::identity::cgroup::CgroupError;
+use crate::identity::cgroup::Hierarchy;
+use crate::identity::host;
+use crate::input::Head;
+use crate::input::RecordError;
+use crate::input::Recorder;
+use crate::probes::host::HostFacts;
+use crate::state::StateDirectory;
+use crate::state::StateError;
+use crate::store::Bounds;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+/// A recording takes at most this much disk; about two days of 100 targets.
+const RECORDING_BYTES: u64 = 1 << 30;
+
+/// Processes started or killed, and orders about them, on their way between the kernel's side and the reader.
+const LINK: usize = 256;
+
+/// Why the daemon cannot start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another daemon is there, or the directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The API cannot be served.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Without cgroups there is nothing to watch.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// The recording cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The operating system refused a thread or a signal handler.
+    #[error("cannot start {what}")]
+    Start {
+        /// What was to be started.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A part of the daemon ended unexpectedly.
+    #[error("{0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// Runs the daemon until it is told to end (SIGTERM, SIGINT) or cannot go on.
+pub async fn run(config: Config) -> Result<(), DaemonError> {
+    let clock = Clock::start();
+    let config = Arc::new(config);
+    let host_identity = host::identity(Path::new("/"));
+    let _state = StateDirectory::open(&config.state_dir)?;
+    let listeners = Listeners::bind(&config.api).await?;
+    let recorder = config
+        .record
+        .as_deref()
+        .map(|path| Recorder::create(path, RECORDING_BYTES, &Head::of(host_identity.clone())))
+        .transpose()?;
+    let hierarchy = config
+        .cgroup_root
+        .as_deref()
+        .map_or_else(Hierarchy::detect, Hierarchy::at)?;
+    let collector = Collector::new(CollectConfig {
+        hierarchy: hierarchy.clone(),
+        only: config.only.as_ref().map(PathBuf::from),
+        proc_root: "/proc".into(),
+        clock,
+    })?;
+    let engine = Engine::new(Bounds::default(), recorder);
+    let views = engine.views();
+    let (inputs, engine) = engine_thread::start(engine).map_err(|source| DaemonError::Start {
+        what: "the engine",
+        source,
+    })?;
+
+    // Not kept: the kernel's type information alone is 6 MiB.
+    let host = HostFacts::look();
+    let pressure = Arc::new(Pressure::default());
+    let (notices, noticed) = mpsc::channel(LINK);
+    let (orders, ordered) = mpsc::channel(LINK);
+    let newcomer = Arc::new(AtomicBool::new(false));
+    let links = Links {
+        notices,
+        orders: ordered,
+        views: views.clone(),
+        newcomer: Arc::clone(&newcomer),
+    };
+    let kernel = Kernel::start(
+        &host,
+        &config,
+        clock,
+        collector.index(),
+        Arc::clone(&pressure),
+        &inputs,
+        links,
+    );
+    let (by_endpoint, watched) = watch::channel(Vec::new());
+    let (from_outside, watched_outside) = watch::channel(Vec::new());
+    let endpoint_config = EndpointConfig::new(config.go.endpoints.clone(), config.go.discover_endpoints);
+    let endpoints = EndpointCollector::new(endpoint_config, clock).run(watched, inputs.clone());
+    let outside = GoMemoryCollector::new(clock, orders).run(
+        Sources {
+            watched: watched_outside,
+            notices: noticed,
+        },
+        inputs.clone(),
+    );
+    let captures = Captures::new(clock, config.bpf, &inputs);
+    let sampler = Sampler {
+        captures: captures.clone(),
+        collector,
+        clock,
+        interval: config.interval,
+        views: views.clone(),
+        pressure,
+        newcomer,
+        inputs: inputs.clone(),
+        readers: Readers {
+            config: Arc::clone(&config),
+            by_endpoint,
+            from_outside,
+        },
+    };
+    let facts = Facts {
+        started_at: clock.now(),
+        host: host_identity,
+        capabilities: kernel
+            .capabilities(&host, &hierarchy)
+            .iter()
+            .map(CapabilityBody::from)
+            .collect(),
+        lanes: lanes::lanes(&config, kernel.is_attached()),
+    };
+    drop(host);
+    say_where(&listeners);
+    let router = api::router(Context::new(
+        views,
+        clock,
+        inputs.clone(),
+        Arc::clone(&config),
+        facts,
+        captures.clone(),
+    ));
+    let (stop_serving, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listeners, router, async {
+        // Whether told to stop or left alone: serving ends.
+        drop(stopped.await);
+    }));
+
+    let ended = tokio::select! {
+        () = told_to_end()? => Ok(()),
+        () = endpoints => Err(DaemonError::Ended("the endpoint collector")),
+        () = outside => Err(DaemonError::Ended("the reader of Go processes")),
+        result = sampler.run() => {
+            if let Err(error) = result {
+                tracing::error!(%error, "a round of samples failed");
+            }
+            Err(DaemonError::Ended("the sampler"))
+        }
+    };
+    drop(stop_serving);
+    captures.stop_all();
+    let served = server.await;
+    // The engine ends, and completes its recording, once nobody can send to it any more.
+    drop((kernel, inputs));
+    if engine.join().is_err() {
+        return Err(DaemonError::Ended("the engine"));
+    }
+    served.map_err(|_panic| DaemonError::Ended("the API"))?;
+    ended
+}
+
+/// Tells a person at the terminal, and the journal, where to look.
+fn say_where(listeners: &Listeners) {
+    for note in &listeners.notes {
+        tracing::warn!("{note}");
+    }
+    if let Some(url) = listeners.url() {
+        tracing::info!("leakwatch {} is watching: {url}", env!("CARGO_PKG_VERSION"));
+    }
+    if let Some(socket) = listeners.socket() {
+        tracing::info!("command line and tools: {}", socket.display());
+    }
+}
+
+/// Completes at SIGTERM or SIGINT.
+fn told_to_end() -> Result<impl Future<Output = ()>, DaemonError> {
+    let handler = |kind| {
+        signal(kind).map_err(|source| DaemonError::Start {
+            what: "a signal handler",
+            source,
+        })
+    };
+    let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+    })
+}

@@ -1,0 +1,166 @@
+//! Takes rounds of samples when they are due, says of which Go processes profiles are wanted, and starts the captures that are due.
+
+use crate::capture::CaptureRequest;
+use crate::capture::Captures;
+use crate::capture::DEFAULT_SAMPLE_BYTES;
+use crate::clock::Clock;
+use crate::collect::Collector;
+use crate::collect::endpoint::Asked;
+use crate::collect::endpoint::Urgency;
+use crate::collect::endpoint::Watched;
+use crate::daemon::pressure::Pressure;
+use crate::daemon::readers::Readers;
+use crate::daemon::readers::Wanted;
+use crate::input::Input;
+use crate::schedule::capturing;
+use crate::schedule::capturing::Due;
+use crate::schedule::sampling;
+use crate::schedule::sampling::Round;
+use crate::schedule::sampling::Rounds;
+use crate::store::view::TargetView;
+use crate::store::view::Views;
+use leakwatch_analysis::detect::goroutine_leak;
+use leakwatch_analysis::model::runtime::Runtime;
+use leakwatch_analysis::model::target::TargetId;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tokio::time::sleep_until;
+
+/// What the sampler works with.
+pub(super) struct Sampler {
+    pub(super) collector: Collector,
+    pub(super) clock: Clock,
+    pub(super) interval: Duration,
+    pub(super) views: Views,
+    pub(super) pressure: Arc<Pressure>,
+    /// A program was started in a cgroup that is no target yet.
+    pub(super) newcomer: Arc<AtomicBool>,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) readers: Readers,
+    pub(super) captures: Captures,
+}
+
+impl Sampler {
+    /// Takes rounds for ever; returns when the engine is gone or a round panicked.
+    pub(super) async fn run(mut self) -> Result<(), JoinError> {
+        let mut rounds = Rounds::new(self.interval, Instant::now());
+        loop {
+            sleep_until(rounds.wake_at(Instant::now())).await;
+            let urgent = self.look_around();
+            let newcomer = self.newcomer.swap(false, Ordering::Relaxed);
+            let Some(kind) = rounds.due(Instant::now(), newcomer, !urgent.is_empty()) else {
+                continue;
+            };
+            let now = self.clock.now();
+            let mut collector = self.collector;
+            let (returned, mut round) = spawn_blocking(move || {
+                let round = match kind {
+                    Round::Full => collector.round(now),
+                    Round::Urgent => collector.round_of(&urgent, now),
+                };
+                (collector, round)
+            })
+            .await?;
+            self.collector = returned;
+            round.push(Input::Tick { at: now });
+            for input in round {
+                if self.inputs.send(input).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Says of which Go processes profiles are wanted, and returns the targets that cannot wait for the next full round.
+    fn look_around(&self) -> BTreeSet<TargetId> {
+        let view = self.views.newest();
+        let now = self.clock.now();
+        let mut urgent = BTreeSet::new();
+        let mut wanted = Wanted::default();
+        let captures = self.captures.all();
+        let native = self.readers.config.native;
+        for (id, stored) in view.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
+            let urgency = sampling::urgency(
+                stored,
+                self.pressure.is_on(stored.history.target.cgroup.inode, now),
+                now,
+            );
+            if urgency == Urgency::NearLimit {
+                urgent.insert(id.clone());
+            }
+            if native.automatic
+                && let Some(due) = capturing::due(stored, &captures, now)
+            {
+                self.capture(id, stored, due);
+            }
+            if let Some(watched) = go_process(id, stored, urgency) {
+                self.readers.assign(watched, &stored.history, &mut wanted);
+            }
+        }
+        self.readers.send(wanted);
+        urgent
+    }
+
+    fn capture(&self, id: &TargetId, target: &TargetView, due: Due) {
+        let record = target.history.processes.get(&due.process);
+        let request = CaptureRequest {
+            lane: due.lane,
+            target: id.clone(),
+            process: due.process,
+            exe: record
+                .and_then(|record| record.process.exe.clone().ok())
+                .unwrap_or_default(),
+            duration: due.duration,
+            sample_bytes: DEFAULT_SAMPLE_BYTES,
+            cpu_budget_percent: self.readers.config.native.cpu_budget_percent,
+            automatic: true,
+            low_duty: false,
+        };
+        let request = if due.low_duty { request.at_low_duty() } else { request };
+        match self.captures.start(request) {
+            Ok(capture) => {
+                tracing::info!(capture = capture.id, process = %due.process, "memory outside the Go heap grows: capturing");
+            }
+            Err(error) => tracing::debug!(%error, "no capture"),
+        }
+    }
+}
+
+/// The Go process of a target that profiles are taken of: the one with most resident memory.
+fn go_process(id: &TargetId, stored: &TargetView, urgency: Urgency) -> Option<Watched> {
+    let is_go = |runtime: &Runtime| matches!(runtime, Runtime::Go { .. });
+    let record = stored
+        .history
+        .living()
+        .filter(|record| record.process.runtime.as_ref().is_ok_and(is_go))
+        .max_by_key(|record| {
+            (
+                record.memory.as_ref().map_or(0, |memory| memory.rss.0),
+                record.process.key,
+            )
+        })?;
+    let Ok(Runtime::Go { version }) = &record.process.runtime else {
+        return None;
+    };
+    let verdict = stored
+        .investigation
+        .as_ref()
+        .map(|investigation| investigation.verdict.class);
+    Some(Watched {
+        target: id.clone(),
+        service: stored.history.target.service.clone(),
+        process: record.process.key,
+        exe: record.process.exe.as_ref().ok().cloned(),
+        go_version: version.clone(),
+        urgency,
+        asked: Asked::Profiles,
+        goroutine_leak: verdict == Some(goroutine_leak::CLASS),
+    })
+}

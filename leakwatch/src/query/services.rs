@@ -1,0 +1,46 @@
+//! Services: their replicas, and the odd one out.
+
+use crate::store::view::TargetView;
+use crate::store::view::View;
+use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::service::Outlier;
+use leakwatch_analysis::service::outlier;
+use std::collections::BTreeSet;
+
+/// A service with its living replicas.
+#[derive(Debug)]
+pub struct Service<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The replicas, by name.
+    pub replicas: Vec<(&'a TargetId, &'a TargetView)>,
+    /// The one that differs from the others.
+    pub outlier: Option<Outlier>,
+}
+
+/// Names of services that have living replicas.
+pub fn names(view: &View) -> BTreeSet<&str> {
+    let living = view.targets().filter(|(_, target)| target.is_living());
+    living
+        .map(|(_, target)| target.history.target.service.as_str())
+        .collect()
+}
+
+/// A service as of `now`; none when no replica lives.
+pub fn service<'a>(view: &'a View, name: &'a str, now: Timestamp) -> Option<Service<'a>> {
+    let mut replicas: Vec<_> = view.replicas(name).filter(|(_, target)| target.is_living()).collect();
+    replicas.sort_by_key(|(id, target)| (&target.history.target.name, *id));
+    let histories: Vec<&TargetHistory> = replicas.iter().map(|(_, target)| &target.history).collect();
+    let outlier = if histories.len() < 2 {
+        None
+    } else {
+        outlier(&histories, now)
+    };
+    (!replicas.is_empty()).then_some(Service {
+        name,
+        replicas,
+        outlier,
+    })
+}

@@ -1,0 +1,6 @@
+//! When something is done to a target: sampled, read for a profile, captured. Decisions only, from what is known and the time; carrying
+//! them out is for others.
+
+pub mod capturing;
+pub mod reading;
+pub mod sampling;
