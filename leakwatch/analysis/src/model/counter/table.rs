@@ -7,8 +7,8 @@
 //!
 //! The number of a row is its number in recordings: it is never changed and never used again.
 
-use crate::model::counter::Source;
-use crate::model::counter::Unit;
+use crate::model::counter::source::Source;
+use crate::model::counter::source::Unit;
 
 const fn stat(key: &'static str) -> Option<Source> {
     line("memory.stat", key)
