@@ -98,7 +98,7 @@ impl LedgerBody {
 }
 
 impl From<LedgerLine> for LedgerLineBody {
-    fn from(line: Line) -> Self {
+    fn from(line: LedgerLine) -> Self {
         let mut missing = MissingMap::default();
         let part_of = match line.part_of {
             PartOf::Charge => missing.applicable("part_of", None, "it is a line of its own"),
