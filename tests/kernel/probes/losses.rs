@@ -105,7 +105,7 @@ async fn a_record_that_cannot_be_used_is_counted() -> Result<()> {
 }
 
 /// Takes what is logged.
-struct Lines(mpsc::Sender<Vec<u8>>);
+struct Lines(mpsc::SyncSender<Vec<u8>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -120,7 +120,7 @@ impl io::Write for Lines {
 
 /// Runs with a full ring of exits and answers what is logged under a filter.
 async fn logged(filter: &str) -> Result<String> {
-    let (sender, lines) = mpsc::channel();
+    let (sender, lines) = mpsc::sync_channel(4_096);
     let written = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(move || Lines(sender.clone()));
