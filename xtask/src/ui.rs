@@ -15,7 +15,9 @@ const FILES: [&str; 3] = ["index.html", "leakwatch.css", "leakwatch.js"];
 /// Builds the bundle.
 pub fn main() -> anyhow::Result<()> {
     install()?;
-    tools::step("building the page", || tools::run(npm().args(["run", "--silent", "build"])))
+    tools::step("building the page", || {
+        tools::run(npm().args(["run", "--silent", "build"]))
+    })
 }
 
 /// Types, lint and unit tests of the page, and whether the committed bundle is what its sources make. Says why when there is no
@@ -25,10 +27,16 @@ pub fn check() -> anyhow::Result<Option<String>> {
         return Ok(Some("SKIP the web page: there is no npm".to_owned()));
     }
     install()?;
-    tools::step("testing the page", || tools::run(npm().args(["run", "--silent", "check"])))?;
+    tools::step("testing the page", || {
+        tools::run(npm().args(["run", "--silent", "check"]))
+    })?;
     let fresh = tools::target_dir().join("ui");
     tools::step("building the page to compare it", || {
-        tools::run(npm().args(["run", "--silent", "build", "--", "--emptyOutDir", "--outDir"]).arg(&fresh))
+        tools::run(
+            npm()
+                .args(["run", "--silent", "build", "--", "--emptyOutDir", "--outDir"])
+                .arg(&fresh),
+        )
     })?;
     for file in FILES {
         if read(&fresh, file)? != read(&directory().join("dist"), file)? {
@@ -52,7 +60,9 @@ fn install() -> anyhow::Result<()> {
     if modified(installed) >= modified(directory().join("package-lock.json")) {
         return Ok(());
     }
-    tools::step("installing the page's packages", || tools::run(npm().args(["ci", "--silent"])))
+    tools::step("installing the page's packages", || {
+        tools::run(npm().args(["ci", "--silent"]))
+    })
 }
 
 fn npm() -> Command {

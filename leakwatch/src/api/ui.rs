@@ -100,6 +100,9 @@ mod tests {
         for path in [SCRIPT_PATH, STYLE_PATH] {
             assert!(PAGE.contains(&format!("\".{path}\"")), "{path}");
         }
-        assert!(!PAGE.contains("<script>") && !PAGE.contains("<style"), "the policy forbids inline code");
+        assert!(
+            !PAGE.contains("<script>") && !PAGE.contains("<style"),
+            "the policy forbids inline code"
+        );
     }
 }
