@@ -18,6 +18,8 @@ use leakwatch_test_support::cgroup::Cgroup;
 use std::io;
 use std::process::Command;
 use std::sync::mpsc;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Runs `cause` with probes that follow a changed plan, and waits until a loss of that name is reported.
 ///
@@ -103,7 +105,7 @@ async fn a_record_that_cannot_be_used_is_counted() -> Result<()> {
 }
 
 /// Takes what is logged.
-struct Lines(mpsc::Sender<Vec<u8>>);
+struct Lines(mpsc::SyncSender<Vec<u8>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -118,12 +120,13 @@ impl io::Write for Lines {
 
 /// Runs with a full ring of exits and answers what is logged under a filter.
 async fn logged(filter: &str) -> Result<String> {
-    let (sender, lines) = mpsc::channel();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (sender, lines) = mpsc::sync_channel(4_096);
+    let written = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(move || Lines(sender.clone()))
-        .finish();
+        .with_writer(move || Lines(sender.clone()));
+    let subscriber = tracing_subscriber::registry()
+        .with(written)
+        .with(filter.parse::<Targets>()?);
     let logging = tracing::subscriber::set_default(subscriber);
     check(
         loss::name(LossReason::ExitRingFull),
