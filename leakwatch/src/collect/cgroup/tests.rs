@@ -150,8 +150,8 @@ fn every_line_of_a_v2_kernel_is_read_and_later_ones_are_known_to_be_later() {
     let nothing = CountersBuilder::new(Some(Version::V2)).build();
     for (kernel, keys) in V2_STAT {
         let lines = keys.split(' ').zip(1_u64..);
-        let text: String = lines.clone().map(|(key, value)| format!("{key} {value}\n")).collect();
-        let counters = parse(Version::V2, &[("memory.stat", &text)]);
+        let text: Vec<String> = lines.clone().map(|(key, value)| format!("{key} {value}\n")).collect();
+        let counters = parse(Version::V2, &[("memory.stat", &text.concat())]);
         let read: BTreeSet<(&str, u64)> = Counter::in_file(Version::V2, "memory.stat")
             .filter_map(|(key, counter)| Some((key, counters.get(counter)?)))
             .collect();
