@@ -14,6 +14,9 @@ use leakwatch::engine::Engine;
 use leakwatch::input::Input;
 use leakwatch::input::TakenProfile;
 use leakwatch::store::Bounds;
+use leakwatch_analysis::model::counter::CgroupVersion;
+use leakwatch_analysis::model::counter::Counters;
+use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -104,6 +107,11 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
         started_at: clock.now(),
         capabilities: Vec::new(),
         lanes: Vec::new(),
+        host: HostIdentity {
+            machine_id: Err(missing()),
+            boot_id: Err(missing()),
+            node_name: Err(missing()),
+        },
     };
     let config = Config::defaults(&Environment::default());
     let captures = Captures::new(clock, false, &inputs);
@@ -271,7 +279,7 @@ fn bytes(buckets: u64, round: u64, at: Timestamp) -> Arc<[u8]> {
             .filter_map(|depth| locations.get(usize::try_from(frame(depth)).ok()?))
             .copied();
         let objects = i64::try_from(1 + bucket % 7 + round).unwrap_or(1);
-        builder.profile.sample.push(proto::Sample {
+        builder.profile.sample.push(proto::ProfileSample {
             location_id: location_id.collect(),
             value: vec![objects * 2, objects * 128, objects, objects * 64],
             label: Vec::new(),
@@ -295,9 +303,7 @@ fn sample(number: u64, at: Timestamp, round: u64) -> Input {
         cgroup: Ok(CgroupMemory {
             charge: anon,
             limit: Limit::Bytes(Bytes::from_mib(256)),
-            swap: Err(missing()),
-            stat: Err(missing()),
-            events: Err(missing()),
+            counters: Counters::new(Some(CgroupVersion::V2), []),
         }),
         new_processes: if round == 0 { vec![process] } else { Vec::new() },
         processes: vec![ProcessSample {

@@ -97,7 +97,7 @@ impl Drop for CgroupLeftovers {
         // Monitors of a container end a moment after it, and use the engine's directories until then.
         drop(wait_until(
             "the engine's cgroups to be empty",
-            Duration::from_secs(10),
+            Duration::from_mins(1),
             || Ok(self.ours.iter().all(|top| remove_empty(top)).then_some(())),
         ));
     }
@@ -303,7 +303,7 @@ fn judge(mut container: Container) -> Result<()> {
         config: "[go]\ndiscover_endpoints = true\n",
         arguments: &[],
     })?;
-    let listed = wait_until("the container to be listed", Duration::from_secs(30), || {
+    let listed = wait_until("the container to be listed", Duration::from_mins(2), || {
         daemon.target(&container.cgroup_path)
     });
     let target = listed.with_context(|| daemon.log())?;
@@ -321,7 +321,7 @@ fn judge(mut container: Container) -> Result<()> {
 
     let id = text(&target, "id");
     let mut last = Value::Null;
-    let verdict = wait_until("the verdict go_heap_leak", Duration::from_mins(3), || {
+    let verdict = wait_until("the verdict go_heap_leak", Duration::from_mins(10), || {
         last = daemon.investigation(id)?["verdict"].take();
         Ok((last["class"] == "go_heap_leak").then(|| last.clone()))
     });
@@ -333,7 +333,7 @@ fn judge(mut container: Container) -> Result<()> {
     );
     assert_eq!(verdict["culprit"]["line"], line, "{verdict:#}");
 
-    let killed = wait_until("the kill to be reported", Duration::from_mins(3), || {
+    let killed = wait_until("the kill to be reported", Duration::from_mins(10), || {
         daemon.post_mortem(id)
     });
     let kill = killed.with_context(|| daemon.log())?;
@@ -347,7 +347,7 @@ fn judge(mut container: Container) -> Result<()> {
 
     // The engine agrees, once it has noticed: 128 + SIGKILL.
     let mut said = String::new();
-    let agreed = wait_until("the engine to notice", Duration::from_secs(30), || {
+    let agreed = wait_until("the engine to notice", Duration::from_mins(2), || {
         let wait = container.wait.output()?;
         said = String::from_utf8_lossy(&wait.stdout).into_owned() + &String::from_utf8_lossy(&wait.stderr);
         Ok(said.contains("137").then_some(()))
@@ -386,7 +386,7 @@ fn command(program: &str, global: &[&str], arguments: &[&str]) -> Command {
 
 /// Waits until an engine answers.
 fn answers(question: &mut Command) -> Result<()> {
-    wait_until("the engine to answer", Duration::from_mins(1), || {
+    wait_until("the engine to answer", Duration::from_mins(3), || {
         Ok(question.output()?.status.success().then_some(()))
     })
 }

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// A Go program in a cgroup of its own, and what the API is to say of its heap: reason, and a part of the detail.
 struct Refused {

@@ -31,7 +31,7 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> Result<()> {
         .args(["--listen", &format!("127.0.0.1:{}", free_port()?)])
         .args(["--only", parent.path()]);
     let mut second = Running::start(command, &first.directory().join("second.log"))?;
-    let status = second.wait(Duration::from_secs(20))?;
+    let status = second.wait(Duration::from_mins(2))?;
     let said = second.output();
     assert_eq!(status.code(), Some(1), "{said}");
     let directory = first.state_directory().display().to_string();

@@ -54,7 +54,7 @@ fn our_urls_say_what_the_service_said() -> Result<()> {
     let keep = format!("-keep={}", kept.display());
     let arguments = ["-variant=cache-leak", "-rate=2000000", &listen, &keep];
     let service = Running::start_in(&cgroup, &executable, arguments, &directory.path().join("log"))?;
-    wait_until("the service to listen", Duration::from_secs(10), || {
+    wait_until("the service to listen", Duration::from_mins(2), || {
         Ok(service.output().contains("listening").then_some(()))
     })?;
     // Memory would be read instead, and at another instant.
@@ -77,7 +77,7 @@ fn our_urls_say_what_the_service_said() -> Result<()> {
             .clone())
     };
     for profile in ["heap", "goroutine"] {
-        wait_until("three profiles", Duration::from_mins(3), || {
+        wait_until("three profiles", Duration::from_mins(10), || {
             Ok((snapshots(profile)?.len() >= 3).then_some(()))
         })
         .with_context(|| daemon.log())?;

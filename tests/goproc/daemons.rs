@@ -16,7 +16,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// Runs a program of a package with its data below a scratch directory, and compares heap and goroutines with what its own
 /// endpoint on `port` says.

@@ -55,7 +55,7 @@ fn the_advised_line_makes_the_heap_readable() -> Result<()> {
         let folder = programs::without_endpoint("unprofiled", directory.path())?;
         let executable = toolchains::build_folder(&folder, release, Form::Stripped, directory.path())?;
         let process = Running::start(Command::new(executable), &directory.path().join("log"))?;
-        wait_until("the program to be ready", Duration::from_mins(1), || {
+        wait_until("the program to be ready", Duration::from_mins(3), || {
             Ok(process.output().contains("ready").then_some(()))
         })?;
         let mut process = GoProcess::attach(process.pid())?;

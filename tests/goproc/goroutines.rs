@@ -75,7 +75,7 @@ fn run(executable: &Path, arguments: &[&str]) -> Result<(Running, String)> {
     let mut command = Command::new(executable);
     command.args(arguments);
     let running = Running::start(command, &executable.with_extension("log"))?;
-    let address = wait_until("the program to listen", Duration::from_mins(1), || {
+    let address = wait_until("the program to listen", Duration::from_mins(3), || {
         let output = running.output();
         let listening = output.lines().find_map(|line| line.strip_prefix("listening "));
         Ok(listening.map(str::to_owned))
@@ -175,7 +175,7 @@ fn stacks_are_those_of_the_program_itself() -> Result<()> {
             let attached = Attached::start(release, form, &[], directory.path())?;
             let mut difference = String::new();
             // The loop that accepts connections may be caught between two of them.
-            let compared = wait_until("equal stacks", Duration::from_secs(20), || {
+            let compared = wait_until("equal stacks", Duration::from_mins(3), || {
                 let snapshot = attached.goroutines(GoroutineBounds::default()).snapshot()?;
                 let (theirs, frames) = attached.theirs()?;
                 let theirs = attached.without_endpoint(theirs);
@@ -394,7 +394,7 @@ fn a_running_goroutine_is_known_by_its_start() -> Result<()> {
     for release in toolchains::releases() {
         let attached = Attached::start(release, Form::Plain, &["-spin"], directory.path())?;
         // It may be waiting for its turn at any single moment.
-        wait_until("a running goroutine", Duration::from_secs(20), || {
+        wait_until("a running goroutine", Duration::from_mins(3), || {
             let snapshot = attached.goroutines(GoroutineBounds::default()).snapshot()?;
             let running = snapshot.groups.iter().find(|group| group.status == Status::Running);
             Ok(running.map(|group| {

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// Stack and size to the sum of: objects in use, their bytes, objects allocated, their bytes.
 type Buckets = BTreeMap<Vec<u64>, Vec<[i64; 4]>>;

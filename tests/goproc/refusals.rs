@@ -26,7 +26,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 fn start(executable: &Path, arguments: &[&str], directory: &TempDir) -> Result<Running> {
     let mut command = Command::new(executable);

@@ -9,7 +9,7 @@ use leakwatch_test_support::wait::wait_until;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// Addresses of the process to how many goroutines have this stack.
 pub(crate) type Stacks = BTreeMap<Vec<u64>, u64>;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::process::Command;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(5);
 const LIVE: f64 = 1_073_741_824.0;
 
 /// Seeds for each mean distance between samples; the least number of intervals that must hold the truth, and of estimates within 3 % by
@@ -57,7 +57,7 @@ fn a_gibibyte_is_estimated_as_well_as_promised() {
         let expected = (float(mean_bytes) / LIVE / 2.0).sqrt();
         let (bias, error) = (found.mean(|error| error), found.mean(|error| error * error).sqrt());
         println!(
-            "a sample in {mean_bytes} bytes: {} of {seeds} estimates in their 95 % interval, {} within 3 %, bias {:.2} %, standard error {:.2} %",
+            "FIGURE a sample in {mean_bytes} bytes: {} of {seeds} estimates in their 95 % interval, {} within 3 %, bias {:.2} %, standard error {:.2} %",
             found.held,
             found.within(0.03),
             bias * 100.0,

@@ -10,7 +10,7 @@ use leakwatch_test_support::wait::wait_until;
 use std::process::Command;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 #[test]
 fn the_stack_of_c_goes_on_with_the_goroutine_s() {

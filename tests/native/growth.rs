@@ -29,7 +29,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const PERIOD: u64 = 7;
-const DEADLINE: Duration = Duration::from_mins(5);
+const DEADLINE: Duration = Duration::from_mins(15);
 
 /// Adds up the rows by the first function in their stacks that says what it maps.
 fn by_function(symbols: &mut Symbols, rows: &[StackRow]) -> BTreeMap<String, StackValue> {

@@ -12,7 +12,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// Descriptors of this process that belong to probes and their maps. Other tests of this program hold some as well, at other times.
 fn descriptors() -> usize {

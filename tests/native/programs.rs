@@ -17,7 +17,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(5);
 
 /// Held by a test while it has probes: one at a time, as they count descriptors and measure time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_mins(2);
 const FUNCTION: &str = "named_by_others";
 
 /// Starts a program and names the place that it says.

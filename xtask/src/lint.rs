@@ -1,5 +1,6 @@
-//! Formatting, clippy on both targets and documentation; every warning is an error.
+//! Formatting, dependencies, clippy on both targets and documentation; every warning is an error.
 
+use crate::deny;
 use xtask::build_ebpf;
 use xtask::tools;
 
@@ -7,6 +8,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     tools::step("checking the format", || {
         tools::run(tools::cargo().args(["fmt", "--all", "--check"]))
     })?;
+    deny::main()?;
     tools::step("clippy, host", || {
         tools::run(tools::cargo().args([
             "clippy",

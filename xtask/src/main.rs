@@ -9,9 +9,14 @@
 mod run;
 mod engines;
 mod forward;
+mod deny;
 mod lint;
 mod tidy;
 mod vm;
+mod fuzz;
+mod minutes;
+mod noop;
+mod slow;
 mod test;
 mod goproc_layouts;
 
@@ -44,14 +49,16 @@ enum Command {
     Demo(forward::Arguments),
     /// Measure what the daemon costs
     Bench(forward::Arguments),
-    /// Formatting, clippy (host and bpf target) and documentation, warnings being errors
+    /// Formatting, dependencies, clippy (host and bpf target) and documentation, warnings being errors
     Lint,
-    /// Rules no compiler checks: module edges, file sizes, module documentation
+    /// Rules no compiler checks: edges and cycles of modules, records, names, sizes of files and documents
     Tidy,
     /// The probes on other kernels, in virtual machines: cgroup v2, real kills for a cgroup's and for the machine's memory
     VmTest,
-    /// All tests, the ones that need root and a real kernel included
+    /// Everything a change must pass: lint, fuzz targets and all tests, the ones that need root and other kernels included
     Test(test::Arguments),
+    /// Each fuzz target for a while
+    Fuzz(fuzz::Arguments),
     /// Write the table of the Go runtime's layouts, from the debug information of each release
     GoprocLayouts(goproc_layouts::Arguments),
 }
@@ -68,6 +75,7 @@ fn main() -> anyhow::Result<()> {
         Command::Tidy => tidy::main(),
         Command::VmTest => vm::main(),
         Command::Test(arguments) => test::main(&arguments),
+        Command::Fuzz(arguments) => fuzz::main(&arguments),
         Command::GoprocLayouts(arguments) => goproc_layouts::main(&arguments),
     }
 }

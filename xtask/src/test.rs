@@ -1,6 +1,11 @@
-//! All tests, with the real eBPF object inside. A test that cannot run here prints `SKIP reason`; the number of those is pinned.
+//! The quick tier: everything that a change must pass, cheapest first. A test that cannot run here prints `SKIP reason`; the number of those is pinned.
 
 use crate::engines;
+use crate::fuzz;
+use crate::lint;
+use crate::minutes::Minutes;
+use crate::noop;
+use crate::slow;
 use crate::tidy;
 use crate::vm;
 use anyhow::Context as _;
@@ -24,34 +29,40 @@ pub(crate) struct Arguments {
     /// Do not fail when tests were skipped
     #[arg(long)]
     allow_skips: bool,
-    /// The slow tier as well: every release of Go, and the table of layouts against each
+    /// The slow tier instead: those of its tests whose inputs have changed, writing down what came of them
     #[arg(long)]
     slow: bool,
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
-    tidy::main()?;
-    build_ebpf::main()?;
-    debian::ensure_debian_packages(&TOOLS)?;
-    engines::ensure_engines();
-    let mut tests = tools::cargo();
-    tests.env("PATH", go::path_with_go()?);
     if arguments.slow {
-        tests.env("LEAKWATCH_SLOW_TESTS", "1");
+        prepare()?;
+        return slow::main();
     }
-    tests.args([
-        "test",
-        "--workspace",
-        "--locked",
-        "--no-fail-fast",
-        "--",
-        "--show-output",
-    ]);
-    let mut skips = tools::step("testing the workspace", || run_and_collect_skips(&mut tests))?;
-    match vm::prepare() {
-        Ok(kernels) => vm::run(&kernels)?,
-        Err(error) => skips.push(format!("SKIP the probes on other kernels: {error:#}")),
-    }
+    let mut minutes = Minutes::default();
+    let done = quick_tier(arguments, &mut minutes);
+    minutes.report();
+    slow::warn()?;
+    done
+}
+
+/// Cheapest first; what fails ends it.
+fn quick_tier(arguments: &Arguments, minutes: &mut Minutes) -> anyhow::Result<()> {
+    minutes.part("lint", || {
+        tidy::main()?;
+        lint::main()
+    })?;
+    minutes.part("eBPF objects", build_ebpf::check)?;
+    minutes.part("fuzz", || fuzz::main(&fuzz::Arguments::default()))?;
+    let mut skips = minutes.part("tests", run_tests)?;
+    minutes.part("no-op build", noop::main)?;
+    minutes.part("other kernels", || {
+        match vm::prepare() {
+            Ok(kernels) => vm::run(&kernels)?,
+            Err(error) => skips.push(format!("SKIP the probes on other kernels: {error:#}")),
+        }
+        Ok(())
+    })?;
     for skip in &skips {
         tools::say(skip);
     }
@@ -59,6 +70,27 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         bail!("{} tests were skipped, expected {EXPECTED_SKIPS}", skips.len());
     }
     Ok(())
+}
+
+/// Installs what tests need beside the compiler.
+fn prepare() -> anyhow::Result<()> {
+    debian::ensure_debian_packages(&TOOLS)?;
+    engines::ensure_engines();
+    go::ensure_go().map(drop)
+}
+
+fn run_tests() -> anyhow::Result<Vec<String>> {
+    prepare()?;
+    let mut tests = tools::cargo();
+    tests.env("PATH", go::path_with_go()?).args([
+        "test",
+        "--workspace",
+        "--locked",
+        "--no-fail-fast",
+        "--",
+        "--show-output",
+    ]);
+    tools::step("testing the workspace", || run_and_collect_skips(&mut tests))
 }
 
 /// Runs the tests, passing their output on, and returns the lines that say `SKIP reason`.

@@ -99,6 +99,14 @@ pub fn sysroot() -> anyhow::Result<PathBuf> {
     output(rustc.current_dir(workspace()).args(["--print", "sysroot"])).map(PathBuf::from)
 }
 
+/// The machine's own target.
+pub fn host() -> anyhow::Result<String> {
+    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let version = output(rustc.current_dir(workspace()).arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc names no host")?.to_owned())
+}
+
 /// The sources of `core`, which is built from source for the bpf target.
 pub fn ensure_rust_src(sysroot: &Path) -> anyhow::Result<()> {
     if sysroot.join("lib/rustlib/src/rust/library/core/src/lib.rs").exists() {

@@ -13,6 +13,7 @@ pub mod export;
 pub mod culprit;
 pub mod stats;
 pub mod history;
+pub mod ledger;
 pub mod measure;
 pub mod detect;
 pub mod verdict;

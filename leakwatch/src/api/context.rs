@@ -9,6 +9,7 @@ use crate::dto::status::LaneBody;
 use crate::input::Input;
 use crate::store::view::View;
 use crate::store::view::Views;
+use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -40,6 +41,8 @@ pub struct Context {
 pub struct Facts {
     /// When the daemon started.
     pub started_at: Timestamp,
+    /// Where it runs.
+    pub host: HostIdentity,
     /// What this host offers.
     pub capabilities: Vec<CapabilityBody>,
     /// Ways of looking.

@@ -8,6 +8,7 @@ use crate::dto::number::finite;
 use crate::dto::page::LossBody;
 use crate::dto::problem::Problem;
 use crate::dto::status::BoundsBody;
+use crate::dto::status::HostBody;
 use crate::dto::status::OwnBody;
 use crate::dto::status::RunningCaptureBody;
 use crate::dto::status::StatusBody;
@@ -73,6 +74,7 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
     let bounds = view.bounds();
     Json(StatusBody {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: HostBody::from(&facts.host),
         started_at: facts.started_at.into(),
         uptime_seconds: uptime,
         own,

@@ -15,6 +15,8 @@ mod output;
 mod profile;
 mod replay;
 #[cfg(test)]
+mod recordings;
+#[cfg(test)]
 mod tests;
 mod text;
 mod top;

@@ -16,16 +16,34 @@ use crate::dto::instant::Instant;
 use crate::dto::investigation::InvestigationBody;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::LossBody;
+use crate::dto::status::HostBody;
 use crate::engine::replay::replay;
 use crate::store::view::View;
 use leakwatch_analysis::model::units::Timestamp;
 use serde::Serialize;
+
+/// What of a recording was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct SkippedBody {
+    /// Inputs of an unknown kind.
+    pub(super) inputs: u64,
+    /// Unknown counters, over all samples.
+    pub(super) counters: u64,
+    /// Inputs of which some field was left out.
+    pub(super) inputs_with_unknown_fields: u64,
+}
 
 /// What a recording leads to.
 #[derive(Debug, Serialize)]
 pub(super) struct ReplayBody {
     /// Inputs played.
     pub(super) inputs: u64,
+    /// Version of leakwatch that made the recording; `null` when it does not tell.
+    pub(super) recorded_by: Option<String>,
+    /// The host it was made on; `null` when it does not tell.
+    pub(super) host: Option<HostBody>,
+    /// What was left out because only later versions of leakwatch know it.
+    pub(super) skipped: SkippedBody,
     /// Why the rest could not be played; `null` when all was.
     pub(super) cut_off: Option<String>,
     /// One per target, in order of their ids: each as the API would have served it.
@@ -60,6 +78,16 @@ pub(super) fn play(args: &ReplayArgs, output: Output) -> Result<(ReplayBody, Str
     let view = replayed.view;
     let body = ReplayBody {
         inputs: replayed.inputs,
+        recorded_by: replayed.head.as_ref().map(|head| head.leakwatch.clone()),
+        host: replayed
+            .head
+            .as_ref()
+            .and_then(|head| Some(HostBody::from(head.host.as_ref().ok()?))),
+        skipped: SkippedBody {
+            inputs: replayed.skipped.inputs,
+            counters: replayed.skipped.counters,
+            inputs_with_unknown_fields: replayed.skipped.fields,
+        },
         cut_off: replayed
             .cut_off
             .map(|error| format!("{:#}", anyhow::Error::from(error))),
@@ -81,6 +109,23 @@ pub(super) fn play(args: &ReplayArgs, output: Output) -> Result<(ReplayBody, Str
 
 fn page(body: &ReplayBody, view: &View, output: Output) -> String {
     let mut page = format!("{} inputs, {} targets judged\n", body.inputs, body.investigations.len());
+    if let Some(version) = &body.recorded_by {
+        let node = body.host.as_ref().and_then(|host| host.node_name.as_deref());
+        let node = one_line(node.unwrap_or("a host that is not named"));
+        page.push_str(&format!("recorded by leakwatch {} on {node}\n", one_line(version)));
+    }
+    let skipped = body.skipped;
+    for (count, what) in [
+        (skipped.inputs, "inputs"),
+        (skipped.counters, "counters"),
+        (skipped.inputs_with_unknown_fields, "inputs in part"),
+    ] {
+        if count > 0 {
+            page.push_str(&format!(
+                "{count} {what} left out: this version of leakwatch does not know them\n"
+            ));
+        }
+    }
     if let Some(why) = &body.cut_off {
         page.push_str(&format!("the rest could not be played: {why}\n"));
     }

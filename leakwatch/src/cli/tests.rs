@@ -24,7 +24,10 @@ use crate::dto::investigation::InvestigationBody;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::Page;
 use crate::dto::target::TargetBody;
+use crate::input::Head;
 use crate::input::Recorder;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -97,7 +100,11 @@ async fn the_table_of_targets_has_a_line_for_each() {
 fn a_recording_replays_to_the_same_and_a_leak_is_exit_code_3() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("inputs");
-    let mut recorder = Recorder::create(&path, 1 << 30).unwrap();
+    let head = Head {
+        leakwatch: "1.2.3".to_owned(),
+        host: Err(Missing::new(MissingReason::NotConfigured, "a test")),
+    };
+    let mut recorder = Recorder::create(&path, 1 << 30, &head).unwrap();
     let inputs = story(Clock::start().now());
     for input in &inputs {
         recorder.write(input).unwrap();

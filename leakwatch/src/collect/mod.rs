@@ -9,7 +9,6 @@
 pub mod endpoint;
 pub mod runtime;
 mod cgroup;
-mod executable;
 mod file;
 mod parse;
 mod process;
@@ -22,7 +21,7 @@ use crate::identity::cgroup::Directory;
 use crate::identity::cgroup::Hierarchy;
 use crate::identity::cgroup::Walk;
 use crate::input::Input;
-use executable::Executables;
+use cgroup::CounterFiles;
 use file::Descriptors;
 use file::Reader;
 use leakwatch_analysis::model::reading::Reading;
@@ -61,6 +60,7 @@ pub struct Collector {
     hierarchy: Hierarchy,
     only: PathBuf,
     machine: Option<Bytes>,
+    counter_files: Arc<CounterFiles>,
     reader: Reader,
     processes: ProcessReader,
     index: Arc<CgroupIndex>,
@@ -76,16 +76,13 @@ impl Collector {
 
     fn with_descriptors(config: CollectConfig, descriptors: Arc<Descriptors>) -> Result<Self, CgroupError> {
         let only = Hierarchy::cgroup_path(config.only.as_deref().unwrap_or(Path::new("/")))?;
+        let machine = machine_memory(&config.proc_root);
         Ok(Self {
             only,
-            machine: machine_memory(&config.proc_root),
+            machine,
+            counter_files: CounterFiles::new(config.hierarchy.version, machine),
             reader: Reader::new(descriptors),
-            processes: ProcessReader {
-                proc_root: config.proc_root,
-                clock: config.clock,
-                ticks_per_second: procfs::ticks_per_second(),
-                executables: Executables::default(),
-            },
+            processes: ProcessReader::new(config.proc_root, config.clock),
             index: Arc::new(CgroupIndex::new(config.hierarchy.clone())),
             hierarchy: config.hierarchy,
             watched: HashMap::new(),
@@ -165,7 +162,11 @@ impl Collector {
             false
         });
         for directory in new {
-            let mut watched = Watched::new(self.hierarchy.version, directory.clone());
+            let mut watched = Watched::new(
+                self.hierarchy.version,
+                directory.clone(),
+                Arc::clone(&self.counter_files),
+            );
             watched.round = round;
             self.watched.insert(directory.key.inode, watched);
         }
@@ -178,8 +179,13 @@ fn exists(directory: &Path, inode: u64) -> bool {
 
 /// `MemTotal`: where cgroup v1 shows a limit at or above it, there is none.
 fn machine_memory(proc_root: &Path) -> Option<Bytes> {
-    let info = procfs::Meminfo::from_file(proc_root.join("meminfo")).ok()?;
-    Some(Bytes(info.mem_total))
+    match procfs::Meminfo::from_file(proc_root.join("meminfo")) {
+        Ok(info) => Some(Bytes(info.mem_total)),
+        Err(error) => {
+            tracing::warn!(%error, "the memory of the machine is not known: limits of cgroup v1 above it count as limits");
+            None
+        }
+    }
 }
 
 #[cfg(test)]

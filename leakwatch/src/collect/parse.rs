@@ -41,22 +41,86 @@ pub(super) fn pids(text: &[u8], pids: &mut Vec<u32>) -> Option<()> {
     Some(())
 }
 
-/// Values of `keys` in a flat-keyed file (`memory.stat`, `memory.events`, `memory.oom_control`): lines `KEY VALUE`.
-/// A key that is not there is `None`; a key whose value is not a number makes the whole file malformed.
-pub(super) fn flat_keyed<const N: usize>(text: &[u8], keys: [&str; N]) -> Option<[Option<u64>; N]> {
-    let mut values = [None; N];
+/// A flat-keyed file (`memory.stat`, `memory.events`, `memory.oom_control`): lines `KEY VALUE`. Tells the value of each key of
+/// `lines`; other keys are left out. A wanted key whose value is not a number makes the whole file malformed.
+///
+/// `lines` has the keys in the order of the file, so that each is mostly found where the one before ended.
+pub(super) fn keyed<T: Copy>(text: &[u8], lines: &[(&str, T)], mut found: impl FnMut(T, u64)) -> Option<()> {
+    let mut next = 0;
     for line in text.split(|byte| *byte == b'\n') {
         let Some(space) = line.iter().position(|byte| *byte == b' ') else {
             continue;
         };
         let (key, value) = line.split_at(space);
-        for (wanted, slot) in keys.iter().zip(&mut values) {
-            if wanted.as_bytes() == key {
-                *slot = Some(digits(value.trim_ascii())?);
+        if let Some((index, wanted)) = find(lines, next, key) {
+            found(wanted, digits(value.trim_ascii())?);
+            next = index + 1;
+        }
+    }
+    Some(())
+}
+
+/// Finds a key, beginning at `start` and going around.
+fn find<T: Copy>(lines: &[(&str, T)], start: usize, key: &[u8]) -> Option<(usize, T)> {
+    let (before, after) = lines.split_at_checked(start)?;
+    let rest = after.iter().chain(before).zip((start..lines.len()).chain(0..start));
+    let mut matching = rest.filter(|((wanted, _), _)| wanted.as_bytes() == key);
+    matching.next().map(|((_, found), index)| (index, *found))
+}
+
+/// `memory.pressure`: lines `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, with keys as `some avg10`. Averages become
+/// hundredths of a percent.
+pub(super) fn pressure<T: Copy>(text: &[u8], lines: &[(&str, T)], mut found: impl FnMut(T, u64)) -> Option<()> {
+    let text = std::str::from_utf8(text).ok()?;
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let kind = words.next()?;
+        for word in words {
+            let (name, value) = word.split_once('=')?;
+            let is_wanted = |key: &str| key.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')) == Some(name);
+            if let Some((_, wanted)) = lines.iter().find(|(key, _)| is_wanted(key)) {
+                let value =
+                    match value.split_once('.') {
+                        None => digits(value.as_bytes())?,
+                        Some((whole, hundredths)) if hundredths.len() == 2 => digits(whole.as_bytes())?
+                            .checked_mul(100)?
+                            .checked_add(digits(hundredths.as_bytes())?)?,
+                        Some(_) => return None,
+                    };
+                found(*wanted, value);
             }
         }
     }
-    Some(values)
+    Some(())
+}
+
+/// `memory.numa_stat`: sums over the nodes, in bytes. v2 has lines `anon N0=1 N1=2` in bytes, v1 `anon=3 N0=1 N1=2` in pages.
+pub(super) fn numa<T: Copy>(
+    text: &[u8],
+    page_bytes: u64,
+    lines: &[(&str, T)],
+    mut found: impl FnMut(T, u64),
+) -> Option<()> {
+    let text = std::str::from_utf8(text).ok()?;
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(first) = words.next() else { continue };
+        let (key, pages) = match first.split_once('=') {
+            Some((key, pages)) => (key, Some(pages)),
+            None => (first, None),
+        };
+        let Some((_, wanted)) = lines.iter().find(|(wanted, _)| *wanted == key) else {
+            continue;
+        };
+        let bytes = match pages {
+            Some(pages) => digits(pages.as_bytes())?.checked_mul(page_bytes)?,
+            None => words.try_fold(0_u64, |sum, word| {
+                sum.checked_add(digits(word.split_once('=')?.1.as_bytes())?)
+            })?,
+        };
+        found(*wanted, bytes);
+    }
+    Some(())
 }
 
 /// What a sample needs of `/proc/PID/status`.
@@ -145,15 +209,54 @@ mod tests {
         );
     }
 
+    fn collect(parse: impl FnOnce(&mut dyn FnMut(usize, u64)) -> Option<()>) -> Option<Vec<(usize, u64)>> {
+        let mut values = Vec::new();
+        parse(&mut |index, value| values.push((index, value)))?;
+        Some(values)
+    }
+
     #[test]
     fn flat_keyed_files() {
         let text = b"cache 10\nrss 20\ntotal_cache 30\n\nodd\nunder_oom 0\n";
+        for (text, keys, values) in [
+            (
+                &text[..],
+                ["cache", "total_cache", "absent"],
+                Some(vec![(0, 10), (1, 30)]),
+            ),
+            // In whatever order.
+            (text, ["total_cache", "absent", "cache"], Some(vec![(2, 10), (0, 30)])),
+            (b"cache x\n", ["cache", "a", "b"], None),
+            (b"cache x\n", ["rss", "a", "b"], Some(vec![])),
+        ] {
+            let lines: Vec<(&str, usize)> = keys.into_iter().zip(0..).collect();
+            assert_eq!(collect(|found| keyed(text, &lines, found)), values, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn pressure_and_numbers_per_node() {
+        let lines = [("some avg10", 0), ("some total", 1), ("full avg300", 2)];
+        let text =
+            b"some avg10=12.34 avg60=0.00 avg300=0.00 total=56\nfull avg10=0.00 avg60=0.00 avg300=100.00 total=7\n";
         assert_eq!(
-            flat_keyed(text, ["cache", "total_cache", "absent"]),
-            Some([Some(10), Some(30), None])
+            collect(|found| pressure(text, &lines, found)),
+            Some(vec![(0, 1234), (1, 56), (2, 10_000)])
         );
-        assert_eq!(flat_keyed(b"cache x\n", ["cache"]), None);
-        assert_eq!(flat_keyed(b"cache x\n", ["rss"]), Some([None]));
+        assert_eq!(
+            collect(|found| pressure(b"some avg10=1.2 total=x\n", &lines, found)),
+            None
+        );
+        let lines = [("anon", 0), ("hierarchical_anon", 1)];
+        assert_eq!(
+            collect(|found| numa(b"anon N0=1 N1=2\nfile N0=9 N1=9\n", 4096, &lines, found)),
+            Some(vec![(0, 3)])
+        );
+        assert_eq!(
+            collect(|found| numa(b"total=9 N0=9\nhierarchical_anon=3 N0=1 N1=2\n", 4096, &lines, found)),
+            Some(vec![(1, 3 * 4096)])
+        );
+        assert_eq!(collect(|found| numa(b"anon N0\n", 4096, &lines, found)), None);
     }
 
     #[test]
@@ -196,8 +299,8 @@ mod tests {
         fn what_the_kernel_writes_is_read_back(values in proptest::collection::vec(any::<u64>(), 3), pad in 0_usize..8) {
             let text = format!("anon {}\nfile {}\nslab {}\n", values[0], values[1], values[2]);
             prop_assert_eq!(
-                flat_keyed(text.as_bytes(), ["slab", "anon", "file"]),
-                Some([Some(values[2]), Some(values[0]), Some(values[1])])
+                collect(|found| keyed(text.as_bytes(), &[("slab", 0), ("anon", 1), ("file", 2)], found)),
+                Some(vec![(1, values[0]), (2, values[1]), (0, values[2])])
             );
             let kib = values[0] / 1024;
             let text = format!("Name:\tx\nVmRSS:\t{}{kib} kB\n", " ".repeat(pad));
@@ -208,7 +311,10 @@ mod tests {
         fn garbage_is_refused_or_read_never_worse(text in proptest::collection::vec(any::<u8>(), 0..256)) {
             number(&text);
             limit_v2(&text);
-            flat_keyed(&text, ["a", "b"]);
+            let lines = [("a", 0), ("some avg10", 1)];
+            collect(|found| keyed(&text, &lines, found));
+            collect(|found| pressure(&text, &lines, found));
+            collect(|found| numa(&text, 4096, &lines, found));
             status(&text);
             let mut list = Vec::new();
             pids(&text, &mut list);

@@ -3,10 +3,11 @@
 //! A quiet cgroup costs three reads per round: charge, limit and list of processes. `memory.stat`, the events and the
 //! processes are read again when the charge moved or the list changed, and at least every 30 s. The instants of those
 //! are spread over the targets, so that no round has to refresh all of them. What this can miss for at most 30 s:
-//! memory that changes its kind while the charge stays the same to the byte.
+//! memory that changes its kind while the charge stays the same to the byte. Files like `memory.pressure` are read every 5 minutes,
+//! and within 30 s after the charge has hit a limit.
 
 use super::cgroup::CgroupFiles;
-use super::cgroup::Stat;
+use super::cgroup::CounterFiles;
 use super::file::Reader;
 use super::process::Budget;
 use super::process::ProcessReader;
@@ -18,16 +19,18 @@ use crate::identity::container::Recognised;
 use crate::identity::container::recognise;
 use crate::identity::service;
 use crate::input::Input;
+use leakwatch_analysis::model::counter::Counter;
+use leakwatch_analysis::model::counter::Counters;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
-use leakwatch_analysis::model::sample::MemoryEvents;
 use leakwatch_analysis::model::sample::Sample;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Processes tracked at most, over all targets; at about 1 KiB each.
@@ -38,6 +41,8 @@ const MAX_LOOKUPS: usize = 2048;
 const MAX_READS: usize = 128;
 /// Everything is read again in the first round after this: within 30 s at the default interval.
 const REFRESH: Duration = Duration::from_secs(25);
+/// Files that are read seldom are read again in the first such round after this.
+const SELDOM: Duration = Duration::from_mins(5);
 
 /// A cgroup that may be, or is, a target.
 #[derive(Debug)]
@@ -54,6 +59,7 @@ pub(super) struct Watched {
     pids: Vec<u32>,
     processes: Processes,
     refresh_at: Option<Timestamp>,
+    seldom: Option<Seldom>,
     last: Option<Last>,
 }
 
@@ -62,8 +68,16 @@ pub(super) struct Watched {
 struct Last {
     charge: Bytes,
     limit: Reading<Limit>,
-    stat: Reading<Stat>,
-    events: Reading<MemoryEvents>,
+    counters: Counters,
+}
+
+/// What was read of the files that are read seldom.
+#[derive(Debug)]
+struct Seldom {
+    at: Timestamp,
+    /// Times the charge had hit a limit by then.
+    limit_hits: Option<u64>,
+    counters: Counters,
 }
 
 /// What the targets of a round share.
@@ -120,9 +134,9 @@ impl<'a> Round<'a> {
 }
 
 impl Watched {
-    pub(super) fn new(version: Version, directory: Directory) -> Self {
+    pub(super) fn new(version: Version, directory: Directory, counter_files: Arc<CounterFiles>) -> Self {
         Self {
-            files: CgroupFiles::new(version, &directory.path),
+            files: CgroupFiles::new(version, &directory.path, counter_files),
             round: 0,
             recognised: recognise(&directory.key.path),
             directory,
@@ -131,6 +145,7 @@ impl Watched {
             pids: Vec::new(),
             processes: Processes::default(),
             refresh_at: None,
+            seldom: None,
             last: None,
         }
     }
@@ -213,24 +228,48 @@ impl Watched {
     fn memory(&mut self, charge: Bytes, refresh: Refresh, round: &mut Round<'_>) -> Reading<CgroupMemory> {
         let last = match self.last.take() {
             Some(last) if refresh == Refresh::Nothing => last,
-            _ => Last {
+            last => Last {
                 charge,
                 limit: self.limit.clone(),
-                stat: self.files.stat(round.reader, round.machine),
-                events: self.files.events(round.reader),
+                counters: self.counters(refresh, last, round),
             },
         };
         let last = self.last.insert(last);
         // v1 also tells a limit of ancestors that are not visible from inside a container.
-        let hidden = last.stat.as_ref().map_or(Limit::Max, |stat| stat.hierarchical_limit);
+        let hidden = match last.counters.get(Counter::HierarchicalLimit) {
+            Some(u64::MAX) | None => Limit::Max,
+            Some(bytes) => Limit::Bytes(Bytes(bytes)),
+        };
         Ok(CgroupMemory {
             charge,
             limit: tighter(self.limit.clone()?, hidden),
-            swap: last.stat.clone().and_then(|stat| stat.swap),
-            stat: last.stat.clone().map(|stat| stat.memory),
-            events: last.events.clone(),
+            counters: last.counters.clone(),
         })
     }
+
+    fn counters(&mut self, refresh: Refresh, last: Option<Last>, round: &mut Round<'_>) -> Counters {
+        let hits = last.and_then(|last| limit_hits(&last.counters));
+        let current = self.seldom.take().filter(|seldom| {
+            let pressed = matches!((seldom.limit_hits, hits), (Some(before), Some(now)) if now > before);
+            refresh != Refresh::Everything || (!pressed && round.now.since(seldom.at) < SELDOM)
+        });
+        let is_new = current.is_none();
+        let seldom = self.seldom.insert(current.unwrap_or_else(|| Seldom {
+            at: round.now,
+            limit_hits: None,
+            counters: self.files.seldom_counters(round.reader),
+        }));
+        let counters = self.files.counters(round.reader, &seldom.counters);
+        if is_new {
+            seldom.limit_hits = limit_hits(&counters);
+        }
+        counters
+    }
+}
+
+fn limit_hits(counters: &Counters) -> Option<u64> {
+    let hits = [Counter::LocalMax, Counter::LocalHigh, Counter::MemswMax].map(|counter| counters.get(counter));
+    hits.into_iter().flatten().reduce(u64::saturating_add)
 }
 
 /// The tighter of two limits.

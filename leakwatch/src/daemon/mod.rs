@@ -33,6 +33,8 @@ use crate::dto::capability::CapabilityBody;
 use crate::engine::Engine;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::Hierarchy;
+use crate::identity::host;
+use crate::input::Head;
 use crate::input::RecordError;
 use crate::input::Recorder;
 use crate::probes::host::HostFacts;
@@ -40,6 +42,7 @@ use crate::state::StateDirectory;
 use crate::state::StateError;
 use crate::store::Bounds;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -88,12 +91,13 @@ pub enum DaemonError {
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(config);
+    let host_identity = host::identity(Path::new("/"));
     let _state = StateDirectory::open(&config.state_dir)?;
     let listeners = Listeners::bind(&config.api).await?;
     let recorder = config
         .record
         .as_deref()
-        .map(|path| Recorder::create(path, RECORDING_BYTES))
+        .map(|path| Recorder::create(path, RECORDING_BYTES, &Head::of(host_identity.clone())))
         .transpose()?;
     let hierarchy = config
         .cgroup_root
@@ -162,6 +166,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     };
     let facts = Facts {
         started_at: clock.now(),
+        host: host_identity,
         capabilities: kernel
             .capabilities(&host, &hierarchy)
             .iter()

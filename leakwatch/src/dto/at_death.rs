@@ -2,9 +2,9 @@
 
 use crate::dto::missing::MissingMap;
 use crate::store::post_mortem::PostMortem;
+use leakwatch_analysis::model::final_heap::FinalHeap;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
-use leakwatch_analysis::model::final_heap::HeapAtDeath;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
@@ -76,14 +76,14 @@ impl AtDeathBody {
             .clone()
             .and_then(|death| death.heap.as_ref().map_err(Clone::clone));
         let of_heap = heap.as_ref().map(|heap| *heap);
-        let mut heap_field = |field, value: &dyn Fn(&HeapAtDeath) -> u64| missing.take(field, of_heap, value);
+        let mut heap_field = |field, value: &dyn Fn(&FinalHeap) -> u64| missing.take(field, of_heap, value);
         let buckets = heap_field("buckets", &|heap| heap.buckets);
         let buckets_lost = heap_field("buckets_lost", &|heap| heap.lost);
         let buckets_unreadable = heap_field("buckets_unreadable", &|heap| heap.unreadable);
         let buckets_without_stack = heap_field("buckets_without_stack", &|heap| heap.unknown);
         let bytes_without_stack = heap_field("bytes_without_stack", &|heap| heap.unknown_bytes.0);
         let heap_seconds = missing.take("heap_seconds", of_heap, |heap| heap.held_up.as_secs_f64());
-        let cut = heap.as_ref().ok().and_then(|heap| heap.cut);
+        let truncation = heap.as_ref().ok().and_then(|heap| heap.truncation);
         let newest = post_mortem
             .profiles
             .iter()
@@ -96,7 +96,7 @@ impl AtDeathBody {
             (Err(_), None) => "none",
         };
         let of_death = death.as_ref().map(|death| *death);
-        let mut death_field = |field, value: &dyn Fn(&ProcessDeath) -> u64| missing.take(field, of_death, value);
+        let mut death_field = |field, value: &dyn Fn(&FinalState) -> u64| missing.take(field, of_death, value);
         let goroutines = death_field("goroutines", &|death| {
             death.goroutines.groups.iter().map(|group| group.count).sum()
         });
@@ -115,7 +115,7 @@ impl AtDeathBody {
             bytes_without_stack,
             truncated_by: missing.applicable(
                 "truncated_by",
-                cut.map(|cut| cut.name().to_owned()),
+                truncation.map(|reason| reason.name().to_owned()),
                 "reading did not end before the last bucket",
             ),
             heap_seconds,

@@ -5,6 +5,7 @@ use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
 use crate::dto::number::finite;
 use crate::dto::page::LossBody;
+use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::reading::Missing;
 use serde::Deserialize;
 use serde::Serialize;
@@ -16,6 +17,8 @@ use utoipa::ToSchema;
 pub struct StatusBody {
     /// Version of the daemon.
     pub version: String,
+    /// The host it watches.
+    pub host: HostBody,
     /// When it started.
     pub started_at: Instant,
     /// Time since then.
@@ -34,6 +37,32 @@ pub struct StatusBody {
     pub store: StoreBody,
     /// Settings that were overridden or look like a mistake.
     pub warnings: Vec<String>,
+}
+
+/// What tells the data of two hosts apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Host)]
+pub struct HostBody {
+    /// Id of the installation (`/etc/machine-id`).
+    pub machine_id: Option<String>,
+    /// Id of this boot of it.
+    pub boot_id: Option<String>,
+    /// Its name in the network.
+    pub node_name: Option<String>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+impl From<&HostIdentity> for HostBody {
+    fn from(host: &HostIdentity) -> Self {
+        let mut missing = MissingMap::default();
+        Self {
+            machine_id: missing.take("machine_id", host.machine_id.as_ref(), String::clone),
+            boot_id: missing.take("boot_id", host.boot_id.as_ref(), String::clone),
+            node_name: missing.take("node_name", host.node_name.as_ref(), String::clone),
+            missing,
+        }
+    }
 }
 
 /// A capture that is running.

@@ -194,7 +194,7 @@ impl MemoryBody {
             working_set_bytes: missing.take_owned("working_set_bytes", read(CgroupMemory::working_set), bytes),
             unreclaimable_bytes: missing.take_owned("unreclaimable_bytes", read(CgroupMemory::unreclaimable), bytes),
             limit_bytes: missing.applicable("limit_bytes", limit.flatten().map(bytes), "no limit is set"),
-            swap_bytes: missing.take_owned("swap_bytes", read(|memory| memory.swap.clone()), bytes),
+            swap_bytes: missing.take_owned("swap_bytes", read(CgroupMemory::swap), bytes),
             missing,
         }
     }

@@ -6,8 +6,8 @@ use crate::store::memory::Memory;
 use crate::store::post_mortem::PostMortem;
 use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::OomKill;
-use leakwatch_analysis::model::final_heap::HeapAtDeath;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalHeap;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::Snapshot;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Takes in what was read.
-pub(super) fn died(memory: &mut Memory, death: ProcessDeath) {
+pub(super) fn died(memory: &mut Memory, death: FinalState) {
     remember(memory, &death);
     let of_victim = |post_mortem: &&PostMortem| is_of(&post_mortem.kill, &death);
     let id = memory
@@ -55,12 +55,12 @@ pub(super) fn give_up(memory: &mut Memory, now: Timestamp) {
     }
 }
 
-fn is_of(kill: &OomKill, death: &ProcessDeath) -> bool {
+fn is_of(kill: &OomKill, death: &FinalState) -> bool {
     kill.victim.pid == death.process.pid && kill.victim.start_ticks == Some(death.process.start_ticks)
 }
 
 /// The live heap of the last garbage collection is one more snapshot of the process: the growth up to the end counts.
-fn remember(memory: &mut Memory, death: &ProcessDeath) {
+fn remember(memory: &mut Memory, death: &FinalState) {
     let Ok(heap) = &death.heap else { return };
     let Some(stored) = memory.target_mut(&death.target) else {
         return;
@@ -81,7 +81,7 @@ fn remember(memory: &mut Memory, death: &ProcessDeath) {
     }
 }
 
-fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -> Option<Snapshot> {
+fn snapshot(death: &FinalState, heap: &FinalHeap, stacks: &mut StackTable) -> Option<Snapshot> {
     let summary = heap.retained.content.as_ref().ok()?.intern(stacks);
     Some(Snapshot {
         target: death.target.clone(),
@@ -97,7 +97,7 @@ fn snapshot(death: &ProcessDeath, heap: &HeapAtDeath, stacks: &mut StackTable) -
 }
 
 /// Puts what was read into the post-mortem, and judges anew with it.
-fn complete(memory: &mut Memory, id: &str, death: ProcessDeath) {
+fn complete(memory: &mut Memory, id: &str, death: FinalState) {
     let target = death.target.clone();
     // A process that was started since belongs to another window: what is known of that one says nothing about the victim.
     let same_window = memory
@@ -146,7 +146,7 @@ fn complete(memory: &mut Memory, id: &str, death: ProcessDeath) {
 }
 
 /// The profiles are kept elsewhere.
-fn without_profiles(mut death: ProcessDeath) -> ProcessDeath {
+fn without_profiles(mut death: FinalState) -> FinalState {
     if let Ok(heap) = &mut death.heap {
         heap.allocated = Arc::from([]);
         heap.retained = DecodedProfile::default();

@@ -4,4 +4,5 @@
 
 pub mod cgroup;
 pub mod container;
+pub mod host;
 pub mod service;

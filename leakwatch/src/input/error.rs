@@ -16,10 +16,22 @@ pub enum RecordError {
         source: io::Error,
     },
     /// The file is something else.
-    #[error("{path} is not a leakwatch recording of version 1")]
+    #[error("{path} is not a leakwatch recording")]
     NotARecording {
         /// The file.
         path: PathBuf,
+    },
+    /// The recording was made by a later version, and would be misunderstood.
+    #[error(
+        "recording {path} has format {found}, this version of leakwatch reads formats up to {newest}: replay it with a newer one"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u8,
+        /// The newest one that is read.
+        newest: u8,
     },
     /// A frame cannot be understood.
     #[error("recording {path}: frame {frame}: {detail}")]
@@ -46,7 +58,9 @@ impl RecordError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Full { .. } => "recording_full",
-            Self::Io { .. } | Self::NotARecording { .. } | Self::Malformed { .. } => "recording_failed",
+            Self::Io { .. } | Self::NotARecording { .. } | Self::Newer { .. } | Self::Malformed { .. } => {
+                "recording_failed"
+            }
         }
     }
 }

@@ -1,13 +1,69 @@
-//! The messages of a recording. Field numbers are never reused: an old recording must replay for ever.
+//! The messages that inputs are written in.
+
+/// First bytes of every recording. The last one is the major version of the format.
+pub(super) const MAGIC: [u8; 8] = *b"LWREC\0\0\x02";
 
 /// One input.
+///
+/// # Form of a recording
+///
+/// | part | what |
+/// |---|---|
+/// | [`MAGIC`] | eight bytes; the last is the major version of the format |
+/// | [`Head`] | one frame: who recorded. Format 1 had none |
+/// | [`Envelope`]s | one frame each, in the order in which the engine took them in |
+///
+/// A frame is the length of a message as a protobuf varint, then the message. A recording that is cut off anywhere replays up to
+/// its last whole frame.
+///
+/// # Compatibility
+///
+/// - Every recording ever made replays, to the same findings. So a number or a name on the wire keeps its meaning for ever: numbers
+///   of fields, of input kinds, of counters (`leakwatch_analysis::model::counter`) and positions in the tables of `convert`. What
+///   is not written any more is still read; such fields are marked "format 1".
+/// - A field, a counter or an input kind that a reader does not know is skipped and counted ([`super::Skipped`]). So adding
+///   one changes no version.
+/// - What an older reader would misunderstand rather than miss raises the major version, and older readers refuse it.
+/// - Groups of numbers are messages or pairs of number and value, never positions in an array.
+///
+/// Neither the messages nor `convert` know files: `recorder` and `reader` do.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Message {
+pub(super) struct Envelope {
     /// Nanoseconds since the Unix epoch.
     #[prost(fixed64, tag = "1")]
     pub(super) at: u64,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
     pub(super) kind: Option<Kind>,
+}
+
+/// Who made a recording.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Head {
+    /// Version of leakwatch.
+    #[prost(string, tag = "1")]
+    pub(super) leakwatch: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) host: Option<Host>,
+}
+
+/// Which host, since which boot.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Host {
+    #[prost(message, optional, tag = "1")]
+    pub(super) machine_id: Option<Text>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) boot_id: Option<Text>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) node_name: Option<Text>,
+}
+
+/// A text, or why there is none.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Text {
+    #[prost(string, tag = "1")]
+    pub(super) value: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) missing: Option<Missing>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -34,8 +90,11 @@ pub(super) enum Kind {
     Tick(Tick),
     #[prost(message, tag = "12")]
     Death(Box<Death>),
+    /// Format 1.
     #[prost(message, tag = "13")]
     GoRuntime(Box<GoRuntime>),
+    #[prost(message, tag = "14")]
+    Runtime(Box<Runtime>),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -143,29 +202,73 @@ pub(super) struct CgroupMemory {
     /// Absent for no limit.
     #[prost(uint64, optional, tag = "2")]
     pub(super) limit: Option<u64>,
+    /// Format 1.
     #[prost(message, optional, tag = "3")]
     pub(super) swap: Option<Number>,
-    /// In the order of the domain type's fields.
+    /// Format 1: `anon`, `file`, `shmem`, `active_file`, `inactive_file`, `kernel`, `slab_reclaimable`.
     #[prost(uint64, repeated, tag = "4")]
     pub(super) stat: Vec<u64>,
+    /// Format 1.
     #[prost(message, optional, tag = "5")]
     pub(super) stat_missing: Option<Missing>,
-    /// In the order of the domain type's fields.
+    /// Format 1: `oom_kill`, `max`.
     #[prost(uint64, repeated, tag = "6")]
     pub(super) events: Vec<u64>,
+    /// Format 1.
     #[prost(message, optional, tag = "7")]
     pub(super) events_missing: Option<Missing>,
+    #[prost(message, optional, tag = "8")]
+    pub(super) counters: Option<Counters>,
+}
+
+/// Counters of a cgroup: pairs of a counter's number and its value, as two lists of the same length.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Counters {
+    #[prost(uint32, repeated, tag = "1")]
+    pub(super) numbers: Vec<u32>,
+    #[prost(uint64, repeated, tag = "2")]
+    pub(super) values: Vec<u64>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) unread_files: Vec<UnreadFile>,
+    /// Version of the cgroup hierarchy, 1 or 2; zero when it is not known.
+    #[prost(uint32, tag = "4")]
+    pub(super) version: u32,
+}
+
+/// A file of counters that could not be read.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct UnreadFile {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) missing: Option<Missing>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct ProcessSample {
     #[prost(message, optional, tag = "1")]
     pub(super) key: Option<ProcessKey>,
-    /// In the order of the domain type's fields.
+    /// Format 1: the fields of [`ProcessMemory`] in their order.
     #[prost(uint64, repeated, tag = "2")]
-    pub(super) memory: Vec<u64>,
+    pub(super) positional: Vec<u64>,
     #[prost(message, optional, tag = "3")]
     pub(super) memory_missing: Option<Missing>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) memory: Option<ProcessMemory>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ProcessMemory {
+    #[prost(uint64, tag = "1")]
+    pub(super) rss: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) anon: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) file: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) shmem: u64,
+    #[prost(uint64, tag = "5")]
+    pub(super) swap: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -277,7 +380,7 @@ pub(super) struct Death {
     #[prost(message, optional, tag = "2")]
     pub(super) process: Option<ProcessKey>,
     #[prost(message, optional, tag = "3")]
-    pub(super) heap: Option<HeapAtDeath>,
+    pub(super) heap: Option<FinalHeap>,
     #[prost(message, optional, tag = "4")]
     pub(super) heap_missing: Option<Missing>,
     #[prost(message, repeated, tag = "5")]
@@ -289,7 +392,7 @@ pub(super) struct Death {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct HeapAtDeath {
+pub(super) struct FinalHeap {
     #[prost(bytes = "vec", tag = "1")]
     pub(super) allocated: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
@@ -326,6 +429,7 @@ pub(super) struct GoroutineGroup {
     pub(super) state: String,
 }
 
+/// Format 1.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct GoRuntime {
     #[prost(string, tag = "1")]
@@ -345,4 +449,45 @@ pub(super) struct GoRuntime {
     pub(super) memory_limit: Option<u64>,
     #[prost(message, optional, tag = "8")]
     pub(super) missing: Option<Missing>,
+}
+
+/// What a runtime counts. Each runtime is a field of its own.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Runtime {
+    #[prost(string, tag = "1")]
+    pub(super) target: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) process: Option<ProcessKey>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) missing: Option<Missing>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) go: Option<GoRuntimeStats>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct GoRuntimeStats {
+    #[prost(uint64, tag = "1")]
+    pub(super) heap_marked: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) heap_live: u64,
+    #[prost(uint64, optional, tag = "3")]
+    pub(super) heap_goal: Option<u64>,
+    #[prost(uint64, tag = "4")]
+    pub(super) heap_in_use: u64,
+    #[prost(uint64, tag = "5")]
+    pub(super) heap_idle: u64,
+    #[prost(uint64, tag = "6")]
+    pub(super) heap_released: u64,
+    #[prost(uint64, tag = "7")]
+    pub(super) mapped_ready: u64,
+    #[prost(uint64, tag = "8")]
+    pub(super) stacks: u64,
+    #[prost(uint64, tag = "9")]
+    pub(super) metadata: u64,
+    #[prost(uint32, tag = "10")]
+    pub(super) collections: u32,
+    #[prost(uint32, optional, tag = "11")]
+    pub(super) gc_percent: Option<u32>,
+    #[prost(uint64, optional, tag = "12")]
+    pub(super) memory_limit: Option<u64>,
 }

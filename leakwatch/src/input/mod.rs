@@ -1,9 +1,8 @@
-//! Everything that can happen, in one closed enum, and its recordings: every input as it reached the engine, appended to one
-//! file.
+//! Everything that can happen, in one closed enum, and its recordings: every input as it reached the engine, in one file.
 //!
-//! Form: the eight bytes [`MAGIC`], then one frame an input: its length as a protobuf varint, then the message of `messages`.
-//! A recording cut off anywhere replays up to its last whole frame.
+//! The form of a recording is described once, at the type `messages::Envelope`.
 
+mod codec;
 mod convert;
 mod error;
 mod messages;
@@ -18,7 +17,8 @@ use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::ProcessExit;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalState;
+use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileSource;
@@ -32,8 +32,35 @@ use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 
-/// First bytes of every recording; the last one is the version of the form.
-pub const MAGIC: &[u8; 8] = b"LWREC\0\0\x01";
+/// Who made a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Version of leakwatch.
+    pub leakwatch: String,
+    /// Where it ran.
+    pub host: Reading<HostIdentity>,
+}
+
+impl Head {
+    /// The head of what this version records on a host.
+    pub fn of(host: HostIdentity) -> Self {
+        Self {
+            leakwatch: env!("CARGO_PKG_VERSION").to_owned(),
+            host: Ok(host),
+        }
+    }
+}
+
+/// What of a recording was left out, because only later versions of leakwatch know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Inputs.
+    pub inputs: u64,
+    /// Counters, and files of counters, over all samples.
+    pub counters: u64,
+    /// Inputs of which some field was left out.
+    pub fields: u64,
+}
 
 /// One thing that happened. Each carries its own instant; the engine has no clock.
 #[derive(Clone, Debug)]
@@ -81,7 +108,7 @@ pub enum Input {
     /// The OOM killer chose a victim.
     OomKill(Box<OomKill>),
     /// A process was killed, and the kernel read its heap and its goroutines.
-    Death(Box<ProcessDeath>),
+    Death(Box<FinalState>),
     /// A process ended.
     ProcessExit(ProcessExit),
     /// Something was dropped.

@@ -1,10 +1,10 @@
 //! Writes every input as it reached the engine to one file.
 
+use crate::input::Head;
 use crate::input::Input;
-use crate::input::MAGIC;
 use crate::input::RecordError;
-use crate::input::convert;
-use prost::Message as _;
+use crate::input::codec;
+use crate::input::messages::MAGIC;
 use std::fs::File;
 use std::io::BufWriter;
 use std::io::Write as _;
@@ -23,17 +23,19 @@ pub struct Recorder {
 
 impl Recorder {
     /// Starts a recording; a file already there is replaced. Writes at most `bound_bytes`.
-    pub fn create(path: &Path, bound_bytes: u64) -> Result<Self, RecordError> {
+    pub fn create(path: &Path, bound_bytes: u64, head: &Head) -> Result<Self, RecordError> {
         let io_error = |source| RecordError::Io {
             path: path.to_owned(),
             source,
         };
         let mut file = BufWriter::new(File::create(path).map_err(io_error)?);
-        file.write_all(MAGIC).map_err(io_error)?;
+        let head = codec::encode_head(head);
+        file.write_all(&MAGIC).map_err(io_error)?;
+        file.write_all(&head).map_err(io_error)?;
         Ok(Self {
             path: path.to_owned(),
             file,
-            written_bytes: MAGIC.len() as u64,
+            written_bytes: (MAGIC.len() + head.len()) as u64,
             bound_bytes,
             full: false,
         })
@@ -42,7 +44,7 @@ impl Recorder {
     /// Appends an input. A tick flushes, so that at most one round is lost with the daemon. The first input over the
     /// bound ends the recording: a recording with a hole would replay to other answers.
     pub fn write(&mut self, input: &Input) -> Result<(), RecordError> {
-        let frame = convert::to_wire(input).encode_length_delimited_to_vec();
+        let frame = codec::encode(input);
         self.full |= self.written_bytes.saturating_add(frame.len() as u64) > self.bound_bytes;
         if self.full {
             return Err(RecordError::Full {

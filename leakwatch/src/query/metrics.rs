@@ -91,7 +91,7 @@ const TARGET_METRICS: [TargetMetric; 8] = [
         |target| memory(target, |memory| memory.limit.bytes()),
     ),
     ("leakwatch_target_swap_bytes", BYTES, "Swap in use.", |target| {
-        memory(target, |memory| memory.swap.clone().ok())
+        memory(target, |memory| memory.swap().ok())
     }),
     (
         "leakwatch_target_rss_bytes",

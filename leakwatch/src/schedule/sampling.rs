@@ -136,14 +136,15 @@ fn jumped(history: &TargetHistory) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leakwatch_analysis::model::counter::CgroupVersion;
+    use leakwatch_analysis::model::counter::Counter;
+    use leakwatch_analysis::model::counter::Counters;
     use leakwatch_analysis::model::event::OomKill;
     use leakwatch_analysis::model::event::OomTrigger;
     use leakwatch_analysis::model::event::OomVictim;
     use leakwatch_analysis::model::reading::Missing;
     use leakwatch_analysis::model::reading::MissingReason;
     use leakwatch_analysis::model::sample::CgroupMemory;
-    use leakwatch_analysis::model::sample::MemoryEvents;
-    use leakwatch_analysis::model::sample::MemoryStat;
     use leakwatch_analysis::model::sample::ProcessSample;
     use leakwatch_analysis::model::sample::Sample;
     use leakwatch_analysis::model::target::CgroupKey;
@@ -208,12 +209,14 @@ mod tests {
                 cgroup: Ok(CgroupMemory {
                     charge: Bytes::from_mib(unreclaimable + cache),
                     limit: Limit::Bytes(Bytes::from_mib(LIMIT_MIB)),
-                    swap: Err(missing()),
-                    stat: Ok(MemoryStat {
-                        inactive_file: Bytes::from_mib(*cache),
-                        ..MemoryStat::default()
-                    }),
-                    events: Ok(MemoryEvents { oom_kill: 0, max: *max }),
+                    counters: Counters::new(
+                        Some(CgroupVersion::V2),
+                        [
+                            (Counter::ActiveFile, 0),
+                            (Counter::InactiveFile, Bytes::from_mib(*cache).0),
+                            (Counter::LocalMax, *max),
+                        ],
+                    ),
                 }),
                 new_processes: vec![Process {
                     key,

@@ -9,7 +9,7 @@ use crate::store::post_mortem::PostMortem;
 use crate::store::view::TargetView;
 use crate::store::view::View;
 use leakwatch_analysis::history::TargetHistory;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::investigation::StepId;
@@ -49,7 +49,7 @@ pub(crate) struct Memory {
     events: SharedLog<Event>,
     next_event: u64,
     post_mortems: VecDeque<Arc<PostMortem>>,
-    deaths: VecDeque<ProcessDeath>,
+    deaths: VecDeque<FinalState>,
     losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
 }
 
@@ -233,7 +233,7 @@ impl Memory {
     }
 
     /// Keeps a death whose kill has not been reported yet. One that no kill was reported of was not the OOM killer's doing.
-    pub(crate) fn keep_death(&mut self, death: ProcessDeath) {
+    pub(crate) fn keep_death(&mut self, death: FinalState) {
         if self.deaths.len() >= self.bounds.deaths {
             self.deaths.pop_front();
         }
@@ -241,7 +241,7 @@ impl Memory {
     }
 
     /// Takes out the death that belongs to a kill.
-    pub(crate) fn take_death(&mut self, belongs: impl Fn(&ProcessDeath) -> bool) -> Option<ProcessDeath> {
+    pub(crate) fn take_death(&mut self, belongs: impl Fn(&FinalState) -> bool) -> Option<FinalState> {
         let index = self.deaths.iter().position(belongs)?;
         self.deaths.remove(index)
     }

@@ -1,7 +1,7 @@
 //! What is kept of an OOM kill: the kernel's record, joined with the last that was known of the target.
 
 use leakwatch_analysis::model::event::OomKill;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::sample::CgroupMemory;
@@ -42,7 +42,7 @@ pub struct PostMortem {
     /// The verdict on what was known when it died.
     pub verdict: Option<Verdict>,
     /// What the kernel read of the victim while it died; its profiles are among `profiles`.
-    pub death: Option<ProcessDeath>,
+    pub death: Option<FinalState>,
     /// The kernel read the victim, and that has not arrived yet: profiles and verdict are not the last word.
     pub awaits_death: bool,
 }

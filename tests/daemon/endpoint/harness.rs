@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 /// Nothing here takes longer; what does has failed.
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 
 /// A collector at work.
 pub(crate) struct Collecting {

@@ -1,6 +1,7 @@
 //! Servers that hang, lie, flood and misdirect. Each must give its own reason in bounded time and memory.
 
 use crate::endpoint::harness::Collecting;
+use crate::endpoint::harness::DEADLINE;
 use crate::endpoint::harness::process;
 use crate::endpoint::harness::rule;
 use crate::endpoint::harness::serve;
@@ -26,21 +27,16 @@ use tokio::net::TcpStream;
 const HEAP: &[u8] = include_bytes!("../../../fuzz/corpus/pprof/heap.pb.gz");
 const GOROUTINE: &[u8] = include_bytes!("../../../fuzz/corpus/pprof/goroutine.pb.gz");
 
-/// Short enough to wait for, long enough not to fire by accident.
-const TOTAL: Duration = Duration::from_secs(3);
-
+/// Long enough not to end what is no matter of time.
 async fn ask(address: SocketAddr) -> Missing {
+    ask_within(DEADLINE, address).await
+}
+
+async fn ask_within(total: Duration, address: SocketAddr) -> Missing {
     let mut config = EndpointConfig::new(vec![rule("hostile", address)], false);
-    config.total_timeout = TOTAL;
-    let started = Instant::now();
+    config.total_timeout = total;
     let mut collecting = Collecting::start(config, vec![process(std::process::id(), "hostile")]);
-    let missing = collecting.next(ProfileType::Heap).await.unwrap_err();
-    assert!(
-        started.elapsed() < TOTAL + Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
-    missing
+    collecting.next(ProfileType::Heap).await.unwrap_err()
 }
 
 /// Reads the request's head, so that the answer is not taken for one to nothing.
@@ -258,7 +254,7 @@ async fn silence_and_slowness_end_in_a_timeout() {
         never_final.await,
         deaf_at,
     ] {
-        let missing = ask(address).await;
+        let missing = ask_within(Duration::from_secs(3), address).await;
         assert_eq!(missing.reason, MissingReason::Timeout, "{missing:?}");
         assert!(missing.detail.contains("within 3s"), "{missing:?}");
     }
@@ -341,13 +337,13 @@ async fn nothing_but_the_three_profiles_is_asked_for() {
     watched.goroutine_leak = true;
     watched.urgency = leakwatch::collect::endpoint::Urgency::NearLimit;
     let config = EndpointConfig::new(vec![rule("asked", address)], false);
+    let started = Instant::now();
     let mut collecting = Collecting::start(config, vec![watched]);
     let missing = collecting.next(ProfileType::GoroutineLeak).await.unwrap_err();
     assert_eq!(missing.reason, MissingReason::Unsupported, "{missing:?}");
-    let started = Instant::now();
     assert_eq!(&*collecting.next(ProfileType::Heap).await.unwrap().profile.pprof, HEAP);
     assert!(
-        started.elapsed() > Duration::from_secs(3),
+        started.elapsed() >= Duration::from_secs(5),
         "near its limit: every 5 s, not faster"
     );
     assert_eq!(

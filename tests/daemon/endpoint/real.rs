@@ -175,7 +175,7 @@ async fn a_program_in_another_network_namespace_is_asked_there() {
     // A connecting thread may just be ending.
     wait_until(
         "no thread to be left in the other namespace",
-        Duration::from_secs(20),
+        Duration::from_mins(2),
         || {
             let mut tasks = std::fs::read_dir("/proc/self/task")?.filter_map(Result::ok);
             let at_home = tasks.all(|task| {

@@ -60,7 +60,7 @@ impl Victim {
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Result<Truth> {
         let pid = self.process.pid();
-        let status = self.process.wait(Duration::from_mins(1))?;
+        let status = self.process.wait(Duration::from_mins(5))?;
         let output = self.process.output();
         anyhow::ensure!(
             !status.success() && status.code().is_none(),

@@ -22,7 +22,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 /// Generous: emulated machines are slow.
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// Starts the probes as this host allows, which must be all of them.
 fn start() -> Result<(Probes, Receiver<ProbeEvent>)> {

@@ -25,7 +25,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
-const DEADLINE: Duration = Duration::from_mins(8);
+const DEADLINE: Duration = Duration::from_mins(20);
 /// Growth may miss the truth by this many times its own 95 % interval: four standard deviations.
 const INTERVALS: f64 = 2.05;
 /// Programs that do not leak are watched at least that long: they have filled what they fill, and were captured.
@@ -122,7 +122,7 @@ impl Watched {
         {
             let summary = text(verdict, "summary");
             println!(
-                "{} after {:.0} s: {summary}",
+                "FIGURE {} after {:.0} s: {summary}",
                 self.case.name,
                 start.elapsed().as_secs_f64()
             );
@@ -189,7 +189,7 @@ impl Watched {
         let leaked = |name: &str| self.leaked(instant(diff, name)?).context(name.to_owned());
         let truth = leaked("compare=")? - leaked("base=")?;
         println!(
-            "{}: {estimate:.0} +- {interval:.0} bytes by the verdict, {truth:.0} by the program",
+            "FIGURE {}: {estimate:.0} +- {interval:.0} bytes by the verdict, {truth:.0} by the program",
             self.case.name
         );
         ensure!(

@@ -36,7 +36,7 @@ const PRINTER_LIBRARIES: [&str; 3] = [
 const BATCH: usize = 50;
 const VALUE_BYTES: usize = 3000;
 const LONG: Duration = Duration::from_hours(1);
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(3);
 const HEAPTRACK_KEYS: u64 = 2000;
 
 /// The server, listening on a socket in the directory only, saving nothing.

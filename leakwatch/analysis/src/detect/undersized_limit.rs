@@ -158,6 +158,5 @@ fn is_flat(heap: &ProfileTrend) -> bool {
 /// Times the charge hit the limit since the cgroup exists.
 fn limit_hits(history: &TargetHistory) -> u64 {
     let memory = history.newest.as_ref().ok();
-    let events = memory.and_then(|memory| memory.events.as_ref().ok());
-    events.map_or(0, |events| events.max)
+    memory.and_then(|memory| memory.limit_hits().ok()).unwrap_or(0)
 }

@@ -2,7 +2,11 @@
 #![expect(clippy::cast_precision_loss, reason = "statistics of small numbers")]
 
 use super::*;
+use crate::model::profile::SampleType;
+use crate::model::profile::StackValue;
 use crate::model::stack::Frame;
+use crate::model::stack::StackId;
+use crate::model::stack::StackTable;
 use proptest::prelude::*;
 
 fn frame(number: u32) -> Frame {
@@ -81,7 +85,7 @@ proptest! {
     fn a_profile_does_not_differ_from_itself((table, base, _) in profiles()) {
         let diff = Diff::new(&table, SampleType::InuseSpace, &base, &base);
         for function in diff.top(usize::MAX) {
-            prop_assert_eq!(function.cum, Estimate { delta: 0, interval: Some((0, 0)) });
+            prop_assert_eq!(function.cum, Delta { delta: 0, interval: Some((0, 0)) });
         }
     }
 

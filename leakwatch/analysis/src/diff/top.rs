@@ -1,7 +1,7 @@
 //! The table of functions: what each function holds itself (flat) and with everything it called (cumulative).
 
-use super::Diff;
-use super::Row;
+use crate::diff::rows::Diff;
+use crate::diff::rows::Row;
 use crate::model::stack::Frame;
 use crate::model::stack::StackId;
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ const Z_95: f64 = 1.959_964;
 
 /// A difference and the 95 % interval that the runtime's sampling leaves it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Estimate {
+pub struct Delta {
     /// Compare minus base.
     pub delta: i64,
     /// Lower and upper end of the interval; equal to `delta` in an exact profile, `None` where the profile does not tell.
@@ -26,9 +26,9 @@ pub struct FunctionDelta {
     /// The function, with the line that contributes most to its difference.
     pub frame: Frame,
     /// Difference of the stacks that end in the function.
-    pub flat: Estimate,
+    pub flat: Delta,
     /// Difference of the stacks that contain the function.
-    pub cum: Estimate,
+    pub cum: Delta,
 }
 
 /// Values added up.
@@ -57,12 +57,12 @@ impl Sum {
         clippy::cast_possible_truncation,
         reason = "a float to integer cast saturates, which is what is wanted"
     )]
-    fn estimate(self) -> Estimate {
+    fn interval(self) -> Delta {
         let interval = self.variance.map(|variance| {
             let half = (Z_95 * variance.sqrt()).ceil() as i64;
             (self.delta.saturating_sub(half), self.delta.saturating_add(half))
         });
-        Estimate {
+        Delta {
             delta: self.delta,
             interval,
         }
@@ -108,13 +108,20 @@ impl<'a> Function<'a> {
                 line: heaviest(&self.lines),
                 ..self.frame.clone()
             },
-            flat: self.flat.estimate(),
-            cum: self.cum.estimate(),
+            flat: self.flat.interval(),
+            cum: self.cum.interval(),
         }
     }
 }
 
-pub(super) fn build(diff: &Diff<'_>, limit: usize) -> Vec<FunctionDelta> {
+impl Diff<'_> {
+    /// The functions with the largest differences, by flat difference and then by cumulative difference.
+    pub fn top(&self, limit: usize) -> Vec<FunctionDelta> {
+        build(self, limit)
+    }
+}
+
+fn build(diff: &Diff<'_>, limit: usize) -> Vec<FunctionDelta> {
     let mut functions: HashMap<(&str, &str), usize> = HashMap::new();
     let mut sums: Vec<Function<'_>> = Vec::new();
     // Function of each frame: looked up by text only once.

@@ -1,7 +1,7 @@
 //! The tree of a flame graph, pruned to what a client can draw. Flat, because a stack from outside may be deeper than
 //! any recursion here or in a client should go.
 
-use super::Diff;
+use crate::diff::rows::Diff;
 use crate::model::stack::Frame;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -73,7 +73,14 @@ struct Draft {
     weight: u64,
 }
 
-pub(super) fn build(diff: &Diff<'_>, max_nodes: usize) -> Tree {
+impl Diff<'_> {
+    /// Both as one tree, root first, of at most `max_nodes` nodes (at least 2); the rest is summed into "other" nodes.
+    pub fn tree(&self, max_nodes: usize) -> Tree {
+        build(self, max_nodes)
+    }
+}
+
+fn build(diff: &Diff<'_>, max_nodes: usize) -> Tree {
     let drafts = sum(diff);
     let kept = choose(&drafts, max_nodes.max(2));
     assemble(diff, &drafts, &kept)

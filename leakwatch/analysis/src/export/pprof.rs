@@ -44,7 +44,7 @@ pub fn pprof(
     for (stack, value) in deltas {
         if value.iter().any(|value| *value != 0) {
             let location_id = stacks.frames(stack).map(|frame| builder.location(frame)).collect();
-            builder.profile.sample.push(proto::Sample {
+            builder.profile.sample.push(proto::ProfileSample {
                 location_id,
                 value,
                 label: Vec::new(),

@@ -1,24 +1,13 @@
 //! Which part of the charge grows: `memory.stat` splits it into anonymous memory, page cache, shared memory and kernel memory.
 
-use crate::history::MemoryPoint;
 use crate::history::TargetHistory;
 use crate::history::window;
+use crate::ledger::Total;
 use crate::measure::motion::MATERIAL_BYTES;
-use crate::model::units::Bytes;
 use crate::stats::trend;
 
 /// Of the growth of all parts that grow, what one must have to be called its cause.
 const NEARLY_ALL: f64 = 0.7;
-
-/// Reads one part.
-type Part = fn(&MemoryPoint) -> Option<Bytes>;
-
-const PARTS: [(&str, Part); 4] = [
-    ("anon", |point| point.anon.bytes()),
-    ("file", |point| point.file.bytes()),
-    ("shmem", |point| point.shmem.bytes()),
-    ("kernel", |point| point.kernel.bytes()),
-];
 
 /// How one part moved over the window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,11 +22,15 @@ pub struct Change {
 
 /// The changes of all parts that are known.
 pub fn changes(history: &TargetHistory) -> Vec<Change> {
-    let change = |(name, part): (&'static str, Part)| {
-        let (change, level) = trend::change(&window::series(history, part))?;
-        Some(Change { name, change, level })
+    let change = |total: Total| {
+        let (change, level) = trend::change(&window::series(history, |point| total.at(point)))?;
+        Some(Change {
+            name: total.kernel_name,
+            change,
+            level,
+        })
     };
-    PARTS.into_iter().filter_map(change).collect()
+    Total::ALL.into_iter().filter_map(change).collect()
 }
 
 /// The part that nearly all growth is in when that is neither a heap nor given back by itself: shared memory or kernel memory.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The last of a process.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ProcessDeath {
+pub struct FinalState {
     /// When the first of its threads took the signal.
     pub at: Timestamp,
     /// Of which target.
@@ -20,14 +20,14 @@ pub struct ProcessDeath {
     /// Which process.
     pub process: ProcessKey,
     /// Its heap.
-    pub heap: Reading<HeapAtDeath>,
+    pub heap: Reading<FinalHeap>,
     /// Its goroutines.
-    pub goroutines: GoroutinesAtDeath,
+    pub goroutines: FinalGoroutines,
 }
 
 /// The heap profile at the end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct HeapAtDeath {
+pub struct FinalHeap {
     /// All that was allocated and not freed, garbage included, as a gzipped `profile.proto`: what filled the memory.
     pub allocated: Arc<[u8]>,
     /// The live heap of the last garbage collection: comparable with snapshots.
@@ -43,21 +43,21 @@ pub struct HeapAtDeath {
     /// What is in use of those, in `allocated`.
     pub unknown_bytes: Bytes,
     /// Why there are more than were read.
-    pub cut: Option<CutReason>,
+    pub truncation: Option<TruncationReason>,
     /// How long the process was held up for it.
     pub held_up: Duration,
 }
 
-impl HeapAtDeath {
+impl FinalHeap {
     /// Whether every bucket is there, with its stack.
     pub const fn is_complete(&self) -> bool {
-        self.lost == 0 && self.unreadable == 0 && self.unknown == 0 && self.cut.is_none()
+        self.lost == 0 && self.unreadable == 0 && self.unknown == 0 && self.truncation.is_none()
     }
 }
 
 /// Why a reading ended before the last bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CutReason {
+pub enum TruncationReason {
     /// It took too long.
     Time,
     /// There were too many buckets.
@@ -70,7 +70,7 @@ pub enum CutReason {
     Damaged,
 }
 
-impl CutReason {
+impl TruncationReason {
     /// All of them. Recordings count on the order: append only.
     pub const ALL: [Self; 5] = [Self::Time, Self::Bound, Self::Room, Self::Unreadable, Self::Damaged];
 
@@ -88,7 +88,7 @@ impl CutReason {
 
 /// The goroutines at the end, counted without their stacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GoroutinesAtDeath {
+pub struct FinalGoroutines {
     /// The program's own, largest group first.
     pub groups: Vec<GoroutineGroup>,
     /// Goroutines in no group, the runtime's own aside: unreadable, beyond a bound, or lost.

@@ -3,8 +3,10 @@
 
 pub mod units;
 pub mod reading;
+pub mod host;
 pub mod runtime;
 pub mod target;
+pub mod counter;
 pub mod sample;
 pub mod event;
 pub mod shared_log;

@@ -1,5 +1,7 @@
 //! Raw numbers of one target at one instant.
 
+use crate::model::counter::Counter;
+use crate::model::counter::Counters;
 use crate::model::reading::Reading;
 use crate::model::target::Process;
 use crate::model::target::ProcessKey;
@@ -26,34 +28,6 @@ impl Limit {
     }
 }
 
-/// Counters of `memory.stat`, in bytes. Hierarchical values (`total_*` on cgroup v1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryStat {
-    /// v2 `anon`, v1 `total_rss`: anonymous memory, swap cache included on v2.
-    pub anon: Bytes,
-    /// v2 `file`, v1 `total_cache`: page cache, shmem and tmpfs included.
-    pub file: Bytes,
-    /// v2 `shmem`, v1 `total_shmem`.
-    pub shmem: Bytes,
-    /// v2 `active_file`, v1 `total_active_file`. Reclaimable; shmem is not in it.
-    pub active_file: Bytes,
-    /// v2 `inactive_file`, v1 `total_inactive_file`. Reclaimable; shmem is not in it.
-    pub inactive_file: Bytes,
-    /// v2 `kernel` (5.18+) or the sum of its parts; v1 `memory.kmem.usage_in_bytes`. Zero where the kernel does not count it.
-    pub kernel: Bytes,
-    /// v2 `slab_reclaimable`; v1 does not tell.
-    pub slab_reclaimable: Bytes,
-}
-
-/// Counters of `memory.events` (v2) or `memory.oom_control` and `memory.failcnt` (v1). Monotone for the life of the cgroup.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryEvents {
-    /// `oom_kill`: processes of this cgroup killed by any OOM killer.
-    pub oom_kill: u64,
-    /// v2 `max` plus `high`, v1 `memory.failcnt` plus `memory.memsw.failcnt`: times the charge hit a limit.
-    pub max: u64,
-}
-
 /// The cgroup's side of a sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupMemory {
@@ -61,34 +35,86 @@ pub struct CgroupMemory {
     pub charge: Bytes,
     /// The tightest limit on the way to the root.
     pub limit: Limit,
-    /// Swap in use: v2 `memory.swap.current`, v1 `total_swap` of `memory.stat`. As old as `stat`.
-    pub swap: Reading<Bytes>,
-    /// `memory.stat`. May be older than the rest by a few intervals when the charge did not move.
-    pub stat: Reading<MemoryStat>,
-    /// OOM and limit events.
-    pub events: Reading<MemoryEvents>,
+    /// Everything else that the kernel counts. As old as the last sample in which the charge moved, 30 s at most; what is in
+    /// `memory.pressure`, `memory.numa_stat` and the like, 5 minutes at most.
+    pub counters: Counters,
 }
 
+/// What [`Counter::Kernel`] is the sum of, where the kernel counts only parts (v2 before Linux 5.18).
+const KERNEL_PARTS: [Counter; 6] = [
+    Counter::KernelStack,
+    Counter::PageTables,
+    Counter::SecPageTables,
+    Counter::PerCpu,
+    Counter::Vmalloc,
+    Counter::Slab,
+];
+
 impl CgroupMemory {
+    /// Anonymous memory.
+    pub fn anon(&self) -> Reading<Bytes> {
+        self.counters.bytes(Counter::Anon)
+    }
+
+    /// Page cache that reclaim can drop.
+    pub fn reclaimable_file(&self) -> Reading<Bytes> {
+        let active = self.counters.bytes(Counter::ActiveFile)?;
+        Ok(active.saturating_add(self.counters.bytes(Counter::InactiveFile)?))
+    }
+
+    /// Shared memory and tmpfs.
+    pub fn shmem(&self) -> Reading<Bytes> {
+        self.counters.bytes(Counter::Shmem)
+    }
+
+    /// Memory of the kernel, or the sum of those parts of it that this kernel counts.
+    pub fn kernel(&self) -> Reading<Bytes> {
+        self.counters.bytes(Counter::Kernel).or_else(|missing| {
+            let parts = KERNEL_PARTS.into_iter().filter_map(|part| self.counters.get(part));
+            let sum = parts.reduce(u64::saturating_add);
+            sum.map(Bytes).ok_or(missing)
+        })
+    }
+
+    /// Swap in use.
+    pub fn swap(&self) -> Reading<Bytes> {
+        self.counters.bytes(Counter::Swap)
+    }
+
+    /// Processes of this cgroup killed by any OOM killer; those of its descendants too where the kernel does not tell them
+    /// apart (v2 before Linux 5.2).
+    pub fn oom_kills(&self) -> Reading<u64> {
+        self.of_itself(Counter::LocalOomKill, Counter::EventsOomKill)
+    }
+
+    /// Times the charge hit a limit, throttling included.
+    pub fn limit_hits(&self) -> Reading<u64> {
+        let max = self.of_itself(Counter::LocalMax, Counter::EventsMax)?;
+        let high = self.of_itself(Counter::LocalHigh, Counter::EventsHigh);
+        // On v1, where both limits are the same, the one on memory and swap is hit first and the other never.
+        let memsw = self.counters.get(Counter::MemswMax);
+        Ok(max.saturating_add(high.unwrap_or(0)).saturating_add(memsw.unwrap_or(0)))
+    }
+
+    fn of_itself(&self, local: Counter, with_descendants: Counter) -> Reading<u64> {
+        let local = self.counters.reading(local);
+        local.or_else(|missing| self.counters.get(with_descendants).ok_or(missing))
+    }
+
     /// Charge minus inactive file pages: what Kubernetes and cAdvisor call the working set.
     pub fn working_set(&self) -> Reading<Bytes> {
-        self.stat
-            .as_ref()
-            .map(|stat| self.charge.saturating_sub(stat.inactive_file))
-            .map_err(Clone::clone)
+        let inactive = self.counters.bytes(Counter::InactiveFile)?;
+        Ok(self.charge.saturating_sub(inactive))
     }
 
     /// Charge minus all page cache that reclaim can drop: what has to fit below the limit for the cgroup to live.
     pub fn unreclaimable(&self) -> Reading<Bytes> {
-        self.stat
-            .as_ref()
-            .map(|stat| {
-                self.charge
-                    .saturating_sub(stat.inactive_file)
-                    .saturating_sub(stat.active_file)
-                    .saturating_sub(stat.slab_reclaimable)
-            })
-            .map_err(Clone::clone)
+        // v1 does not tell how much of the kernel's memory could be given up: then none is taken off.
+        let slab = self.counters.get(Counter::SlabReclaimable).unwrap_or(0);
+        Ok(self
+            .charge
+            .saturating_sub(self.reclaimable_file()?)
+            .saturating_sub(Bytes(slab)))
     }
 }
 

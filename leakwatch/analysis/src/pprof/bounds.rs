@@ -1,7 +1,7 @@
 //! What a profile may contain, checked on the wire format before anything is allocated for it: two bytes of protobuf
 //! can become a 72-byte sample, so that a bound on bytes alone does not bound memory.
 
-use super::PprofError;
+use crate::pprof::error::PprofError;
 
 /// Limits of a profile from outside. The defaults hold a Go program of 200,000 heap buckets and keep the memory of a
 /// hostile profile below about 256 MiB for the time of its decoding.

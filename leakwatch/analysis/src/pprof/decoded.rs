@@ -1,18 +1,19 @@
 //! A profile decoded where it is taken or read back, together with its original bytes.
 
-use super::Bounds;
-use super::PprofError;
-use super::decode;
-use super::is_gzip;
-use super::proto::Profile;
-use super::summarize;
-use super::validate;
 use crate::model::decoded::DecodedProfile;
 use crate::model::decoded::ProfileContent;
 use crate::model::profile::ProfileType;
 use crate::model::reading::Missing;
 use crate::model::reading::MissingReason;
 use crate::model::stack::StackTable;
+use crate::pprof::bounds::Bounds;
+use crate::pprof::codec::compress;
+use crate::pprof::codec::decode;
+use crate::pprof::codec::is_gzip;
+use crate::pprof::error::PprofError;
+use crate::pprof::proto::Profile;
+use crate::pprof::summary::summarize;
+use crate::pprof::validate;
 use prost::Message as _;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub fn received(bytes: Vec<u8>, profile_type: ProfileType, bounds: &Bounds) -> R
 pub fn made(profile: &Profile, profile_type: ProfileType) -> DecodedProfile {
     let bounds = Bounds::default();
     let plain = profile.encode_to_vec();
-    let pprof = super::compress(&plain);
+    let pprof = compress(&plain);
     let content = bounds
         .check_size(plain.len(), pprof.len())
         .and_then(|()| bounds.check(&plain))
@@ -85,7 +86,7 @@ mod tests {
                 .iter()
                 .map(|function| builder.location(1, std::iter::once((*function, "main.go", 1))))
                 .collect();
-            builder.profile.sample.push(proto::Sample {
+            builder.profile.sample.push(proto::ProfileSample {
                 location_id,
                 value: vec![*count],
                 label: Vec::new(),

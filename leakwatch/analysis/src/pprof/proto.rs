@@ -9,7 +9,7 @@ pub struct Profile {
     pub sample_type: Vec<ValueType>,
     /// The stacks and their values.
     #[prost(message, repeated, tag = "2")]
-    pub sample: Vec<Sample>,
+    pub sample: Vec<ProfileSample>,
     /// Mapped objects; the first is the main binary.
     #[prost(message, repeated, tag = "3")]
     pub mapping: Vec<Mapping>,
@@ -51,6 +51,15 @@ pub struct Profile {
     pub doc_url: i64,
 }
 
+impl Profile {
+    /// Text of a string index; empty when there is none, which [`decode`](super::decode) has excluded.
+    pub fn text(&self, index: i64) -> &str {
+        let index = usize::try_from(index).ok();
+        let text = index.and_then(|index| self.string_table.get(index));
+        text.map_or("", String::as_str)
+    }
+}
+
 /// Meaning and unit of a number.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct ValueType {
@@ -64,7 +73,7 @@ pub struct ValueType {
 
 /// One stack with its values.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Sample {
+pub struct ProfileSample {
     /// Ids of the locations, innermost first.
     #[prost(uint64, repeated, tag = "1")]
     pub location_id: Vec<u64>,

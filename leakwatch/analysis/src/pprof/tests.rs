@@ -4,7 +4,11 @@
 use super::*;
 use crate::model::profile::ProfileType;
 use crate::model::stack::StackTable;
+use crate::pprof::codec::decompress;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use proptest::prelude::*;
+use std::io::Write as _;
 
 /// Written by the Go program `tests/programs/profiled`.
 const HEAP: &[u8] = include_bytes!("../../../../fuzz/corpus/pprof/heap.pb.gz");
@@ -164,7 +168,7 @@ fn generated() -> impl Strategy<Value = proto::Profile> {
             sample_type: vec![proto::ValueType { r#type: 1, unit: 2 }; 2],
             sample: samples
                 .into_iter()
-                .map(|(location_id, value, label)| proto::Sample {
+                .map(|(location_id, value, label)| proto::ProfileSample {
                     location_id,
                     value: value.to_vec(),
                     label: label

@@ -1,9 +1,8 @@
 //! The rules a decoded profile keeps: every string index and id refers to something, ids are unique, samples are
 //! complete, and no sum of values can overflow. The same rules as `CheckValid` of Go's pprof library, and the last.
 
-use super::PprofError;
-use super::proto::Profile;
-use super::text;
+use crate::pprof::error::PprofError;
+use crate::pprof::proto::Profile;
 use std::collections::HashSet;
 
 /// Sums of absolute values up to here keep every later sum and difference of two profiles within an `i64`.
@@ -100,7 +99,7 @@ fn sums(profile: &Profile) -> Result<(), PprofError> {
         }
         if sum > MAX_SUM {
             return Err(PprofError::Overflow {
-                what: text(profile, kind.r#type).to_owned(),
+                what: profile.text(kind.r#type).to_owned(),
             });
         }
     }

@@ -5,7 +5,7 @@ use super::Outcome;
 use super::Setup;
 use super::process::GoroutineSite;
 use super::process::Program;
-use super::programs::Tally;
+use super::programs::Score;
 use super::programs::blocked;
 use super::programs::program;
 use super::programs::site;
@@ -19,8 +19,8 @@ use crate::detect::not_enough_data;
 use crate::detect::undersized_limit;
 use crate::model::verdict::VerdictClass;
 
-fn ends_as(tally: &mut Tally, outcome: &Outcome, class: VerdictClass, label: &str) {
-    tally.add(outcome.last().class == class, || format!("{label}:{}", tell(outcome)));
+fn ends_as(score: &mut Score, outcome: &Outcome, class: VerdictClass, label: &str) {
+    score.add(outcome.last().class == class, || format!("{label}:{}", tell(outcome)));
 }
 
 fn culprit_of(outcome: &Outcome) -> String {
@@ -30,8 +30,8 @@ fn culprit_of(outcome: &Outcome) -> String {
 
 #[test]
 fn goroutines_that_pile_up() {
-    let mut class = Tally::new("goroutine leak");
-    let mut place = Tally::new("goroutine culprit");
+    let mut class = Score::new("goroutine leak");
+    let mut place = Score::new("goroutine culprit");
     for seed in 0..3 {
         for per_second in [0.5, 5.0, 100.0] {
             for bytes_each in [0.0, 8192.0, 65_536.0] {
@@ -68,11 +68,11 @@ fn goroutines_that_pile_up() {
 
 #[test]
 fn limits_that_are_too_small() {
-    let mut class = Tally::new("undersized limit, looping");
-    let mut plateau = Tally::new("undersized limit, plateau");
-    let mut never = Tally::new("undersized: never a leak");
-    let mut enough = Tally::new("recommended limit suffices");
-    let mut post_mortem = Tally::new("undersized post-mortem no leak");
+    let mut class = Score::new("undersized limit, looping");
+    let mut plateau = Score::new("undersized limit, plateau");
+    let mut never = Score::new("undersized: never a leak");
+    let mut enough = Score::new("recommended limit suffices");
+    let mut post_mortem = Score::new("undersized post-mortem no leak");
     for seed in 0..3 {
         for size in [12.0 * MIB, 60.0 * MIB, 700.0 * MIB] {
             for ramp in [8.0, 30.0] {
@@ -122,13 +122,13 @@ fn limits_that_are_too_small() {
 /// A leak that is killed again and again stays a leak, whatever the last life looks like.
 #[test]
 fn leaks_that_are_killed_in_a_row() {
-    let mut class = Tally::new("looping leak at death");
-    let mut never = Tally::new("looping leak not undersized");
+    let mut class = Score::new("looping leak at death");
+    let mut never = Score::new("looping leak not undersized");
     let mut post_mortem = [
-        Tally::new("post-mortem of life 1"),
-        Tally::new("post-mortem of life 2"),
-        Tally::new("post-mortem of life 3"),
-        Tally::new("post-mortem later"),
+        Score::new("post-mortem of life 1"),
+        Score::new("post-mortem of life 2"),
+        Score::new("post-mortem of life 3"),
+        Score::new("post-mortem later"),
     ];
     for seed in 0..3 {
         for (rate, limit) in [
@@ -147,16 +147,16 @@ fn leaks_that_are_killed_in_a_row() {
             never.add(wrong.is_none(), || format!("{label}:{}", tell(&outcome)));
             let told = outcome.post_mortems.iter().map(|verdict| verdict.class);
             for (life, found) in told.enumerate().filter(|(life, _)| [0, 1, 2, 3, 6].contains(life)) {
-                if let Some(tally) = post_mortem.get_mut(life.min(3)) {
-                    tally.add(found == go_heap_leak::CLASS, || {
+                if let Some(score) = post_mortem.get_mut(life.min(3)) {
+                    score.add(found == go_heap_leak::CLASS, || {
                         format!("{label} life {life} {found:?}")
                     });
                 }
             }
         }
     }
-    for tally in post_mortem {
-        tally.report(0.0);
+    for score in post_mortem {
+        score.report(0.0);
     }
     class.report(0.5);
     never.report(0.75);
@@ -164,10 +164,10 @@ fn leaks_that_are_killed_in_a_row() {
 
 #[test]
 fn suspects_and_late_leaks() {
-    let mut several = Tally::new("largest suspect first");
-    let mut late = Tally::new("late leak found");
-    let mut small = Tally::new("small objects, big buffer");
-    let mut bursty = Tally::new("bursty leak found");
+    let mut several = Score::new("largest suspect first");
+    let mut late = Score::new("late leak found");
+    let mut small = Score::new("small objects, big buffer");
+    let mut bursty = Score::new("bursty leak found");
     for seed in 0..4 {
         let sites = with(
             with(
@@ -230,8 +230,8 @@ fn suspects_and_late_leaks() {
 
 #[test]
 fn growth_that_is_not_in_the_heap_is_not_called_a_heap_leak() {
-    let mut outside = Tally::new("growth outside the heap");
-    let mut blind = Tally::new("growth without profiles");
+    let mut outside = Score::new("growth outside the heap");
+    let mut blind = Score::new("growth without profiles");
     for seed in 0..3 {
         for rate in [0.3 * MIB, 3.0 * MIB] {
             let mut native = program(steady(60.0 * MIB), 10.0 * MIB);
@@ -261,7 +261,7 @@ fn growth_that_is_not_in_the_heap_is_not_called_a_heap_leak() {
 
 #[test]
 fn a_bounded_program_by_steady_traffic_never_needs_a_limit() {
-    let mut fine = Tally::new("roomy limit not undersized");
+    let mut fine = Score::new("roomy limit not undersized");
     for seed in 0..3 {
         for part in [2.6, 4.0, 10.0] {
             let size = 60.0 * MIB;
@@ -278,7 +278,7 @@ fn a_bounded_program_by_steady_traffic_never_needs_a_limit() {
 
 #[test]
 fn files_in_a_tmpfs_are_told_from_heap() {
-    let mut named = Tally::new("tmpfs that fills is named");
+    let mut named = Score::new("tmpfs that fills is named");
     for seed in 0..3 {
         for rate in [0.1 * MIB, 2.0 * MIB] {
             let mut filling = program(steady(60.0 * MIB), 8.0 * MIB);

@@ -5,7 +5,7 @@ use super::Outcome;
 use super::Setup;
 use super::process::GoroutineSite;
 use super::process::Program;
-use super::programs::Tally;
+use super::programs::Score;
 use super::programs::blocked;
 use super::programs::program;
 use super::programs::site;
@@ -80,12 +80,12 @@ fn leaks_held_out_from_the_second_tuning() {
 
 /// Floors: found, found when due, culprit, forecast, coverage, post-mortems of those that die before they are due.
 fn judge_grid(grid: &Grid, floors: [f64; 6]) {
-    let mut found = Tally::new("leak found");
-    let mut early = Tally::new("post-mortem, dead before due");
-    let mut culprit = Tally::new("culprit right");
-    let mut quick = Tally::new("0.9 when due");
-    let mut forecast = Tally::new("forecast within 20 %");
-    let mut covered = Tally::new("forecast p10..p90 covers");
+    let mut found = Score::new("leak found");
+    let mut early = Score::new("post-mortem, dead before due");
+    let mut culprit = Score::new("culprit right");
+    let mut quick = Score::new("0.9 when due");
+    let mut forecast = Score::new("forecast within 20 %");
+    let mut covered = Score::new("forecast p10..p90 covers");
     let mut delays = Vec::new();
     let mut seed = grid.seed;
     for &rate in grid.rates {
@@ -145,12 +145,12 @@ fn judge_grid(grid: &Grid, floors: [f64; 6]) {
         delays.last()
     );
     early.report(floors[5]);
-    for (tally, floor) in [found, quick, culprit, forecast, covered].iter().zip(floors) {
-        tally.report(floor);
+    for (score, floor) in [found, quick, culprit, forecast, covered].iter().zip(floors) {
+        score.report(floor);
     }
 }
 
-fn judge_forecast(outcome: &Outcome, killed: f64, limit: f64, label: &str, forecast: &mut Tally, covered: &mut Tally) {
+fn judge_forecast(outcome: &Outcome, killed: f64, limit: f64, label: &str, forecast: &mut Score, covered: &mut Score) {
     let half = f64::midpoint(outcome.first_level, limit);
     let points = outcome.history.window();
     let half_at = points
@@ -194,9 +194,9 @@ fn programs_that_do_not_leak_held_out_from_the_second_tuning() {
 
 /// Floors: never a leak, right class, calm.
 fn judge_negatives(first_seed: u64, sizes: &[f64], floors: [f64; 3]) {
-    let mut never = Tally::new("never called a leak");
-    let mut settled = Tally::new("right class at the end");
-    let mut calm = Tally::new("at most 3 changes");
+    let mut never = Score::new("never called a leak");
+    let mut settled = Score::new("right class at the end");
+    let mut calm = Score::new("at most 3 changes");
     let mut steady_at = Vec::new();
     for (name, build, allowed) in negatives() {
         for seed in first_seed..first_seed + 2 {
@@ -231,8 +231,8 @@ fn judge_negatives(first_seed: u64, sizes: &[f64], floors: [f64; 3]) {
         steady_at.get(steady_at.len() / 2),
         steady_at.last()
     );
-    for (tally, floor) in [never, settled, calm].iter().zip(floors) {
-        tally.report(floor);
+    for (score, floor) in [never, settled, calm].iter().zip(floors) {
+        score.report(floor);
     }
 }
 

@@ -15,6 +15,9 @@ mod speed;
 
 use crate::history::TargetHistory;
 use crate::investigate;
+use crate::model::counter::CgroupVersion;
+use crate::model::counter::Counter;
+use crate::model::counter::Counters;
 use crate::model::event::OomKill;
 use crate::model::event::OomTrigger;
 use crate::model::event::OomVictim;
@@ -28,8 +31,6 @@ use crate::model::reading::MissingReason;
 use crate::model::runtime::Runtime;
 use crate::model::sample::CgroupMemory;
 use crate::model::sample::Limit;
-use crate::model::sample::MemoryEvents;
-use crate::model::sample::MemoryStat;
 use crate::model::sample::ProcessMemory;
 use crate::model::sample::ProcessSample;
 use crate::model::sample::Sample;
@@ -281,18 +282,19 @@ fn sample(
         cgroup: Ok(CgroupMemory {
             charge: anon.saturating_add(file),
             limit: limit.map_or(Limit::Max, |limit| Limit::Bytes(bytes(limit))),
-            swap: Err(Missing::new(MissingReason::Unsupported, "no swap")),
-            stat: Ok(MemoryStat {
-                anon,
-                file,
-                shmem: bytes(shared),
-                inactive_file: bytes(cache),
-                ..MemoryStat::default()
-            }),
-            events: Ok(MemoryEvents {
-                oom_kill: 0,
-                max: limit_hits,
-            }),
+            counters: Counters::new(
+                Some(CgroupVersion::V2),
+                [
+                    (Counter::Anon, anon.0),
+                    (Counter::File, file.0),
+                    (Counter::Shmem, bytes(shared).0),
+                    (Counter::InactiveFile, bytes(cache).0),
+                    (Counter::ActiveFile, 0),
+                    (Counter::Kernel, 0),
+                    (Counter::LocalOomKill, 0),
+                    (Counter::LocalMax, limit_hits),
+                ],
+            ),
         }),
         new_processes: new.into_iter().collect(),
         processes: vec![ProcessSample {

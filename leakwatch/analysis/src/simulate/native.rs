@@ -5,7 +5,7 @@ use super::MIB;
 use super::Outcome;
 use super::key;
 use super::process_facts;
-use super::programs::Tally;
+use super::programs::Score;
 use super::programs::tell;
 use super::random::Random;
 use super::sample;
@@ -210,8 +210,8 @@ fn culprit(outcome: &Outcome) -> Option<&str> {
 
 #[test]
 fn leaks_of_every_size_of_object() {
-    let mut class = Tally::new("native leak");
-    let mut function = Tally::new("native culprit");
+    let mut class = Score::new("native leak");
+    let mut function = Score::new("native culprit");
     for seed in 0..6 {
         for rate in [0.5 * MIB, 2.0 * MIB, 20.0 * MIB] {
             for object in [48.0, 3_000.0, 200_000.0] {
@@ -229,7 +229,7 @@ fn leaks_of_every_size_of_object() {
 
 #[test]
 fn what_fills_and_then_stays_is_no_leak() {
-    let mut never = Tally::new("no native leak");
+    let mut never = Score::new("no native leak");
     for seed in 0..6 {
         for seconds in [15.0, 30.0, 60.0] {
             for rate in [0.5 * MIB, 2.0 * MIB, 20.0 * MIB] {
@@ -259,8 +259,8 @@ fn what_fills_and_then_stays_is_no_leak() {
 
 #[test]
 fn what_is_replaced_slowly_is_not_taken_for_the_leak_beside_it() {
-    let mut function = Tally::new("native culprit beside what is replaced");
-    let mut innocent = Tally::new("what is replaced is never blamed");
+    let mut function = Score::new("native culprit beside what is replaced");
+    let mut innocent = Score::new("what is replaced is never blamed");
     for seed in 0..6 {
         for replaced in [1.0, 3.0, 10.0] {
             for object in [64.0 * 1024.0, 8.0 * MIB] {
@@ -294,7 +294,7 @@ fn what_is_replaced_slowly_is_not_taken_for_the_leak_beside_it() {
 
 #[test]
 fn the_larger_of_two_leaks_is_named_first() {
-    let mut function = Tally::new("larger native leak");
+    let mut function = Score::new("larger native leak");
     for seed in 0..6 {
         let places = [
             requests(),
@@ -309,7 +309,7 @@ fn the_larger_of_two_leaks_is_named_first() {
 
 #[test]
 fn a_few_samples_say_nothing() {
-    let mut never = Tally::new("thin samples");
+    let mut never = Score::new("thin samples");
     for seed in 0..6 {
         // 20 KiB/s: one sample in 25 s.
         let places = [place("remember", 20_480.0, 64.0, Life::Forever)];

@@ -62,14 +62,14 @@ pub(super) fn with(mut sites: Vec<HeapSite>, more: HeapSite) -> Vec<HeapSite> {
     sites
 }
 
-pub(super) struct Tally {
+pub(super) struct Score {
     name: &'static str,
     right: usize,
     total: usize,
     notes: Vec<String>,
 }
 
-impl Tally {
+impl Score {
     pub(super) const fn new(name: &'static str) -> Self {
         Self {
             name,

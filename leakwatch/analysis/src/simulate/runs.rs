@@ -4,7 +4,7 @@ use super::MIB;
 use super::Setup;
 use super::process::GoroutineSite;
 use super::process::Program;
-use super::programs::Tally;
+use super::programs::Score;
 use super::programs::blocked;
 use super::programs::program;
 use super::programs::site;
@@ -27,9 +27,9 @@ fn killed_again_and_again(program: &Program, limit: f64, seconds: f64, seed: u64
 /// A heap that GOMEMLIMIT holds just below the limit, and a burst every now and then that does not fit.
 #[test]
 fn a_limit_too_small_for_bursts_gets_one_recommendation() {
-    let mut class = Tally::new("bursts: undersized at the end");
-    let mut healthy = Tally::new("bursts: neither stable nor leak");
-    let mut sane = Tally::new("bursts: recommended limit");
+    let mut class = Score::new("bursts: undersized at the end");
+    let mut healthy = Score::new("bursts: neither stable nor leak");
+    let mut sane = Score::new("bursts: recommended limit");
     for seed in 0..4 {
         for (live, every) in [(40.0 * MIB, 70.0), (80.0 * MIB, 55.0), (600.0 * MIB, 90.0)] {
             let burst = live * 0.3;
@@ -70,8 +70,8 @@ fn a_limit_too_small_for_bursts_gets_one_recommendation() {
 /// Goroutines that pile up so fast that no life is a minute long.
 #[test]
 fn goroutines_that_kill_within_seconds_are_named() {
-    let mut named = Tally::new("goroutines: named from life 3");
-    let mut never = Tally::new("goroutines: never undersized");
+    let mut named = Score::new("goroutines: named from life 3");
+    let mut never = Score::new("goroutines: never undersized");
     for seed in 0..3 {
         for (per_second, limit) in [(2200.0, 128.0 * MIB), (700.0, 96.0 * MIB), (9000.0, 512.0 * MIB)] {
             let mut leaking = program(steady(12.0 * MIB), MIB);
@@ -97,8 +97,8 @@ fn goroutines_that_kill_within_seconds_are_named() {
 /// A straight climb to the limit in a quarter of a minute, life after life, by requests and not by `main`.
 #[test]
 fn fast_heap_leaks_are_never_blamed_on_the_limit() {
-    let mut named = Tally::new("fast leak: named from life 3");
-    let mut never = Tally::new("fast leak: never undersized");
+    let mut named = Score::new("fast leak: named from life 3");
+    let mut never = Score::new("fast leak: never undersized");
     for seed in 0..4 {
         for (rate, limit) in [
             (10.0 * MIB, 256.0 * MIB),

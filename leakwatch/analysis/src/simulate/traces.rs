@@ -4,7 +4,7 @@
 use super::MIB;
 use super::heap_snapshot_of;
 use super::process_facts;
-use super::programs::Tally;
+use super::programs::Score;
 use super::sample;
 use super::target;
 use crate::history::TargetHistory;
@@ -34,7 +34,7 @@ fn levels(csv: &str) -> Vec<(u64, f64)> {
 
 #[test]
 fn memory_of_real_machines_is_never_called_a_leak() {
-    let mut never = Tally::new("real traces never a leak");
+    let mut never = Score::new("real traces never a leak");
     for (name, csv) in MACHINES {
         let levels = levels(csv);
         assert!(levels.len() > 5000, "{name}");

@@ -23,6 +23,9 @@ use http::HeaderMap;
 use http::Request;
 use http::StatusCode;
 use leakwatch_analysis::export;
+use leakwatch_analysis::model::counter::CgroupVersion;
+use leakwatch_analysis::model::counter::Counter;
+use leakwatch_analysis::model::counter::Counters;
 use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
@@ -31,6 +34,7 @@ use leakwatch_analysis::model::event::OomScope;
 use leakwatch_analysis::model::event::OomTrigger;
 use leakwatch_analysis::model::event::OomVictim;
 use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
@@ -39,8 +43,6 @@ use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
-use leakwatch_analysis::model::sample::MemoryEvents;
-use leakwatch_analysis::model::sample::MemoryStat;
 use leakwatch_analysis::model::sample::ProcessMemory;
 use leakwatch_analysis::model::sample::ProcessSample;
 use leakwatch_analysis::model::sample::Sample;
@@ -111,6 +113,11 @@ impl Daemon {
         let views = engine.views();
         std::thread::spawn(move || engine.run(received));
         let facts = Facts {
+            host: HostIdentity {
+                machine_id: Ok("0123456789abcdef0123456789abcdef".to_owned()),
+                boot_id: Ok("b0071d00-0000-4000-8000-000000000000".to_owned()),
+                node_name: Ok("node-1".to_owned()),
+            },
             started_at: clock.now(),
             capabilities: vec![
                 CapabilityBody::from(&Capability {
@@ -243,17 +250,22 @@ fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u
         cgroup: Ok(CgroupMemory {
             charge: Size(used + 10 * MIB),
             limit: Limit::Bytes(Size::from_mib(512)),
-            swap: Ok(Size(0)),
-            stat: Ok(MemoryStat {
-                anon: Size(used),
-                file: Size(8 * MIB),
-                shmem: Size(0),
-                active_file: Size(6 * MIB),
-                inactive_file: Size(2 * MIB),
-                kernel: Size(MIB),
-                slab_reclaimable: Size(0),
-            }),
-            events: Ok(MemoryEvents::default()),
+            counters: Counters::new(
+                Some(CgroupVersion::V2),
+                [
+                    (Counter::Anon, used),
+                    (Counter::File, 8 * MIB),
+                    (Counter::Shmem, 0),
+                    (Counter::ActiveFile, 6 * MIB),
+                    (Counter::InactiveFile, 2 * MIB),
+                    (Counter::Kernel, MIB),
+                    (Counter::SlabReclaimable, 0),
+                    (Counter::Sock, 0),
+                    (Counter::Swap, 0),
+                    (Counter::LocalOomKill, 0),
+                    (Counter::LocalMax, 0),
+                ],
+            ),
         }),
         new_processes: if round == 0 { vec![process.clone()] } else { Vec::new() },
         processes: vec![ProcessSample {

@@ -86,7 +86,7 @@ impl Builder {
         }
         let sample_types = SampleType::of(self.profile_type).iter();
         let size = (row.object_size > 0).then(|| self.base.bytes_label(row.object_size));
-        self.base.profile.sample.push(proto::Sample {
+        self.base.profile.sample.push(proto::ProfileSample {
             location_id,
             value: sample_types.map(|kind| kind.value(&row.value)).collect(),
             label: size.into_iter().collect(),

@@ -11,12 +11,10 @@ use fake::Machine;
 use fake::SHOP;
 use fake::Seen;
 use fake::at;
+use leakwatch_analysis::model::counter::Counter;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::runtime::Runtime;
-use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
-use leakwatch_analysis::model::sample::MemoryEvents;
-use leakwatch_analysis::model::sample::MemoryStat;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
@@ -62,23 +60,28 @@ fn a_v2_cgroup_is_read_in_full() {
     assert!(target.started_at < at(0));
     let sample = seen.sample();
     assert_eq!(sample.target, target.id());
-    let stat = MemoryStat {
-        anon: Bytes(10),
-        file: Bytes(20),
-        shmem: Bytes(5),
-        active_file: Bytes(8),
-        inactive_file: Bytes(7),
-        kernel: Bytes(30),
-        slab_reclaimable: Bytes(3),
-    };
-    let memory = CgroupMemory {
-        charge: Bytes(5000),
-        limit: limit(64),
-        swap: Ok(Bytes(11)),
-        stat: Ok(stat),
-        events: Ok(MemoryEvents { oom_kill: 1, max: 4 }),
-    };
-    assert_eq!(sample.cgroup, Ok(memory));
+    let memory = sample.cgroup.as_ref().expect("memory");
+    assert_eq!((memory.charge, memory.limit), (Bytes(5000), limit(64)));
+    let known: Vec<_> = memory.counters.iter().collect();
+    let expected = [
+        (Counter::Anon, 10),
+        (Counter::File, 20),
+        (Counter::Kernel, 30),
+        (Counter::Shmem, 5),
+        (Counter::InactiveFile, 7),
+        (Counter::ActiveFile, 8),
+        (Counter::SlabReclaimable, 3),
+        (Counter::Slab, 9),
+        (Counter::LocalLow, 0),
+        (Counter::LocalHigh, 1),
+        (Counter::LocalMax, 3),
+        (Counter::LocalOom, 2),
+        (Counter::LocalOomKill, 1),
+        (Counter::Swap, 11),
+    ];
+    assert_eq!(known, expected);
+    assert_eq!((memory.oom_kills(), memory.limit_hits()), (Ok(1), Ok(4)));
+    assert_eq!(memory.unreclaimable(), Ok(Bytes(5000 - 7 - 8 - 3)));
     let [process] = sample.new_processes.as_slice() else {
         panic!("one process");
     };
@@ -118,10 +121,12 @@ fn a_v1_cgroup_is_read_in_full() {
     let first = memory(&Seen::of(collector.round(at(0))));
     // the tightest is one of an ancestor that cannot be seen from here
     assert_eq!(first.limit, limit(96));
-    assert_eq!((first.charge, first.swap), (Bytes(5000), Ok(Bytes(11))));
-    let stat = first.stat.expect("a stat");
-    assert_eq!((stat.anon, stat.file, stat.kernel), (Bytes(10), Bytes(20), Bytes(30)));
-    assert_eq!(first.events, Ok(MemoryEvents { oom_kill: 1, max: 4 }));
+    assert_eq!((first.charge, first.swap()), (Bytes(5000), Ok(Bytes(11))));
+    assert_eq!((first.anon(), first.kernel()), (Ok(Bytes(10)), Ok(Bytes(30))));
+    assert_eq!(first.counters.get(Counter::File), Some(20));
+    assert_eq!((first.oom_kills(), first.limit_hits()), (Ok(1), Ok(4)));
+    // v1 does not tell what of the kernel's memory can be given up.
+    assert_eq!(first.unreclaimable(), Ok(Bytes(5000 - 7 - 8)));
 
     // a limit at or above the machine's 1 GiB is none; a limit that changes is followed at once
     let raised = "hierarchical_memory_limit 9223372036854771712\ntotal_cache 0\ntotal_rss 0\ntotal_inactive_file 0\ntotal_active_file 0";
@@ -129,7 +134,7 @@ fn a_v1_cgroup_is_read_in_full() {
     let second = memory(&Seen::of(collector.round(at(5))));
     assert_eq!(second.limit, Limit::Max);
     assert_eq!(
-        second.swap.expect_err("no swap accounting").reason,
+        second.swap().expect_err("no swap accounting").reason,
         MissingReason::Unsupported
     );
 }
@@ -155,9 +160,9 @@ fn a_quiet_cgroup_is_not_reread_until_it_moves_or_30_s_have_passed() {
     let mut facts = |seconds: u64| {
         let seen = Seen::of(collector.round(at(seconds)));
         let sample = seen.sample().clone();
-        let stat = sample.cgroup.expect("memory").stat.expect("a stat");
+        let anon = sample.cgroup.expect("memory").anon().expect("a stat");
         let rss = sample.processes[0].memory.clone().expect("memory").anon.0 / 1024;
-        (stat.anon.0, rss)
+        (anon.0, rss)
     };
     assert_eq!(facts(0), (10, 1000));
     // due for every target after 25 s, and then after as much again
@@ -201,12 +206,12 @@ fn what_cannot_be_read_is_missing_and_the_round_goes_on() {
             let stat = sample
                 .cgroup
                 .clone()
-                .and_then(|memory| memory.stat)
+                .and_then(|memory| memory.anon())
                 .map_err(|missing| missing.reason);
             let events = sample
                 .cgroup
                 .clone()
-                .and_then(|memory| memory.events)
+                .and_then(|memory| memory.limit_hits())
                 .map_err(|missing| missing.reason);
             (path(&sample.target), charge, stat.err(), events.err())
         })
@@ -225,7 +230,7 @@ fn what_cannot_be_read_is_missing_and_the_round_goes_on() {
                 unsupported,
                 unsupported
             ),
-            ("/old", Ok(5000), malformed, malformed),
+            ("/old", Ok(5000), malformed, unsupported),
         ]
     );
     let missing = seen

@@ -1,13 +1,13 @@
 //! What the kernel read of a victim, and the post-mortem that waits for it.
 
 use super::*;
-use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
-use leakwatch_analysis::model::final_heap::HeapAtDeath;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalGoroutines;
+use leakwatch_analysis::model::final_heap::FinalHeap;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::pprof;
 
 /// What was read of the process that `kill` is about: bytes retained, and bytes in use with garbage.
-fn death(target: &Target, retained: i64, in_use: i64) -> ProcessDeath {
+fn death(target: &Target, retained: i64, in_use: i64) -> FinalState {
     let profile = |bytes: i64| {
         let mut profile = proto::Profile {
             string_table: [
@@ -26,17 +26,17 @@ fn death(target: &Target, retained: i64, in_use: i64) -> ProcessDeath {
         for (name, unit) in [(1, 2), (3, 4), (5, 2), (6, 4)] {
             profile.sample_type.push(proto::ValueType { r#type: name, unit });
         }
-        profile.sample.push(proto::Sample {
+        profile.sample.push(proto::ProfileSample {
             value: vec![1, bytes, 1, bytes],
-            ..proto::Sample::default()
+            ..proto::ProfileSample::default()
         });
         pprof::made(&profile, ProfileType::Heap)
     };
-    ProcessDeath {
+    FinalState {
         at: Timestamp::from_unix_seconds(1_118),
         target: target.id(),
         process: KEY,
-        heap: Ok(HeapAtDeath {
+        heap: Ok(FinalHeap {
             allocated: profile(in_use).pprof,
             retained: profile(retained),
             buckets: 1,
@@ -44,10 +44,10 @@ fn death(target: &Target, retained: i64, in_use: i64) -> ProcessDeath {
             unreadable: 0,
             unknown: 0,
             unknown_bytes: Bytes(0),
-            cut: None,
+            truncation: None,
             held_up: Duration::from_millis(1),
         }),
-        goroutines: GoroutinesAtDeath::default(),
+        goroutines: FinalGoroutines::default(),
     }
 }
 
@@ -83,7 +83,7 @@ fn the_heap_at_death_joins_the_kill_whichever_comes_first() {
 fn the_heap_of_another_process_or_of_no_kill_joins_nothing() {
     let target = target(1);
     let mut inputs = life(&target);
-    inputs.push(Input::Death(Box::new(ProcessDeath {
+    inputs.push(Input::Death(Box::new(FinalState {
         process: ProcessKey {
             start_ticks: KEY.start_ticks + 1,
             ..KEY
@@ -137,7 +137,7 @@ fn profiles_of_post_mortems_are_bounded_and_the_oldest_go_first() {
         },
         ..kill_of(kill(&target, 1_130))
     };
-    let later = ProcessDeath {
+    let later = FinalState {
         at: Timestamp::from_unix_seconds(1_130),
         process: ProcessKey { pid: 43, ..KEY },
         ..death(&target, 1, 1)

@@ -3,9 +3,13 @@
 mod final_heap;
 
 use super::*;
+use crate::input::Head;
 use crate::input::Recorder;
 use crate::store::view::TargetView;
 use crate::store::view::View;
+use leakwatch_analysis::model::counter::CgroupVersion;
+use leakwatch_analysis::model::counter::Counter;
+use leakwatch_analysis::model::counter::Counters;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomScope;
 use leakwatch_analysis::model::event::OomTrigger;
@@ -15,8 +19,6 @@ use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
-use leakwatch_analysis::model::sample::MemoryEvents;
-use leakwatch_analysis::model::sample::MemoryStat;
 use leakwatch_analysis::model::sample::ProcessMemory;
 use leakwatch_analysis::model::sample::ProcessSample;
 use leakwatch_analysis::model::target::CgroupKey;
@@ -66,10 +68,7 @@ fn sample(target: &Target, second: u64, mib: u64, oom_kill: u64) -> Input {
     let sample = sampled_at(target, second, oom_kill);
     let memory = CgroupMemory {
         charge: anon,
-        stat: Ok(MemoryStat {
-            anon,
-            ..MemoryStat::default()
-        }),
+        counters: counters(anon, oom_kill),
         ..sample.cgroup.unwrap()
     };
     let of_process = ProcessMemory {
@@ -88,6 +87,26 @@ fn sample(target: &Target, second: u64, mib: u64, oom_kill: u64) -> Input {
     })
 }
 
+fn head() -> Head {
+    Head {
+        leakwatch: "1.2.3".into(),
+        host: Err(missing()),
+    }
+}
+
+fn counters(anon: Bytes, oom_kill: u64) -> Counters {
+    let known = [
+        (Counter::Anon, anon.0),
+        (Counter::ActiveFile, 0),
+        (Counter::InactiveFile, 0),
+        (Counter::Shmem, 0),
+        (Counter::Kernel, 0),
+        (Counter::LocalOomKill, oom_kill),
+        (Counter::LocalMax, 0),
+    ];
+    Counters::new(Some(CgroupVersion::V2), known)
+}
+
 /// A sample without processes and with no memory in use.
 fn sampled_at(target: &Target, second: u64, oom_kill: u64) -> Sample {
     Sample {
@@ -96,9 +115,7 @@ fn sampled_at(target: &Target, second: u64, oom_kill: u64) -> Sample {
         cgroup: Ok(CgroupMemory {
             charge: Bytes(0),
             limit: Limit::Bytes(Bytes::from_mib(256)),
-            swap: Err(missing()),
-            stat: Ok(MemoryStat::default()),
-            events: Ok(MemoryEvents { oom_kill, max: 0 }),
+            counters: counters(Bytes(0), oom_kill),
         }),
         new_processes: Vec::new(),
         processes: Vec::new(),
@@ -252,7 +269,10 @@ fn only_exits_worth_telling_become_events() {
 fn a_replay_reaches_the_same_answers() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("life.lwrec");
-    let mut engine = Engine::new(Bounds::default(), Some(Recorder::create(&path, u64::MAX).unwrap()));
+    let mut engine = Engine::new(
+        Bounds::default(),
+        Some(Recorder::create(&path, u64::MAX, &head()).unwrap()),
+    );
     let live = run(&mut engine, life(&target(1)));
     engine.finish();
     let replayed = replay::replay(&path, None).unwrap();
@@ -264,7 +284,10 @@ fn a_replay_reaches_the_same_answers() {
 fn a_replay_until_an_instant_stops_after_that_round() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("life.lwrec");
-    let mut engine = Engine::new(Bounds::default(), Some(Recorder::create(&path, u64::MAX).unwrap()));
+    let mut engine = Engine::new(
+        Bounds::default(),
+        Some(Recorder::create(&path, u64::MAX, &head()).unwrap()),
+    );
     run(&mut engine, life(&target(1)));
     engine.finish();
     let replayed = replay::replay(&path, Some(Timestamp::from_unix_seconds(1_013))).unwrap();

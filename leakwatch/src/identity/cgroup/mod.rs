@@ -10,6 +10,8 @@ pub use index::CgroupIndex;
 pub use walk::Directory;
 pub use walk::Walk;
 
+pub use leakwatch_analysis::model::counter::CgroupVersion as Version;
+
 use leakwatch_analysis::model::units::Timestamp;
 use procfs::FromRead as _;
 use procfs::process::MountInfo;
@@ -20,15 +22,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
-
-/// Which files a cgroup of the memory controller has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// `memory.usage_in_bytes` and friends; alone or in a hybrid set-up.
-    V1,
-    /// `memory.current` and friends.
-    V2,
-}
 
 /// The hierarchy that has the memory controller.
 #[derive(Clone, Debug, PartialEq, Eq)]

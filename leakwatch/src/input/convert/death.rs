@@ -9,11 +9,11 @@ use crate::input::convert::missing_to;
 use crate::input::convert::position;
 use crate::input::convert::required;
 use crate::input::messages;
-use leakwatch_analysis::model::final_heap::CutReason;
+use leakwatch_analysis::model::final_heap::FinalGoroutines;
+use leakwatch_analysis::model::final_heap::FinalHeap;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
-use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
-use leakwatch_analysis::model::final_heap::HeapAtDeath;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::TruncationReason;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
@@ -22,11 +22,11 @@ use leakwatch_analysis::pprof;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn death_to(death: &ProcessDeath) -> messages::Death {
+pub(super) fn death_to(death: &FinalState) -> messages::Death {
     messages::Death {
         target: death.target.as_str().to_owned(),
         process: Some(key_to(death.process)),
-        heap: death.heap.as_ref().ok().map(|heap| messages::HeapAtDeath {
+        heap: death.heap.as_ref().ok().map(|heap| messages::FinalHeap {
             allocated: heap.allocated.to_vec(),
             retained: heap.retained.pprof.to_vec(),
             buckets: heap.buckets,
@@ -34,7 +34,7 @@ pub(super) fn death_to(death: &ProcessDeath) -> messages::Death {
             unreadable: heap.unreadable,
             unknown: heap.unknown,
             unknown_bytes: heap.unknown_bytes.0,
-            cut: heap.cut.map(|cut| position(&CutReason::ALL, &cut)),
+            cut: heap.truncation.map(|reason| position(&TruncationReason::ALL, &reason)),
             held_up_nanos: nanos(heap.held_up),
         }),
         heap_missing: death.heap.as_ref().err().map(missing_to),
@@ -56,12 +56,12 @@ pub(super) fn death_to(death: &ProcessDeath) -> messages::Death {
     }
 }
 
-pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<ProcessDeath> {
+pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<FinalState> {
     let heap = if let Some(missing) = death.heap_missing {
-        Err(missing_from(missing)?)
+        Err(missing_from(missing))
     } else {
         let heap = required(death.heap, "heap")?;
-        Ok(HeapAtDeath {
+        Ok(FinalHeap {
             allocated: Arc::from(heap.allocated),
             retained: pprof::recorded(Arc::from(heap.retained), ProfileType::Heap),
             buckets: heap.buckets,
@@ -69,7 +69,10 @@ pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<Pro
             unreadable: heap.unreadable,
             unknown: heap.unknown,
             unknown_bytes: Bytes(heap.unknown_bytes),
-            cut: heap.cut.map(|cut| entry(&CutReason::ALL, cut, "cut")).transpose()?,
+            truncation: heap
+                .cut
+                .map(|cut| entry(&TruncationReason::ALL, cut, "cut"))
+                .transpose()?,
             held_up: Duration::from_nanos(heap.held_up_nanos),
         })
     };
@@ -81,12 +84,12 @@ pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<Pro
         line: group.line,
         state: group.state,
     });
-    Ok(ProcessDeath {
+    Ok(FinalState {
         at,
         target: TargetId::from_text(&death.target),
         process: key_from(death.process)?,
         heap,
-        goroutines: GoroutinesAtDeath {
+        goroutines: FinalGoroutines {
             groups: groups.collect(),
             missing: death.goroutines_missing,
             held_up: Duration::from_nanos(death.goroutines_held_up_nanos),

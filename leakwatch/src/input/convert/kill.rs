@@ -48,11 +48,11 @@ pub(super) fn kill_from(at: Timestamp, kill: messages::OomKill) -> Converted<eve
         SCOPES.get(usize::try_from(index).ok()?).copied()
     })?;
     let cgroup = match (kill.cgroup, kill.cgroup_missing) {
-        (_, Some(missing)) => Err(missing_from(missing)?),
+        (_, Some(missing)) => Err(missing_from(missing)),
         (cgroup, None) => Ok(cgroup_from(required(cgroup, "cgroup")?)),
     };
     let memcg = match (kill.memcg, kill.memcg_missing) {
-        (_, Some(missing)) => Err(missing_from(missing)?),
+        (_, Some(missing)) => Err(missing_from(missing)),
         (memcg, None) => {
             let memcg = required(memcg, "memcg")?;
             Ok(event::OomMemcg {

@@ -1,16 +1,24 @@
 //! Inputs to messages and back. Reading is fallible: a recording comes from outside.
 
-mod sample;
-mod runtime;
-mod kill;
+mod counters;
 mod death;
+mod format1;
+mod head;
+mod kill;
+mod runtime;
+mod sample;
+
+pub(super) use crate::input::convert::head::head_from;
+pub(super) use crate::input::convert::head::head_to;
 
 use crate::input::Input;
+use crate::input::Skipped;
 use crate::input::TakenProfile;
 use crate::input::convert::death::death_from;
 use crate::input::convert::death::death_to;
 use crate::input::convert::kill::kill_from;
 use crate::input::convert::kill::kill_to;
+use crate::input::convert::runtime::go_runtime_from;
 use crate::input::convert::runtime::runtime_from;
 use crate::input::convert::runtime::runtime_to;
 use crate::input::convert::sample::sample_from;
@@ -36,11 +44,13 @@ use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof;
 use std::sync::Arc;
 
-/// A message that does not say what it must.
+/// Why a message is no input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ConvertError {
+    /// It does not say what it must.
     #[error("{0} is absent")]
     Absent(&'static str),
+    /// It says something that only a later version knows.
     #[error("{field} has the unknown value {value}")]
     Unknown { field: &'static str, value: String },
 }
@@ -79,6 +89,13 @@ const REASONS: [MissingReason; 9] = [
     MissingReason::Failed,
 ];
 
+fn unknown(field: &'static str, value: impl Into<String>) -> ConvertError {
+    ConvertError::Unknown {
+        field,
+        value: value.into(),
+    }
+}
+
 fn position<T: PartialEq>(table: &[T], value: &T) -> u32 {
     table
         .iter()
@@ -88,17 +105,17 @@ fn position<T: PartialEq>(table: &[T], value: &T) -> u32 {
 }
 
 fn entry<T: Copy>(table: &[T], index: u32, field: &'static str) -> Converted<T> {
-    table.get(index as usize).copied().ok_or_else(|| ConvertError::Unknown {
-        field,
-        value: index.to_string(),
-    })
+    table
+        .get(index as usize)
+        .copied()
+        .ok_or_else(|| unknown(field, index.to_string()))
 }
 
 fn required<T>(value: Option<T>, field: &'static str) -> Converted<T> {
     value.ok_or(ConvertError::Absent(field))
 }
 
-pub(super) fn to_wire(input: &Input) -> messages::Message {
+pub(super) fn to_message(input: &Input) -> messages::Envelope {
     let kind = match input {
         Input::TargetSeen { target, .. } => messages::Kind::TargetSeen(Box::new(target_to(target))),
         Input::TargetGone { target, .. } => messages::Kind::TargetGone(target.as_str().to_owned()),
@@ -122,7 +139,7 @@ pub(super) fn to_wire(input: &Input) -> messages::Message {
         }),
         Input::Runtime {
             target, process, stats, ..
-        } => messages::Kind::GoRuntime(Box::new(runtime_to(target, *process, stats))),
+        } => messages::Kind::Runtime(Box::new(runtime_to(target, *process, stats))),
         Input::OomKill(kill) => messages::Kind::OomKill(Box::new(kill_to(kill))),
         Input::Death(death) => messages::Kind::Death(Box::new(death_to(death))),
         Input::ProcessExit(exit) => messages::Kind::ProcessExit(messages::ProcessExit {
@@ -144,15 +161,16 @@ pub(super) fn to_wire(input: &Input) -> messages::Message {
         }),
         Input::Tick { .. } => messages::Kind::Tick(messages::Tick {}),
     };
-    messages::Message {
+    messages::Envelope {
         at: input.at().unix_nanos(),
         kind: Some(kind),
     }
 }
 
-pub(super) fn from_wire(message: messages::Message) -> Converted<Input> {
-    let at = Timestamp::from_unix_nanos(message.at);
-    Ok(match required(message.kind, "kind")? {
+pub(super) fn from_message(envelope: messages::Envelope, skipped: &mut Skipped) -> Converted<Input> {
+    let at = Timestamp::from_unix_nanos(envelope.at);
+    let kind = envelope.kind.ok_or_else(|| unknown("kind", "a later one"))?;
+    Ok(match kind {
         messages::Kind::TargetSeen(target) => Input::TargetSeen {
             at,
             target: target_from(*target)?,
@@ -161,7 +179,7 @@ pub(super) fn from_wire(message: messages::Message) -> Converted<Input> {
             at,
             target: TargetId::from_text(&id),
         },
-        messages::Kind::Sample(sample) => Input::Sample(sample_from(at, *sample)?),
+        messages::Kind::Sample(sample) => Input::Sample(sample_from(at, *sample, skipped)?),
         messages::Kind::Profile(profile) => {
             let profile_type = profile_type_from(&profile.type_name)?;
             Input::Profile(TakenProfile {
@@ -177,13 +195,19 @@ pub(super) fn from_wire(message: messages::Message) -> Converted<Input> {
             at,
             target: TargetId::from_text(&profile.target),
             profile_type: profile_type_from(&profile.profile_type)?,
-            missing: missing_from(required(profile.missing, "missing")?)?,
+            missing: missing_from(required(profile.missing, "missing")?),
         },
         messages::Kind::GoRuntime(runtime) => Input::Runtime {
             at,
             target: TargetId::from_text(&runtime.target),
             process: key_from(runtime.process.clone())?,
-            stats: runtime_from(*runtime)?,
+            stats: go_runtime_from(*runtime)?,
+        },
+        messages::Kind::Runtime(runtime) => Input::Runtime {
+            at,
+            target: TargetId::from_text(&runtime.target),
+            process: key_from(runtime.process)?,
+            stats: runtime_from(runtime.missing, runtime.go)?,
         },
         messages::Kind::OomKill(kill) => Input::OomKill(Box::new(kill_from(at, *kill)?)),
         messages::Kind::Death(death) => Input::Death(Box::new(death_from(at, *death)?)),
@@ -202,10 +226,7 @@ pub(super) fn from_wire(message: messages::Message) -> Converted<Input> {
         messages::Kind::Answer(answer) => Input::Answer {
             at,
             target: TargetId::from_text(&answer.target),
-            step: StepId::from_name(&answer.step).ok_or(ConvertError::Unknown {
-                field: "step",
-                value: answer.step,
-            })?,
+            step: StepId::from_name(&answer.step).ok_or_else(|| unknown("step", answer.step))?,
             answer: answer
                 .given
                 .map(|answer| entry(&ANSWERS, answer, "answer"))
@@ -223,19 +244,17 @@ fn missing_to(missing: &Missing) -> messages::Missing {
     }
 }
 
-fn missing_from(missing: messages::Missing) -> Converted<Missing> {
-    Ok(Missing {
-        reason: entry(&REASONS, missing.reason, "reason")?,
+/// A reason of a later version is one of those that have no word here.
+fn missing_from(missing: messages::Missing) -> Missing {
+    Missing {
+        reason: entry(&REASONS, missing.reason, "reason").unwrap_or(MissingReason::Failed),
         detail: missing.detail,
         fix: missing.fix,
-    })
+    }
 }
 
 fn profile_type_from(name: &str) -> Converted<ProfileType> {
-    ProfileType::from_name(name).ok_or_else(|| ConvertError::Unknown {
-        field: "profile_type",
-        value: name.to_owned(),
-    })
+    ProfileType::from_name(name).ok_or_else(|| unknown("profile_type", name))
 }
 
 fn key_to(key: target::ProcessKey) -> messages::ProcessKey {
@@ -287,12 +306,11 @@ fn number_from<T>(
 ) -> Converted<Reading<T>> {
     let number = required(number, field)?;
     if let Some(missing) = number.missing {
-        return missing_from(missing).map(Err);
+        return Ok(Err(missing_from(missing)));
     }
-    value(number.value).map(Ok).ok_or_else(|| ConvertError::Unknown {
-        field,
-        value: number.value.to_string(),
-    })
+    value(number.value)
+        .map(Ok)
+        .ok_or_else(|| unknown(field, number.value.to_string()))
 }
 
 // Amounts of memory are far below 2^63 bytes; the bit pattern survives the way there and back in any case.

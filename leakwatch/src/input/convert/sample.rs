@@ -1,14 +1,15 @@
 //! Targets, processes and samples.
 
-use crate::input::convert::ConvertError;
+use crate::input::Skipped;
 use crate::input::convert::Converted;
 use crate::input::convert::KINDS;
 use crate::input::convert::RUNTIMES;
-use crate::input::convert::bytes_from;
-use crate::input::convert::bytes_to;
 use crate::input::convert::cgroup_from;
 use crate::input::convert::cgroup_to;
+use crate::input::convert::counters::counters_from;
+use crate::input::convert::counters::counters_to;
 use crate::input::convert::entry;
+use crate::input::convert::format1;
 use crate::input::convert::key_from;
 use crate::input::convert::key_to;
 use crate::input::convert::missing_from;
@@ -16,7 +17,6 @@ use crate::input::convert::missing_to;
 use crate::input::convert::position;
 use crate::input::convert::required;
 use crate::input::messages;
-use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample;
 use leakwatch_analysis::model::sample::Limit;
@@ -41,23 +41,20 @@ pub(super) fn target_to(target: &target::Target) -> messages::Target {
 }
 
 pub(super) fn target_from(target: messages::Target) -> Converted<target::Target> {
-    let container = target.container.map(|container| {
-        let runtime = container
+    let container = target.container.map(|container| target::Container {
+        id: container.id,
+        runtime: container
             .runtime
-            .map(|runtime| entry(&RUNTIMES, runtime, "runtime"))
-            .transpose()?;
-        Ok(target::Container {
-            id: container.id,
-            runtime,
-            pod_uid: container.pod_uid,
-        })
+            .and_then(|runtime| entry(&RUNTIMES, runtime, "runtime").ok()),
+        pod_uid: container.pod_uid,
     });
     Ok(target::Target {
         cgroup: cgroup_from(required(target.cgroup, "cgroup")?),
-        kind: entry(&KINDS, target.kind, "kind")?,
+        // A kind of a later version is some cgroup here.
+        kind: entry(&KINDS, target.kind, "kind").unwrap_or(target::TargetKind::Cgroup),
         name: target.name,
         service: target.service,
-        container: container.transpose()?,
+        container,
         started_at: Timestamp::from_unix_nanos(target.started_at),
     })
 }
@@ -80,11 +77,11 @@ fn process_to(process: &target::Process) -> messages::Process {
 
 fn process_from(process: messages::Process) -> Converted<target::Process> {
     let exe = match (process.exe, process.exe_missing) {
-        (_, Some(missing)) => Err(missing_from(missing)?),
+        (_, Some(missing)) => Err(missing_from(missing)),
         (exe, None) => Ok(required(exe, "exe")?),
     };
     let runtime = match (process.go, process.runtime_missing) {
-        (_, Some(missing)) => Err(missing_from(missing)?),
+        (_, Some(missing)) => Err(missing_from(missing)),
         (Some(version), None) => Ok(Runtime::Go { version }),
         (None, None) => Ok(Runtime::Native),
     };
@@ -100,7 +97,12 @@ fn process_from(process: messages::Process) -> Converted<target::Process> {
 pub(super) fn sample_to(sample: &sample::Sample) -> messages::Sample {
     messages::Sample {
         target: sample.target.as_str().to_owned(),
-        cgroup: sample.cgroup.as_ref().ok().map(cgroup_memory_to),
+        cgroup: sample.cgroup.as_ref().ok().map(|memory| messages::CgroupMemory {
+            charge: memory.charge.0,
+            limit: memory.limit.bytes().map(|limit| limit.0),
+            counters: Some(counters_to(&memory.counters)),
+            ..messages::CgroupMemory::default()
+        }),
         cgroup_missing: sample.cgroup.as_ref().err().map(missing_to),
         new_processes: sample.new_processes.iter().map(process_to).collect(),
         processes: sample
@@ -108,36 +110,24 @@ pub(super) fn sample_to(sample: &sample::Sample) -> messages::Sample {
             .iter()
             .map(|process| messages::ProcessSample {
                 key: Some(key_to(process.key)),
-                memory: process.memory.as_ref().map_or_else(
-                    |_| Vec::new(),
-                    |m| vec![m.rss.0, m.anon.0, m.file.0, m.shmem.0, m.swap.0],
-                ),
+                memory: process.memory.as_ref().ok().map(|memory| messages::ProcessMemory {
+                    rss: memory.rss.0,
+                    anon: memory.anon.0,
+                    file: memory.file.0,
+                    shmem: memory.shmem.0,
+                    swap: memory.swap.0,
+                }),
                 memory_missing: process.memory.as_ref().err().map(missing_to),
+                positional: Vec::new(),
             })
             .collect(),
     }
 }
 
-pub(super) fn sample_from(at: Timestamp, sample: messages::Sample) -> Converted<sample::Sample> {
+pub(super) fn sample_from(at: Timestamp, sample: messages::Sample, skipped: &mut Skipped) -> Converted<sample::Sample> {
     let cgroup = match (sample.cgroup, sample.cgroup_missing) {
-        (_, Some(missing)) => Err(missing_from(missing)?),
-        (cgroup, None) => Ok(cgroup_memory_from(required(cgroup, "cgroup")?)?),
-    };
-    let process = |process: messages::ProcessSample| {
-        let memory = reading_from(&process.memory, process.memory_missing, |numbers: &[u64; 5]| {
-            let [rss, anon, file, shmem, swap] = numbers.map(Bytes);
-            sample::ProcessMemory {
-                rss,
-                anon,
-                file,
-                shmem,
-                swap,
-            }
-        });
-        Ok(sample::ProcessSample {
-            key: key_from(process.key)?,
-            memory: memory?,
-        })
+        (_, Some(missing)) => Err(missing_from(missing)),
+        (cgroup, None) => Ok(cgroup_memory_from(required(cgroup, "cgroup")?, skipped)?),
     };
     Ok(sample::Sample {
         target: TargetId::from_text(&sample.target),
@@ -148,75 +138,42 @@ pub(super) fn sample_from(at: Timestamp, sample: messages::Sample) -> Converted<
             .into_iter()
             .map(process_from)
             .collect::<Converted<_>>()?,
-        processes: sample.processes.into_iter().map(process).collect::<Converted<_>>()?,
+        processes: sample
+            .processes
+            .into_iter()
+            .map(process_sample_from)
+            .collect::<Converted<_>>()?,
     })
 }
 
-fn cgroup_memory_to(memory: &sample::CgroupMemory) -> messages::CgroupMemory {
-    messages::CgroupMemory {
-        charge: memory.charge.0,
-        limit: memory.limit.bytes().map(|limit| limit.0),
-        swap: Some(bytes_to(&memory.swap)),
-        stat: memory.stat.as_ref().map_or_else(
-            |_| Vec::new(),
-            |s| {
-                let numbers = [
-                    s.anon,
-                    s.file,
-                    s.shmem,
-                    s.active_file,
-                    s.inactive_file,
-                    s.kernel,
-                    s.slab_reclaimable,
-                ];
-                numbers.map(|bytes| bytes.0).to_vec()
-            },
-        ),
-        stat_missing: memory.stat.as_ref().err().map(missing_to),
-        events: memory
-            .events
-            .as_ref()
-            .map_or_else(|_| Vec::new(), |events| vec![events.oom_kill, events.max]),
-        events_missing: memory.events.as_ref().err().map(missing_to),
-    }
+fn process_sample_from(process: messages::ProcessSample) -> Converted<sample::ProcessSample> {
+    let memory = match (process.memory_missing, process.memory) {
+        (Some(missing), _) => Err(missing_from(missing)),
+        (None, Some(memory)) => Ok([memory.rss, memory.anon, memory.file, memory.shmem, memory.swap]),
+        (None, None) => Ok(format1::numbers(&process.positional)?),
+    };
+    Ok(sample::ProcessSample {
+        key: key_from(process.key)?,
+        memory: memory.map(|numbers| {
+            let [rss, anon, file, shmem, swap] = numbers.map(Bytes);
+            sample::ProcessMemory {
+                rss,
+                anon,
+                file,
+                shmem,
+                swap,
+            }
+        }),
+    })
 }
 
-fn cgroup_memory_from(memory: messages::CgroupMemory) -> Converted<sample::CgroupMemory> {
-    let stat = reading_from(&memory.stat, memory.stat_missing, |numbers: &[u64; 7]| {
-        let [anon, file, shmem, active_file, inactive_file, kernel, slab_reclaimable] = numbers.map(Bytes);
-        sample::MemoryStat {
-            anon,
-            file,
-            shmem,
-            active_file,
-            inactive_file,
-            kernel,
-            slab_reclaimable,
-        }
-    });
-    let events = reading_from(&memory.events, memory.events_missing, |&[oom_kill, max]: &[u64; 2]| {
-        sample::MemoryEvents { oom_kill, max }
-    });
+fn cgroup_memory_from(mut memory: messages::CgroupMemory, skipped: &mut Skipped) -> Converted<sample::CgroupMemory> {
     Ok(sample::CgroupMemory {
         charge: Bytes(memory.charge),
         limit: memory.limit.map_or(Limit::Max, |limit| Limit::Bytes(Bytes(limit))),
-        swap: bytes_from(memory.swap, "swap")?,
-        stat: stat?,
-        events: events?,
+        counters: match memory.counters.take() {
+            Some(counters) => counters_from(counters, skipped)?,
+            None => format1::counters(memory)?,
+        },
     })
-}
-
-/// A record of exactly `N` numbers, or why there is none.
-pub(super) fn reading_from<T, const N: usize>(
-    numbers: &[u64],
-    missing: Option<messages::Missing>,
-    build: impl Fn(&[u64; N]) -> T,
-) -> Converted<Reading<T>> {
-    if let Some(missing) = missing {
-        return missing_from(missing).map(Err);
-    }
-    let numbers: Result<&[u64; N], _> = numbers.try_into();
-    numbers
-        .map(|numbers| Ok(build(numbers)))
-        .map_err(|_length| ConvertError::Absent("a number of a record"))
 }

@@ -228,7 +228,6 @@ impl TargetHistory {
         self.newest_at = sample.at;
         if let Ok(memory) = &sample.cgroup {
             self.count_kills(memory);
-            let stat = memory.stat.as_ref().ok();
             let unreclaimable = Amount::from(memory.unreclaimable().ok());
             let rss = sample
                 .processes
@@ -241,12 +240,10 @@ impl TargetHistory {
                 unreclaimable,
                 unreclaimable_min: unreclaimable,
                 unreclaimable_max: unreclaimable,
-                anon: stat.map(|stat| stat.anon).into(),
-                file: stat
-                    .map(|stat| stat.active_file.saturating_add(stat.inactive_file))
-                    .into(),
-                shmem: stat.map(|stat| stat.shmem).into(),
-                kernel: stat.map(|stat| stat.kernel).into(),
+                anon: memory.anon().ok().into(),
+                file: memory.reclaimable_file().ok().into(),
+                shmem: memory.shmem().ok().into(),
+                kernel: memory.kernel().ok().into(),
                 rss: rss.into(),
             });
         }
@@ -278,14 +275,11 @@ impl TargetHistory {
     }
 
     fn count_kills(&mut self, memory: &CgroupMemory) {
-        let Ok(events) = &memory.events else { return };
+        let Ok(counted) = memory.oom_kills() else { return };
         let before = *self
             .counted_before
-            .get_or_insert(events.oom_kill.saturating_sub(self.oom_kill_count));
-        let excess = events
-            .oom_kill
-            .saturating_sub(before)
-            .saturating_sub(self.oom_kill_count);
+            .get_or_insert(counted.saturating_sub(self.oom_kill_count));
+        let excess = counted.saturating_sub(before).saturating_sub(self.oom_kill_count);
         self.counted_excess = [excess, self.counted_excess[0]];
     }
 
@@ -431,8 +425,8 @@ impl TargetHistory {
 
 /// Whether the charge hit a limit between two samples.
 fn hit_limit(before: &Reading<CgroupMemory>, now: &Reading<CgroupMemory>) -> bool {
-    let max = |memory: &Reading<CgroupMemory>| Some(memory.as_ref().ok()?.events.as_ref().ok()?.max);
-    matches!((max(before), max(now)), (Some(before), Some(now)) if now > before)
+    let hits = |memory: &Reading<CgroupMemory>| memory.as_ref().ok()?.limit_hits().ok();
+    matches!((hits(before), hits(now)), (Some(before), Some(now)) if now > before)
 }
 
 #[cfg(test)]

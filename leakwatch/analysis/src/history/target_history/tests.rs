@@ -1,14 +1,15 @@
 //! Windows end at identity changes, profiles follow one process, kills are never counted twice.
 
 use super::*;
+use crate::model::counter::CgroupVersion;
+use crate::model::counter::Counter;
+use crate::model::counter::Counters;
 use crate::model::event::OomTrigger;
 use crate::model::event::OomVictim;
 use crate::model::profile::ProfileSource;
 use crate::model::profile::StackValue;
 use crate::model::reading::MissingReason;
 use crate::model::runtime::Runtime;
-use crate::model::sample::MemoryEvents;
-use crate::model::sample::MemoryStat;
 use crate::model::sample::ProcessSample;
 use crate::model::target::CgroupKey;
 use crate::model::target::TargetKind;
@@ -59,9 +60,15 @@ fn sample(second: u64, limit: Limit, oom_kill: u64, processes: &[(u32, u64)]) ->
         cgroup: Ok(CgroupMemory {
             charge: Bytes::from_mib(10 + second),
             limit,
-            swap: Err(missing()),
-            stat: Ok(MemoryStat::default()),
-            events: Ok(MemoryEvents { oom_kill, max: 0 }),
+            counters: Counters::new(
+                Some(CgroupVersion::V2),
+                [
+                    (Counter::ActiveFile, 0),
+                    (Counter::InactiveFile, 0),
+                    (Counter::LocalOomKill, oom_kill),
+                    (Counter::LocalMax, 0),
+                ],
+            ),
         }),
         new_processes: processes.iter().map(|sampled| process(sampled.key.pid)).collect(),
         processes,

@@ -27,9 +27,9 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
     if changes.is_empty() {
         let mut reply = Reply::new(Answer::Unknown, 0.0, "No split of the charge is available.").series(&series);
         if let Ok(memory) = &facts.history.newest
-            && let Err(missing) = &memory.stat
+            && let Err(missing) = memory.anon()
         {
-            reply.missing.push(("memory_stat", missing.clone()));
+            reply.missing.push(("memory_stat", missing));
         }
         return reply;
     }

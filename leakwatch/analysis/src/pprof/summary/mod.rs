@@ -1,10 +1,5 @@
 //! From a profile to values per stack: inlined frames expanded, samples of the same stack added up.
 
-use super::PprofError;
-use super::proto::Location;
-use super::proto::Profile;
-use super::proto::Sample;
-use super::text;
 use crate::model::decoded::Summary;
 use crate::model::profile::ProfileType;
 use crate::model::profile::StackValue;
@@ -12,6 +7,10 @@ use crate::model::stack::Frame;
 use crate::model::stack::StackId;
 use crate::model::stack::StackTable;
 use crate::model::stack::StackTableFull;
+use crate::pprof::error::PprofError;
+use crate::pprof::proto::Location;
+use crate::pprof::proto::Profile;
+use crate::pprof::proto::ProfileSample;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,7 +74,7 @@ impl Columns {
             profile
                 .sample_type
                 .iter()
-                .position(|kind| text(profile, kind.r#type) == name)
+                .position(|kind| profile.text(kind.r#type) == name)
                 .ok_or_else(|| PprofError::SampleType {
                     expected: name,
                     found: sample_types(profile),
@@ -102,7 +101,7 @@ impl Columns {
         })
     }
 
-    fn value(&self, profile: &Profile, sample: &Sample) -> StackValue {
+    fn value(&self, profile: &Profile, sample: &ProfileSample) -> StackValue {
         let at = |column: usize| sample.value.get(column).copied().unwrap_or(0);
         match *self {
             Self::Count(column) => StackValue {
@@ -141,11 +140,11 @@ impl Columns {
 }
 
 /// The size that all objects of a Go heap sample share: its numeric label `bytes`.
-fn object_size(profile: &Profile, sample: &Sample) -> Option<i64> {
+fn object_size(profile: &Profile, sample: &ProfileSample) -> Option<i64> {
     sample
         .label
         .iter()
-        .find(|label| label.str == 0 && label.num > 0 && text(profile, label.key) == "bytes")
+        .find(|label| label.str == 0 && label.num > 0 && profile.text(label.key) == "bytes")
         .map(|label| label.num)
 }
 
@@ -179,7 +178,7 @@ fn sample_types(profile: &Profile) -> String {
     let names: Vec<&str> = profile
         .sample_type
         .iter()
-        .map(|kind| text(profile, kind.r#type))
+        .map(|kind| profile.text(kind.r#type))
         .collect();
     if names.is_empty() {
         "none".to_owned()
@@ -239,7 +238,7 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     fn new(profile: &'a Profile) -> Self {
         let mut texts: HashMap<i64, Arc<str>> = HashMap::new();
-        let mut shared = |index: i64| Arc::clone(texts.entry(index).or_insert_with(|| text(profile, index).into()));
+        let mut shared = |index: i64| Arc::clone(texts.entry(index).or_insert_with(|| profile.text(index).into()));
         Self {
             locations: profile
                 .location

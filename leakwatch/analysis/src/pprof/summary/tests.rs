@@ -46,7 +46,7 @@ fn heap(samples: Vec<(Vec<u64>, [i64; 4], i64)>, rate: i64) -> Profile {
         sample: samples
             .into_iter()
             .map(
-                |(location_id, [alloc_objects, alloc_space, inuse_objects, inuse_space], size)| Sample {
+                |(location_id, [alloc_objects, alloc_space, inuse_objects, inuse_space], size)| ProfileSample {
                     location_id,
                     value: vec![inuse_space, inuse_objects, alloc_space, alloc_objects],
                     label: vec![Label {

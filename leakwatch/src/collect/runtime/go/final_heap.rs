@@ -1,10 +1,10 @@
 //! What the kernel read of a dying process, in words: joined with the stacks that were known, and named.
 
 use crate::collect::runtime::go::profile;
-use leakwatch_analysis::model::final_heap::CutReason;
+use leakwatch_analysis::model::final_heap::FinalGoroutines;
+use leakwatch_analysis::model::final_heap::FinalHeap;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
-use leakwatch_analysis::model::final_heap::GoroutinesAtDeath;
-use leakwatch_analysis::model::final_heap::HeapAtDeath;
+use leakwatch_analysis::model::final_heap::TruncationReason;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
@@ -25,7 +25,7 @@ use leakwatch_goproc::heap::View;
 const MAX_GROUPS: usize = 256;
 
 /// The heap of a walk.
-pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestamp) -> Reading<HeapAtDeath> {
+pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestamp) -> Reading<FinalHeap> {
     let reader = process.heap_reader().filter(|_| walk.has_heap).ok_or_else(|| {
         Missing::new(
             MissingReason::Unsupported,
@@ -44,7 +44,7 @@ pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestam
     }
     let allocated = profile::heap_at_death(process, &heap, View::Now, exe, at);
     let retained = profile::heap_at_death(process, &heap, View::LastGc, exe, at);
-    Ok(HeapAtDeath {
+    Ok(FinalHeap {
         allocated: pprof::encode(&allocated.profile).into(),
         retained: pprof::made(&retained.profile, ProfileType::Heap),
         buckets: u64::try_from(heap.buckets.len()).unwrap_or(u64::MAX),
@@ -52,24 +52,24 @@ pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestam
         unreadable: walk.unreadable,
         unknown: count,
         unknown_bytes: Bytes(bytes),
-        cut: walk.truncation.map(|cut| match cut {
-            Truncation::Time => CutReason::Time,
-            Truncation::Bound => CutReason::Bound,
-            Truncation::Room => CutReason::Room,
-            Truncation::Unreadable => CutReason::Unreadable,
-            Truncation::Damaged => CutReason::Damaged,
+        truncation: walk.truncation.map(|reason| match reason {
+            Truncation::Time => TruncationReason::Time,
+            Truncation::Bound => TruncationReason::Bound,
+            Truncation::Room => TruncationReason::Room,
+            Truncation::Unreadable => TruncationReason::Unreadable,
+            Truncation::Damaged => TruncationReason::Damaged,
         }),
         held_up: walk.heap_time,
     })
 }
 
 /// The goroutines of a walk.
-pub(super) fn goroutines(process: &mut GoProcess, walk: &HeapWalk) -> GoroutinesAtDeath {
+pub(super) fn goroutines(process: &mut GoProcess, walk: &HeapWalk) -> FinalGoroutines {
     let census = process.final_goroutines(walk);
     let named = census.iter().take(MAX_GROUPS);
     let groups = named.map(|group| name(process, group)).collect();
     let beyond: u64 = census.iter().skip(MAX_GROUPS).map(|group| group.count).sum();
-    GoroutinesAtDeath {
+    FinalGoroutines {
         groups,
         missing: walk.goroutines_missing.saturating_add(beyond),
         held_up: walk.goroutine_time,

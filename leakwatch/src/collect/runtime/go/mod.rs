@@ -24,7 +24,7 @@ use crate::collect::runtime::go::reader::Tried;
 use crate::collect::runtime::go::state::State;
 use crate::input::Input;
 use leakwatch_analysis::model::event::Loss;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -110,7 +110,7 @@ pub struct GoMemoryCollector {
     early: Early,
     held: HashSet<ProcessKey>,
     held_checked: Instant,
-    deaths: JoinSet<ProcessDeath>,
+    deaths: JoinSet<FinalState>,
     /// Processes whose reading hangs, with the thread that waits for it: it is left behind, and no second one joins it.
     stuck: HashMap<ProcessKey, AbortHandle>,
     patience: Duration,
@@ -245,7 +245,7 @@ impl GoMemoryCollector {
     }
 
     /// A death was put in words.
-    fn told(&self, death: Result<ProcessDeath, JoinError>) -> Vec<Input> {
+    fn told(&self, death: Result<FinalState, JoinError>) -> Vec<Input> {
         match death {
             Ok(death) => vec![Input::Death(Box::new(death))],
             Err(error) => {

@@ -185,7 +185,7 @@ impl Builder {
             .split_inclusive(|call| !call.inlined)
             .map(|frame| self.location(frame))
             .collect();
-        let mut sample = proto::Sample {
+        let mut sample = proto::ProfileSample {
             location_id,
             value: values.to_vec(),
             label: Vec::new(),

@@ -7,7 +7,7 @@ use crate::collect::runtime::go::goroutine_stacks::LastStacks;
 use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
 use crate::collect::runtime::go::profile::Made;
-use leakwatch_analysis::model::final_heap::ProcessDeath;
+use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
@@ -352,8 +352,8 @@ fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Mad
 
 impl Attached {
     /// Puts in words what the kernel read of it. Takes about as long as a round.
-    pub(super) fn at_death(mut self, at: Timestamp, process: ProcessKey, walk: &HeapWalk) -> ProcessDeath {
-        ProcessDeath {
+    pub(super) fn at_death(mut self, at: Timestamp, process: ProcessKey, walk: &HeapWalk) -> FinalState {
+        FinalState {
             at,
             process,
             heap: final_heap::heap(&self.process, walk, &self.exe, at),

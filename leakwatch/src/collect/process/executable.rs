@@ -3,8 +3,8 @@
 //! That link works for deleted files and for files in another mount namespace. What was found in a file is remembered
 //! by (device, inode, modification time), so a thousand replicas of one binary cost one read.
 
-use super::file::FileError;
-use super::file::open;
+use crate::collect::file::FileError;
+use crate::collect::file::open;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;

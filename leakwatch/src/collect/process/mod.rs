@@ -6,9 +6,8 @@
 //!
 //! Kernel threads hold no memory of their own and are left out.
 
-use super::executable;
-use super::executable::ExecutableId;
-use super::executable::Executables;
+mod executable;
+
 use super::file::FileError;
 use super::file::Kept;
 use super::file::Reader;
@@ -16,6 +15,8 @@ use super::file::open_directory;
 use super::parse;
 use crate::clock::Clock;
 use crate::identity::service::Candidate;
+use executable::ExecutableId;
+use executable::Executables;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
@@ -39,10 +40,10 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 /// How processes are read, the same for every target.
 #[derive(Debug)]
 pub(super) struct ProcessReader {
-    pub(super) proc_root: PathBuf,
-    pub(super) clock: Clock,
-    pub(super) ticks_per_second: u64,
-    pub(super) executables: Executables,
+    proc_root: PathBuf,
+    clock: Clock,
+    ticks_per_second: u64,
+    executables: Executables,
 }
 
 /// Work of one round on processes that are new or run another program. What is beyond it waits for the next round, so
@@ -120,7 +121,8 @@ impl Processes {
                         self.entries.insert(pid, entry);
                     }
                     Ok(None) => {}
-                    Err(_) => {
+                    Err(error) => {
+                        tracing::debug!(%error, "a process is not identified");
                         budget.unreadable += 1;
                         continue;
                     }
@@ -308,7 +310,12 @@ impl Entry {
                     opened = directory;
                     opened.as_fd()
                 }
-                Err(_) => return,
+                Err(source) => {
+                    let missing = FileError::Read { path, source }.missing();
+                    self.process.exe = Err(missing.clone());
+                    self.process.runtime = Err(missing);
+                    return;
+                }
             },
         };
         if budget.lookups == 0 {
@@ -346,6 +353,15 @@ impl Entry {
 }
 
 impl ProcessReader {
+    pub(super) fn new(proc_root: PathBuf, clock: Clock) -> Self {
+        Self {
+            proc_root,
+            clock,
+            ticks_per_second: procfs::ticks_per_second(),
+            executables: Executables::default(),
+        }
+    }
+
     fn path(&self, pid: u32) -> PathBuf {
         self.proc_root.join(pid.to_string())
     }

@@ -1,0 +1,52 @@
+//! Inputs to frames and back, without a file.
+
+use crate::input::Head;
+use crate::input::Input;
+use crate::input::Skipped;
+use crate::input::convert;
+use crate::input::convert::ConvertError;
+use crate::input::messages;
+use prost::Message as _;
+
+/// A frame that says nothing that can be understood.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CodecError {
+    #[error("it is no message: {0}")]
+    NoMessage(#[from] prost::DecodeError),
+    #[error(transparent)]
+    Incomplete(#[from] ConvertError),
+}
+
+/// The frame of the head, with its length.
+pub(super) fn encode_head(head: &Head) -> Vec<u8> {
+    convert::head_to(head).encode_length_delimited_to_vec()
+}
+
+/// The frame of an input, with its length.
+pub(super) fn encode(input: &Input) -> Vec<u8> {
+    convert::to_message(input).encode_length_delimited_to_vec()
+}
+
+/// The head in a frame without its length.
+pub(super) fn decode_head(frame: &[u8]) -> Result<Head, CodecError> {
+    Ok(convert::head_from(messages::Head::decode(frame)?))
+}
+
+/// The input in a frame without its length; none, and counted, for one that only a later version knows.
+pub(super) fn decode(frame: &[u8], skipped: &mut Skipped) -> Result<Option<Input>, CodecError> {
+    let envelope = messages::Envelope::decode(frame)?;
+    // What was understood takes as many bytes as it was written in; the rest was not understood.
+    let has_more = envelope.encoded_len() < frame.len();
+    match convert::from_message(envelope, skipped) {
+        Ok(input) => {
+            skipped.fields += u64::from(has_more);
+            Ok(Some(input))
+        }
+        Err(ConvertError::Unknown { field, value }) => {
+            tracing::debug!(field, value, "an input of a later version is skipped");
+            skipped.inputs += 1;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
