@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use leakwatch::capture::lanes::DutyCycle as _;
 use leakwatch::capture::lanes::native::Session;
 use leakwatch::capture::symbolize::profile::frames;
-use leakwatch::probes::native::Programs;
+use leakwatch::probes::allocator::Programs;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::env;
 use std::io;

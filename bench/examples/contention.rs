@@ -146,7 +146,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
     while Instant::now() < end {
         let began = Instant::now();
         let at = clock.now();
-        if round % PROFILE_ROUNDS == 0 {
+        if round.is_multiple_of(PROFILE_ROUNDS) {
             let inputs = inputs.clone();
             let profile = tokio::task::spawn_blocking(move || bytes(buckets, round, at)).await?;
             let profile = tokio::task::spawn_blocking(move || decoded(taken(at), profile)).await?;

@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use leakwatch::capture::lanes::Observer as _;
 use leakwatch::capture::lanes::growth::GrowthSession;
-use leakwatch::probes::growth::CallsAt;
+use leakwatch::probes::faults::CallsAt;
 use std::env;
 use std::io;
 use std::io::Read as _;

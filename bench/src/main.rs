@@ -9,6 +9,7 @@ mod growth;
 mod goproc;
 mod servers;
 mod contention;
+mod page;
 
 use clap::Parser;
 
@@ -28,6 +29,8 @@ enum Bench {
     Servers(servers::Arguments),
     /// How late a round shows and how long requests take while many readers render large profiles
     Contention(contention::Arguments),
+    /// First paint of the web page, and its main thread's milliseconds per frame
+    Page,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -38,5 +41,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Goproc(arguments) => goproc::main(&arguments),
         Bench::Servers(arguments) => servers::main(&arguments),
         Bench::Contention(arguments) => contention::main(&arguments),
+        Bench::Page => page::main(),
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! | record | written by | through | read by |
 //! |---|---|---|---|
-//! | [`event::OomMarkVictim`] | `oom_mark_victim`, `oom_mark_victim_format` | ring buffer `OOM_EVENTS` | `probes::decode` |
-//! | [`event::ProcessExit`] | `process_exit` | ring buffer `EXIT_EVENTS` | `probes::decode` |
-//! | [`event::ProcessExec`] | `process_exec` | ring buffer `EXEC_EVENTS` | `probes::decode` |
-//! | [`death::WalkChunk`], [`death::WalkEnd`] | `heap_at_death` and its variants | ring buffer `DEATH_EVENTS` | `probes::death` |
-//! | [`death::GoroutineGroup`] | likewise | hash map `GOROUTINES` | `probes::death` |
-//! | [`death::Watch`] | `probes::death` | hash map `WATCHED` | `heap_at_death` and its variants |
+//! | [`event::OomMarkVictim`] | `oom_mark_victim`, `oom_mark_victim_format` | ring buffer `OOM_EVENTS` | `probes::hooks` |
+//! | [`event::ProcessExit`] | `process_exit` | ring buffer `EXIT_EVENTS` | `probes::hooks` |
+//! | [`event::ProcessExec`] | `process_exec` | ring buffer `EXEC_EVENTS` | `probes::hooks` |
+//! | [`final_heap::WalkChunk`], [`final_heap::WalkEnd`] | `final_heap` and its variants | ring buffer `FINAL_HEAP_EVENTS` | `probes::final_heap` |
+//! | [`final_heap::GoroutineGroup`] | likewise | hash map `GOROUTINES` | `probes::final_heap` |
+//! | [`final_heap::Watch`] | `probes::final_heap` | hash map `WATCHED` | `final_heap` and its variants |
 //! | [`loss::LossReason`] | every program | per-CPU array `LOSSES` | `probes::loss` |
 //! | [`config::ProbeConfig`] | `probes::load`, before the programs are loaded | `.rodata` | every program |
-//! | [`native::NativeStack`] | `leakwatch-ebpf-native` | ring buffer `NATIVE_STACKS` | `probes::native` |
-//! | [`native::NativeConfig`] | `probes::native`, before the programs are loaded | `.rodata` | `leakwatch-ebpf-native` |
+//! | [`native::NativeStack`] | `leakwatch-ebpf-native` | ring buffer `NATIVE_STACKS` | `probes::allocator` |
+//! | [`native::NativeConfig`] | `probes::allocator`, before the programs are loaded | `.rodata` | `leakwatch-ebpf-native` |
 //!
 //! No logic beyond layout lives here - but for what both sides compute, `exponential` - and no unsafe code: zerocopy's derives refuse a record with padding at compile time.
 #![no_std]
@@ -22,7 +22,7 @@
 )]
 
 pub mod event;
-pub mod death;
+pub mod final_heap;
 pub mod loss;
 pub mod config;
 pub mod native;

@@ -14,8 +14,8 @@ pub enum LossReason {
     MemcgTooDeep = 3,
     /// `EXEC_EVENTS` had no room: a process is found by the next round instead.
     ExecRingFull = 4,
-    /// `DEATH_EVENTS` had no room: buckets of a victim are missing.
-    DeathRingFull = 5,
+    /// `FINAL_HEAP_EVENTS` had no room: buckets of a victim are missing.
+    FinalHeapRingFull = 5,
     /// `GOROUTINES` had no room: goroutines of a victim are in no group.
     GoroutineGroupsFull = 6,
     /// `RECLAIM_EVENTS` had no room: a cgroup under pressure is noticed by the next round instead.
@@ -30,7 +30,7 @@ impl LossReason {
         Self::KernelReadFault,
         Self::MemcgTooDeep,
         Self::ExecRingFull,
-        Self::DeathRingFull,
+        Self::FinalHeapRingFull,
         Self::GoroutineGroupsFull,
         Self::ReclaimRingFull,
     ];

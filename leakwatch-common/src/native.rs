@@ -123,7 +123,7 @@ pub struct LiveObject {
 /// Room for one object, found by its address alone.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct ObjectSlot {
+pub struct ObjectEntry {
     /// Whose it is; zero when it is free.
     pub address: u64,
     /// What is known of it.
@@ -212,9 +212,9 @@ pub struct PerCpu {
 /// Set in the number of a window in which objects are followed and no new ones are taken.
 pub const FOLLOWING: u64 = 1 << 63;
 
-/// Logarithm of the number of [`ObjectSlot`]s when every call is counted: 4 MiB.
-pub const SLOT_BITS: u32 = 17;
-/// Logarithm of the slots of the table that tells most addresses that were never sampled from those that were.
+/// Logarithm of the number of [`ObjectEntry`]s when every call is counted: 4 MiB.
+pub const OBJECT_BITS: u32 = 17;
+/// Logarithm of the entries of the table that tells most addresses that were never sampled from those that were.
 pub const FILTER_BITS: u32 = 18;
 /// Calls of the kernel's functions are written as calls of helpers that do not exist, starting here: the loader knows their numbers.
 pub const KERNEL_FUNCTIONS: i32 = 0x6b66_0000;

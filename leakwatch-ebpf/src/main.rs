@@ -34,7 +34,7 @@ mod process_exec;
     clippy::multiple_unsafe_ops_per_block,
     reason = "sizes are small constants, words lie at multiples of eight, and neighbouring words are written together"
 )]
-mod heap_at_death;
+mod final_heap;
 
 /// The kernel refuses some helpers to programs without a licence compatible with the GPL.
 #[cfg(target_arch = "bpf")]

@@ -1,18 +1,20 @@
 //! Every map. The daemon drains the rings as records arrive and sums the loss counters once per round.
 
-use crate::heap_at_death::window;
-use crate::heap_at_death::window::Window;
+use crate::final_heap::window;
+use crate::final_heap::window::Window;
 use crate::scratch::Scratch;
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 use aya_ebpf::maps::LruHashMap;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::maps::RingBuf;
-use leakwatch_common::death::GoroutineGroup;
-use leakwatch_common::death::MAX_GROUPS;
-use leakwatch_common::death::MAX_WATCHED;
-use leakwatch_common::death::Watch;
+use aya_log_ebpf::debug;
+use leakwatch_common::final_heap::GoroutineGroup;
+use leakwatch_common::final_heap::MAX_GROUPS;
+use leakwatch_common::final_heap::MAX_WATCHED;
+use leakwatch_common::final_heap::Watch;
 use leakwatch_common::loss::LossReason;
 
 /// OOM kills, about 100 at a time. A ring of their own: a storm of exits cannot push them out.
@@ -37,7 +39,7 @@ pub(crate) static RECLAIMED: LruHashMap<u64, u64> = LruHashMap::with_max_entries
 
 /// What walks through dying processes bring; the loader sets the size.
 #[map]
-pub(crate) static DEATH_EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+pub(crate) static FINAL_HEAP_EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 
 /// Processes whose heap is read when they are killed, by pid. Taking the entry out is what makes a thread the one that does it.
 #[map]
@@ -68,14 +70,25 @@ pub(crate) static WALK_PARTS: ProgramArray = ProgramArray::with_max_entries(2, 0
 static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUNT, 0);
 
 /// Counts one loss.
+#[inline(always)]
 pub(crate) fn lose(reason: LossReason) {
     lose_many(reason, 1);
 }
 
-/// Counts several.
+/// Counts several. A function of its own: programs with many ways to lose something are shorter with one place that counts and logs.
+#[inline(never)]
 pub(crate) fn lose_many(reason: LossReason, lost: u64) {
-    if let Some(count) = LOSSES.get_ptr_mut(reason.index()) {
-        // SAFETY: the slot is this CPU's own and a program is not preempted by another one of ours on it.
+    let index = reason.index();
+    if let Some(count) = LOSSES.get_ptr_mut(index) {
+        // SAFETY: the entry is this CPU's own and a program is not preempted by another one of ours on it.
         unsafe { *count += lost };
     }
+    debug!(
+        (),
+        target: "leakwatch_ebpf",
+        "loss {}: {} in process {}",
+        index,
+        lost,
+        (bpf_get_current_pid_tgid() >> 32) as u32
+    );
 }

@@ -3,7 +3,7 @@
 //! Two programs, of which the loader attaches one. The raw one sees the victim's `task_struct` and reads everything through BTF;
 //! the other is for kernels without BTF, or whose tracepoint has a pid as its argument, and has the fields of the tracepoint.
 
-use crate::heap_at_death;
+use crate::final_heap;
 use crate::kernel::Object;
 use crate::kernel::offset;
 use crate::maps;
@@ -111,7 +111,7 @@ fn fill_from_task(record: &mut OomMarkVictim, victim: Object) {
     {
         record.start_boot_nanos = start;
         record.present |= present::START;
-        if heap_at_death::is_due(record.victim_pid, start) {
+        if final_heap::is_due(record.victim_pid, start) {
             record.present |= present::READ_AT_DEATH;
         }
     }

@@ -2,12 +2,12 @@
 //! A program is not preempted by another walk on the same one.
 
 use crate::maps;
-use leakwatch_common::death::CHUNK_WORDS;
-use leakwatch_common::death::ENTRY_WORDS;
-use leakwatch_common::death::MAX_DEPTH;
-use leakwatch_common::death::WalkChunk;
-use leakwatch_common::death::WalkEnd;
-use leakwatch_common::death::Watch;
+use leakwatch_common::final_heap::CHUNK_WORDS;
+use leakwatch_common::final_heap::ENTRY_WORDS;
+use leakwatch_common::final_heap::MAX_DEPTH;
+use leakwatch_common::final_heap::WalkChunk;
+use leakwatch_common::final_heap::WalkEnd;
+use leakwatch_common::final_heap::Watch;
 
 /// Pointers to goroutines that are read at a time.
 pub(crate) const POINTERS: usize = 64;
@@ -54,7 +54,7 @@ impl Scratch {
     #[inline(always)]
     pub(crate) fn mine() -> Option<&'static mut Self> {
         let scratch = maps::SCRATCH.get_ptr_mut(0)?;
-        // SAFETY: the slot is this CPU's own and the caller is the only walk on it; any bits are a valid value.
+        // SAFETY: the entry is this CPU's own and the caller is the only walk on it; any bits are a valid value.
         Some(unsafe { &mut *scratch })
     }
 }

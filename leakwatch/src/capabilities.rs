@@ -8,6 +8,7 @@ use crate::identity::cgroup::Version;
 use crate::probes::PLACEHOLDER;
 use crate::probes::ProbeError;
 use crate::probes::Probes;
+use crate::probes::hooks::oom_mark_victim;
 use crate::probes::host::HostFacts;
 use crate::probes::plan::Plan;
 use leakwatch_analysis::model::reading::Missing;
@@ -60,8 +61,14 @@ pub fn of_host(
             plain(facts.mark_victim_format.as_ref(), "/sys/kernel/tracing"),
         ),
         Capability::new("kernel_symbols", plain(facts.oom_callers.as_ref(), "/proc/kallsyms")),
-        Capability::new("oom_victim_memory", plan.victim_memory().map(str::to_owned)),
-        Capability::new("oom_victim_cgroup", plan.victim_cgroup().map(str::to_owned)),
+        Capability::new(
+            "oom_victim_memory",
+            oom_mark_victim::victim_memory(plan).map(str::to_owned),
+        ),
+        Capability::new(
+            "oom_victim_cgroup",
+            oom_mark_victim::victim_cgroup(plan).map(str::to_owned),
+        ),
     ];
     match probes {
         None => all.push(Capability::new("ebpf", Err(switched_off()))),
@@ -69,7 +76,9 @@ pub fn of_host(
         Some(Ok(probes)) => {
             all.push(Capability::new("ebpf", Ok("maps and ring buffers".to_owned())));
             let hooks = probes.hooks().iter();
-            all.extend(hooks.map(|hook| Capability::new(hook.name, plain(hook.attached.as_ref(), "attached"))));
+            all.extend(
+                hooks.map(|hook| Capability::new(hook.hook.name, hook.explained().map(|()| "attached".to_owned()))),
+            );
         }
     }
     all

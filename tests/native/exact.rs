@@ -7,7 +7,7 @@ use crate::programs::compile;
 use crate::programs::counted;
 use leakwatch::capture::lanes::DutyCycle as _;
 use leakwatch::capture::lanes::native::Session;
-use leakwatch::probes::native::Programs;
+use leakwatch::probes::allocator::Programs;
 use leakwatch_nativeproc::symbols::Symbols;
 
 #[test]

@@ -8,7 +8,7 @@ use crate::programs::compile_with;
 use leakwatch::capture::lanes::Observer;
 use leakwatch::capture::lanes::growth::GrowthSession;
 use leakwatch::capture::symbolize::profile::StackRow;
-use leakwatch::probes::growth::CallsAt;
+use leakwatch::probes::faults::CallsAt;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_nativeproc::symbols::Symbols;
 use leakwatch_test_support::cgroup::Cgroup;

@@ -13,3 +13,4 @@ pub mod inputs;
 pub mod build_ebpf;
 pub mod build;
 pub mod go;
+pub mod ui;

@@ -24,6 +24,7 @@ use clap::Parser;
 use clap::Subcommand;
 use xtask::build;
 use xtask::build_ebpf;
+use xtask::ui;
 
 /// Builds, runs, checks and tests leakwatch.
 #[derive(Debug, Parser)]
@@ -41,6 +42,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the web page, which is committed at ui/dist
+    Ui,
     /// Build the daemon, eBPF object inside, to target/release/leakwatch
     Build,
     /// Build the daemon and run it on this host
@@ -67,6 +70,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::BuildEbpf { check: false } => build_ebpf::main(),
         Command::BuildEbpf { check: true } => build_ebpf::check(),
+        Command::Ui => ui::main(),
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => forward::main("leakwatch-demo", &arguments),

@@ -18,6 +18,7 @@ use xtask::build_ebpf;
 use xtask::debian;
 use xtask::go;
 use xtask::tools;
+use xtask::ui;
 
 /// Where everything can run (root, a kernel with BTF), nothing is skipped.
 const EXPECTED_SKIPS: usize = 0;
@@ -55,6 +56,7 @@ fn quick_tier(arguments: &Arguments, minutes: &mut Minutes) -> anyhow::Result<()
     minutes.part("eBPF objects", build_ebpf::check)?;
     minutes.part("fuzz", || fuzz::main(&fuzz::Arguments::default()))?;
     let mut skips = minutes.part("tests", run_tests)?;
+    skips.extend(minutes.part("web page", ui::check)?);
     minutes.part("no-op build", noop::main)?;
     minutes.part("other kernels", || {
         match vm::prepare() {

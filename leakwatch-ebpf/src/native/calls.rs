@@ -87,7 +87,7 @@ pub(crate) fn returned(ctx: &ProbeContext) -> u64 {
 
 /// The return of an outermost call that `thread` knows.
 #[inline(always)]
-pub(crate) fn leave<const SLOTS: bool>(ctx: &ProbeContext) {
+pub(crate) fn leave<const TABLE: bool>(ctx: &ProbeContext) {
     let place = Place::of(ctx.regs);
     let Some(state) = thread::leave(place.stack_pointer) else {
         return;
@@ -99,19 +99,19 @@ pub(crate) fn leave<const SLOTS: bool>(ctx: &ProbeContext) {
         // SAFETY: the helper checks the address.
         let left = unsafe { bpf_probe_read_user(state.result_at as *const u64) };
         if left.is_err() {
-            maps::count(NativeCount::UserReadFault);
+            maps::lose(NativeCount::UserReadFault);
         }
         left.unwrap_or(0)
     } else {
         0
     };
     if address != 0 && state.flags & thread_flags::SAMPLED != 0 {
-        live::allocated::<SLOTS>(place, address, state.size);
+        live::allocated::<TABLE>(place, address, state.size);
     }
     if state.flags & thread_flags::OLD_TAKEN != 0 {
         // A realloc that fails leaves the object alone; one to size zero may free it and return nothing.
         if address == 0 && state.size != 0 {
-            live::put_back::<SLOTS>(state.old_address, &state.old);
+            live::put_back::<TABLE>(state.old_address, &state.old);
         } else {
             live::freed(&state.old);
         }
@@ -120,12 +120,12 @@ pub(crate) fn leave<const SLOTS: bool>(ctx: &ProbeContext) {
 
 /// `free(address)`, `operator delete`.
 #[inline(always)]
-pub(crate) fn release<const SLOTS: bool>(address: u64) {
+pub(crate) fn release<const TABLE: bool>(address: u64) {
     if let Some(cpu) = maps::cpu() {
         cpu.frees += 1;
     }
     if address != 0
-        && let Some(object) = live::take::<SLOTS>(address)
+        && let Some(object) = live::take::<TABLE>(address)
     {
         live::freed(&object);
     }

@@ -47,10 +47,15 @@ fn is_ours() -> bool {
     bpf_get_current_pid_tgid() >> 32 == process
 }
 
+/// Sends a record. Programs that lose nothing else are shorter without a log of it (`LOGS`).
 #[inline(always)]
-fn tell(record: GrowthRecord) {
+fn tell<const LOGS: bool>(record: GrowthRecord) {
     if GROWTH_EVENTS.output::<GrowthRecord>(record, 0).is_err() {
-        maps::count(NativeCount::GrowthRingFull);
+        if LOGS {
+            maps::lose(NativeCount::GrowthRingFull);
+        } else {
+            maps::count(NativeCount::GrowthRingFull);
+        }
     }
 }
 
@@ -64,7 +69,7 @@ fn page_fault(ctx: PerfEventContext) -> u32 {
     // SAFETY: the context of the program, whose fields the verifier translates.
     let address = unsafe { (*ctx.ctx.cast::<bpf_perf_event_data>()).addr };
     let place = Place::of_user();
-    tell(GrowthRecord {
+    tell::<true>(GrowthRecord {
         kind: growth_kind::PAGE,
         // One further than the instruction: stacks are given by where their calls return to.
         fingerprint: stack::identify(Place {
@@ -134,7 +139,7 @@ fn mmap_has_returned(address: u64) {
     }
     let (place, arguments) = Place::of_system_call();
     let is_anonymous = arguments[3] & MAP_ANONYMOUS != 0;
-    tell(GrowthRecord {
+    tell::<true>(GrowthRecord {
         kind: if is_anonymous {
             growth_kind::MAP
         } else {
@@ -155,7 +160,7 @@ fn unmapping_begins() {
     }
     maps::count(NativeCount::MappingCalls);
     let (_, [address, length, ..]) = Place::of_system_call();
-    tell(GrowthRecord {
+    tell::<false>(GrowthRecord {
         kind: growth_kind::UNMAP,
         address,
         length,
@@ -174,7 +179,7 @@ fn mremap_has_returned(address: u64) {
         return;
     }
     let (_, arguments) = Place::of_system_call();
-    tell(GrowthRecord {
+    tell::<false>(GrowthRecord {
         kind: growth_kind::MOVE,
         address,
         length: arguments[2],
@@ -191,7 +196,7 @@ fn brk_has_returned(address: u64) {
         return;
     }
     maps::count(NativeCount::MappingCalls);
-    tell(GrowthRecord {
+    tell::<false>(GrowthRecord {
         kind: growth_kind::BREAK,
         address,
         ..GrowthRecord::default()
@@ -209,7 +214,7 @@ fn advice_begins() {
         return;
     }
     maps::count(NativeCount::MappingCalls);
-    tell(GrowthRecord {
+    tell::<false>(GrowthRecord {
         kind: growth_kind::DROP,
         address,
         length,

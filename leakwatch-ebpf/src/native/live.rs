@@ -1,6 +1,6 @@
 //! What is allocated and sampled, and the totals of each stack.
 //!
-//! With `SLOTS`, objects are kept in slots by their address where these are free. That takes an instruction of Linux 5.12, so the programs
+//! With `TABLE`, objects are kept in a table by their address where its entry is free. That takes an instruction of Linux 5.12, so the programs
 //! that every kernel takes do without.
 
 use crate::maps;
@@ -10,14 +10,14 @@ use leakwatch_common::native::FILTER_BITS;
 use leakwatch_common::native::FOLLOWING;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeCount;
-use leakwatch_common::native::SLOT_BITS;
+use leakwatch_common::native::OBJECT_BITS;
 use leakwatch_common::native::TotalKey;
 use leakwatch_common::native::Totals;
 use leakwatch_common::native::size_class;
 
 /// Enters a new object.
 #[inline(always)]
-pub(crate) fn allocated<const SLOTS: bool>(place: Place, address: u64, size: u64) {
+pub(crate) fn allocated<const TABLE: bool>(place: Place, address: u64, size: u64) {
     let window = maps::window();
     if window == 0 || window & FOLLOWING != 0 {
         // Not everything is attached yet, or the probes will go soon: its release may not be seen.
@@ -32,7 +32,7 @@ pub(crate) fn allocated<const SLOTS: bool>(place: Place, address: u64, size: u64
         size,
         window,
     };
-    if let Some(totals) = totals(&object) {
+    if let Some(totals) = totals::<true>(&object) {
         // SAFETY: a field of a live value of the map.
         maps::add(unsafe { &raw mut (*totals).allocs }, 1);
         // SAFETY: likewise.
@@ -43,23 +43,23 @@ pub(crate) fn allocated<const SLOTS: bool>(place: Place, address: u64, size: u64
             *told = 1;
         }
     }
-    put_back::<SLOTS>(address, &object);
+    put_back::<TABLE>(address, &object);
 }
 
 /// Enters an object without counting an allocation.
 #[inline(always)]
-pub(crate) fn put_back<const SLOTS: bool>(address: u64, object: &LiveObject) {
-    if SLOTS
-        && let Some(slot) = maps::NATIVE_SLOTS.get_ptr_mut(place_of(address, SLOT_BITS))
+pub(crate) fn put_back<const TABLE: bool>(address: u64, object: &LiveObject) {
+    if TABLE
+        && let Some(entry) = maps::NATIVE_OBJECTS.get_ptr_mut(place_of(address, OBJECT_BITS))
         // SAFETY: a field of a live value of the map.
-        && maps::exchange(unsafe { &raw mut (*slot).address }, 0, address)
+        && maps::exchange(unsafe { &raw mut (*entry).address }, 0, address)
     {
         // SAFETY: likewise; nobody asks for this address before the call that returns it has returned.
-        unsafe { (*slot).object = *object };
+        unsafe { (*entry).object = *object };
         return;
     }
     if maps::NATIVE_LIVE.insert(address, object, 0).is_err() {
-        maps::count(NativeCount::LiveFull);
+        maps::lose(NativeCount::LiveFull);
         // Counted as freed: what is not followed must not look like a leak.
         freed(object);
         return;
@@ -67,13 +67,13 @@ pub(crate) fn put_back<const SLOTS: bool>(address: u64, object: &LiveObject) {
     filter(address, 1);
 }
 
-/// Adds to the slot of an address: sampled objects are few, and most addresses need no search of the live set.
+/// Adds to the entry of an address: sampled objects are few, and most addresses need no search of the live set.
 #[inline(always)]
 fn filter(address: u64, difference: i64) {
     if maps::config!(mean_bytes) > 1
-        && let Some(slot) = maps::NATIVE_FILTER.get_ptr_mut(place_of(address, FILTER_BITS))
+        && let Some(entry) = maps::NATIVE_FILTER.get_ptr_mut(place_of(address, FILTER_BITS))
     {
-        maps::add(slot, difference.cast_unsigned());
+        maps::add(entry, difference.cast_unsigned());
     }
 }
 
@@ -82,9 +82,9 @@ fn may_be_live(address: u64) -> bool {
     if maps::config!(mean_bytes) <= 1 {
         return true;
     }
-    let slot = maps::NATIVE_FILTER.get_ptr(place_of(address, FILTER_BITS));
+    let entry = maps::NATIVE_FILTER.get_ptr(place_of(address, FILTER_BITS));
     // SAFETY: a live value of the map.
-    slot.is_none_or(|slot| unsafe { slot.read_volatile() } != 0)
+    entry.is_none_or(|entry| unsafe { entry.read_volatile() } != 0)
 }
 
 #[inline(always)]
@@ -99,12 +99,12 @@ const fn place_of(address: u64, bits: u32) -> u32 {
 
 /// Takes an object out of the live set, if it is in there.
 #[inline(always)]
-pub(crate) fn take<const SLOTS: bool>(address: u64) -> Option<LiveObject> {
-    if SLOTS && let Some(slot) = maps::NATIVE_SLOTS.get_ptr_mut(place_of(address, SLOT_BITS)) {
-        // SAFETY: a live value of the map. What is read before the slot is the caller's own is used only if it is.
-        let object = unsafe { (*slot).object };
+pub(crate) fn take<const TABLE: bool>(address: u64) -> Option<LiveObject> {
+    if TABLE && let Some(entry) = maps::NATIVE_OBJECTS.get_ptr_mut(place_of(address, OBJECT_BITS)) {
+        // SAFETY: a live value of the map. What is read before the entry is the caller's own is used only if it is.
+        let object = unsafe { (*entry).object };
         // SAFETY: a field of it.
-        if maps::exchange(unsafe { &raw mut (*slot).address }, address, 0) {
+        if maps::exchange(unsafe { &raw mut (*entry).address }, address, 0) {
             return Some(object);
         }
     }
@@ -127,7 +127,8 @@ pub(crate) fn freed(object: &LiveObject) {
         // Probes come or go: what is released now belongs to no window, as if nobody had looked.
         return;
     }
-    let Some(totals) = totals(object) else { return };
+    // There since its objects were allocated: nothing to log, and a release is shorter without.
+    let Some(totals) = totals::<false>(object) else { return };
     if object.window == window & !FOLLOWING {
         // SAFETY: a field of a live value of the map.
         maps::add(unsafe { &raw mut (*totals).frees }, 1);
@@ -142,7 +143,7 @@ pub(crate) fn freed(object: &LiveObject) {
 }
 
 #[inline(always)]
-fn totals(object: &LiveObject) -> Option<*mut Totals> {
+fn totals<const LOGS: bool>(object: &LiveObject) -> Option<*mut Totals> {
     let sampled = maps::config!(mean_bytes) > 1;
     let key = TotalKey {
         fingerprint: object.fingerprint,
@@ -155,7 +156,11 @@ fn totals(object: &LiveObject) -> Option<*mut Totals> {
     let entered = maps::NATIVE_TOTALS.insert(key, Totals::default(), u64::from(aya_ebpf::bindings::BPF_NOEXIST));
     let totals = maps::NATIVE_TOTALS.get_ptr_mut(key);
     if totals.is_none() && entered.is_err() {
-        maps::count(NativeCount::TotalsFull);
+        if LOGS {
+            maps::lose(NativeCount::TotalsFull);
+        } else {
+            maps::count(NativeCount::TotalsFull);
+        }
     }
     totals
 }

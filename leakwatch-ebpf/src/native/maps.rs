@@ -1,18 +1,20 @@
 //! Every map of a capture, and its settings.
 
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use aya_ebpf::maps::HashMap;
 use aya_ebpf::maps::LruHashMap;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::RingBuf;
+use aya_log_ebpf::debug;
 use leakwatch_common::native::FILTER_BITS;
 use leakwatch_common::native::FINGERPRINT_WORDS;
 use leakwatch_common::native::LiveObject;
 use leakwatch_common::native::NativeConfig;
 use leakwatch_common::native::NativeCount;
-use leakwatch_common::native::ObjectSlot;
+use leakwatch_common::native::ObjectEntry;
 use leakwatch_common::native::PerCpu;
 use leakwatch_common::native::ThreadState;
 use leakwatch_common::native::TotalKey;
@@ -51,7 +53,7 @@ pub(crate) static NATIVE_TOTALS: HashMap<TotalKey, Totals> = HashMap::with_max_e
 #[map]
 pub(crate) static NATIVE_THREADS: LruHashMap<u32, ThreadState> = LruHashMap::with_max_entries(16_384, 0);
 
-/// How many sampled objects there are at the addresses of each slot.
+/// How many sampled objects there are at the addresses of each entry.
 #[map]
 pub(crate) static NATIVE_FILTER: Array<u64> = Array::with_max_entries(1 << FILTER_BITS, 0);
 
@@ -60,9 +62,9 @@ pub(crate) static NATIVE_FILTER: Array<u64> = Array::with_max_entries(1 << FILTE
 pub(crate) static NATIVE_INSIDE: Array<u64> = Array::with_max_entries(1, 0);
 
 /// The objects of a capture that counts every call, as far as there is room at their address: most are released soon, and never come
-/// into the table that has room for all. One slot for other captures, which have few objects.
+/// into the table that has room for all. One entry for other captures, which have few objects.
 #[map]
-pub(crate) static NATIVE_SLOTS: Array<ObjectSlot> = Array::with_max_entries(1, 0);
+pub(crate) static NATIVE_OBJECTS: Array<ObjectEntry> = Array::with_max_entries(1, 0);
 
 /// Number of the window of time; zero while not all probes are attached.
 #[map]
@@ -120,6 +122,19 @@ pub(crate) fn count(what: NativeCount) {
         // Another program of ours may run on this CPU between the read and the write of a plain addition.
         add(count, 1);
     }
+}
+
+/// Counts one loss, and logs it. A function of its own: programs with many ways to lose something are shorter with one place for it.
+#[inline(never)]
+pub(crate) fn lose(what: NativeCount) {
+    count(what);
+    debug!((), target: "leakwatch_ebpf", "native loss {}: process {}", what.index(), process());
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is the process")]
+fn process() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
 /// Makes a number in a map `new` if it is `old`, atomically. Linux 5.12.

@@ -150,11 +150,11 @@ pub(crate) fn tell(place: Place, goroutine: u64, fingerprint: u64) -> bool {
         return true;
     }
     let Some(mut entry) = maps::NATIVE_STACKS.reserve::<NativeStack>(0) else {
-        maps::count(NativeCount::StackRingFull);
+        maps::lose(NativeCount::StackRingFull);
         return false;
     };
     if maps::NATIVE_KNOWN.insert(fingerprint, 0, 0).is_err() {
-        maps::count(NativeCount::StacksFull);
+        maps::lose(NativeCount::StacksFull);
         entry.discard(0);
         return false;
     }

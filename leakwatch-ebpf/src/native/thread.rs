@@ -60,16 +60,16 @@ fn thread_id() -> u32 {
 
 /// Enters an allocating function. False for an inner one, whose return is of no interest.
 #[inline(always)]
-pub(crate) fn enter<const SLOTS: bool>(stack_pointer: u64, request: &Request) -> bool {
+pub(crate) fn enter<const TABLE: bool>(stack_pointer: u64, request: &Request) -> bool {
     let Some(cpu) = maps::cpu() else { return false };
     cpu.entries += 1;
     let Some(state) = current_or_new() else {
-        maps::count(NativeCount::ThreadLost);
+        maps::lose(NativeCount::ThreadLost);
         return false;
     };
     // SAFETY: a live value of the map; only this thread uses it.
     let state = unsafe { &mut *state };
-    if is_inner::<SLOTS>(state, stack_pointer) {
+    if is_inner::<TABLE>(state, stack_pointer) {
         return false;
     }
     state.flags = 0;
@@ -81,7 +81,7 @@ pub(crate) fn enter<const SLOTS: bool>(stack_pointer: u64, request: &Request) ->
     state.old_address = request.old_address;
     state.inner = 0;
     if request.old_address != 0
-        && let Some(old) = live::take::<SLOTS>(request.old_address)
+        && let Some(old) = live::take::<TABLE>(request.old_address)
     {
         state.old = old;
         state.flags |= thread_flags::OLD_TAKEN;
@@ -94,19 +94,19 @@ pub(crate) fn enter<const SLOTS: bool>(stack_pointer: u64, request: &Request) ->
 /// Whether the thread is in a function that has called the one it now enters. For functions that call no others themselves:
 /// they leave no state behind.
 #[inline(always)]
-pub(crate) fn is_inside<const SLOTS: bool>(stack_pointer: u64) -> bool {
+pub(crate) fn is_inside<const TABLE: bool>(stack_pointer: u64) -> bool {
     let threads = maps::NATIVE_INSIDE.get_ptr(0);
     // SAFETY: a live value of the map.
     if threads.is_none_or(|threads| unsafe { threads.read_volatile() } == 0) {
         return false;
     }
     // SAFETY: a live value of the map; only this thread uses it.
-    current().is_some_and(|state| is_inner::<SLOTS>(unsafe { &mut *state }, stack_pointer))
+    current().is_some_and(|state| is_inner::<TABLE>(unsafe { &mut *state }, stack_pointer))
 }
 
 /// Whether a call is an inner one.
 #[inline(always)]
-fn is_inner<const SLOTS: bool>(state: &mut ThreadState, stack_pointer: u64) -> bool {
+fn is_inner<const TABLE: bool>(state: &mut ThreadState, stack_pointer: u64) -> bool {
     let outer = state.entry_stack_pointer;
     if outer == 0 {
         return false;
@@ -116,7 +116,7 @@ fn is_inner<const SLOTS: bool>(state: &mut ThreadState, stack_pointer: u64) -> b
         state.inner += 1;
         return true;
     }
-    abandon::<SLOTS>(state);
+    abandon::<TABLE>(state);
     false
 }
 
@@ -143,10 +143,10 @@ pub(crate) fn leave(stack_pointer: u64) -> Option<&'static mut ThreadState> {
 
 /// The call before did not return. What it took out of the live set is as unknown as its outcome.
 #[inline(always)]
-fn abandon<const SLOTS: bool>(state: &mut ThreadState) {
-    maps::count(NativeCount::Abandoned);
+fn abandon<const TABLE: bool>(state: &mut ThreadState) {
+    maps::lose(NativeCount::Abandoned);
     if state.flags & thread_flags::OLD_TAKEN != 0 {
-        live::put_back::<SLOTS>(state.old_address, &state.old);
+        live::put_back::<TABLE>(state.old_address, &state.old);
     }
     state.old = LiveObject::default();
     state.entry_stack_pointer = 0;

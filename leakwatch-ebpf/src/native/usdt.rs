@@ -52,7 +52,7 @@ fn usdt_alloc(ctx: ProbeContext) -> u32 {
     forget(address);
     add(&object, |totals| (&raw mut totals.allocs, &raw mut totals.alloc_bytes));
     if USDT_LIVE.insert(address, object, 0).is_err() {
-        maps::count(NativeCount::LiveFull);
+        maps::lose(NativeCount::LiveFull);
         // Counted as freed: what is not followed must not look like a leak.
         release(&object);
     }
@@ -94,7 +94,7 @@ fn read(ctx: &ProbeContext, argument: &UsdtArgument) -> u64 {
             // SAFETY: the helper checks the address.
             let left = unsafe { bpf_probe_read_user(address as *const u64) };
             if left.is_err() {
-                maps::count(NativeCount::UserReadFault);
+                maps::lose(NativeCount::UserReadFault);
             }
             left.unwrap_or(0)
         }
@@ -133,7 +133,7 @@ fn add(object: &UsdtObject, fields: impl Fn(&mut Totals) -> (*mut u64, *mut u64)
         let entered = USDT_TOTALS.insert(key, Totals::default(), u64::from(aya_ebpf::bindings::BPF_NOEXIST));
         let totals = USDT_TOTALS.get_ptr_mut(key);
         if totals.is_none() && entered.is_err() {
-            maps::count(NativeCount::TotalsFull);
+            maps::lose(NativeCount::TotalsFull);
         }
         totals
     });

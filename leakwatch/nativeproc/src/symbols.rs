@@ -6,6 +6,7 @@ use crate::image::MappedFile;
 use blazesym::Pid;
 use blazesym::symbolize::CodeInfo;
 use blazesym::symbolize::Input;
+use blazesym::symbolize::Reason;
 use blazesym::symbolize::Sym;
 use blazesym::symbolize::Symbolized;
 use blazesym::symbolize::Symbolizer;
@@ -13,6 +14,7 @@ use blazesym::symbolize::source::Process;
 use blazesym::symbolize::source::Source;
 use leakwatch_analysis::culprit::native::is_runtime_object;
 use leakwatch_analysis::model::stack::Frame;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,6 +35,7 @@ pub struct Symbols {
     symbol_tables: Process,
     unnamed: Unnamed,
     known: HashMap<u64, Vec<Frame>>,
+    missing: BTreeMap<&'static str, u64>,
 }
 
 impl Symbols {
@@ -65,7 +68,13 @@ impl Symbols {
                 bounds: HashMap::new(),
             },
             known: HashMap::new(),
+            missing: BTreeMap::new(),
         }
+    }
+
+    /// Addresses that have no name, by reason.
+    pub fn missing(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.missing.iter().map(|(reason, count)| (*reason, *count))
     }
 
     /// The calls at a return address, innermost first: the functions inlined there, then the one that has the code. Without a
@@ -77,18 +86,21 @@ impl Symbols {
         if !self.known.contains_key(&return_address) {
             // Inside the call.
             let address = return_address.saturating_sub(1);
-            let named = self.look_up(address);
-            let frames = named.unwrap_or_else(|| vec![self.unnamed.frame(address)]);
+            let frames = self.look_up(address).unwrap_or_else(|reason| {
+                *self.missing.entry(reason).or_default() += 1;
+                vec![self.unnamed.frame(address)]
+            });
             self.known.insert(return_address, frames);
         }
         self.known.get(&return_address).map_or(&[], Vec::as_slice)
     }
 
-    fn look_up(&self, address: u64) -> Option<Vec<Frame>> {
+    /// The frames, or the reason why there is no name.
+    fn look_up(&self, address: u64) -> Result<Vec<Frame>, &'static str> {
         // Debugging information that cannot be read must not cost the name.
         let symbol = self
             .symbol(&self.process, address)
-            .or_else(|| self.symbol(&self.symbol_tables, address))?;
+            .or_else(|_reason| self.symbol(&self.symbol_tables, address))?;
         let object = symbol.module.as_deref().map(|module| module.to_string_lossy());
         let object = object.as_deref().unwrap_or_default();
         let inlined = symbol.inlined.iter().rev();
@@ -97,19 +109,36 @@ impl Symbols {
             .collect();
         let by_table = self.symbol(&self.symbol_tables, address);
         let name = match &by_table {
-            Some(other) if qualifies(&other.name, &symbol.name) => &other.name,
+            Ok(other) if qualifies(&other.name, &symbol.name) => &other.name,
             _ => &symbol.name,
         };
         frames.push(frame(name, symbol.code_info.as_deref(), object));
-        Some(frames)
+        Ok(frames)
     }
 
-    fn symbol(&self, process: &Process, address: u64) -> Option<Sym<'_>> {
+    fn symbol(&self, process: &Process, address: u64) -> Result<Sym<'_>, &'static str> {
         let source = Source::Process(process.clone());
         match self.symbolizer.symbolize_single(&source, Input::AbsAddr(address)) {
-            Ok(Symbolized::Sym(symbol)) => Some(symbol),
-            _ => None,
+            Ok(Symbolized::Sym(symbol)) => Ok(symbol),
+            Ok(Symbolized::Unknown(reason)) => Err(why(reason)),
+            Err(error) => {
+                tracing::debug!(%error, "an address cannot be named");
+                Err("native_symbol_unreadable")
+            }
         }
+    }
+}
+
+/// The reason under which an address without a name is counted.
+fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unmapped => "native_symbol_unmapped",
+        Reason::InvalidFileOffset => "native_symbol_no_code",
+        Reason::MissingComponent => "native_symbol_no_file",
+        Reason::MissingSyms => "native_symbol_no_symbols",
+        Reason::UnknownAddr => "native_symbol_not_in_table",
+        Reason::IgnoredError => "native_symbol_unreadable",
+        _ => "native_symbol_unsupported",
     }
 }
 
@@ -190,6 +219,26 @@ fn frame(name: &str, place: Option<&CodeInfo<'_>>, object: &str) -> Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_without_a_name_says_why() {
+        let documented = include_str!("../../../docs/operating.md");
+        for reason in [
+            Reason::Unmapped,
+            Reason::InvalidFileOffset,
+            Reason::MissingComponent,
+            Reason::MissingSyms,
+            Reason::Unsupported,
+            Reason::UnknownAddr,
+            Reason::IgnoredError,
+        ] {
+            assert!(documented.contains(&format!("`{}`", why(reason))), "{reason:?}");
+        }
+        let mut symbols = Symbols::of_process(std::process::id());
+        assert_eq!(symbols.frames(17).len(), 1);
+        assert_eq!(symbols.frames(17).len(), 1);
+        assert!(symbols.missing().eq([("native_symbol_unmapped", 1)]));
+    }
 
     #[test]
     fn a_path_is_taken_from_the_symbol_table() {

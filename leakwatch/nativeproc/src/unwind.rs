@@ -45,8 +45,33 @@ pub struct Place<'a> {
 pub struct Frames {
     /// Innermost first: the caller of the allocator.
     pub addresses: Vec<u64>,
-    /// False when the copy ended, or the unwind information did, before the outermost frame.
-    pub complete: bool,
+    /// Why frames further out are missing; none when the outermost one is there.
+    pub truncation: Option<StackTruncation>,
+}
+
+/// Why the outer frames of a stack are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StackTruncation {
+    /// The stack is larger than what was copied of it.
+    CopyEnded,
+    /// The code there has no unwind information: it is in no mapped file.
+    NoRule,
+    /// It has, but that leads nowhere.
+    BadRule,
+    /// There are more frames than are kept.
+    TooDeep,
+}
+
+impl StackTruncation {
+    /// The reason under which it is counted.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::CopyEnded => "native_unwind_copy_ended",
+            Self::NoRule => "native_unwind_no_rule",
+            Self::BadRule => "native_unwind_bad_rule",
+            Self::TooDeep => "native_unwind_too_deep",
+        }
+    }
 }
 
 /// Unwinds the stacks of one process.
@@ -114,7 +139,7 @@ impl StackUnwinder {
         };
         let mut frames = Frames {
             addresses: vec![place.instruction],
-            complete: false,
+            truncation: Some(StackTruncation::TooDeep),
         };
         let mut registers = registers(place);
         // Inside the call: behind it another rule, or another function, may begin.
@@ -127,10 +152,16 @@ impl StackUnwinder {
             let caller = self
                 .unwinder
                 .unwind_frame(callee, &mut registers, &mut self.cache, &mut read);
-            let Ok(mut caller) = caller else { break };
-            frames.complete = caller.is_none_or(|caller| self.code.go.goroutine_exit.contains(&caller));
+            let mut caller = match caller {
+                Ok(caller) => caller,
+                Err(error) => {
+                    frames.truncation = Some(self.why(callee.address(), error));
+                    break;
+                }
+            };
             frames.addresses.extend(caller);
-            if frames.complete {
+            if caller.is_none_or(|caller| self.code.go.goroutine_exit.contains(&caller)) {
+                frames.truncation = None;
                 break;
             }
             if caller.is_some_and(|caller| self.code.go.stack_switch.contains(&caller)) {
@@ -139,8 +170,20 @@ impl StackUnwinder {
                 caller = caller_in_go.or(caller);
             }
             address = caller.and_then(FrameAddress::from_return_address);
+            if address.is_none() {
+                frames.truncation = Some(StackTruncation::BadRule);
+            }
         }
         frames
+    }
+
+    /// Why the caller of an address is not known.
+    fn why(&self, address: u64, error: framehop::Error) -> StackTruncation {
+        match error {
+            framehop::Error::CouldNotReadStack(_) => StackTruncation::CopyEnded,
+            _ if self.knows(address) => StackTruncation::BadRule,
+            _ => StackTruncation::NoRule,
+        }
     }
 
     /// Goes on where a goroutine has called C: the top of its stack is the return address of `asmcgocall`, below the frame pointer that it
@@ -230,7 +273,23 @@ mod tests {
         };
         let frames = unwinder.unwind(&place);
         assert_eq!(frames.addresses, [0x1234]);
-        assert!(!frames.complete);
+        assert_eq!(frames.truncation, Some(StackTruncation::CopyEnded));
+    }
+
+    #[test]
+    fn every_truncation_is_documented() {
+        let documented = include_str!("../../../docs/operating.md");
+        for truncation in [
+            StackTruncation::CopyEnded,
+            StackTruncation::NoRule,
+            StackTruncation::BadRule,
+            StackTruncation::TooDeep,
+        ] {
+            assert!(
+                documented.contains(&format!("`{}`", truncation.reason())),
+                "{truncation:?}"
+            );
+        }
     }
 
     #[test]

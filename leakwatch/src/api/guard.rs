@@ -5,6 +5,7 @@
 //! socket is guarded by its file permissions instead.
 
 use crate::api::error::ApiError;
+use crate::api::ui;
 use crate::config::token::Token;
 use axum::extract::Request;
 use axum::extract::State;
@@ -61,7 +62,8 @@ impl Guard {
         }
         let host = self.check_host(request.headers())?;
         check_origin(request.headers(), &host)?;
-        if OPEN_ROUTES.contains(&request.uri().path()) {
+        let path = request.uri().path();
+        if OPEN_ROUTES.contains(&path) || ui::PATHS.contains(&path) {
             return Ok(());
         }
         match &self.token {

@@ -10,7 +10,7 @@ mod error;
 mod segment;
 mod parameter;
 mod page;
-mod index;
+mod ui;
 mod status;
 mod metrics;
 mod services;
@@ -37,6 +37,7 @@ use axum::http::header;
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -69,6 +70,8 @@ pub fn router(context: Context) -> Router {
     let guard = Guard::new(context.config.api.token.clone(), &context.config.api.hosts);
     let (router, _document) = routes().split_for_parts();
     router
+        .route(ui::SCRIPT_PATH, get(ui::script))
+        .route(ui::STYLE_PATH, get(ui::style))
         .fallback(async |uri: Uri| ApiError::not_found("route", uri.path()))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .with_state(context)
@@ -86,7 +89,7 @@ pub fn openapi() -> String {
 
 fn routes() -> OpenApiRouter<Context> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(index::index))
+        .routes(routes!(ui::index))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(metrics::metrics))

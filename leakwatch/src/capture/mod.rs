@@ -16,8 +16,8 @@ use crate::capture::lanes::Lane;
 use crate::capture::symbolize::Workers;
 use crate::clock::Clock;
 use crate::input::Input;
-pub use crate::probes::native::AttachMode;
-use crate::probes::native::NativeCounts;
+pub use crate::probes::allocator::AttachMode;
+use crate::probes::allocator::HitCounts;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -135,7 +135,7 @@ pub struct Capture {
     /// How they are attached.
     pub attach_mode: Option<AttachMode>,
     /// Hits and samples.
-    pub counts: NativeCounts,
+    pub counts: HitCounts,
     /// Processor time it has cost the process, by the cost of a hit.
     pub overhead: Duration,
     /// The most that it may have cost by now.
@@ -150,6 +150,8 @@ pub struct Capture {
     pub stacks: usize,
     /// Losses by reason.
     pub losses: Vec<(&'static str, u64)>,
+    /// Addresses of code without a name, by reason.
+    pub unnamed: Vec<(&'static str, u64)>,
     stop: bool,
 }
 
@@ -257,13 +259,14 @@ impl Captures {
             used: Duration::ZERO,
             windows: 0,
             attach_mode: None,
-            counts: NativeCounts::default(),
+            counts: HitCounts::default(),
             overhead: Duration::ZERO,
             allowance: Duration::ZERO,
             share: 0.0,
             functions: Vec::new(),
             stacks: 0,
             losses: Vec::new(),
+            unnamed: Vec::new(),
             stop: false,
         };
         if state.captures.len() >= MAX_REMEMBERED

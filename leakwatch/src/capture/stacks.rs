@@ -1,6 +1,6 @@
 //! The stacks of a capture: unwound when they arrive, then known by their fingerprint.
 
-use crate::probes::native::CopiedStack;
+use crate::probes::allocator::CopiedStack;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
@@ -8,6 +8,7 @@ use leakwatch_nativeproc::image::ImageError;
 use leakwatch_nativeproc::unwind::Frames;
 use leakwatch_nativeproc::unwind::Place;
 use leakwatch_nativeproc::unwind::StackUnwinder;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 /// Every stack seen so far.
@@ -51,10 +52,13 @@ impl Stacks {
             .map_or(&[], |frames| frames.addresses.as_slice())
     }
 
-    /// Stacks that end before their outermost frame, if there are any, as a loss.
-    pub fn loss(&self) -> Option<(&'static str, u64)> {
-        let cut = self.known.values().filter(|frames| !frames.complete).count() as u64;
-        (cut > 0).then_some(("native_stack_cut", cut))
+    /// Stacks that end before their outermost frame, by reason.
+    pub fn losses(&self) -> BTreeMap<&'static str, u64> {
+        let mut losses = BTreeMap::new();
+        for truncation in self.known.values().filter_map(|frames| frames.truncation) {
+            *losses.entry(truncation.reason()).or_default() += 1;
+        }
+        losses
     }
 }
 

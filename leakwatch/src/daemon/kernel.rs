@@ -14,10 +14,10 @@ use crate::probes::ProbeError;
 use crate::probes::ProbeEvent;
 use crate::probes::Probes;
 use crate::probes::ProcessExec;
-use crate::probes::death::Death;
+use crate::probes::final_heap::FinalHeap;
+use crate::probes::final_heap::HeapWatch;
 use crate::probes::host::HostFacts;
 use crate::probes::plan::Plan;
-use crate::probes::watch::DeathWatch;
 use crate::store::view::Views;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::ProcessExit;
@@ -90,7 +90,7 @@ impl Kernel {
                     resolved: None,
                 };
                 kernel.tasks.spawn(forwarder.run(events));
-                if let Some(watch) = probes.take_death_watch().filter(|_| config.go.outside) {
+                if let Some(watch) = probes.take_heap_watch().filter(|_| config.go.outside) {
                     kernel.tasks.spawn(keep_watch(watch, links.orders));
                 }
                 Ok(probes)
@@ -121,16 +121,12 @@ impl Kernel {
 }
 
 fn say_hooks(probes: &Probes) {
-    for hook in probes.hooks() {
-        match &hook.attached {
-            Ok(()) => tracing::info!(hook = hook.name, "attached"),
+    for attached in probes.hooks() {
+        let hook = attached.hook.name;
+        match attached.explained() {
+            Ok(()) => tracing::info!(hook, "attached"),
             Err(missing) => {
-                tracing::warn!(
-                    hook = hook.name,
-                    reason = missing.detail,
-                    fix = missing.fix,
-                    "not attached"
-                );
+                tracing::warn!(hook, reason = missing.detail, fix = missing.fix, "not attached");
             }
         }
     }
@@ -160,8 +156,8 @@ impl Forwarder {
                     Some(notice) => self.notices.send(notice).await.is_ok(),
                     None => true,
                 },
-                ProbeEvent::Death(death) => {
-                    let Death { at, process, walk } = *death;
+                ProbeEvent::FinalHeap(heap) => {
+                    let FinalHeap { at, process, walk } = *heap;
                     let walk = Box::new(walk);
                     self.notices.send(Notice::Died { at, process, walk }).await.is_ok()
                 }
@@ -226,12 +222,12 @@ fn within(event: ProbeEvent, cgroups: &CgroupIndex, only: Option<&str>, clock: C
         }
         ProbeEvent::ProcessExit(exit) => is_watched(&exit, cgroups, only).then_some(Input::ProcessExit(exit)),
         ProbeEvent::Loss(loss) => Some(Input::Loss(loss)),
-        ProbeEvent::ProcessExec(_) | ProbeEvent::MemcgReclaim(_) | ProbeEvent::Death(_) => None,
+        ProbeEvent::ProcessExec(_) | ProbeEvent::MemcgReclaim(_) | ProbeEvent::FinalHeap(_) => None,
     }
 }
 
 /// Tells the programs which processes are of interest.
-async fn keep_watch(mut watch: DeathWatch, mut orders: mpsc::Receiver<WatchOrder>) {
+async fn keep_watch(mut watch: HeapWatch, mut orders: mpsc::Receiver<WatchOrder>) {
     while let Some(order) = orders.recv().await {
         match order {
             WatchOrder::Watch(process, plan) => {

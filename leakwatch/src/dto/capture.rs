@@ -180,6 +180,7 @@ impl From<&Capture> for CaptureBody {
             losses: capture
                 .losses
                 .iter()
+                .chain(&capture.unnamed)
                 .map(|(reason, count)| LossBody {
                     reason: (*reason).to_owned(),
                     count: *count,

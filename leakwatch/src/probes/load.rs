@@ -1,8 +1,7 @@
 //! Loads the eBPF object and attaches its programs.
 
 use super::ProbeError;
-use super::plan::DeathHook;
-use super::plan::OomHook;
+use super::log;
 use super::plan::Plan;
 use aya::Ebpf;
 use aya::EbpfLoader;
@@ -33,17 +32,16 @@ pub(super) fn load(plan: &Plan) -> Result<Ebpf, ProbeError> {
     if PLACEHOLDER {
         return Err(ProbeError::Placeholder);
     }
-    EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    loader
         // The programs have no relocations against the kernel's types: do not read those a second time.
         .btf(None)
-        .override_global(PROBE_CONFIG, plan.offsets.as_bytes(), true)
-        .map_max_entries("OOM_EVENTS", plan.oom_ring_bytes)
-        .map_max_entries("EXIT_EVENTS", plan.exit_ring_bytes)
-        .map_max_entries("EXEC_EVENTS", plan.exec_ring_bytes)
-        .map_max_entries("RECLAIM_EVENTS", plan.reclaim_ring_bytes)
-        .map_max_entries("DEATH_EVENTS", plan.death_ring_bytes)
-        .load(OBJECT)
-        .map_err(ProbeError::Load)
+        .override_global(PROBE_CONFIG, plan.offsets.as_bytes(), true);
+    log::set_level(&mut loader);
+    for planned in &plan.hooks {
+        loader.map_max_entries(planned.hook.ring.map, planned.ring_bytes);
+    }
+    loader.load(OBJECT).map_err(ProbeError::Load)
 }
 
 /// Takes a map out of the object.
@@ -55,73 +53,47 @@ where
     M::try_from(map).map_err(|source| ProbeError::Map { name, source })
 }
 
-/// Attaches to `oom:mark_victim`.
-pub(super) fn attach_oom(ebpf: &mut Ebpf, hook: OomHook) -> Reading<()> {
-    match hook {
-        OomHook::Task => attach_raw(ebpf, "oom_mark_victim", "mark_victim"),
-        OomHook::Format => {
-            let program: &mut TracePoint = program(ebpf, "oom_mark_victim_format")?;
-            retrying(|| program.load())?;
-            program
-                .attach("oom", "mark_victim")
-                .map(drop)
-                .map_err(|error| refused(&error))
-        }
-    }
+/// Loads a program on a tracepoint and attaches it.
+pub(super) fn attach_tracepoint(ebpf: &mut Ebpf, name: &str, category: &str, tracepoint: &str) -> Reading<()> {
+    let program: &mut TracePoint = program(ebpf, name)?;
+    retrying(|| program.load())?;
+    program
+        .attach(category, tracepoint)
+        .map(drop)
+        .map_err(|error| refused(&error))
 }
 
-/// Attaches to `sched:sched_process_exit`.
-pub(super) fn attach_exit(ebpf: &mut Ebpf) -> Reading<()> {
-    attach_raw(ebpf, "process_exit", "sched_process_exit")
+/// Loads a program on a raw tracepoint and attaches it.
+pub(super) fn attach_raw_tracepoint(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Reading<()> {
+    let program: &mut RawTracePoint = program(ebpf, name)?;
+    retrying(|| program.load())?;
+    program.attach(tracepoint).map(drop).map_err(|error| refused(&error))
 }
 
-/// Attaches to `sched:sched_process_exec`.
-pub(super) fn attach_exec(ebpf: &mut Ebpf) -> Reading<()> {
-    attach_raw(ebpf, "process_exec", "sched_process_exec")
-}
-
-/// Attaches to `vmscan:mm_vmscan_memcg_reclaim_begin`.
-pub(super) fn attach_reclaim(ebpf: &mut Ebpf) -> Reading<()> {
-    attach_raw(ebpf, "memcg_reclaim", "mm_vmscan_memcg_reclaim_begin")
-}
-
-/// Attaches to `signal:signal_deliver`.
-pub(super) fn attach_death(ebpf: &mut Ebpf, hook: DeathHook) -> Reading<()> {
-    const TRACEPOINT: &str = "signal_deliver";
-    if hook == DeathHook::Repeat {
-        return attach_raw(ebpf, "heap_at_death", TRACEPOINT);
-    }
-    for (index, name) in (0..).zip(["heap_part", "goroutine_part"]) {
-        let program: &mut RawTracePoint = program(ebpf, name)?;
-        retrying(|| program.load())?;
-        let fd = program
-            .fd()
-            .and_then(|fd| Ok(fd.try_clone()?))
-            .map_err(|error| refused(&error))?;
-        let failed = |what: &dyn std::fmt::Display| {
-            Missing::new(
-                MissingReason::Failed,
-                format!("cannot put {name} together with the others: {what}"),
-            )
-        };
-        // Stays in the object, which lives as long as the programs: they go with the map.
-        let parts = ebpf.map_mut("WALK_PARTS").ok_or_else(|| failed(&"no such map"))?;
-        ProgramArray::try_from(parts)
-            .and_then(|mut parts| parts.set(index, &fd, 0))
-            .map_err(|error| failed(&error))?;
-    }
-    attach_raw(ebpf, "heap_at_death_in_parts", TRACEPOINT)
+/// Loads a program that others go on in, and puts it into the map where they find it.
+pub(super) fn load_part(ebpf: &mut Ebpf, map: &str, index: u32, name: &str) -> Reading<()> {
+    let program: &mut RawTracePoint = program(ebpf, name)?;
+    retrying(|| program.load())?;
+    let fd = program
+        .fd()
+        .and_then(|fd| Ok(fd.try_clone()?))
+        .map_err(|error| refused(&error))?;
+    let failed = |what: &dyn std::fmt::Display| {
+        Missing::new(
+            MissingReason::Failed,
+            format!("cannot put {name} together with the others: {what}"),
+        )
+    };
+    // Stays in the object, which lives as long as the programs: they go with the map.
+    let parts = ebpf.map_mut(map).ok_or_else(|| failed(&"no such map"))?;
+    ProgramArray::try_from(parts)
+        .and_then(|mut parts| parts.set(index, &fd, 0))
+        .map_err(|error| failed(&error))
 }
 
 /// What `/proc/PID/stat` counts starts in.
 pub(super) fn nanos_per_tick() -> u64 {
     1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)
-}
-
-fn attach_raw(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Reading<()> {
-    let program: &mut RawTracePoint = program(ebpf, name)?;
-    retrying(|| program.load())?;
-    program.attach(tracepoint).map(drop).map_err(|error| refused(&error))
 }
 
 pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Reading<&'a mut P>

@@ -3,21 +3,20 @@
 //! The kernel does not run a program on a processor that is in the middle of it already, as when it was preempted there. It counts how often that
 //! happens (`recursion_misses` in `/proc/self/fdinfo/FD`).
 
+use super::decode::DecodeError;
 use aya::Ebpf;
 use aya::maps::MapData;
 use aya::maps::PerCpuArray;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_common::loss::LossReason;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-
-/// A record that is not one of ours: too short, too long or out of its own bounds.
-pub const RECORD_MALFORMED: &str = "probe_record_malformed";
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 /// A program that the kernel did not run, as it was running already.
 pub const PROGRAM_MISSED: &str = "probe_program_missed";
@@ -31,18 +30,33 @@ pub const fn name(reason: LossReason) -> &'static str {
         LossReason::MemcgTooDeep => "memcg_too_deep",
         LossReason::ExecRingFull => "exec_ring_full",
         LossReason::ReclaimRingFull => "reclaim_ring_full",
-        LossReason::DeathRingFull => "death_ring_full",
+        LossReason::FinalHeapRingFull => "death_ring_full",
         LossReason::GoroutineGroupsFull => "goroutine_groups_full",
     }
 }
 
-/// Records that could not be decoded, counted by the drains.
-#[derive(Debug, Default)]
-pub struct Malformed(AtomicU64);
+/// Walks through heaps whose end never came, given up to make room for others.
+pub const HEAP_WALK_ABANDONED: &str = "heap_walk_abandoned";
 
-impl Malformed {
-    pub(super) fn count_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+/// Losses on our side of the rings, counted by the drains, by reason.
+#[derive(Debug, Default)]
+pub struct RecordLosses(Mutex<BTreeMap<&'static str, u64>>);
+
+impl RecordLosses {
+    /// A record that is not one of ours.
+    pub(super) fn undecodable(&self, error: &DecodeError) {
+        tracing::debug!(%error, "a record of the kernel side cannot be decoded");
+        self.count(error.reason(), 1);
+    }
+
+    /// So many under a reason.
+    pub(super) fn count(&self, reason: &'static str, count: u64) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(reason).or_default() += count;
+    }
+
+    fn take(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -91,7 +105,7 @@ impl LossCounters {
     }
 
     /// What was lost since the last call. A counter that cannot be read now is read by the next call: it only grows.
-    pub(super) fn increments(&mut self, malformed: &Malformed, at: Timestamp) -> Vec<Loss> {
+    pub(super) fn increments(&mut self, records: &RecordLosses, at: Timestamp) -> Vec<Loss> {
         let mut losses = Vec::new();
         for (reason, reported) in LossReason::ALL.into_iter().zip(&mut self.reported) {
             let Ok(per_cpu) = self.kernel.get(&reason.index(), 0) else {
@@ -104,7 +118,7 @@ impl LossCounters {
         let missed = self.missed.total();
         losses.push((PROGRAM_MISSED, missed.saturating_sub(self.reported_missed)));
         self.reported_missed = missed;
-        losses.push((RECORD_MALFORMED, malformed.0.swap(0, Ordering::Relaxed)));
+        losses.extend(records.take());
         let lost = losses.into_iter().filter(|(_, count)| *count > 0);
         lost.map(|(reason, count)| Loss {
             at,
@@ -125,7 +139,8 @@ mod tests {
         for name in LossReason::ALL
             .map(name)
             .into_iter()
-            .chain([RECORD_MALFORMED, PROGRAM_MISSED])
+            .chain(DecodeError::REASONS)
+            .chain([PROGRAM_MISSED, HEAP_WALK_ABANDONED])
         {
             assert!(
                 documented.contains(&format!("`{name}`")),

@@ -41,9 +41,9 @@ pub struct OomCallers {
     ranges: BTreeMap<u64, (u64, Role)>,
 }
 
-/// What the stack of a kill says.
+/// The evidence that the stack of a kill gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Testimony {
+pub struct OomEvidence {
     /// Which memory ran out, if a known caller is on the stack.
     pub scope: Option<OomScope>,
     /// False if the victim was exiting anyway and nothing was killed.
@@ -91,7 +91,7 @@ impl OomCallers {
     }
 
     /// Judges a stack of return addresses, innermost first.
-    pub fn judge(&self, frames: &[u64]) -> Testimony {
+    pub fn judge(&self, frames: &[u64]) -> OomEvidence {
         let roles = || frames.iter().filter_map(|&address| self.role(address));
         let scope = roles().find_map(|role| match role {
             Role::Memcg => Some(OomScope::Memcg),
@@ -101,7 +101,7 @@ impl OomCallers {
         // Where the compiler inlined the killing function its absence says nothing.
         let kill_known = self.ranges.values().any(|(_, role)| *role == Role::Kill);
         let killed = !kill_known || scope.is_none() || roles().any(|role| role == Role::Kill);
-        Testimony { scope, killed }
+        OomEvidence { scope, killed }
     }
 
     fn role(&self, address: u64) -> Option<Role> {
@@ -150,7 +150,7 @@ ffffffffc0000000 t try_charge	[module]
             (vec![], None, true),
         ] {
             let frames: Vec<u64> = frames.iter().map(|offset| 0xffff_ffff_8100_0000 + offset).collect();
-            assert_eq!(callers.judge(&frames), Testimony { scope, killed }, "{frames:x?}");
+            assert_eq!(callers.judge(&frames), OomEvidence { scope, killed }, "{frames:x?}");
         }
     }
 
@@ -161,7 +161,7 @@ ffffffffc0000000 t try_charge	[module]
         assert!(callers.is_empty());
         assert_eq!(
             callers.judge(&[0xffff_ffff_8100_0410]),
-            Testimony {
+            OomEvidence {
                 scope: None,
                 killed: true
             }

@@ -1,14 +1,14 @@
 //! The probes on what a program's own heap sampler tells: programs of the same object as the allocator probes, attached to static probes,
 //! whose semaphores the kernel raises meanwhile (Linux 6.6).
 
-use crate::probes::native;
-use crate::probes::native::CopiedStack;
-use crate::probes::native::NativeCounts;
-use crate::probes::native::NativeProbes;
-use crate::probes::native::NativeSettings;
-use crate::probes::native::Programs;
-use crate::probes::native::StackTotals;
-use crate::probes::native::session::Sessions;
+use crate::probes::allocator;
+use crate::probes::allocator::AllocatorProbes;
+use crate::probes::allocator::AllocatorSettings;
+use crate::probes::allocator::CopiedStack;
+use crate::probes::allocator::HitCounts;
+use crate::probes::allocator::Programs;
+use crate::probes::allocator::StackTotals;
+use crate::probes::allocator::session::Sessions;
 use aya::EbpfLoader;
 use aya::maps::Array;
 use aya::maps::HashMap;
@@ -40,7 +40,7 @@ const SITE_WORDS: usize = size_of::<UsdtSite>() / 8;
 
 /// Attached probes.
 pub struct UsdtProbes {
-    object: NativeProbes,
+    object: AllocatorProbes,
     totals: HashMap<MapData, [u64; 2], [u64; 7]>,
     /// In the order of attaching: what frees first.
     links: Vec<OwnedFd>,
@@ -62,15 +62,15 @@ impl UsdtProbes {
             .map_max_entries("USDT_LIVE", LIVE)
             .map_max_entries("USDT_TOTALS", TOTALS)
             .map_max_entries("NATIVE_TOTALS", 1);
-        let settings = NativeSettings {
+        let settings = AllocatorSettings {
             mean_bytes: u64::MAX,
             live_objects: 1,
             code,
             programs: Programs::Best,
         };
-        let mut ebpf = NativeProbes::load(loader, &settings)?;
-        let programs = Sessions::of(native::OBJECT, &ebpf)?;
-        let mut places: Array<MapData, [u64; SITE_WORDS]> = native::take(&mut ebpf, "USDT_SITES")?;
+        let mut ebpf = AllocatorProbes::load(loader, &settings)?;
+        let programs = Sessions::of(allocator::OBJECT, &ebpf)?;
+        let mut places: Array<MapData, [u64; SITE_WORDS]> = allocator::take(&mut ebpf, "USDT_SITES")?;
         for (index, site) in (0..).zip(sites) {
             let words = words(&encoded(&site.told));
             places
@@ -93,9 +93,9 @@ impl UsdtProbes {
                 })?);
             }
         }
-        let totals = native::take(&mut ebpf, "USDT_TOTALS")?;
+        let totals = allocator::take(&mut ebpf, "USDT_TOTALS")?;
         Ok(Self {
-            object: NativeProbes::over(ebpf)?,
+            object: AllocatorProbes::over(ebpf)?,
             totals,
             links,
         })
@@ -130,9 +130,9 @@ impl UsdtProbes {
     }
 
     /// Hits since the attach.
-    pub fn counts(&self) -> NativeCounts {
+    pub fn counts(&self) -> HitCounts {
         let samples = self.object.counts().samples;
-        NativeCounts {
+        HitCounts {
             entries: samples,
             returns: 0,
             frees: self.object.count(NativeCount::SampledFrees),

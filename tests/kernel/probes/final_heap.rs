@@ -2,16 +2,17 @@
 
 use crate::probes::DEADLINE;
 use crate::probes::next;
+use crate::probes::set_ring;
 use crate::probes::start_with;
 use anyhow::Context as _;
 use anyhow::Result;
 use leakwatch::probes::ProbeEvent;
 use leakwatch::probes::ProcessExec;
-use leakwatch::probes::death::Death;
+use leakwatch::probes::final_heap::FinalHeap;
+use leakwatch::probes::final_heap::HeapWatch;
+use leakwatch::probes::hooks::signal_deliver;
 use leakwatch::probes::loss;
-use leakwatch::probes::plan::DeathHook;
 use leakwatch::probes::plan::Plan;
-use leakwatch::probes::watch::DeathWatch;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_common::loss::LossReason;
 use leakwatch_goproc::attach::GoProcess;
@@ -94,7 +95,7 @@ fn patient(plan: &mut Plan) {
     plan.walk_bounds.time = Duration::from_secs(10);
 }
 
-fn watch_as_it_is(watch: &mut DeathWatch, key: ProcessKey, process: &mut GoProcess) -> Result<()> {
+fn watch_as_it_is(watch: &mut HeapWatch, key: ProcessKey, process: &mut GoProcess) -> Result<()> {
     if let Err(missing) = watch.watch(key, &process.walk_plan()) {
         anyhow::bail!("{missing:?}");
     }
@@ -103,15 +104,15 @@ fn watch_as_it_is(watch: &mut DeathWatch, key: ProcessKey, process: &mut GoProce
 
 /// Watches a process as it is, kills it, and waits for what was read.
 async fn read_at_death(
-    watch: &mut DeathWatch,
+    watch: &mut HeapWatch,
     events: &mut Receiver<ProbeEvent>,
     victim: Victim,
     process: &mut GoProcess,
-) -> Result<Death> {
+) -> Result<FinalHeap> {
     watch_as_it_is(watch, victim.key, process)?;
     victim.running.signal(Signal::KILL)?;
     next(events, "a death", |event| match event {
-        ProbeEvent::Death(death) if death.process == victim.key => Some(*death),
+        ProbeEvent::FinalHeap(heap) if heap.process == victim.key => Some(*heap),
         _ => None,
     })
     .await
@@ -123,7 +124,7 @@ async fn check(change: impl FnOnce(&mut Plan), all_known: bool) -> Result<()> {
         patient(plan);
         change(plan);
     })?;
-    let mut watch = probes.take_death_watch().context("no watch")?;
+    let mut watch = probes.take_heap_watch().context("no watch")?;
     let victim = start_victim()?;
     let expected = victim.buckets;
     let mut process = GoProcess::attach(victim.key.pid)?;
@@ -140,7 +141,7 @@ async fn check(change: impl FnOnce(&mut Plan), all_known: bool) -> Result<()> {
     }
     victim.running.signal(Signal::KILL)?;
     let death = next(&mut events, "a death", |event| match event {
-        ProbeEvent::Death(death) if death.process == victim.key => Some(*death),
+        ProbeEvent::FinalHeap(heap) if heap.process == victim.key => Some(*heap),
         _ => None,
     })
     .await?;
@@ -188,7 +189,16 @@ async fn stacks_of_new_buckets_come_along() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_is_read_in_parts() -> Result<()> {
-    check(|plan| plan.death = Ok(DeathHook::Parts), true).await
+    let in_parts = |plan: &mut Plan| {
+        for planned in plan
+            .hooks
+            .iter_mut()
+            .filter(|planned| planned.hook.name == signal_deliver::HOOK.name)
+        {
+            planned.programs = Ok(signal_deliver::IN_PARTS);
+        }
+    };
+    check(in_parts, true).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +214,7 @@ async fn bounds_cut_a_walk_and_say_so() -> Result<()> {
             patient(plan);
             change(plan);
         })?;
-        let mut watch = probes.take_death_watch().context("no watch")?;
+        let mut watch = probes.take_heap_watch().context("no watch")?;
         let victim = start_victim()?;
         let mut process = GoProcess::attach(victim.key.pid)?;
         process.heap()?;
@@ -220,20 +230,20 @@ async fn what_finds_no_room_is_counted() -> Result<()> {
     let (mut probes, mut events) = start_with(|plan| {
         patient(plan);
         // Less than what is kept for ends.
-        plan.death_ring_bytes = 64 * 1024;
+        set_ring(plan, &signal_deliver::HOOK, 64 * 1024);
     })?;
-    let mut watch = probes.take_death_watch().context("no watch")?;
+    let mut watch = probes.take_heap_watch().context("no watch")?;
     let victim = start_victim()?;
     let mut process = GoProcess::attach(victim.key.pid)?;
     process.heap()?;
     watch_as_it_is(&mut watch, victim.key, &mut process)?;
     victim.running.signal(Signal::KILL)?;
-    let name = loss::name(LossReason::DeathRingFull);
+    let name = loss::name(LossReason::FinalHeapRingFull);
     // The counters are read now and then, also in the middle of a walk: what they say comes in parts, before and after the death.
     let (mut death, mut counted) = (None, 0);
     let death = next(&mut events, "a death and what it lost", |event| {
         match event {
-            ProbeEvent::Death(read) if read.process == victim.key => death = Some(*read),
+            ProbeEvent::FinalHeap(read) if read.process == victim.key => death = Some(*read),
             ProbeEvent::Loss(loss) if loss.reason == name => counted += loss.count,
             _ => {}
         }
@@ -249,7 +259,7 @@ async fn what_finds_no_room_is_counted() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_process_that_was_meant_is_read() -> Result<()> {
     let (mut probes, mut events) = start_with(patient)?;
-    let mut watch = probes.take_death_watch().context("no watch")?;
+    let mut watch = probes.take_heap_watch().context("no watch")?;
     // Another process had this pid before.
     let other = start_victim()?;
     let mut process = GoProcess::attach(other.key.pid)?;
@@ -280,7 +290,7 @@ async fn only_the_process_that_was_meant_is_read() -> Result<()> {
     next(&mut events, "three ends", |event| {
         match event {
             ProbeEvent::ProcessExit(exit) if [other.key, forgotten.key, ending.key].contains(&exit.key) => gone += 1,
-            ProbeEvent::Death(death) => read.push(death.process),
+            ProbeEvent::FinalHeap(heap) => read.push(heap.process),
             _ => {}
         }
         (gone == 3).then_some(())
@@ -314,7 +324,7 @@ async fn a_new_program_is_told_and_is_not_taken_for_the_old_one() -> Result<()> 
 /// None when it could not be seen.
 async fn new_program() -> Result<Option<()>> {
     let (mut probes, mut events) = start_with(patient)?;
-    let mut watch = probes.take_death_watch().context("no watch")?;
+    let mut watch = probes.take_heap_watch().context("no watch")?;
     let directory = TempDir::new()?;
     let mut command = Command::new("/bin/sh");
     // Waits for the file, then becomes another program.
@@ -340,7 +350,7 @@ async fn new_program() -> Result<Option<()>> {
     shell.signal(Signal::KILL)?;
     let read = next(&mut events, "the end", |event| match event {
         ProbeEvent::ProcessExit(exit) if exit.key == key => Some(false),
-        ProbeEvent::Death(death) if death.process == key => Some(true),
+        ProbeEvent::FinalHeap(heap) if heap.process == key => Some(true),
         _ => None,
     });
     assert!(!read.await?, "it was no longer watched");

@@ -11,9 +11,10 @@ use anyhow::ensure;
 use leakwatch::clock::Clock;
 use leakwatch::probes::ProbeEvent;
 use leakwatch::probes::Probes;
+use leakwatch::probes::hooks::oom_mark_victim;
+use leakwatch::probes::hooks::process_exit;
 use leakwatch::probes::host::HostFacts;
 use leakwatch::probes::loss;
-use leakwatch::probes::plan::OomHook;
 use leakwatch::probes::plan::Plan;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomScope;
@@ -154,8 +155,8 @@ async fn a_kernel_without_type_information_still_tells_the_victim() -> Result<()
         ..HostFacts::look()
     };
     let plan = Plan::for_host(&facts);
-    assert_eq!(plan.oom, Ok(OomHook::Format));
-    assert!(plan.exit.is_err() && plan.victim_cgroup().is_err());
+    assert_eq!(plan.programs(&oom_mark_victim::HOOK), Ok(oom_mark_victim::BY_FORMAT));
+    assert!(plan.programs(&process_exit::HOOK).is_err() && oom_mark_victim::victim_cgroup(&plan).is_err());
     let (probes, mut events) = Probes::start(&plan, Clock::start())?;
     assert_eq!(probes.hooks()[0].attached, Ok(()));
     let cgroup = Cgroup::create("kill-format")?;

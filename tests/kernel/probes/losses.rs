@@ -1,18 +1,25 @@
 //! Every reason for a loss, brought about for real, is counted under its own name.
 
 use crate::probes::next;
+use crate::probes::set_ring;
 use crate::probes::start_with;
 use crate::probes::victim;
 use crate::probes::victim::LIMIT;
 use anyhow::Result;
 use leakwatch::probes::ProbeEvent;
+use leakwatch::probes::hooks::oom_mark_victim;
+use leakwatch::probes::hooks::process_exit;
 use leakwatch::probes::loss;
 use leakwatch::probes::plan::Plan;
 use leakwatch_common::config::ABSENT;
 use leakwatch_common::event::MEMCG_LEVELS;
 use leakwatch_common::loss::LossReason;
 use leakwatch_test_support::cgroup::Cgroup;
+use std::io;
 use std::process::Command;
+use std::sync::mpsc;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Runs `cause` with probes that follow a changed plan, and waits until a loss of that name is reported.
 ///
@@ -47,7 +54,7 @@ async fn a_full_ring_of_kills_is_counted() -> Result<()> {
     // Smaller than one record.
     check(
         loss::name(LossReason::OomRingFull),
-        |plan| plan.oom_ring_bytes = 4096,
+        |plan| set_ring(plan, &oom_mark_victim::HOOK, 4096),
         || kill_one(&cgroup),
     )
     .await
@@ -57,7 +64,7 @@ async fn a_full_ring_of_kills_is_counted() -> Result<()> {
 async fn a_full_ring_of_exits_is_counted() -> Result<()> {
     check(
         loss::name(LossReason::ExitRingFull),
-        |plan| plan.exit_ring_bytes = 4096,
+        |plan| set_ring(plan, &process_exit::HOOK, 4096),
         || exits(64),
     )
     .await
@@ -90,9 +97,52 @@ async fn an_ancestry_cut_short_is_counted() -> Result<()> {
 async fn a_record_that_cannot_be_used_is_counted() -> Result<()> {
     // Without its start time an exit is nobody's.
     check(
-        loss::RECORD_MALFORMED,
+        "probe_record_incomplete",
         |plan| plan.offsets.task_start_boottime = ABSENT,
         || exits(1),
     )
     .await
+}
+
+/// Takes what is logged.
+struct Lines(mpsc::SyncSender<Vec<u8>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs with a full ring of exits and answers what is logged under a filter.
+async fn logged(filter: &str) -> Result<String> {
+    let (sender, lines) = mpsc::sync_channel(4_096);
+    let written = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || Lines(sender.clone()));
+    let subscriber = tracing_subscriber::registry()
+        .with(written)
+        .with(filter.parse::<Targets>()?);
+    let logging = tracing::subscriber::set_default(subscriber);
+    check(
+        loss::name(LossReason::ExitRingFull),
+        |plan| set_ring(plan, &process_exit::HOOK, 4096),
+        || exits(64),
+    )
+    .await?;
+    drop(logging);
+    Ok(String::from_utf8(lines.try_iter().flatten().collect())?)
+}
+
+#[tokio::test]
+async fn what_the_programs_refuse_is_logged_when_asked_for() -> Result<()> {
+    let log = logged("leakwatch_ebpf=debug").await?;
+    assert!(log.contains("leakwatch_ebpf: exit_ring_full: 1 in process"), "{log}");
+    let log = logged("info").await?;
+    assert!(!log.contains("exit_ring_full"), "{log}");
+    Ok(())
 }

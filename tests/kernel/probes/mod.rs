@@ -7,13 +7,14 @@ mod exits;
 mod losses;
 mod final_heap;
 mod reclaim;
-mod growth;
+mod faults;
 
 use anyhow::Context as _;
 use anyhow::Result;
 use leakwatch::clock::Clock;
 use leakwatch::probes::ProbeEvent;
 use leakwatch::probes::Probes;
+use leakwatch::probes::hook::Hook;
 use leakwatch::probes::host::HostFacts;
 use leakwatch::probes::plan::Plan;
 use std::sync::LazyLock;
@@ -37,9 +38,16 @@ fn start_with(change: impl FnOnce(&mut Plan)) -> Result<(Probes, Receiver<ProbeE
     change(&mut plan);
     let (probes, events) = Probes::start(&plan, Clock::start())?;
     for hook in probes.hooks() {
-        assert_eq!(hook.attached, Ok(()), "{}", hook.name);
+        assert_eq!(hook.attached, Ok(()), "{:?}", hook.hook);
     }
     Ok((probes, events))
+}
+
+/// Gives the ring of a hook another size.
+fn set_ring(plan: &mut Plan, hook: &Hook, bytes: u32) {
+    for planned in plan.hooks.iter_mut().filter(|planned| planned.hook.name == hook.name) {
+        planned.ring_bytes = bytes;
+    }
 }
 
 /// The first event that `pick` takes; whatever else the machine does is not ours.

@@ -123,6 +123,13 @@ impl<'s> Graph<'s> {
                     .into_iter()
                     .filter_map(|path| self.resolve(module, &path, 0));
                 used.extend(targets.filter(|target| target != module));
+                // What a module passes on it may use itself by the bare name.
+                let passed_on = self
+                    .exports
+                    .iter()
+                    .filter(|((of, name), _)| of == module && has_name(line, name));
+                let targets = passed_on.filter_map(|(_, path)| self.resolve(module, path, 0));
+                used.extend(targets.filter(|target| target != module));
             }
         }
         self.edges = edges;
@@ -165,6 +172,11 @@ fn child(module: &[String], name: &str) -> Module {
 fn exported(line: &str) -> Option<&str> {
     let (visibility, path) = line.split_once("use ")?;
     (visibility.starts_with("pub") && visibility.ends_with(' ')).then(|| path.trim_end_matches(';'))
+}
+
+fn has_name(line: &str, name: &str) -> bool {
+    let is_name = |character: char| character.is_alphanumeric() || character == '_';
+    line.split(|character| !is_name(character)).any(|word| word == name)
 }
 
 /// All paths of two names and more in a line.

@@ -119,6 +119,10 @@ fn a_cycle_between_the_files_of_a_folder_is_found() {
             vec!["files that use one another: house/mod.rs, house/door.rs"],
         ),
         (
+            "//! House.\nmod door;\npub use door::Door;\npub struct Key;\npub struct House(Door);\n",
+            vec!["files that use one another: house/mod.rs, house/door.rs"],
+        ),
+        (
             "//! House.\nmod door;\npub struct Key;\npub struct House(door::Door);\n",
             vec!["files that use one another: house/mod.rs, house/door.rs"],
         ),

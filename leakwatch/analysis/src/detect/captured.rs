@@ -81,7 +81,7 @@ impl<'a> Captured<'a> {
             doubt,
         }) = suspect(trend, rate)
         else {
-            return Err("no place in the code keeps more and more".to_owned());
+            return Err("no call site keeps more and more".to_owned());
         };
         if part < LEAST_PART {
             return Err(format!(

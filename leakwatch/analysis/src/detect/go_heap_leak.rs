@@ -110,7 +110,7 @@ fn why_none(heap: &ProfileTrend) -> String {
             format::percent(site.persistence)
         ),
         _ => format!(
-            "no place in the code retains significantly more: live heap changed by {} over {over} (95 % interval {} to {})",
+            "no call site retains significantly more: live heap changed by {} over {over} (95 % interval {} to {})",
             format::bytes(heap.total.estimate),
             format::bytes(heap.total.low),
             format::bytes(heap.total.high)

@@ -113,7 +113,7 @@ fn by_growth(facts: &Facts<'_>) -> Examination {
     let seconds = goroutines.span().as_secs_f64();
     let Some(site) = facts.goroutine_suspect() else {
         return Err(format!(
-            "the number of goroutines changed by {:.0} to {:.0} over {} and no place in the code holds more and more of them",
+            "the number of goroutines changed by {:.0} to {:.0} over {} and no call site holds more and more of them",
             goroutines.total.estimate,
             goroutines.now,
             format::duration(seconds)
@@ -261,7 +261,9 @@ fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confi
         culprit: Some(culprit),
         evidence,
         recommended_limit: None,
-        would_change_our_mind: vec!["the number of goroutines at this place falls again when load falls".to_owned()],
+        would_change_our_mind: vec![
+            "the number of goroutines at this call site falls again when load falls".to_owned(),
+        ],
     }
 }
 

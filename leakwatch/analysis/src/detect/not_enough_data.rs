@@ -90,7 +90,7 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
         );
     } else if facts.dying || facts.runs().are_recent(facts.now) {
         advice.push(
-            "Double the limit once: a leak lives about twice as long and is killed again, a need settles below it."
+            "Double the limit once: a program that leaks runs about twice as long and is killed again, a need settles below it."
                 .to_owned(),
         );
     }

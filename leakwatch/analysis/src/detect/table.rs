@@ -86,7 +86,7 @@ pub const DETECTORS: &[Detector] = &[
     Detector {
         class: mapping_leak::CLASS,
         examine: mapping_leak::examine,
-        profile: Some(ProfileType::Goroutine),
+        profile: Some(ProfileType::Mapping),
         least_confidence: LEAST_LEAK_CONFIDENCE,
         stays_from: Some(LEAST_CONFIDENCE),
         step: StepId::Native,

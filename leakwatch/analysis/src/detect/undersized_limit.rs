@@ -52,7 +52,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     }
     let leaks = |examination: Examination| examination.is_ok_and(|finding| finding.culprit.is_some());
     if leaks(go_heap_leak::examine(facts)) || leaks(goroutine_leak::examine(facts)) {
-        return Err("it leaks or leaked in the life before: no limit would be enough".to_owned());
+        return Err("it leaks or leaked in the run before: no limit would be enough".to_owned());
     }
     let settled =
         matches!(facts.memory.motion, Motion::Flat | Motion::Levelling) && facts.memory.observed >= LEAST_SECONDS;
@@ -88,7 +88,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     if !runs.is_empty() {
         evidence.push(Evidence {
             claim: format!(
-                "{} earlier lives ended by an OOM kill, typically after {}",
+                "{} earlier runs ended by an OOM kill, typically after {}",
                 runs.killed,
                 format::duration(runs.typical_seconds)
             ),
@@ -143,7 +143,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         recommended_limit: Some(need.limit),
         would_change_our_mind: vec![
             "live heap grows from one collection to the next".to_owned(),
-            "with twice the limit it lives about twice as long and is killed again: then it leaks".to_owned(),
+            "with twice the limit it runs about twice as long and is killed again: then it leaks".to_owned(),
         ],
     })
 }

@@ -45,7 +45,7 @@ const START_UP: (Duration, Duration) = (Duration::from_secs(10), Duration::from_
 const START_UP_PART: f64 = 0.2;
 
 /// When a process that started at `started` had finished starting up, seen from `now`. Grows with age, so that slow
-/// initialisation is left behind as soon as there is something better to look at.
+/// initialisation is left behind as soon as there is something better to judge by.
 pub fn start_up_end(started: Timestamp, now: Timestamp) -> Timestamp {
     let start_up = now.since(started).mul_f64(START_UP_PART);
     started.plus(start_up.clamp(START_UP.0, START_UP.1))
@@ -78,7 +78,7 @@ fn points_of(
         .collect()
 }
 
-/// Snapshots of the process that is looked at, oldest first, each of them showing something new: a Go heap profile only changes
+/// Snapshots of the process that is followed, oldest first, each of them showing something new: a Go heap profile only changes
 /// when a garbage collection ends, so equal totals are the same observation.
 pub fn distinct_snapshots<'a>(
     snapshots: impl Iterator<Item = &'a Snapshot>,
@@ -96,7 +96,7 @@ pub fn distinct_snapshots<'a>(
     distinct
 }
 
-/// The kept snapshots up to `now` of the process that is looked at. Those of a process that is gone count only while nothing else lives.
+/// The kept snapshots up to `now` of the process that is followed. Those of a process that is gone count only while no other runs.
 pub fn snapshots(
     history: &TargetHistory,
     profile_type: ProfileType,
@@ -112,7 +112,7 @@ pub fn snapshots(
         .filter(move |snapshot| !(something_lives && is_gone(history, snapshot.process)))
 }
 
-/// The series of the process before the one that is looked at: while that one has no profile yet, the newest series is it.
+/// The series of the process before the one that is followed: while that one has no profile yet, the newest series is it.
 pub fn previous_series(history: &TargetHistory, profile_type: ProfileType) -> Option<&SnapshotSeries> {
     let newest = history.snapshots.get(&profile_type);
     let is_over = |series: &&SnapshotSeries| {

@@ -84,14 +84,12 @@ fn by_profile(history: &TargetHistory, at: Timestamp) -> (Result<Bytes, Absent>,
     let newest = Metric::LiveHeap
         .values(history, Timestamp::from_unix_nanos(0), at)
         .pop();
-    match newest {
-        Some((at, Some(bytes))) => (Ok(Bytes(bytes)), LineSource::HeapProfile { at }),
-        _ => {
-            let missing = history.profile_missing.get(&ProfileType::Heap).cloned();
-            let absent = missing.map_or_else(|| why(history, at), Absent::Missing);
-            (Err(absent), LineSource::Named("heap profile"))
-        }
+    if let Some((at, Some(bytes))) = newest {
+        return (Ok(Bytes(bytes)), LineSource::HeapProfile { at });
     }
+    let missing = history.profile_missing.get(&ProfileType::Heap).cloned();
+    let absent = missing.map_or_else(|| why(history, at), Absent::Missing);
+    (Err(absent), LineSource::Named("heap profile"))
 }
 
 fn why(history: &TargetHistory, at: Timestamp) -> Absent {

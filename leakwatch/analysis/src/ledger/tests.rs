@@ -13,6 +13,7 @@ const BASE: [(Counter, u64); 5] = [
     (Counter::Kernel, 100),
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "a reading, as the fields want it")]
 fn memory(version: CgroupVersion, values: &[(Counter, u64)]) -> Reading<CgroupMemory> {
     Ok(CgroupMemory {
         charge: Bytes(1000),

@@ -1,4 +1,4 @@
-//! What earlier runs of the same program say: those that ended by an OOM kill, how long they were and how they grew. A run is one life of
+//! What earlier runs of the same program say: those that ended by an OOM kill, how long they were and how they grew. A run is the time of
 //! the main process, from start to exit. Nothing is computed across runs. Runs of replicas that are gone count as well: in an
 //! orchestrator a restarted container is a new cgroup.
 

@@ -99,7 +99,7 @@ pub struct Step {
     pub series: Vec<&'static str>,
     /// Profiles to compare: type, base and compare instants.
     pub diff: Option<(ProfileType, Timestamp, Timestamp)>,
-    /// What could not be looked at.
+    /// What could not be read.
     pub missing: Vec<(&'static str, Missing)>,
     /// Set when the question needs no answer.
     pub skipped_because: Option<String>,

@@ -76,7 +76,7 @@ pub struct Culprit {
     pub stack: Vec<Frame>,
 }
 
-/// Where a piece of evidence can be looked at. Turned into a link by the API.
+/// What shows a piece of evidence. Turned into a link by the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EvidenceLink {
     /// Series of the target by metric names.
@@ -103,7 +103,7 @@ pub struct Evidence {
     pub value: f64,
     /// Its unit: `bytes`, `bytes_per_second`, `goroutines`, `seconds`, `ratio`, `kills`.
     pub unit: &'static str,
-    /// Where to look at it.
+    /// What shows it.
     pub link: Option<EvidenceLink>,
 }
 
@@ -121,7 +121,7 @@ pub struct Rejected {
 pub struct Verdict {
     /// What is going on.
     pub class: VerdictClass,
-    /// How sure, 0 to 1.
+    /// Confidence, 0 to 1.
     pub confidence: f64,
     /// One sentence a person can act on.
     pub summary: String,
@@ -143,6 +143,6 @@ pub struct Verdict {
     pub recommended_limit: Option<Bytes>,
     /// Observations that would change the verdict.
     pub would_change_our_mind: Vec<String>,
-    /// What could not be looked at, by name of the field or lane, and how to get it.
+    /// What could not be read, by name of the field or lane, and how to get it.
     pub missing: Vec<(&'static str, Missing)>,
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Samples that are looked back to one by one.
 const LOOK_BACK: usize = 24;
 
-/// The finding of the same call site that once was sure enough in this run and never became doubtful since, as it stands now.
+/// The finding of the same call site that once reached its least confidence in this run and never became doubtful since, as it stands now.
 pub(super) fn standing(facts: &Facts<'_>, detector: &Detector, finding: &Finding) -> Option<Finding> {
     let stays_from = detector.stays_from?;
     let call_site = |finding: &Finding| Some(Arc::clone(&finding.culprit.as_ref()?.frame.function));

@@ -12,7 +12,7 @@ use crate::verdict::answers;
 use crate::verdict::answers::Answers;
 use crate::verdict::hysteresis;
 
-/// The verdict: the first finding in order of precedence that is sure enough, or that a person's answer asks for.
+/// The verdict: the first finding in order of precedence whose confidence is high enough, or that a person's answer asks for.
 pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
     let mut chosen: Option<(VerdictClass, Finding)> = None;
     let mut rejected = Vec::new();
@@ -22,9 +22,9 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
             (_, Some(because), _) | (Err(because), None, _) => because,
             (Ok(_), None, Some((better, _))) => format!("{} explains it", better.name()),
             (Ok(finding), None, None) => {
-                let is_sure = finding.confidence >= detector.least_confidence(facts.dying);
-                let doubtful = format!("so far only {} sure", format::percent(finding.confidence));
-                let found = if is_sure || answers::ask_for(given, detector) {
+                let is_enough = finding.confidence >= detector.least_confidence(facts.dying);
+                let doubtful = format!("its confidence is only {} so far", format::percent(finding.confidence));
+                let found = if is_enough || answers::ask_for(given, detector) {
                     Some(finding)
                 } else {
                     hysteresis::standing(facts, detector, &finding)

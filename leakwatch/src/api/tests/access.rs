@@ -107,7 +107,12 @@ async fn a_configured_token_has_to_be_shown() {
         (TOKEN.to_owned(), StatusCode::UNAUTHORIZED),
     ] {
         let headers = [("host", "127.0.0.1"), ("authorization", authorization.as_str())];
-        for path in ["/api/v1/targets", "/metrics", "/", "/pprof/1111aaaa/heap"] {
+        for path in [
+            "/api/v1/targets",
+            "/metrics",
+            "/api/openapi.json",
+            "/pprof/1111aaaa/heap",
+        ] {
             assert_eq!(
                 status(&daemon, path, &headers).await,
                 expected,
@@ -125,6 +130,42 @@ async fn a_configured_token_has_to_be_shown() {
         "orchestrators have no token"
     );
     assert_eq!(daemon.get("/readyz").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_page_asks_for_the_token_itself() {
+    let daemon = Daemon::with_config(config(true));
+    for (path, accept, content_type, part) in [
+        (
+            "/",
+            "text/html,*/*;q=0.8",
+            "text/html; charset=utf-8",
+            "<div id=\"page\">",
+        ),
+        ("/", "*/*", "text/plain; charset=utf-8", "/api/v1/targets"),
+        ("/leakwatch.js", "*/*", "text/javascript; charset=utf-8", "/api/v1"),
+        ("/leakwatch.css", "text/css", "text/css; charset=utf-8", "--paper"),
+    ] {
+        let request = |tag: Option<&http::HeaderValue>| {
+            let request = Request::get(path).header("host", "127.0.0.1").header("accept", accept);
+            let request = tag
+                .into_iter()
+                .fold(request, |request, tag| request.header("if-none-match", tag));
+            request.body(Body::empty()).unwrap()
+        };
+        let answer = daemon.ask(request(None)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.headers["content-type"], content_type, "{path}");
+        assert!(answer.text().contains(part), "{path}");
+        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        let again = daemon.ask(request(answer.headers.get("etag"))).await;
+        assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{path}");
+    }
+    assert_eq!(daemon.get("/leakwatch.map").await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a hit of a probe costs the program that is probed, and what some of them have cost: their overhead.
 
-use crate::probes::native::NativeCounts;
+use crate::probes::allocator::HitCounts;
 use std::time::Duration;
 
 /// Nanoseconds that a hit costs the program.
@@ -37,7 +37,7 @@ impl ProbeCost {
     }
 
     /// Processor time that hits have taken.
-    pub fn overhead(&self, counts: &NativeCounts) -> Duration {
+    pub fn overhead(&self, counts: &HitCounts) -> Duration {
         let nanos = float(counts.entries) * self.allocation
             + float(counts.taken) * self.taken
             + float(counts.frees) * self.release;

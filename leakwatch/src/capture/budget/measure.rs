@@ -2,9 +2,9 @@
 //! `free` while one thread allocates and releases a few thousand times; then probes that always do.
 
 use crate::capture::budget::cost::ProbeCost;
-use crate::probes::native::NativeProbes;
-use crate::probes::native::NativeSettings;
-use crate::probes::native::Programs;
+use crate::probes::allocator::AllocatorProbes;
+use crate::probes::allocator::AllocatorSettings;
+use crate::probes::allocator::Programs;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
@@ -80,13 +80,13 @@ fn measure() -> Reading<ProbeCost> {
 }
 
 fn with_probes(pid: u32, points: &[ProbePoint], mean_bytes: u64, pairs: u32) -> Reading<f64> {
-    let settings = NativeSettings {
+    let settings = AllocatorSettings {
         mean_bytes,
         live_objects: 4_096,
         code: ProgramCode::default(),
         programs: Programs::Best,
     };
-    let probes = NativeProbes::attach(pid, points, &settings)?;
+    let probes = AllocatorProbes::attach(pid, points, &settings)?;
     let nanos = pair(pairs);
     drop(probes);
     Ok(nanos)

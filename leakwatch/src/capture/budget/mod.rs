@@ -10,7 +10,7 @@ pub mod measure;
 pub(super) mod slowdown;
 
 use crate::capture::budget::cost::ProbeCost;
-use crate::probes::native::NativeCounts;
+use crate::probes::allocator::HitCounts;
 use fastrand::Rng;
 use std::time::Duration;
 
@@ -166,7 +166,7 @@ impl Governor {
     }
 
     /// Takes in the counts, and the processor time that the program has used since the capture began, at an instant of the capture.
-    pub fn check(&mut self, at: Duration, used: Duration, counts: &NativeCounts, attached: bool) -> Decision {
+    pub fn check(&mut self, at: Duration, used: Duration, counts: &HitCounts, attached: bool) -> Decision {
         let before = std::mem::replace(&mut self.overhead, self.cost.overhead(counts));
         let own = used.saturating_sub(self.overhead);
         self.earned = self.earned.max(own.max(at.mul_f64(LEAST_SHARE)).mul_f64(self.fraction));

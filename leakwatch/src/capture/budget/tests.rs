@@ -36,10 +36,10 @@ fn simulate(pairs_per_second: f64, share: f64, single_stepped: (bool, bool)) -> 
     while at < seconds.as_secs_f64() && !ended {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few millions")]
         let count = pairs as u64;
-        let counts = NativeCounts {
+        let counts = HitCounts {
             entries: count,
             frees: count,
-            ..NativeCounts::default()
+            ..HitCounts::default()
         };
         let instant = Duration::from_secs_f64(at);
         let mut time = 0.0;
@@ -104,7 +104,7 @@ fn windows_at_low_duty_are_few_and_far_between() {
     let mut windows = Vec::new();
     while at < terms.duration {
         let used = at;
-        let time = match governor.check(at, used, &NativeCounts::default(), attached) {
+        let time = match governor.check(at, used, &HitCounts::default(), attached) {
             Decision::Wait(wait) => wait,
             Decision::Attach => {
                 attached = true;
@@ -142,10 +142,10 @@ fn a_burst_on_many_processors_ends_the_capture() {
     let mut governor = Governor::new(COST, asked_for(1.0), Rng::with_seed(1));
     let at = Duration::from_secs(10);
     let used = Duration::from_secs(10);
-    let calls = |number| NativeCounts {
+    let calls = |number| HitCounts {
         entries: number,
         frees: number,
-        ..NativeCounts::default()
+        ..HitCounts::default()
     };
     assert!(matches!(
         governor.check(at, used, &calls(1_000), true),
@@ -167,10 +167,10 @@ fn an_automatic_capture_ends_where_the_program_would_notice() {
             let at = Duration::from_millis(10) * tick;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few millions")]
             let calls = (at.as_secs_f64() * pairs_per_second) as u64;
-            let counts = NativeCounts {
+            let counts = HitCounts {
                 entries: calls,
                 frees: calls,
-                ..NativeCounts::default()
+                ..HitCounts::default()
             };
             if let Decision::TooSlow(slowdown) = governor.check(at, at, &counts, true) {
                 assert!((slowdown - 0.22).abs() < 0.1, "{slowdown}");

@@ -12,7 +12,7 @@ pub mod scale;
 mod simulation;
 
 use crate::capture::estimator::scale::Sampled;
-use crate::probes::native::StackTotals;
+use crate::probes::allocator::StackTotals;
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use crate::capture::budget::cost::ProbeCost;
 use crate::capture::estimator::Estimator;
 use crate::capture::estimator::Phase;
 use crate::capture::estimator::scale;
-use crate::probes::native::NativeCounts;
-use crate::probes::native::StackTotals;
+use crate::probes::allocator::HitCounts;
+use crate::probes::allocator::StackTotals;
 use fastrand::Rng;
 use leakwatch_analysis::model::profile::StackValue;
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn capture(program: &Program, random: &mut Rng) -> (StackValue, StackValue) {
         fingerprint: 1,
         ..StackTotals::default()
     };
-    let mut counts = NativeCounts::default();
+    let mut counts = HitCounts::default();
     // Objects that die in each tick: all, and those that were seen, by the window in which they were.
     let ticks = SECONDS * TICKS_PER_SECOND;
     let mut deaths: Vec<Vec<Option<u64>>> = vec![Vec::new(); ticks as usize];

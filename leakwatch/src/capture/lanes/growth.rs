@@ -9,11 +9,11 @@ use crate::capture::lanes::Observer;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::capture::symbolize::profile::StackRow;
-use crate::probes::growth::CallsAt;
-use crate::probes::growth::GrowthCounts;
-use crate::probes::growth::GrowthProbes;
-use crate::probes::growth::GrowthSettings;
-use crate::probes::native::NativeCounts;
+use crate::probes::allocator::HitCounts;
+use crate::probes::faults::CallsAt;
+use crate::probes::faults::FaultCounts;
+use crate::probes::faults::FaultProbes;
+use crate::probes::faults::FaultSettings;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
@@ -74,7 +74,7 @@ pub fn fallback(in_kernel: f64, automatic: bool) -> CallsAt {
 /// Probes on a process, and what changed since.
 #[derive(Debug)]
 pub struct GrowthSession {
-    probes: GrowthProbes,
+    probes: FaultProbes,
     space: AddressSpace,
     residency: Residency,
     stacks: Stacks,
@@ -99,8 +99,8 @@ impl GrowthSession {
         let residency = Residency::of_process(pid, page_bytes)
             .map_err(|error| Missing::new(MissingReason::Failed, format!("/proc/{pid}/pagemap: {error}")))?;
         let heap_end = leakwatch_nativeproc::process::heap_end(pid);
-        let settings = GrowthSettings { period, code };
-        let probes = GrowthProbes::attach(pid, &settings, calls_at)?;
+        let settings = FaultSettings { period, code };
+        let probes = FaultProbes::attach(pid, &settings, calls_at)?;
         Ok(Self {
             probes,
             space: AddressSpace::new(page_bytes, heap_end),
@@ -123,7 +123,7 @@ impl GrowthSession {
     }
 
     /// Hits so far.
-    pub fn counts(&self) -> GrowthCounts {
+    pub fn counts(&self) -> FaultCounts {
         self.probes.counts()
     }
 
@@ -197,9 +197,9 @@ impl Observer for GrowthSession {
         Self::poll(self);
     }
 
-    fn counts(&self) -> NativeCounts {
+    fn counts(&self) -> HitCounts {
         let counts = self.probes.counts();
-        NativeCounts {
+        HitCounts {
             entries: counts.pages,
             returns: 0,
             frees: counts.calls,
@@ -211,7 +211,7 @@ impl Observer for GrowthSession {
 
     fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
-        losses.extend(self.stacks.loss());
+        losses.extend(self.stacks.losses());
         losses.extend(Some(("growth_space_full", self.space.lost())).filter(|(_, count)| *count > 0));
         losses
     }

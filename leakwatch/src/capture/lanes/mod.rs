@@ -9,8 +9,8 @@ use crate::capture::CaptureRequest;
 use crate::capture::budget::cost::ProbeCost;
 use crate::capture::budget::measure::HostCost;
 use crate::capture::symbolize::profile::StackRow;
-use crate::probes::native::AttachMode;
-use crate::probes::native::NativeCounts;
+use crate::probes::allocator::AttachMode;
+use crate::probes::allocator::HitCounts;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_nativeproc::allocator::ProbePoint;
@@ -110,7 +110,7 @@ pub trait Observer {
     fn poll(&mut self);
 
     /// Hits and samples so far: `entries` cost as much as an allocation, `frees` as much as a release.
-    fn counts(&self) -> NativeCounts;
+    fn counts(&self) -> HitCounts;
 
     /// Losses so far, by reason.
     fn losses(&self) -> Vec<(&'static str, u64)>;

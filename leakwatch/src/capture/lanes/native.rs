@@ -14,11 +14,11 @@ use crate::capture::lanes::Observer;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::capture::symbolize::profile::StackRow;
-use crate::probes::native::AttachMode;
-use crate::probes::native::NativeCounts;
-use crate::probes::native::NativeProbes;
-use crate::probes::native::NativeSettings;
-use crate::probes::native::Programs;
+use crate::probes::allocator::AllocatorProbes;
+use crate::probes::allocator::AllocatorSettings;
+use crate::probes::allocator::AttachMode;
+use crate::probes::allocator::HitCounts;
+use crate::probes::allocator::Programs;
 use leakwatch_nativeproc::allocator;
 use leakwatch_nativeproc::allocator::Allocators;
 use leakwatch_nativeproc::allocator::ProbePoint;
@@ -54,7 +54,7 @@ const EXACT_OBJECTS: u32 = 4 << 20;
 pub struct Session {
     allocators: Allocators,
     mean_bytes: u64,
-    probes: NativeProbes,
+    probes: AllocatorProbes,
     stacks: Stacks,
     estimator: Estimator,
     attached: bool,
@@ -70,7 +70,7 @@ pub struct Prepared {
     pid: u32,
     allocators: Allocators,
     mean_bytes: u64,
-    probes: NativeProbes,
+    probes: AllocatorProbes,
 }
 
 /// Whether all that was allocated is known exactly.
@@ -88,7 +88,7 @@ impl Prepared {
     /// Looks for the allocators of the process.
     pub fn of_process(pid: u32, mean_bytes: u64, programs: Programs) -> Reading<Self> {
         let allocators = allocator::find(pid)?;
-        let settings = NativeSettings {
+        let settings = AllocatorSettings {
             mean_bytes,
             live_objects: if mean_bytes <= 1 {
                 EXACT_OBJECTS
@@ -100,14 +100,14 @@ impl Prepared {
         };
         Ok(Self {
             pid,
-            probes: NativeProbes::prepare(pid, &allocators.points, &settings)?,
+            probes: AllocatorProbes::prepare(pid, &allocators.points, &settings)?,
             allocators,
             mean_bytes,
         })
     }
 
-    /// How often the functions are called, until `wait` is over; see [`NativeProbes::look_first`].
-    fn count_first(&mut self, wait: impl FnOnce()) -> Option<NativeCounts> {
+    /// How often the functions are called, until `wait` is over; see [`AllocatorProbes::look_first`].
+    fn count_first(&mut self, wait: impl FnOnce()) -> Option<HitCounts> {
         self.probes.look_first(wait)
     }
 
@@ -182,14 +182,14 @@ impl Session {
     }
 
     /// Hits and samples so far.
-    pub fn counts(&self) -> NativeCounts {
+    pub fn counts(&self) -> HitCounts {
         self.probes.counts()
     }
 
     /// Losses so far, by reason; stacks that end before their outermost frame among them.
     pub fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
-        losses.extend(self.stacks.loss());
+        losses.extend(self.stacks.losses());
         losses
     }
 
@@ -244,7 +244,7 @@ impl Observer for Session {
         Self::poll(self);
     }
 
-    fn counts(&self) -> NativeCounts {
+    fn counts(&self) -> HitCounts {
         Self::counts(self)
     }
 

@@ -9,8 +9,8 @@ use crate::capture::lanes::Observer;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::capture::symbolize::profile::StackRow;
-use crate::probes::native::NativeCounts;
-use crate::probes::native::StackTotals;
+use crate::probes::allocator::HitCounts;
+use crate::probes::allocator::StackTotals;
 use crate::probes::usdt::UsdtProbes;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
@@ -64,7 +64,7 @@ impl UsdtSession {
     }
 
     /// Hits so far.
-    pub fn counts(&self) -> NativeCounts {
+    pub fn counts(&self) -> HitCounts {
         self.probes.counts()
     }
 
@@ -145,13 +145,13 @@ impl Observer for UsdtSession {
         Self::poll(self);
     }
 
-    fn counts(&self) -> NativeCounts {
+    fn counts(&self) -> HitCounts {
         Self::counts(self)
     }
 
     fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
-        losses.extend(self.stacks.loss());
+        losses.extend(self.stacks.losses());
         losses
     }
 

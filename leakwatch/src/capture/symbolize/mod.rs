@@ -187,5 +187,7 @@ fn write(queue: &Queue, shared: &Shared, id: &str, request: &CaptureRequest, ope
                 profile: profile::profile(largest, symbols, &title),
             }));
         }
+        let unnamed = symbols.missing().collect();
+        shared.update(id, |capture| capture.unnamed = unnamed);
     }
 }

@@ -168,7 +168,7 @@ impl TargetHistory {
         })
     }
 
-    /// Why there is no profile of a type. A process whose executable may not be looked at is not known to be a Go program,
+    /// Why there is no profile of a type. A process whose executable may not be read is not known to be a Go program,
     /// and so was never asked for one: then that is the reason.
     pub fn no_profile(&self, profile_type: ProfileType) -> Option<&Missing> {
         self.profile_missing.get(&profile_type).or_else(|| {

@@ -176,7 +176,7 @@ fn a_life_ends_by_its_kill_whatever_is_heard_first() {
         assert_eq!(
             history.window().len(),
             1,
-            "{how}: the new life starts with its own first sample"
+            "{how}: the new run starts with its own first sample"
         );
     }
 }

@@ -39,7 +39,7 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
             Answer::No,
             Reply::certainty(over),
             format!(
-                "Their number changed by {:.0} to {:.0} in {}; no place holds more and more of them.",
+                "Their number changed by {:.0} to {:.0} in {}; no call site holds more and more of them.",
                 trend.total.estimate,
                 trend.now,
                 format::duration(over)

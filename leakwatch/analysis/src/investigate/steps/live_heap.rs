@@ -47,7 +47,7 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
         _ => Reply::new(
             Answer::No,
             Reply::certainty(over),
-            format!("No place in the code retains more and more: {numbers}."),
+            format!("No call site retains more and more: {numbers}."),
         ),
     };
     for site in facts.leaking_sites().take(5) {

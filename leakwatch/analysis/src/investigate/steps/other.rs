@@ -14,7 +14,7 @@ pub(super) const STEP: StepRow = StepRow {
     id: StepId::Other,
     question: "Is there another explanation: a limit that is too small, a warm-up, a burst?",
     explanation: "Not everything that fills a limit leaks. Caches fill to a bound and runtimes warm up; a steady program can need more \
-             than its limit, so that it dies at the same level in every life. A leak reaches any limit; a need has a level.",
+             than its limit, so that it is killed at the same level in every run. A leak reaches any limit; a need has a level.",
     answer,
 };
 

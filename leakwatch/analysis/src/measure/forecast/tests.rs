@@ -6,14 +6,14 @@ use crate::stats::trend;
 const MIB: f64 = 1_048_576.0;
 
 /// Errors of the forecasts made between 45 % and 75 % of the head-room.
-fn errors(life: &[(f64, f64)], limit: f64, death: f64) -> Vec<f64> {
-    let first = life[0].1;
-    let asked = life
+fn errors(levels: &[(f64, f64)], limit: f64, killed_at: f64) -> Vec<f64> {
+    let first = levels[0].1;
+    let asked = levels
         .iter()
         .filter(|(_, level)| (0.45..0.75).contains(&((level - first) / (limit - first))));
     asked
         .map(|&(now, _)| {
-            let until: Vec<(f64, f64)> = life
+            let until: Vec<(f64, f64)> = levels
                 .iter()
                 .copied()
                 .filter(|point| (now * 0.2..=now).contains(&point.0))
@@ -24,7 +24,7 @@ fn errors(life: &[(f64, f64)], limit: f64, death: f64) -> Vec<f64> {
                 told.p10_seconds <= told.p50_seconds && told.p50_seconds <= told.p90_seconds,
                 "{told:?}"
             );
-            (told.p50_seconds - (death - now)) / (death - now)
+            (told.p50_seconds - (killed_at - now)) / (killed_at - now)
         })
         .collect()
 }
@@ -138,9 +138,9 @@ const REPLAYED_QUOTES: &[(f64, f64)] = &[
 /// A rate taken from the steps seen last was wrong by more than that for both.
 #[test]
 fn real_services_are_foretold_within_a_fifth() {
-    for (life, limit, death) in [(REPLAYED_QUOTES, 512.0, 224.4), (WIDE_ANSWERS, 128.0, 177.7)] {
-        let life: Vec<(f64, f64)> = life.iter().map(|(t, mib)| (*t, mib * MIB)).collect();
-        let errors = errors(&life, limit * MIB, death);
+    for (levels, limit, killed_at) in [(REPLAYED_QUOTES, 512.0, 224.4), (WIDE_ANSWERS, 128.0, 177.7)] {
+        let levels: Vec<(f64, f64)> = levels.iter().map(|(t, mib)| (*t, mib * MIB)).collect();
+        let errors = errors(&levels, limit * MIB, killed_at);
         assert!(
             errors.len() >= 10 && errors.iter().all(|error| error.abs() <= 0.2),
             "{errors:?}"
@@ -172,9 +172,9 @@ fn steps_of_the_collector_do_not_mislead() {
         (0.3 * MIB, 25.0),
     ] {
         for rest in [0.0, 0.4, 0.8] {
-            let life = staircase(rate, cycle, rest, 1000);
-            let death = life.iter().find(|point| point.1 >= limit).unwrap().0;
-            let errors = errors(&life, limit, death);
+            let levels = staircase(rate, cycle, rest, 1000);
+            let killed_at = levels.iter().find(|point| point.1 >= limit).unwrap().0;
+            let errors = errors(&levels, limit, killed_at);
             let right = errors.iter().filter(|error| error.abs() <= 0.2).count();
             assert!(
                 right * 20 >= errors.len() * 19,

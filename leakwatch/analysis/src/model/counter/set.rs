@@ -119,6 +119,10 @@ impl Counters {
     }
 }
 
+#[expect(
+    clippy::missing_fields_in_debug,
+    reason = "`present` is shown as the names beside the values"
+)]
 impl std::fmt::Debug for Counters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Counters")

@@ -1,0 +1,182 @@
+//! `signal:signal_deliver`: a process takes a signal. Where that is the SIGKILL that ends a watched Go process, its memory is
+//! still there, and nothing of the program runs any more in this thread: its heap profile and its goroutines are read now.
+//!
+//! Fires for every signal that any process handles: one comparison and it is over. The thread that takes the process out of
+//! the map of watched ones does the reading, the others go on to die. Nothing is written to the process; it is held up for
+//! as long as the reading takes, which is bounded and measured.
+//!
+//! Two sets of programs, of which the loader attaches one: with `bpf_loop` (Linux 5.17), or in parts that call one another.
+
+pub(crate) mod window;
+mod buckets;
+mod goroutines;
+mod parts;
+mod repeat;
+
+use crate::kernel::Object;
+use crate::kernel::offset;
+use crate::maps;
+use crate::scratch::Scratch;
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::bpf_probe_read_user;
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::bpf_probe_read_user as read_user_into;
+use aya_ebpf::programs::RawTracePointContext;
+use core::ffi::c_void;
+use leakwatch_common::config::ABSENT;
+use leakwatch_common::final_heap::KIND_CHUNK;
+use leakwatch_common::final_heap::KIND_END;
+use leakwatch_common::final_heap::truncation;
+
+const SIGKILL: i32 = 9;
+
+/// Whether the memory of a process is read when it is killed, or was just read: the kernel sends the signal before it calls
+/// the process a victim.
+#[inline(always)]
+pub(crate) fn is_due(pid: u32, start: u64) -> bool {
+    if let Some(read) = maps::READ.get_ptr(pid) {
+        // SAFETY: the entry is there.
+        if unsafe { read.read() } == start {
+            return true;
+        }
+    }
+    let Some(watch) = maps::WATCHED.get_ptr(pid) else {
+        return false;
+    };
+    // SAFETY: the entry is there; user space replaces entries and never writes into one.
+    let watch = unsafe { watch.read() };
+    start.checked_div(watch.nanos_per_tick) == Some(watch.start_ticks)
+}
+
+/// The walk that this thread is to do, set up; `None` for nearly every signal.
+#[inline(always)]
+fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
+    if ctx.arg::<i32>(0) != SIGKILL {
+        return None;
+    }
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let watch = maps::WATCHED.get_ptr(pid)?;
+    let task = Object::current_task()?;
+    // The other threads of a process that ends by itself are sent the same signal.
+    let signal = task.follow(offset!(task_signal))?;
+    if offset!(signal_group_exit_code) != ABSENT
+        && signal.read::<i32>(offset!(signal_group_exit_code))? & 0x7f != SIGKILL
+    {
+        return None;
+    }
+    let leader = task.follow(offset!(task_group_leader))?;
+    let start: u64 = leader.read(offset!(task_start_boottime))?;
+    let scratch = Scratch::mine()?;
+    // SAFETY: the entry is there; user space replaces entries and never writes into one.
+    scratch.watch = unsafe { watch.read() };
+    // Of all threads that got here, one succeeds.
+    maps::WATCHED.remove(pid).ok()?;
+    let ticks = start.checked_div(scratch.watch.nanos_per_tick)?;
+    if ticks != scratch.watch.start_ticks {
+        return None;
+    }
+    if let Some(read) = maps::READ.get_ptr(pid) {
+        // SAFETY: the entry is there.
+        if unsafe { read.read() } == start {
+            return None;
+        }
+    }
+    maps::READ.insert(pid, start, 0).ok()?;
+    let end = &mut scratch.end;
+    end.kind = KIND_END;
+    end.pid = pid;
+    end.start_boot_nanos = start;
+    // SAFETY: a helper without arguments.
+    end.boot_nanos = unsafe { bpf_ktime_get_boot_ns() };
+    end.rate = 0;
+    end.heap_nanos = 0;
+    end.goroutine_nanos = 0;
+    end.goroutines_listed = 0;
+    end.cycle = 0;
+    end.buckets = 0;
+    end.buckets_lost = 0;
+    end.buckets_unreadable = 0;
+    end.stacks_unreadable = 0;
+    end.chunks = 0;
+    end.goroutines = 0;
+    end.goroutines_ended = 0;
+    end.goroutines_unreadable = 0;
+    end.goroutines_ungrouped = 0;
+    end.truncation = 0;
+    end.reserved = 0;
+    scratch.chunk.head.kind = KIND_CHUNK;
+    scratch.chunk.head.pid = pid;
+    scratch.chunk.head.start_boot_nanos = start;
+    scratch.chunk.head.words = 0;
+    scratch.chunk.head.entries = 0;
+    scratch.deadline = now().saturating_add(scratch.watch.max_nanos);
+    scratch.calls = 0;
+    buckets::begin(scratch);
+    Some(scratch)
+}
+
+/// Sends the end of the walk.
+#[inline(always)]
+fn finish(scratch: &mut Scratch) {
+    if maps::FINAL_HEAP_EVENTS
+        .output::<leakwatch_common::final_heap::WalkEnd>(&scratch.end, 0)
+        .is_err()
+    {
+        maps::lose(leakwatch_common::loss::LossReason::FinalHeapRingFull);
+    }
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// One value of the process, unless it is not in memory.
+#[inline(always)]
+fn read_user<T>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address and fails where nothing is mapped.
+    unsafe { bpf_probe_read_user(address as *const T) }.ok()
+}
+
+/// Reads into memory of our own, of which there are at least `bytes` at `to`.
+#[inline(always)]
+unsafe fn read_user_bytes(to: *mut u64, bytes: u32, address: u64) -> bool {
+    // SAFETY: the helper checks the address in the process; the caller vouches for the other one, and the verifier for both.
+    unsafe { read_user_into(to.cast::<c_void>(), bytes, address as *const c_void) == 0 }
+}
+
+#[inline(always)]
+fn truncated_by(scratch: &mut Scratch, reason: u32) {
+    scratch.end.truncation |= reason;
+}
+
+/// Whether the time is over.
+#[inline(always)]
+fn is_late(scratch: &Scratch) -> bool {
+    now() > scratch.deadline
+}
+
+/// The heap is done, complete or not: what is left in the chunk is sent.
+#[inline(always)]
+fn finish_heap(scratch: &mut Scratch) {
+    buckets::flush(scratch);
+    scratch.end.heap_nanos = elapsed(scratch);
+    goroutines::begin(scratch);
+}
+
+/// Nanoseconds since the walk began.
+#[inline(always)]
+fn elapsed(scratch: &Scratch) -> u64 {
+    now().saturating_sub(scratch.deadline.saturating_sub(scratch.watch.max_nanos))
+}
+
+/// The list of buckets is longer than we may go.
+#[inline(always)]
+fn out_of_steps(scratch: &mut Scratch) {
+    if scratch.at != 0 {
+        truncated_by(scratch, truncation::BUCKETS);
+        scratch.at = 0;
+    }
+}

@@ -1,0 +1,132 @@
+//! Buckets in memory of our own. The runtime allocates them side by side (`persistentalloc`, runtime/malloc.go), each processor in
+//! chunks of its own, and the list leads from the newest to the oldest: where one lay closely behind the next, those before it
+//! are brought along by one read.
+
+use super::read_user_bytes;
+use crate::maps;
+
+/// Words of a window: 4 KiB, sixteen buckets of usual depth.
+const WORDS: u64 = 512;
+/// Keeps an index within the window, for the verifier.
+const MASK: usize = WORDS as usize - 1;
+/// Words from the beginning of a bucket that are there at least, if they are in memory: with them a stack of 26 calls and its
+/// counters, 34 with the smaller counters of Go 1.27.
+const AHEAD: u64 = 48;
+/// Words before the stack.
+pub(super) const HEADER: u64 = 6;
+/// Windows at a time, by chunk.
+pub(crate) const WINDOWS: u32 = 4;
+/// Chunks are 256 KiB (`persistentChunkSize`).
+const CHUNK_BITS: u32 = 18;
+
+/// A piece of the memory of a process.
+#[repr(C)]
+pub(crate) struct Window {
+    /// Its address.
+    from: u64,
+    /// Words that were read.
+    count: u64,
+    /// The bucket that was looked for last.
+    last: u64,
+    words: [u64; WORDS as usize],
+}
+
+/// A bucket within a window.
+pub(super) struct Bucket {
+    window: *mut Window,
+    /// Where it begins.
+    index: usize,
+    /// Words from there on that were read.
+    count: u64,
+}
+
+/// Nothing is known of the process yet.
+#[inline(always)]
+pub(super) fn clear() {
+    for index in 0..WINDOWS {
+        if let Some(window) = maps::WINDOWS.get_ptr_mut(index) {
+            // SAFETY: the entry is this CPU's own and the caller is the only walk on it; any bits are a valid value.
+            let window = unsafe { &mut *window };
+            window.count = 0;
+            window.last = 0;
+        }
+    }
+}
+
+/// The bucket at an address; `None` when it is not in memory.
+#[inline(always)]
+pub(super) fn bucket(at: u64) -> Option<Bucket> {
+    let index = (at >> CHUNK_BITS) as u32 & (WINDOWS - 1);
+    let window_ptr = maps::WINDOWS.get_ptr_mut(index)?;
+    // SAFETY: likewise.
+    let window = unsafe { &mut *window_ptr };
+    let is_close = window.last.wrapping_sub(at) < WORDS * 8;
+    window.last = at;
+    let offset = at.wrapping_sub(window.from);
+    let end = offset.wrapping_add(AHEAD * 8);
+    if end < offset || end > window.count * 8 {
+        read(window, at, is_close)?;
+    }
+    let index = at.wrapping_sub(window.from) / 8;
+    Some(Bucket {
+        window: window_ptr,
+        index: index as usize & MASK,
+        count: window.count.wrapping_sub(index),
+    })
+}
+
+/// Reads a bucket, and those that lie before it where that is of use.
+#[inline(always)]
+fn read(window: &mut Window, at: u64, before: bool) -> Option<()> {
+    let words = window.words.as_mut_ptr();
+    if before {
+        let from = at.wrapping_sub((WORDS - AHEAD) * 8);
+        // SAFETY: the size of the window.
+        if unsafe { read_user_bytes(words, WORDS as u32 * 8, from) } {
+            window.from = from;
+            window.count = WORDS;
+            return Some(());
+        }
+    }
+    window.from = at;
+    // Of the last bucket in a chunk there may be less.
+    for count in [AHEAD, HEADER] {
+        // SAFETY: less than the size of the window.
+        if unsafe { read_user_bytes(words, count as u32 * 8, at) } {
+            window.count = count;
+            return Some(());
+        }
+    }
+    window.count = 0;
+    None
+}
+
+impl Bucket {
+    /// One of its words, if it was read.
+    #[inline(always)]
+    pub(super) fn word(&self, number: u64) -> u64 {
+        // SAFETY: the window is this CPU's own, and the index within it.
+        unsafe {
+            (&raw const (*self.window).words)
+                .cast::<u64>()
+                .add((self.index + number as usize) & MASK)
+                .read()
+        }
+    }
+
+    /// Sees to it that words are there: answers the number of the first for [`Self::word`]. `None` when they are not in memory.
+    #[inline(always)]
+    pub(super) fn reach(&mut self, at: u64, first: u64, count: u64) -> Option<u64> {
+        if first + count <= self.count {
+            return Some(first);
+        }
+        // SAFETY: the window is this CPU's own; what was in it is not used any more.
+        let window = unsafe { &mut *self.window };
+        window.count = 0;
+        self.index = 0;
+        let bytes = (count.min(AHEAD) * 8) as u32;
+        let from = at.wrapping_add(first * 8);
+        // SAFETY: less than the size of the window.
+        unsafe { read_user_bytes(window.words.as_mut_ptr(), bytes, from) }.then_some(0)
+    }
+}

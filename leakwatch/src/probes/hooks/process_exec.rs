@@ -1,0 +1,60 @@
+//! `sched:sched_process_exec`: a process executes another program.
+
+use crate::probes::ProbeEvent;
+use crate::probes::decode;
+use crate::probes::decode::DecodeError;
+use crate::probes::hook::Hook;
+use crate::probes::hook::Programs;
+use crate::probes::hook::Ring;
+use crate::probes::hooks;
+use crate::probes::ring;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_common::event;
+use leakwatch_common::event::present;
+
+/// Its row.
+pub static HOOK: Hook = Hook {
+    name: "sched:sched_process_exec",
+    without: "a new program is noticed by the next round of samples",
+    fix: hooks::NEEDS_BTF,
+    programs: |facts, offsets| {
+        hooks::identifies_processes(facts, offsets)?;
+        Ok(Programs::RawTracepoint {
+            program: "process_exec",
+            tracepoint: "sched_process_exec",
+        })
+    },
+    // 3200 programs of 40 bytes each.
+    ring: Ring {
+        map: "EXEC_EVENTS",
+        bytes: 128 * 1024,
+    },
+    drain: |source, ring| {
+        ring::drain(source, ring, hooks::BATCH, |record| {
+            decode(record).map(|exec| Some(ProbeEvent::ProcessExec(exec)))
+        })
+    },
+};
+
+/// A process executes another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessExec {
+    /// Which process.
+    pub key: ProcessKey,
+    /// Inode of the directory of its memory cgroup.
+    pub cgroup_inode: u64,
+}
+
+fn decode(bytes: &[u8]) -> Result<ProcessExec, DecodeError> {
+    let record: event::ProcessExec = decode::read(bytes)?;
+    if record.present & present::START == 0 || record.present & present::CGROUP == 0 {
+        return Err(DecodeError::Incomplete("the start time or the cgroup of the process"));
+    }
+    Ok(ProcessExec {
+        key: ProcessKey {
+            pid: record.pid,
+            start_ticks: decode::ticks(record.start_boot_nanos),
+        },
+        cgroup_inode: record.cgroup_id,
+    })
+}

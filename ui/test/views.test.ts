@@ -1,0 +1,249 @@
+import { describe, expect, it } from "vitest";
+import type { Event, SeriesSet, Target, Verdict } from "../src/api/model";
+import { cutEvents, type ServerEvent } from "../src/api/stream";
+import { forecastOf } from "../src/charts/forecast";
+import { gaps } from "../src/charts/gaps";
+import { grouped } from "../src/charts/marks";
+import { sparkPath } from "../src/charts/sparkline";
+import { rowsOf } from "../src/charts/table";
+import { axisTop } from "../src/charts/ticks";
+import { verdictClass } from "../src/lib/classes";
+import { byUnit, marksOf } from "../src/views/charts";
+import { stacked } from "../src/views/ledger";
+import { matching, sorted } from "../src/views/ranking";
+import { align, runsOf, valueAt } from "../src/views/runs";
+import { viewOfLink } from "../src/views/verdict";
+
+function target(name: string, verdict: string | null, more: Partial<Target> = {}): Target {
+  return {
+    id: name,
+    kind: "cgroup",
+    name,
+    service: "s",
+    cgroup_path: `/${name}`,
+    started_at: "2026-11-29T00:00:00Z",
+    memory: { charge_bytes: 1, limit_bytes: null, missing: {} },
+    processes: [],
+    oom_kills: 0,
+    losses: [],
+    missing: {},
+    verdict: verdict === null ? null : ({ class: verdict, confidence: 0.9 } as Verdict),
+    ...more,
+  } as Target;
+}
+
+describe("the order of targets", () => {
+  const names = (list: Target[]) => list.map(({ name }) => name);
+  it("puts the worst first, and the killed before the quiet", () => {
+    const list = [
+      target("ok", "stable"),
+      target("unknown", null),
+      target("killed", "not_enough_data", { oom_kills: 2 }),
+      target("leak", "go_heap_leak"),
+      target("grows", "growing"),
+      target("newer", "quantum_leak"),
+      target("ended", "go_heap_leak", { gone_at: "2026-11-29T00:00:00Z" }),
+    ];
+    expect(names(sorted(list, "worst"))).toEqual([
+      "leak",
+      "grows",
+      "killed",
+      "newer",
+      "unknown",
+      "ok",
+      "ended",
+    ]);
+  });
+  it("sorts what is missing last", () => {
+    const memory = (bytes: number | null) =>
+      ({ memory: { charge_bytes: bytes, missing: {} } }) as Partial<Target>;
+    const list = [
+      target("none", "stable", memory(null)),
+      target("big", "stable", memory(9)),
+      target("small", "stable", memory(0)),
+    ];
+    expect(names(sorted(list, "memory"))).toEqual(["big", "small", "none"]);
+  });
+  it("finds by name, path and verdict", () => {
+    const list = [
+      target("api", "stable"),
+      target("db", "growing"),
+      target("old", "stable", { gone_at: "x" }),
+    ];
+    expect(names(matching(list, "AP", "", false))).toEqual(["api"]);
+    expect(names(matching(list, "", "growing", false))).toEqual(["db"]);
+    expect(names(matching(list, "", "", true))).toHaveLength(3);
+  });
+  it("names classes that it does not know", () => {
+    expect(verdictClass("quantum_leak").label).toBe("Quantum leak");
+    expect(verdictClass("constructor").label).toBe("Constructor");
+  });
+});
+
+describe("the stream", () => {
+  it("is cut into events, whatever the pieces", () => {
+    const found: ServerEvent[] = [];
+    let rest = "";
+    for (const piece of [
+      "event: tar",
+      'gets\ndata: {"changed":["a"]}\n',
+      "\n: keep\n\ndata: x\ndata: y\n\nevent: l",
+    ]) {
+      rest = cutEvents(rest + piece, (event) => found.push(event));
+    }
+    expect(found).toEqual([
+      { event: "targets", data: '{"changed":["a"]}' },
+      { event: "message", data: "x\ny" },
+    ]);
+    expect(rest).toBe("event: l");
+  });
+});
+
+describe("charts", () => {
+  const verdict = { time_to_limit_seconds: { p10: 50, p50: 100, p90: 200 } } as Verdict;
+  it("draws a forecast from the last value that was read", () => {
+    const forecast = forecastOf(verdict, 100, [0, 10, 20], [10, 20, null]);
+    expect(forecast).toMatchObject({ from: { at: 10, value: 20 }, p10: 60, p50: 110, p90: 210 });
+  });
+  it("draws none without a limit, an end or a value", () => {
+    expect(forecastOf(verdict, null, [0], [1])).toBeNull();
+    expect(forecastOf({ ...verdict, time_to_limit_seconds: null }, 9, [0], [1])).toBeNull();
+    expect(forecastOf(verdict, 9, [0], [null])).toBeNull();
+    expect(forecastOf(verdict, 9, [0], [10])).toBeNull();
+  });
+  it("ends axes of bytes at round numbers", () => {
+    expect(axisTop(250 * 2 ** 20, "bytes") % 2 ** 20).toBe(0);
+    expect(axisTop(0, "bytes")).toBe(1);
+    expect(axisTop(Number.NaN, "count")).toBe(1);
+  });
+  it("never stacks what is unknown as nothing", () => {
+    expect(
+      stacked([
+        [1, null, 3],
+        [1, 1, 1],
+      ]),
+    ).toEqual([
+      [1, null, 3],
+      [2, null, 4],
+    ]);
+  });
+  it("keeps first and last row of a long table", () => {
+    const rows = rowsOf(1000, 10);
+    expect([rows.length, rows[0], rows[9]]).toEqual([10, 0, 999]);
+  });
+  it("starts a new line after a long gap only", () => {
+    const gap = (length: number) => [1, ...Array<null>(length).fill(null), 1];
+    expect(sparkPath(gap(2), 1).match(/M/g)).toHaveLength(1);
+    expect(sparkPath(gap(20), 1).match(/M/g)).toHaveLength(2);
+  });
+  it("takes wide spacing for what it is, and a gap for a gap", () => {
+    const every = (step: number, length: number) =>
+      Array.from({ length }, (_, index) => (index % step === 0 ? 1 : null));
+    expect(gaps(every(20, 100))).toEqual([]);
+    expect(gaps([1, 1, ...Array<null>(20).fill(null), 1, 1])).toEqual([[1, 22]]);
+    expect(gaps([null, null, 1])).toEqual([]);
+  });
+  it("joins marks that would cover each other", () => {
+    const mark = (at: number) => ({ at, kind: "oom" as const, label: String(at) });
+    const groups = grouped([mark(100), mark(0), mark(5)], (at) => at);
+    expect(groups.map(({ count, mark: { label } }) => [count, label])).toEqual([
+      [2, "5"],
+      [1, "100"],
+    ]);
+  });
+  it("draws no series that never had a value, and no two in one colour", () => {
+    const set = {
+      series: [
+        { metric: "anon_bytes", unit: "bytes", values: [1, 2] },
+        { metric: "go_heap_live_bytes", unit: "bytes", values: [1, null] },
+        { metric: "limit_bytes", unit: "bytes", values: [null, null] },
+        { metric: "goroutines", unit: "goroutines", values: [3, 3] },
+        { metric: "a_new_metric", unit: "bytes", values: [3, 3] },
+      ],
+    } as SeriesSet;
+    const groups = byUnit(set);
+    expect(groups.map(({ unit, lines }) => [unit, lines.length])).toEqual([
+      ["bytes", 3],
+      ["goroutines", 1],
+    ]);
+    expect(new Set(groups[0]?.lines.map(({ colour }) => colour)).size).toBe(3);
+  });
+});
+
+function event(kind: string, seconds: number, detail: object = {}): Event {
+  return {
+    id: `${kind}${seconds}`,
+    at: new Date(seconds * 1000).toISOString(),
+    kind,
+    summary: kind,
+    detail,
+    missing: {},
+  } as unknown as Event;
+}
+
+describe("events on a chart", () => {
+  it("link kills to their post-mortem and leave out the restart that a kill causes", () => {
+    const marks = marksOf([
+      event("oom_kill", 100, { oom_kill: "k/1" }),
+      event("restart", 102),
+      event("restart", 500),
+      event("loss", 3),
+    ]);
+    expect(marks.map(({ kind, href }) => [kind, href])).toEqual([
+      ["oom", "#/oom/k%2F1"],
+      ["restart", undefined],
+    ]);
+  });
+});
+
+describe("runs", () => {
+  const set = {
+    target: "t",
+    at: Array.from({ length: 100 }, (_, index) => new Date(index * 10_000).toISOString()),
+    series: [
+      {
+        metric: "unreclaimable_bytes",
+        unit: "bytes",
+        values: Array.from({ length: 100 }, (_, index) => (index % 40) * 10),
+      },
+    ],
+  } as unknown as SeriesSet;
+  it("are cut at kills and aligned by age", () => {
+    const runs = runsOf(set, [event("oom_kill", 399), event("restart", 401), event("oom_kill", 799)]);
+    expect(runs.map(({ ended_by }) => ended_by)).toEqual(["OOM kill", null]);
+    const aligned = align(runs);
+    expect(aligned?.earlier).toBe(1);
+    expect(aligned?.present[aligned.present.length - 1]).toBeNull();
+    expect(aligned?.low.every((value, index) => value === null || value <= (aligned.high[index] ?? 0))).toBe(
+      true,
+    );
+  });
+  it("have no value outside of their life", () => {
+    const run = {
+      id: "",
+      started_at: "",
+      ended_at: null,
+      ended_by: null,
+      age_seconds: [0, 10],
+      values: [0, 100],
+    };
+    expect(valueAt(run, 5)).toBe(50);
+    expect(valueAt(run, 11)).toBeNull();
+  });
+  it("are not compared when there is only one", () => expect(align(runsOf(set, []))).toBeNull());
+});
+
+describe("links of evidence", () => {
+  it("lead to the view that shows them", () => {
+    expect(
+      viewOfLink("/api/v1/targets/t/diff?type=heap&base=2026-11-29T00:00:00Z&compare=now", "t")?.href,
+    ).toContain("#/targets/t/flame?type=heap");
+    expect(viewOfLink("/api/v1/targets/t/series?metrics=a", "t")?.href).toBe(
+      "/api/v1/targets/t/series?metrics=a",
+    );
+  });
+  it("never leave the daemon", () => {
+    expect(viewOfLink("javascript:alert(1)", "t")).toBeNull();
+    expect(viewOfLink("https://elsewhere/", "t")).toBeNull();
+  });
+});
