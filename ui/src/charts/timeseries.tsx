@@ -66,6 +66,7 @@ function options(
   latest: { current: Props },
   width: number,
   hover: (index: number | null) => void,
+  drawn: () => void,
 ): uPlot.Options {
   const props = latest.current;
   const { lines, unit } = props;
@@ -116,6 +117,8 @@ function options(
       })),
     ],
     hooks: {
+      // Marks are placed by scales, which are known once the chart is drawn.
+      draw: [drawn],
       drawClear: [(u) => drawOverlays(u, latest.current)],
       setCursor: [(u) => hover(u.cursor.idx ?? null)],
       setSelect: [
@@ -190,10 +193,13 @@ export function TimeSeries(props: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for all that makes another chart
   useEffect(() => {
     if (!holder.current || width < 40) return;
-    const made = new uPlot(options(latest, width, setHovered), data, holder.current);
+    const made = new uPlot(
+      options(latest, width, setHovered, () => setDrawn((old) => old + 1)),
+      data,
+      holder.current,
+    );
     made.root.setAttribute("aria-hidden", "true");
     plot.current = made;
-    setDrawn((old) => old + 1);
     return () => {
       made.destroy();
       plot.current = null;
@@ -203,13 +209,11 @@ export function TimeSeries(props: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: overlays are drawn with the data
   useEffect(() => {
     plot.current?.setData(data);
-    setDrawn((old) => old + 1);
   }, [data, props.forecast, props.marks, props.chosen?.base, props.chosen?.compare, props.band]);
 
   useEffect(() => {
     if (plot.current && width > 40) {
       plot.current.setSize({ width, height: props.height ?? 240 });
-      setDrawn((old) => old + 1);
     }
   }, [width, props.height]);
 

@@ -43,7 +43,8 @@ export function runsOf(set: SeriesSet, events: readonly Event[]): Run[] {
     if (run.values.length >= 3) runs.push(run);
     start = end.at;
   }
-  return runs;
+  // What was seen of the first run began somewhere in its life: its age is not known.
+  return runs.filter((run) => ends.length === 0 || Date.parse(run.started_at) / 1000 > first);
 }
 
 /** The value of a run at an age, between its points; outside of its life there is none. */
