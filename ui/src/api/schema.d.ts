@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A page that points at the API. */
+        /** The web page, or a text that points at the API. */
         get: operations["index"];
         put?: never;
         post?: never;
@@ -647,7 +647,7 @@ export interface components {
              */
             windows: number;
         };
-        /** @description What a capture costs the process: hits times the price of a hit, which is measured on the host. */
+        /** @description What a capture costs the process: hits times the cost of a hit, which is measured on the host. */
         CaptureCost: {
             /**
              * Format: int64
@@ -940,6 +940,17 @@ export interface components {
             /** @description What they waited for, in Go's words, or what else they did. */
             state: string;
         };
+        /** @description What tells the data of two hosts apart. */
+        Host: {
+            /** @description Id of this boot of it. */
+            boot_id?: string | null;
+            /** @description Id of the installation (`/etc/machine-id`). */
+            machine_id?: string | null;
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /** @description Its name in the network. */
+            node_name?: string | null;
+        };
         /**
          * Format: date-time
          * @description RFC 3339, UTC, with milliseconds
@@ -1031,7 +1042,7 @@ export interface components {
             missing?: components["schemas"]["MissingMap"];
             /** @description Name, stable. */
             name: string;
-            /** @description The line it is a part of; `null` for those that add up to the charge. */
+            /** @description The line it is a part of; `null` for those that add up to the charge, `residual` for what the kernel does not count. */
             part_of?: string | null;
             /** @description Where the number comes from. */
             source: string;
@@ -1388,7 +1399,7 @@ export interface components {
         };
         /** @description A function that is probed. */
         ProbedFunction: {
-            /** @description Whether the kernel emulates that instruction; otherwise it is single-stepped, at thirty times the price. */
+            /** @description Whether the kernel emulates that instruction; otherwise it is single-stepped, at thirty times the cost. */
             emulated: boolean;
             /**
              * Format: int64
@@ -1595,6 +1606,8 @@ export interface components {
             bounds: components["schemas"]["Bounds"];
             /** @description Captures that are running, and what they cost. */
             captures: components["schemas"]["RunningCapture"][];
+            /** @description The host it watches. */
+            host: components["schemas"]["Host"];
             /** @description Ways of looking, with their state. */
             lanes: components["schemas"]["Lane"][];
             /** @description What was dropped, by reason. */
@@ -1820,13 +1833,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description the answer */
+            /** @description the web page where HTML is accepted, else a text */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "text/html": string;
+                    "text/plain": string;
                 };
             };
         };

@@ -56,6 +56,11 @@ const LINES: Record<string, LineText> = {
     means: "Anonymous mappings that nothing above explains.",
     colour: "line-5",
   },
+  hugetlb: {
+    label: "Huge pages",
+    means: "Pages of hugetlb pools, with a limit of their own.",
+    colour: "line-6",
+  },
   slab: { label: "Slab", means: "Small kernel objects: dentries, inodes, sockets.", colour: "line-4" },
   sockets: { label: "Socket buffers", means: "Data that waits in network buffers.", colour: "line-3" },
   page_tables: {

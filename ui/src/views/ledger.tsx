@@ -113,7 +113,7 @@ export function LedgerTable({ ledger }: { ledger: Ledger }) {
   const tops = ledger.lines.filter((line) => !line.part_of);
   const parts = (name: string) => ledger.lines.filter((line) => line.part_of === name);
   const orphans = ledger.lines.filter(
-    (line) => line.part_of && !tops.some((top) => top.name === line.part_of),
+    (line) => line.part_of && line.part_of !== "residual" && !tops.some((top) => top.name === line.part_of),
   );
   return (
     <>
@@ -167,6 +167,9 @@ export function LedgerTable({ ledger }: { ledger: Ledger }) {
               <td />
               <td>The charge minus the lines above: what leakwatch cannot explain.</td>
             </tr>
+            {parts("residual").map((line) => (
+              <LedgerRow key={line.name} line={line} charge={charge} part />
+            ))}
           </tbody>
         </table>
       </div>

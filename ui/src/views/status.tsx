@@ -9,7 +9,7 @@ import { readable, words } from "../lib/text";
 import { toHash } from "../lib/url";
 import { Value } from "../parts/absent";
 import { Loaded } from "../parts/frame";
-import { Copy, Instant } from "../parts/text";
+import { Copy, Instant, Name } from "../parts/text";
 
 const percentOf = (value: number) => `${Number(value.toFixed(2))} %`;
 
@@ -47,10 +47,22 @@ export function StatusView() {
 
 function Own({ status }: { status: Status }) {
   const { own, store, bounds } = status;
+  // Older daemons do not say which host they watch.
+  const host: Status["host"] | undefined = status.host;
   return (
     <section class="card" aria-labelledby="own">
       <h2 id="own">leakwatch {readable(status.version, 40)}</h2>
       <dl class="outlook">
+        {host ? (
+          <div>
+            <dt>Host</dt>
+            <dd>
+              <Value value={host.node_name} of={host} field="node_name">
+                {(name) => <Name text={name} max={60} />}
+              </Value>
+            </dd>
+          </div>
+        ) : null}
         <div>
           <dt>Running for</dt>
           <dd>
