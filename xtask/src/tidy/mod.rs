@@ -18,10 +18,7 @@ use source::Source;
 use xtask::tools;
 
 /// Rules that do not hold yet, by the rule and the beginning of a path. Empty it.
-const PENDING: &[(&str, &str)] = &[
-    ("cycle", "leakwatch/src/capture/"),
-    ("cycle", "leakwatch/src/probes/"),
-];
+const PENDING: &[(&str, &str)] = &[("cycle", "leakwatch/src/capture/"), ("cycle", "leakwatch/src/probes/")];
 
 fn is_pending(problem: &Problem) -> bool {
     PENDING
