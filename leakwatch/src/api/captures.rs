@@ -1,6 +1,6 @@
 //! Captures on request: start, look, stop.
 
-use crate::api::MAX_BODY_BYTES;
+use crate::api::body_limit::MAX_BODY_BYTES;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::parameter::Parameters;

@@ -6,6 +6,7 @@ pub mod listen;
 pub mod serve;
 mod guard;
 mod etag;
+mod body_limit;
 mod error;
 mod segment;
 mod parameter;
@@ -26,6 +27,7 @@ mod unsupported;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::api::body_limit::MAX_BODY_BYTES;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::guard::Guard;
@@ -41,9 +43,6 @@ use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// The largest request body: an answer of a person is some dozens of bytes.
-pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 #[derive(OpenApi)]
 #[openapi(

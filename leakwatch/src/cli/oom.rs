@@ -93,7 +93,7 @@ pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
             page.push_str(&format!("{:>12}  {line}\n", text::size(process.rss_bytes)));
         }
     }
-    page.push_str(&at_death(kill, output));
+    page.push_str(&final_state(kill, output));
     if !kill.profiles.is_empty() {
         page.push_str(&heading("Last profiles"));
         for profile in &kill.profiles {
@@ -148,7 +148,7 @@ fn ledger(kill: &OomKillBody, output: Output) -> String {
 /// Goroutine groups shown; the API has the others.
 const GROUPS: usize = 10;
 
-fn at_death(kill: &OomKillBody, output: Output) -> String {
+fn final_state(kill: &OomKillBody, output: Output) -> String {
     let at_death = &kill.at_death;
     let age = at_death.heap_age_seconds.map_or_else(String::new, text::time);
     let milliseconds = at_death.heap_seconds.unwrap_or_default() * 1e3;

@@ -1,12 +1,12 @@
 //! The configuration file: TOML with positions, flattened into settings. What the keys mean is in [`crate::config::key`].
 
-use crate::config::EndpointRule;
 use crate::config::error::ConfigError;
 use crate::config::key::KEYS;
 use crate::config::key::Value;
 use crate::config::key::find;
 use crate::config::key::nearest;
 use crate::config::origin::Origin;
+use crate::config::settings::EndpointRule;
 use http::Uri;
 use std::ops::Range;
 use std::path::Path;

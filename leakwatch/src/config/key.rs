@@ -1,7 +1,7 @@
 //! The keys of the configuration: name, meaning, how a value is taken in and how it is printed. One row per key; the file,
 //! the environment and the flags all go through here, so that they cannot differ.
 
-use crate::config::Config;
+use crate::config::settings::Config;
 use crate::size_text::format_duration;
 use crate::size_text::format_size;
 use crate::size_text::parse_duration;

@@ -4,11 +4,21 @@
 pub mod args;
 pub mod error;
 pub mod origin;
+mod environment;
+mod settings;
 mod file;
 mod key;
 #[cfg(test)]
 mod tests;
 pub mod token;
+
+pub use crate::config::environment::Environment;
+pub use crate::config::settings::ApiConfig;
+pub use crate::config::settings::Config;
+pub use crate::config::settings::EndpointRule;
+pub use crate::config::settings::GoConfig;
+pub use crate::config::settings::NativeConfig;
+pub use crate::config::settings::StoreConfig;
 
 use crate::config::args::AgentArgs;
 use crate::config::error::ConfigError;
@@ -17,13 +27,8 @@ use crate::config::key::Refusal;
 use crate::config::key::Value;
 use crate::config::origin::Origin;
 use crate::config::token::Token;
-use leakwatch_analysis::model::units::Bytes;
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Where the file is looked for when `--config` does not say.
 pub const DEFAULT_FILE: &str = "/etc/leakwatch/leakwatch.toml";
@@ -37,146 +42,7 @@ const OTHER_VARIABLES: [&str; 4] = [
 ];
 const PREFIX: &str = "LEAKWATCH_";
 
-/// A validated configuration.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Time between two samples.
-    pub interval: Duration,
-    /// Watch just this cgroup subtree: absolute, without a trailing slash. `None` watches all.
-    pub only: Option<String>,
-    /// The daemon's own state.
-    pub state_dir: PathBuf,
-    /// Mount point of the cgroup hierarchy; `None` finds it in `/proc/self/mountinfo`.
-    pub cgroup_root: Option<PathBuf>,
-    /// Whether to load eBPF programs.
-    pub bpf: bool,
-    /// Where inputs are recorded to.
-    pub record: Option<PathBuf>,
-    /// How the API is served.
-    pub api: ApiConfig,
-    /// How Go processes are looked at.
-    pub go: GoConfig,
-    /// How native allocations are looked at.
-    pub native: NativeConfig,
-    /// How much is kept.
-    pub store: StoreConfig,
-    /// Things in the environment that look like a mistake, for the log.
-    pub warnings: Vec<String>,
-    origins: BTreeMap<&'static str, Origin>,
-}
-
-/// How the API is served.
-#[derive(Clone, Debug)]
-pub struct ApiConfig {
-    /// TCP address; `None` for no TCP.
-    pub listen: Option<SocketAddr>,
-    /// Unix socket; `None` for none.
-    pub socket: Option<PathBuf>,
-    /// File the token was read from.
-    pub token_file: Option<PathBuf>,
-    /// The token, if one is required over TCP.
-    pub token: Option<Token>,
-    /// Host names clients may use besides IP addresses and `localhost`.
-    pub hosts: Vec<String>,
-}
-
-/// How Go processes are looked at.
-#[derive(Clone, Debug)]
-pub struct GoConfig {
-    /// Read heap, goroutines and GC numbers from the process's memory.
-    pub outside: bool,
-    /// Probe the listening ports of Go processes for `/debug/pprof`.
-    pub discover_endpoints: bool,
-    /// Configured endpoints, in file order.
-    pub endpoints: Vec<EndpointRule>,
-}
-
-/// One `[[go.endpoint]]`: every key given must match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointRule {
-    /// Where it was configured.
-    pub origin: Origin,
-    /// Glob over the executable's path.
-    pub exe: Option<String>,
-    /// Name of the service.
-    pub service: Option<String>,
-    /// A TCP port the process listens on.
-    pub port: Option<u16>,
-    /// Base of the endpoint; profile names are appended.
-    pub url: String,
-}
-
-/// How native allocations are looked at.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NativeConfig {
-    /// Capture suspects without being asked to.
-    pub automatic: bool,
-    /// Percent of the target's CPU that automatic captures may take.
-    pub cpu_budget_percent: f64,
-}
-
-/// How much is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// On disk.
-    pub max_bytes: Bytes,
-    /// Age of the oldest sample.
-    pub max_age: Duration,
-}
-
-/// What the process was started with: variables, and whether it is root.
-#[derive(Clone, Debug, Default)]
-pub struct Environment {
-    /// Environment variables.
-    pub variables: BTreeMap<String, String>,
-    /// Effective user id 0.
-    pub root: bool,
-}
-
-impl Environment {
-    /// Of this process. Variables that are not Unicode are left out.
-    pub fn of_this_process() -> Self {
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self {
-            variables: variables.collect(),
-            root: rustix::process::geteuid().is_root(),
-        }
-    }
-
-    /// Where state goes unless configured: the system's directory for root, the user's own otherwise.
-    pub fn default_state_dir(&self) -> PathBuf {
-        if self.root {
-            return PathBuf::from("/var/lib/leakwatch");
-        }
-        let base = self
-            .absolute("XDG_STATE_HOME")
-            .or_else(|| Some(self.absolute("HOME")?.join(".local/state")));
-        base.unwrap_or_else(|| PathBuf::from("/var/lib")).join("leakwatch")
-    }
-
-    /// Where the socket goes unless configured.
-    pub fn default_socket(&self) -> PathBuf {
-        let user = if self.root {
-            None
-        } else {
-            self.absolute("XDG_RUNTIME_DIR")
-        };
-        user.unwrap_or_else(|| PathBuf::from("/run")).join("leakwatch/api.sock")
-    }
-
-    fn absolute(&self, name: &str) -> Option<PathBuf> {
-        self.variables
-            .get(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    }
-}
-
 impl Config {
-    /// The address of the API unless configured.
-    pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7411);
-
     /// Loads and validates. `file` is what `--config` says; without it the default file is used if it exists.
     pub fn load(args: &AgentArgs, file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut config = Self::defaults(environment);
@@ -223,45 +89,6 @@ impl Config {
             }
         }
         text
-    }
-
-    /// Where the value of a key comes from.
-    pub fn origin(&self, key: &str) -> Origin {
-        self.origins.get(key).cloned().unwrap_or(Origin::Default)
-    }
-
-    /// What holds when nothing is set.
-    pub fn defaults(environment: &Environment) -> Self {
-        Self {
-            interval: Duration::from_secs(5),
-            only: None,
-            state_dir: environment.default_state_dir(),
-            cgroup_root: None,
-            bpf: true,
-            record: None,
-            api: ApiConfig {
-                listen: Some(Self::DEFAULT_LISTEN),
-                socket: Some(environment.default_socket()),
-                token_file: None,
-                token: None,
-                hosts: Vec::new(),
-            },
-            go: GoConfig {
-                outside: true,
-                discover_endpoints: false,
-                endpoints: Vec::new(),
-            },
-            native: NativeConfig {
-                automatic: true,
-                cpu_budget_percent: 2.0,
-            },
-            store: StoreConfig {
-                max_bytes: Bytes::from_mib(1024),
-                max_age: Duration::from_hours(14 * 24),
-            },
-            warnings: Vec::new(),
-            origins: BTreeMap::new(),
-        }
     }
 
     fn apply_file(&mut self, file: Option<&Path>) -> Result<(), ConfigError> {

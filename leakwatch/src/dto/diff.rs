@@ -2,12 +2,9 @@
 
 use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
-use crate::dto::profile::TopRowBody;
+use crate::dto::source;
+use crate::dto::tree::NodeBody;
 use leakwatch_analysis::diff::FunctionDelta;
-use leakwatch_analysis::diff::Node;
-use leakwatch_analysis::diff::NodeName;
-use leakwatch_analysis::diff::Tree;
-use leakwatch_analysis::model::stack::Frame;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,29 +39,6 @@ pub struct DiffSideBody {
     pub total: i64,
 }
 
-/// A node of the tree. Values are exact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Node)]
-pub struct NodeBody {
-    /// Function, `root` or `other`.
-    pub name: String,
-    /// Source file; `null` in `root` and `other` and where the profile has none.
-    pub file: Option<String>,
-    /// Line of the call or the allocation; `null` like `file`.
-    pub line: Option<u32>,
-    /// Value in the base, children included.
-    pub base: i64,
-    /// Value in the compared profile, children included.
-    pub compare: i64,
-    /// Value in the base of the stacks that end here.
-    pub self_base: i64,
-    /// Value in the compared profile of the stacks that end here.
-    pub self_compare: i64,
-    /// By name, `other` last.
-    #[schema(no_recursion)]
-    pub children: Vec<Self>,
-}
-
 /// One function in both profiles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FunctionDelta)]
@@ -88,64 +62,10 @@ pub struct FunctionDeltaBody {
     pub missing: MissingMap,
 }
 
-impl From<&Tree> for NodeBody {
-    fn from(tree: &Tree) -> Self {
-        // Children come after their parent, so going backwards every child is complete when its parent takes it.
-        let mut built: Vec<Option<Self>> = tree.nodes.iter().map(|node| Some(Self::leaf(node))).collect();
-        for (index, node) in tree.nodes.iter().enumerate().rev() {
-            let children = node
-                .children
-                .iter()
-                .filter_map(|child| built.get_mut(*child)?.take())
-                .collect();
-            if let Some(Some(body)) = built.get_mut(index) {
-                body.children = children;
-            }
-        }
-        built.into_iter().next().flatten().unwrap_or_else(Self::empty)
-    }
-}
-
-impl NodeBody {
-    fn leaf(node: &Node) -> Self {
-        let (name, file, line) = match &node.name {
-            NodeName::Root => ("root".to_owned(), None, None),
-            NodeName::Other => ("other".to_owned(), None, None),
-            NodeName::Frame(frame) => {
-                let (file, line) = place(frame);
-                (frame.function.to_string(), file, line)
-            }
-        };
-        Self {
-            name,
-            file,
-            line,
-            base: node.base,
-            compare: node.compare,
-            self_base: node.self_base,
-            self_compare: node.self_compare,
-            children: Vec::new(),
-        }
-    }
-
-    fn empty() -> Self {
-        Self {
-            name: "root".to_owned(),
-            file: None,
-            line: None,
-            base: 0,
-            compare: 0,
-            self_base: 0,
-            self_compare: 0,
-            children: Vec::new(),
-        }
-    }
-}
-
 impl From<&FunctionDelta> for FunctionDeltaBody {
     fn from(delta: &FunctionDelta) -> Self {
         let mut missing = MissingMap::default();
-        let (file, line) = known_place(&delta.frame, &mut missing);
+        let (file, line) = source::known_file_and_line(&delta.frame, &mut missing);
         let shown = if delta.flat.delta == 0 { delta.cum } else { delta.flat };
         let unknown = "the profile does not tell how it was sampled";
         Self {
@@ -159,33 +79,4 @@ impl From<&FunctionDelta> for FunctionDeltaBody {
             missing,
         }
     }
-}
-
-impl From<&FunctionDelta> for TopRowBody {
-    /// Of a diff with nothing: the differences are the values.
-    fn from(delta: &FunctionDelta) -> Self {
-        let mut missing = MissingMap::default();
-        let (file, line) = known_place(&delta.frame, &mut missing);
-        Self {
-            function: delta.frame.function.to_string(),
-            file,
-            line,
-            flat: delta.flat.delta,
-            cum: delta.cum.delta,
-            missing,
-        }
-    }
-}
-
-fn place(frame: &Frame) -> (Option<String>, Option<u32>) {
-    let file = Some(frame.file.to_string()).filter(|file| !file.is_empty());
-    (file, Some(frame.line).filter(|line| *line != 0))
-}
-
-fn known_place(frame: &Frame, missing: &mut MissingMap) -> (Option<String>, Option<u32>) {
-    let (file, line) = place(frame);
-    (
-        missing.applicable("file", file, "the profile has no file for it"),
-        missing.applicable("line", line, "the profile has no line for it"),
-    )
 }

@@ -72,7 +72,7 @@ impl LedgerBody {
     }
 
     /// The ledger in a post-mortem: the numbers of the last sample before the kill.
-    pub fn at_death(memory: &Reading<CgroupMemory>, at: Option<Timestamp>) -> Self {
+    pub fn of_memory(memory: &Reading<CgroupMemory>, at: Option<Timestamp>) -> Self {
         let mut missing = MissingMap::default();
         missing.applicable::<()>("target", None, "named in the post-mortem");
         let at = missing.applicable("at", at.map(Instant), "the cgroup was never sampled");

@@ -1,6 +1,6 @@
 //! The post-mortem of an OOM kill.
 
-use crate::dto::at_death::AtDeathBody;
+use crate::dto::final_state::FinalStateBody;
 use crate::dto::instant::Instant;
 use crate::dto::ledger::LedgerBody;
 use crate::dto::link;
@@ -48,7 +48,7 @@ pub struct OomKillBody {
     /// The last profiles of the victim.
     pub profiles: Vec<LastProfileBody>,
     /// What was read of the victim while it died, and how complete it is.
-    pub at_death: AtDeathBody,
+    pub at_death: FinalStateBody,
     /// The cgroup's memory in the last sample.
     pub ledger: LedgerBody,
     /// The verdict on what was known then.
@@ -183,8 +183,8 @@ impl OomKillBody {
                     ),
                 })
                 .collect(),
-            at_death: AtDeathBody::new(post_mortem),
-            ledger: LedgerBody::at_death(&post_mortem.last_memory, sampled_at),
+            at_death: FinalStateBody::new(post_mortem),
+            ledger: LedgerBody::of_memory(&post_mortem.last_memory, sampled_at),
             verdict: missing.applicable("verdict", verdict, "it was killed before it could be judged"),
             missing,
             losses,

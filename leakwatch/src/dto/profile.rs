@@ -1,10 +1,12 @@
 //! Profiles: the list of snapshots, and one profile as a flame graph, a table or a speedscope file.
 
-use crate::dto::diff::NodeBody;
 use crate::dto::instant::Instant;
 use crate::dto::link;
 use crate::dto::missing::MissingMap;
 use crate::dto::page::LossBody;
+use crate::dto::source;
+use crate::dto::tree::NodeBody;
+use leakwatch_analysis::diff::FunctionDelta;
 use leakwatch_analysis::export::Speedscope;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::SampleType;
@@ -134,6 +136,22 @@ pub struct TopRowBody {
     /// Why fields are `null`.
     #[serde(skip_serializing_if = "MissingMap::is_empty", default)]
     pub missing: MissingMap,
+}
+
+impl From<&FunctionDelta> for TopRowBody {
+    /// Of a diff with nothing: the differences are the values.
+    fn from(delta: &FunctionDelta) -> Self {
+        let mut missing = MissingMap::default();
+        let (file, line) = source::known_file_and_line(&delta.frame, &mut missing);
+        Self {
+            function: delta.frame.function.to_string(),
+            file,
+            line,
+            flat: delta.flat.delta,
+            cum: delta.cum.delta,
+            missing,
+        }
+    }
 }
 
 /// A speedscope file.

@@ -1,4 +1,4 @@
-//! The heap at death: what the kernel read of a process while SIGKILL ended it joins the history of the target, and the
+//! The final heap: what the kernel read of a process while SIGKILL ended it joins the history of the target, and the
 //! post-mortem where it was the OOM killer who sent the signal. Either may come first.
 
 use crate::engine::judge;
@@ -18,17 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Takes in what was read.
-pub(super) fn died(memory: &mut Memory, death: FinalState) {
-    remember(memory, &death);
-    let of_victim = |post_mortem: &&PostMortem| is_of(&post_mortem.kill, &death);
+pub(super) fn died(memory: &mut Memory, state: FinalState) {
+    remember(memory, &state);
+    let of_victim = |post_mortem: &&PostMortem| is_of(&post_mortem.kill, &state);
     let id = memory
         .post_mortems()
         .rev()
         .find(of_victim)
         .map(|post_mortem| post_mortem.id.clone());
     match id {
-        Some(id) => complete(memory, &id, death),
-        None => memory.keep_death(death),
+        Some(id) => complete(memory, &id, state),
+        None => memory.keep_final_state(state),
     }
 }
 
@@ -38,8 +38,8 @@ pub(super) fn find(memory: &mut Memory, id: &str) {
         return;
     };
     let kill = post_mortem.kill.clone();
-    if let Some(death) = memory.take_death(|death| is_of(&kill, death)) {
-        complete(memory, id, death);
+    if let Some(state) = memory.take_final_state(|state| is_of(&kill, state)) {
+        complete(memory, id, state);
     }
 }
 
@@ -49,31 +49,32 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Post-mortems that have waited for long enough are what they are: their last snapshot is the last word.
 pub(super) fn give_up(memory: &mut Memory, now: Timestamp) {
-    let is_over = |post_mortem: &PostMortem| post_mortem.awaits_death && now.since(post_mortem.kill.at) > LONGEST_WAIT;
+    let is_over =
+        |post_mortem: &PostMortem| post_mortem.awaits_final_state && now.since(post_mortem.kill.at) > LONGEST_WAIT;
     for post_mortem in memory.post_mortems_mut(is_over) {
-        post_mortem.awaits_death = false;
+        post_mortem.awaits_final_state = false;
     }
 }
 
-fn is_of(kill: &OomKill, death: &FinalState) -> bool {
-    kill.victim.pid == death.process.pid && kill.victim.start_ticks == Some(death.process.start_ticks)
+fn is_of(kill: &OomKill, state: &FinalState) -> bool {
+    kill.victim.pid == state.process.pid && kill.victim.start_ticks == Some(state.process.start_ticks)
 }
 
 /// The live heap of the last garbage collection is one more snapshot of the process: the growth up to the end counts.
-fn remember(memory: &mut Memory, death: &FinalState) {
-    let Ok(heap) = &death.heap else { return };
-    let Some(stored) = memory.target_mut(&death.target) else {
+fn remember(memory: &mut Memory, state: &FinalState) {
+    let Ok(heap) = &state.heap else { return };
+    let Some(stored) = memory.target_mut(&state.target) else {
         return;
     };
     let newest = stored.history.snapshots.get(&ProfileType::Heap);
     let is_newer = newest
         .and_then(|series| series.newest())
-        .is_none_or(|newest| newest.at <= death.at);
+        .is_none_or(|newest| newest.at <= state.at);
     // The process that came after it is followed already.
     if !is_newer {
         return;
     }
-    if let Some(snapshot) = snapshot(death, heap, &mut stored.history.stacks) {
+    if let Some(snapshot) = snapshot(state, heap, &mut stored.history.stacks) {
         stored.history.apply_snapshot(snapshot);
         stored.changed = true;
     } else {
@@ -81,13 +82,13 @@ fn remember(memory: &mut Memory, death: &FinalState) {
     }
 }
 
-fn snapshot(death: &FinalState, heap: &FinalHeap, stacks: &mut StackTable) -> Option<Snapshot> {
+fn snapshot(state: &FinalState, heap: &FinalHeap, stacks: &mut StackTable) -> Option<Snapshot> {
     let summary = heap.retained.content.as_ref().ok()?.intern(stacks);
     Some(Snapshot {
-        target: death.target.clone(),
-        process: death.process,
+        target: state.target.clone(),
+        process: state.process,
         profile_type: ProfileType::Heap,
-        at: death.at,
+        at: state.at,
         source: ProfileSource::KernelAtDeath,
         values: summary.values.into(),
         total: summary.total,
@@ -97,14 +98,14 @@ fn snapshot(death: &FinalState, heap: &FinalHeap, stacks: &mut StackTable) -> Op
 }
 
 /// Puts what was read into the post-mortem, and judges anew with it.
-fn complete(memory: &mut Memory, id: &str, death: FinalState) {
-    let target = death.target.clone();
+fn complete(memory: &mut Memory, id: &str, state: FinalState) {
+    let target = state.target.clone();
     // A process that was started since belongs to another window: what is known of that one says nothing about the victim.
     let same_window = memory
         .target(&target)
-        .is_some_and(|stored| stored.history.window_start <= death.at);
+        .is_some_and(|stored| stored.history.window_start <= state.at);
     if same_window {
-        judge::judge(memory, &target, death.at);
+        judge::judge(memory, &target, state.at);
     }
     let verdict = memory
         .target(&target)
@@ -112,11 +113,11 @@ fn complete(memory: &mut Memory, id: &str, death: FinalState) {
         .and_then(|stored| stored.investigation.as_ref())
         .map(|investigation| investigation.verdict.clone());
     // For reading as it is: it outlives the target, and with it the numbers of stacks.
-    let heap = death.heap.as_ref().ok().map(|heap| Snapshot {
+    let heap = state.heap.as_ref().ok().map(|heap| Snapshot {
         target: target.clone(),
-        process: death.process,
+        process: state.process,
         profile_type: ProfileType::Heap,
-        at: death.at,
+        at: state.at,
         source: ProfileSource::KernelAtDeath,
         values: [].into(),
         total: StackValue::default(),
@@ -140,16 +141,16 @@ fn complete(memory: &mut Memory, id: &str, death: FinalState) {
     if verdict.is_some() {
         post_mortem.verdict = verdict;
     }
-    post_mortem.death = Some(without_profiles(death));
-    post_mortem.awaits_death = false;
+    post_mortem.final_state = Some(without_profiles(state));
+    post_mortem.awaits_final_state = false;
     memory.retain_post_mortem_profiles();
 }
 
 /// The profiles are kept elsewhere.
-fn without_profiles(mut death: FinalState) -> FinalState {
-    if let Ok(heap) = &mut death.heap {
+fn without_profiles(mut state: FinalState) -> FinalState {
+    if let Ok(heap) = &mut state.heap {
         heap.allocated = Arc::from([]);
         heap.retained = DecodedProfile::default();
     }
-    death
+    state
 }

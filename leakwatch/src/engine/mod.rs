@@ -104,7 +104,7 @@ impl Engine {
 /// kills.
 fn is_awaited(input: &Input) -> bool {
     match input {
-        Input::Answer { .. } | Input::OomKill(_) | Input::Death(_) | Input::ProcessExit(_) => true,
+        Input::Answer { .. } | Input::OomKill(_) | Input::FinalState(_) | Input::ProcessExit(_) => true,
         Input::Profile(taken) => taken.source == ProfileSource::Capture,
         _ => false,
     }
@@ -138,7 +138,7 @@ fn take_in(memory: &mut Memory, input: Input) {
             }
         }
         Input::OomKill(kill) => post_mortem::oom_kill(memory, *kill),
-        Input::Death(death) => final_heap::died(memory, *death),
+        Input::FinalState(state) => final_heap::died(memory, *state),
         Input::ProcessExit(exit) => exited(memory, exit),
         Input::Loss(loss) => lost(memory, &loss),
         Input::Answer {

@@ -151,8 +151,8 @@ fn known(memory: &Memory, id: &TargetId, kill: OomKill) -> PostMortem {
             .investigation
             .as_ref()
             .map(|investigation| investigation.verdict.clone()),
-        death: None,
-        awaits_death: kill.victim.read_at_death,
+        final_state: None,
+        awaits_final_state: kill.victim.read_at_death,
         kill,
     }
 }
@@ -170,8 +170,8 @@ fn unknown(kill: OomKill) -> PostMortem {
         other_processes: Vec::new(),
         profiles: Vec::new(),
         verdict: None,
-        death: None,
-        awaits_death: kill.victim.read_at_death,
+        final_state: None,
+        awaits_final_state: kill.victim.read_at_death,
         kill,
     }
 }

@@ -75,7 +75,7 @@ pub(super) enum Kind {
     #[prost(message, tag = "4")]
     Sample(Box<Sample>),
     #[prost(message, tag = "5")]
-    Profile(Profile),
+    Profile(TakenProfile),
     #[prost(message, tag = "6")]
     ProfileMissing(ProfileMissing),
     #[prost(message, tag = "7")]
@@ -89,7 +89,7 @@ pub(super) enum Kind {
     #[prost(message, tag = "11")]
     Tick(Tick),
     #[prost(message, tag = "12")]
-    Death(Box<Death>),
+    FinalState(Box<FinalState>),
     /// Format 1.
     #[prost(message, tag = "13")]
     GoRuntime(Box<GoRuntime>),
@@ -272,7 +272,7 @@ pub(super) struct ProcessMemory {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Profile {
+pub(super) struct TakenProfile {
     #[prost(string, tag = "1")]
     pub(super) target: String,
     #[prost(message, optional, tag = "2")]
@@ -374,7 +374,7 @@ pub(super) struct Answer {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Death {
+pub(super) struct FinalState {
     #[prost(string, tag = "1")]
     pub(super) target: String,
     #[prost(message, optional, tag = "2")]

@@ -108,7 +108,7 @@ pub enum Input {
     /// The OOM killer chose a victim.
     OomKill(Box<OomKill>),
     /// A process was killed, and the kernel read its heap and its goroutines.
-    Death(Box<FinalState>),
+    FinalState(Box<FinalState>),
     /// A process ended.
     ProcessExit(ProcessExit),
     /// Something was dropped.
@@ -161,7 +161,7 @@ impl Input {
             Self::Sample(sample) => sample.at,
             Self::Profile(profile) => profile.at,
             Self::OomKill(kill) => kill.at,
-            Self::Death(death) => death.at,
+            Self::FinalState(state) => state.at,
             Self::ProcessExit(exit) => exit.at,
             Self::Loss(loss) => loss.at,
         }

@@ -259,7 +259,7 @@ fn inputs() -> Vec<Input> {
         },
         Input::OomKill(Box::new(kill)),
         Input::OomKill(Box::new(unknown)),
-        Input::Death(Box::new(FinalState {
+        Input::FinalState(Box::new(FinalState {
             at,
             target: id.clone(),
             process: key,
@@ -287,7 +287,7 @@ fn inputs() -> Vec<Input> {
                 held_up: Duration::from_nanos(13),
             },
         })),
-        Input::Death(Box::new(FinalState {
+        Input::FinalState(Box::new(FinalState {
             at,
             target: id.clone(),
             process: key,

@@ -19,8 +19,8 @@ pub struct Bounds {
     pub profile_bytes: usize,
     /// Bytes of profiles in post-mortems; those of the oldest go first.
     pub post_mortem_bytes: usize,
-    /// Deaths that wait for the OOM kill that brought them about.
-    pub deaths: usize,
+    /// Final states that wait for the OOM kill that brought them about.
+    pub final_states: usize,
 }
 
 impl Default for Bounds {
@@ -33,7 +33,7 @@ impl Default for Bounds {
             post_mortems: 500,
             profile_bytes: 64 << 20,
             post_mortem_bytes: 24 << 20,
-            deaths: 16,
+            final_states: 16,
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Memory {
     events: SharedLog<Event>,
     next_event: u64,
     post_mortems: VecDeque<Arc<PostMortem>>,
-    deaths: VecDeque<FinalState>,
+    final_states: VecDeque<FinalState>,
     losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
 }
 
@@ -77,7 +77,7 @@ impl Memory {
             events: SharedLog::default(),
             next_event: 1,
             post_mortems: VecDeque::new(),
-            deaths: VecDeque::new(),
+            final_states: VecDeque::new(),
             losses: Arc::default(),
         }
     }
@@ -232,18 +232,19 @@ impl Memory {
         }
     }
 
-    /// Keeps a death whose kill has not been reported yet. One that no kill was reported of was not the OOM killer's doing.
-    pub(crate) fn keep_death(&mut self, death: FinalState) {
-        if self.deaths.len() >= self.bounds.deaths {
-            self.deaths.pop_front();
+    /// Keeps the final state of a process whose kill has not been reported yet. Where no kill is reported, it was not the OOM
+    /// killer's doing.
+    pub(crate) fn keep_final_state(&mut self, state: FinalState) {
+        if self.final_states.len() >= self.bounds.final_states {
+            self.final_states.pop_front();
         }
-        self.deaths.push_back(death);
+        self.final_states.push_back(state);
     }
 
-    /// Takes out the death that belongs to a kill.
-    pub(crate) fn take_death(&mut self, belongs: impl Fn(&FinalState) -> bool) -> Option<FinalState> {
-        let index = self.deaths.iter().position(belongs)?;
-        self.deaths.remove(index)
+    /// Takes out the final state that belongs to a kill.
+    pub(crate) fn take_final_state(&mut self, belongs: impl Fn(&FinalState) -> bool) -> Option<FinalState> {
+        let index = self.final_states.iter().position(belongs)?;
+        self.final_states.remove(index)
     }
 
     /// Counts what was dropped.
@@ -255,9 +256,10 @@ impl Memory {
     /// Forgets what is beyond the bounds: gone targets that are old or too many, then interior profiles.
     pub(crate) fn retain_within_bounds(&mut self) {
         /// A kill is reported within milliseconds.
-        const DEATHS_KEPT: Duration = Duration::from_secs(30);
+        const FINAL_STATES_KEPT: Duration = Duration::from_secs(30);
         let now = self.now;
-        self.deaths.retain(|death| now.since(death.at) <= DEATHS_KEPT);
+        self.final_states
+            .retain(|state| now.since(state.at) <= FINAL_STATES_KEPT);
         let mut gone: Vec<(Timestamp, TargetId)> = self
             .targets
             .iter()

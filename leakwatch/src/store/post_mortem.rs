@@ -42,7 +42,7 @@ pub struct PostMortem {
     /// The verdict on what was known when it died.
     pub verdict: Option<Verdict>,
     /// What the kernel read of the victim while it died; its profiles are among `profiles`.
-    pub death: Option<FinalState>,
+    pub final_state: Option<FinalState>,
     /// The kernel read the victim, and that has not arrived yet: profiles and verdict are not the last word.
-    pub awaits_death: bool,
+    pub awaits_final_state: bool,
 }

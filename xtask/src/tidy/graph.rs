@@ -119,6 +119,7 @@ impl<'s> Graph<'s> {
         for (module, source) in &self.files {
             let used = edges.entry(module.clone()).or_default();
             for (_, line) in source.code().filter(|(_, line)| exported(line).is_none()) {
+                let line = without_visibility(line);
                 let targets = paths(line)
                     .into_iter()
                     .filter_map(|path| self.resolve(module, &path, 0));
@@ -172,6 +173,13 @@ fn child(module: &[String], name: &str) -> Module {
 fn exported(line: &str) -> Option<&str> {
     let (visibility, path) = line.split_once("use ")?;
     (visibility.starts_with("pub") && visibility.ends_with(' ')).then(|| path.trim_end_matches(';'))
+}
+
+/// What follows `pub(in PATH)`: to be visible in a module is not to use it.
+fn without_visibility(line: &str) -> &str {
+    let rest = line.trim_start().strip_prefix("pub(in ");
+    rest.and_then(|rest| rest.split_once(") "))
+        .map_or(line, |(_, rest)| rest)
 }
 
 fn has_name(line: &str, name: &str) -> bool {

@@ -21,11 +21,15 @@ use xtask::tools;
 const PENDING: &[(&str, &str)] = &[
     ("length", "docs/"),
     ("cycle", "leakwatch-ebpf/"),
-    ("cycle", "leakwatch/"),
-    ("record", "leakwatch/"),
+    ("cycle", "leakwatch/analysis/"),
+    ("cycle", "leakwatch/goproc/"),
+    ("cycle", "leakwatch/nativeproc/"),
+    ("cycle", "leakwatch/src/capture/"),
+    ("cycle", "leakwatch/src/probes/"),
+    ("record", "leakwatch/analysis/"),
     ("word", "CHANGELOG.md"),
     ("word", "docs/"),
-    ("word", "leakwatch"),
+    ("word", "leakwatch-common/"),
     ("word", "tests/"),
 ];
 

@@ -1,10 +1,10 @@
 //! A connection to a process's own listening socket, also inside its network namespace.
 
-use crate::collect::endpoint::Watched;
 use crate::collect::endpoint::listener::Listeners;
 use crate::collect::endpoint::locate::Place;
 use crate::collect::endpoint::locate::belongs;
 use crate::collect::endpoint::process::OpenProcess;
+use crate::collect::endpoint::watched::Watched;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;

@@ -10,6 +10,8 @@
 //! garbage collection, so it is only asked for where the caller suspects such a leak and at most every
 //! [`LEAK_INTERVAL`].
 
+mod config;
+mod watched;
 mod connect;
 mod fetch;
 mod listener;
@@ -20,13 +22,14 @@ mod round;
 pub use crate::schedule::reading::Asked;
 pub use crate::schedule::reading::LEAK_INTERVAL;
 pub use crate::schedule::reading::Urgency;
+pub use config::EndpointConfig;
+pub use watched::Watched;
 
 pub(super) use fetch::causes;
 
 use crate::clock::Clock;
 use crate::collect::endpoint::round::Outcome;
 use crate::collect::endpoint::round::Round;
-use crate::config::EndpointRule;
 use crate::input::Input;
 use crate::input::TakenProfile;
 use crate::schedule::reading::Schedule;
@@ -34,69 +37,14 @@ use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::target::ProcessKey;
-use leakwatch_analysis::model::target::TargetId;
-use leakwatch_analysis::pprof::Bounds;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-/// What the collector may do and how much.
-#[derive(Clone, Debug)]
-pub struct EndpointConfig {
-    /// Configured endpoints; the first that fits a process is used.
-    pub rules: Vec<EndpointRule>,
-    /// Ask the listening ports of a Go process that no rule fits.
-    pub discover: bool,
-    /// Time to connect; the peer is on this host.
-    pub connect_timeout: Duration,
-    /// Time for one profile, from connecting to the last byte.
-    pub total_timeout: Duration,
-    /// Size of one profile.
-    pub bounds: Bounds,
-    /// Processes asked at the same time; one process is only asked for one profile at a time.
-    pub concurrency: usize,
-}
-
-impl EndpointConfig {
-    /// Defaults for these rules: 1 s to connect, 10 s in total, 16 MiB received and 64 MiB decompressed, 4 at a time.
-    pub fn new(rules: Vec<EndpointRule>, discover: bool) -> Self {
-        Self {
-            rules,
-            discover,
-            connect_timeout: Duration::from_secs(1),
-            total_timeout: Duration::from_secs(10),
-            bounds: Bounds::default(),
-            concurrency: 4,
-        }
-    }
-}
-
-/// A Go process to take profiles of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
-    /// The target it belongs to.
-    pub target: TargetId,
-    /// The target's service, for rules.
-    pub service: String,
-    /// Which process.
-    pub process: ProcessKey,
-    /// Its executable, for rules.
-    pub exe: Option<String>,
-    /// Its Go version (`go1.27.3`).
-    pub go_version: String,
-    /// How often to take heap and goroutine profiles.
-    pub urgency: Urgency,
-    /// What its endpoint is asked for.
-    pub asked: Asked,
-    /// Ask the runtime which goroutines it can prove leaked, too.
-    pub goroutine_leak: bool,
-}
 
 /// What is remembered about one process between its rounds.
 #[derive(Debug, Default)]
@@ -113,7 +61,7 @@ struct State {
 pub struct EndpointCollector {
     config: Arc<EndpointConfig>,
     clock: Clock,
-    /// Decoding one hostile profile may take [`Bounds`]' memory: one at a time.
+    /// Decoding one hostile profile may take [`leakwatch_analysis::pprof::Bounds`]' memory: one at a time.
     decoding: Arc<Semaphore>,
     states: HashMap<ProcessKey, State>,
     rounds: JoinSet<Outcome>,

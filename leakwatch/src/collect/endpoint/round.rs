@@ -1,15 +1,15 @@
 //! One process asked once: find its endpoint, get each profile, check what came.
 
 use crate::clock::Clock;
-use crate::collect::endpoint::Asked;
-use crate::collect::endpoint::EndpointConfig;
-use crate::collect::endpoint::Watched;
+use crate::collect::endpoint::config::EndpointConfig;
 use crate::collect::endpoint::connect::connect;
 use crate::collect::endpoint::fetch;
 use crate::collect::endpoint::listener::Listeners;
 use crate::collect::endpoint::locate::Place;
 use crate::collect::endpoint::locate::places;
 use crate::collect::endpoint::process::OpenProcess;
+use crate::collect::endpoint::watched::Watched;
+use crate::schedule::reading::Asked;
 use leakwatch_analysis::model::decoded::DecodedProfile;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;

@@ -7,7 +7,7 @@ use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::pprof;
 
 /// What was read of the process that `kill` is about: bytes retained, and bytes in use with garbage.
-fn death(target: &Target, retained: i64, in_use: i64) -> FinalState {
+fn final_state(target: &Target, retained: i64, in_use: i64) -> FinalState {
     let profile = |bytes: i64| {
         let mut profile = proto::Profile {
             string_table: [
@@ -52,17 +52,26 @@ fn death(target: &Target, retained: i64, in_use: i64) -> FinalState {
 }
 
 #[test]
-fn the_heap_at_death_joins_the_kill_whichever_comes_first() {
+fn the_final_heap_joins_the_kill_whichever_comes_first() {
     let target = target(1);
-    let death = || Input::Death(Box::new(death(&target, 100, 250)));
+    let state = || Input::FinalState(Box::new(final_state(&target, 100, 250)));
     let mut after = life(&target);
-    after.push(death());
+    after.push(state());
     let mut before = life(&target);
-    before.insert(before.len() - 1, death());
+    before.insert(before.len() - 1, state());
     for inputs in [after, before] {
         let view = run(&mut Engine::new(Bounds::default(), None), inputs);
         let post_mortem = view.post_mortems().next().unwrap();
-        assert!(post_mortem.death.as_ref().unwrap().heap.as_ref().unwrap().is_complete());
+        assert!(
+            post_mortem
+                .final_state
+                .as_ref()
+                .unwrap()
+                .heap
+                .as_ref()
+                .unwrap()
+                .is_complete()
+        );
         let [profile] = post_mortem.profiles.as_slice() else {
             panic!("{:?}", post_mortem.profiles)
         };
@@ -83,12 +92,12 @@ fn the_heap_at_death_joins_the_kill_whichever_comes_first() {
 fn the_heap_of_another_process_or_of_no_kill_joins_nothing() {
     let target = target(1);
     let mut inputs = life(&target);
-    inputs.push(Input::Death(Box::new(FinalState {
+    inputs.push(Input::FinalState(Box::new(FinalState {
         process: ProcessKey {
             start_ticks: KEY.start_ticks + 1,
             ..KEY
         },
-        ..death(&target, 1, 1)
+        ..final_state(&target, 1, 1)
     })));
     inputs.push(Input::Tick {
         at: Timestamp::from_unix_seconds(1_200),
@@ -104,7 +113,7 @@ fn the_heap_of_another_process_or_of_no_kill_joins_nothing() {
     inputs.push(Input::OomKill(Box::new(again)));
     let view = run(&mut Engine::new(Bounds::default(), None), inputs);
     assert_eq!(view.post_mortems().count(), 2);
-    assert!(view.post_mortems().all(|post_mortem| post_mortem.death.is_none()));
+    assert!(view.post_mortems().all(|post_mortem| post_mortem.final_state.is_none()));
 }
 
 fn kill_of(input: Input) -> OomKill {
@@ -122,8 +131,8 @@ fn victim_of(input: Input) -> OomVictim {
 fn profiles_of_post_mortems_are_bounded_and_the_oldest_go_first() {
     let target = target(1);
     let mut inputs = life(&target);
-    inputs.push(Input::Death(Box::new(death(&target, 1, 1))));
-    let bytes = death(&target, 1, 1).heap.unwrap().allocated.len();
+    inputs.push(Input::FinalState(Box::new(final_state(&target, 1, 1))));
+    let bytes = final_state(&target, 1, 1).heap.unwrap().allocated.len();
     let bounds = Bounds {
         post_mortem_bytes: bytes,
         ..Bounds::default()
@@ -140,11 +149,11 @@ fn profiles_of_post_mortems_are_bounded_and_the_oldest_go_first() {
     let later = FinalState {
         at: Timestamp::from_unix_seconds(1_130),
         process: ProcessKey { pid: 43, ..KEY },
-        ..death(&target, 1, 1)
+        ..final_state(&target, 1, 1)
     };
     let view = run(
         &mut engine,
-        vec![Input::OomKill(Box::new(second)), Input::Death(Box::new(later))],
+        vec![Input::OomKill(Box::new(second)), Input::FinalState(Box::new(later))],
     );
     let kept: Vec<usize> = view
         .post_mortems()
@@ -158,7 +167,7 @@ fn profiles_of_post_mortems_are_bounded_and_the_oldest_go_first() {
 fn a_post_mortem_waits_for_what_the_kernel_read_but_not_for_ever() {
     let target = target(1);
     let mut engine = Engine::new(Bounds::default(), None);
-    let waits = |engine: &mut Engine, inputs| run(engine, inputs).post_mortems().next().unwrap().awaits_death;
+    let waits = |engine: &mut Engine, inputs| run(engine, inputs).post_mortems().next().unwrap().awaits_final_state;
     let tick = |second| {
         vec![Input::Tick {
             at: Timestamp::from_unix_seconds(second),
@@ -168,10 +177,10 @@ fn a_post_mortem_waits_for_what_the_kernel_read_but_not_for_ever() {
     assert!(waits(&mut engine, tick(1_130)));
     assert!(!waits(&mut engine, tick(1_150)), "it got lost");
     // What comes after all is not turned away.
-    let late = vec![Input::Death(Box::new(death(&target, 100, 250)))];
+    let late = vec![Input::FinalState(Box::new(final_state(&target, 100, 250)))];
     assert!(!waits(&mut engine, late));
     let view = engine.views().newest();
-    assert!(view.post_mortems().next().unwrap().death.is_some());
+    assert!(view.post_mortems().next().unwrap().final_state.is_some());
     // Nothing is said to come of a process that the kernel was not told to read.
     let unread = OomKill {
         victim: OomVictim {

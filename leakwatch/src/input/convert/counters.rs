@@ -1,11 +1,11 @@
 //! Counters of a cgroup.
 
-use super::ConvertError;
-use super::Converted;
-use super::missing_from;
-use super::missing_to;
-use super::required;
 use crate::input::Skipped;
+use crate::input::convert::error::ConvertError;
+use crate::input::convert::error::Converted;
+use crate::input::convert::error::required;
+use crate::input::convert::field::missing_from;
+use crate::input::convert::field::missing_to;
 use crate::input::messages;
 use leakwatch_analysis::model::counter;
 use leakwatch_analysis::model::counter::CgroupVersion;

@@ -1,9 +1,9 @@
 //! What recordings of format 1 said as arrays.
 
-use super::ConvertError;
-use super::Converted;
-use super::missing_from;
-use super::number_from;
+use crate::input::convert::error::ConvertError;
+use crate::input::convert::error::Converted;
+use crate::input::convert::field::missing_from;
+use crate::input::convert::field::number_from;
 use crate::input::messages;
 use leakwatch_analysis::model::counter::Counter;
 use leakwatch_analysis::model::counter::Counters;

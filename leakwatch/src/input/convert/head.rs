@@ -1,8 +1,8 @@
 //! Who made a recording.
 
-use super::missing_from;
-use super::missing_to;
 use crate::input::Head;
+use crate::input::convert::field::missing_from;
+use crate::input::convert::field::missing_to;
 use crate::input::messages;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::reading::Missing;

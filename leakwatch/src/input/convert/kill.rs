@@ -1,21 +1,24 @@
 //! OOM kills.
 
-use crate::input::convert::Converted;
-use crate::input::convert::SCOPES;
-use crate::input::convert::bytes_from;
-use crate::input::convert::bytes_to;
-use crate::input::convert::cgroup_from;
-use crate::input::convert::cgroup_to;
-use crate::input::convert::missing_from;
-use crate::input::convert::missing_to;
-use crate::input::convert::number_from;
-use crate::input::convert::number_to;
-use crate::input::convert::position;
-use crate::input::convert::required;
+use crate::input::convert::error::Converted;
+use crate::input::convert::error::required;
+use crate::input::convert::field::bytes_from;
+use crate::input::convert::field::bytes_to;
+use crate::input::convert::field::cgroup_from;
+use crate::input::convert::field::cgroup_to;
+use crate::input::convert::field::missing_from;
+use crate::input::convert::field::missing_to;
+use crate::input::convert::field::number_from;
+use crate::input::convert::field::number_to;
+use crate::input::convert::field::position;
 use crate::input::messages;
 use leakwatch_analysis::model::event;
+use leakwatch_analysis::model::event::OomScope;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+
+// Numbers on the wire are positions in this table: append only.
+const SCOPES: [OomScope; 2] = [OomScope::Memcg, OomScope::Global];
 
 pub(super) fn kill_to(kill: &event::OomKill) -> messages::OomKill {
     let victim = &kill.victim;

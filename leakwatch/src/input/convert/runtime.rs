@@ -1,11 +1,11 @@
 //! What runtimes count.
 
-use super::Converted;
-use super::format1;
-use super::key_to;
-use super::missing_from;
-use super::missing_to;
-use super::unknown;
+use crate::input::convert::error::Converted;
+use crate::input::convert::error::unknown;
+use crate::input::convert::field::key_to;
+use crate::input::convert::field::missing_from;
+use crate::input::convert::field::missing_to;
+use crate::input::convert::format1;
 use crate::input::messages;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::GoRuntimeStats;

@@ -1,29 +1,38 @@
 //! Targets, processes and samples.
 
 use crate::input::Skipped;
-use crate::input::convert::Converted;
-use crate::input::convert::KINDS;
-use crate::input::convert::RUNTIMES;
-use crate::input::convert::cgroup_from;
-use crate::input::convert::cgroup_to;
 use crate::input::convert::counters::counters_from;
 use crate::input::convert::counters::counters_to;
-use crate::input::convert::entry;
+use crate::input::convert::error::Converted;
+use crate::input::convert::error::required;
+use crate::input::convert::field::cgroup_from;
+use crate::input::convert::field::cgroup_to;
+use crate::input::convert::field::entry;
+use crate::input::convert::field::key_from;
+use crate::input::convert::field::key_to;
+use crate::input::convert::field::missing_from;
+use crate::input::convert::field::missing_to;
+use crate::input::convert::field::position;
 use crate::input::convert::format1;
-use crate::input::convert::key_from;
-use crate::input::convert::key_to;
-use crate::input::convert::missing_from;
-use crate::input::convert::missing_to;
-use crate::input::convert::position;
-use crate::input::convert::required;
 use crate::input::messages;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::target;
+use leakwatch_analysis::model::target::ContainerRuntime;
 use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+
+// Numbers on the wire are positions in these tables: append only.
+const KINDS: [TargetKind; 3] = [TargetKind::Container, TargetKind::Service, TargetKind::Cgroup];
+const RUNTIMES: [ContainerRuntime; 4] = [
+    ContainerRuntime::Containerd,
+    ContainerRuntime::CriO,
+    ContainerRuntime::Docker,
+    ContainerRuntime::Podman,
+];
 
 pub(super) fn target_to(target: &target::Target) -> messages::Target {
     messages::Target {
@@ -51,7 +60,7 @@ pub(super) fn target_from(target: messages::Target) -> Converted<target::Target>
     Ok(target::Target {
         cgroup: cgroup_from(required(target.cgroup, "cgroup")?),
         // A kind of a later version is some cgroup here.
-        kind: entry(&KINDS, target.kind, "kind").unwrap_or(target::TargetKind::Cgroup),
+        kind: entry(&KINDS, target.kind, "kind").unwrap_or(TargetKind::Cgroup),
         name: target.name,
         service: target.service,
         container,

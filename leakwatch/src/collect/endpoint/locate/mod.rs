@@ -1,8 +1,8 @@
 //! Where a process may serve its profiles: what a rule says, or its own listening ports.
 
-use crate::collect::endpoint::EndpointConfig;
-use crate::collect::endpoint::Watched;
+use crate::collect::endpoint::config::EndpointConfig;
 use crate::collect::endpoint::listener::Listeners;
+use crate::collect::endpoint::watched::Watched;
 use crate::config::EndpointRule;
 use http::Uri;
 use leakwatch_analysis::model::profile::ProfileType;

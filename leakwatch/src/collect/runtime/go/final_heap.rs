@@ -42,8 +42,8 @@ pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestam
         count += 1;
         bytes = bytes.saturating_add(u64::try_from(in_use).unwrap_or(0));
     }
-    let allocated = profile::heap_at_death(process, &heap, View::Now, exe, at);
-    let retained = profile::heap_at_death(process, &heap, View::LastGc, exe, at);
+    let allocated = profile::final_heap(process, &heap, View::Now, exe, at);
+    let retained = profile::final_heap(process, &heap, View::LastGc, exe, at);
     Ok(FinalHeap {
         allocated: pprof::encode(&allocated.profile).into(),
         retained: pprof::made(&retained.profile, ProfileType::Heap),

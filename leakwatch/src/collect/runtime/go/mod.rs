@@ -93,8 +93,8 @@ enum Job {
 const MAX_HELD: usize = 256;
 /// Notices taken at a time: a machine that builds software starts hundreds of programs per second.
 const MAX_NOTICES: usize = 256;
-/// Deaths put in words at the same time.
-const MAX_DEATHS: usize = 4;
+/// Final states made at the same time.
+const MAX_FINAL_STATES: usize = 4;
 /// Longer than everything that bounds its own time: what takes longer hangs in the kernel, as a read of memory whose pages
 /// another process holds back (`userfaultfd`) does.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -110,7 +110,7 @@ pub struct GoMemoryCollector {
     early: Early,
     held: HashSet<ProcessKey>,
     held_checked: Instant,
-    deaths: JoinSet<FinalState>,
+    final_states: JoinSet<FinalState>,
     /// Processes whose reading hangs, with the thread that waits for it: it is left behind, and no second one joins it.
     stuck: HashMap<ProcessKey, AbortHandle>,
     patience: Duration,
@@ -127,7 +127,7 @@ impl GoMemoryCollector {
             early: Early::default(),
             held: HashSet::new(),
             held_checked: Instant::now(),
-            deaths: JoinSet::new(),
+            final_states: JoinSet::new(),
             stuck: HashMap::new(),
             patience: PATIENCE,
             orders,
@@ -135,7 +135,7 @@ impl GoMemoryCollector {
     }
 
     /// Runs until the list of processes or `output` is closed. `output` gets `Input::Profile`, `Input::ProfileMissing` (only when
-    /// the reason is new), `Input::Death` and `Input::Loss`.
+    /// the reason is new), `Input::FinalState` and `Input::Loss`.
     pub async fn run(mut self, sources: Sources, output: mpsc::Sender<Input>) {
         let Sources {
             mut watched,
@@ -148,8 +148,8 @@ impl GoMemoryCollector {
             let due = next.as_ref().map(|(due, _)| *due);
             let inputs = tokio::select! {
                 biased;
-                Some(death) = self.deaths.join_next() => self.told(death),
-                1.. = notices.recv_many(&mut noticed, MAX_NOTICES), if self.deaths.len() < MAX_DEATHS => {
+                Some(state) = self.final_states.join_next() => self.told(state),
+                1.. = notices.recv_many(&mut noticed, MAX_NOTICES), if self.final_states.len() < MAX_FINAL_STATES => {
                     noticed.drain(..).filter_map(|notice| self.notice(notice)).collect()
                 }
                 changed = watched.changed() => {
@@ -232,22 +232,22 @@ impl GoMemoryCollector {
             Notice::Died { at, process, walk } => {
                 self.early.remove(&process);
                 self.held.remove(&process);
-                tracing::debug!(%process, buckets = walk.buckets.len(), "read at its death");
+                tracing::debug!(%process, buckets = walk.buckets.len(), "read when it was killed");
                 let Some(attached) = self.reader.take(&process) else {
                     return Some(self.loss("death_of_unknown_process"));
                 };
                 // Beside the rounds: what was started after it must not wait.
-                self.deaths
-                    .spawn_blocking(move || attached.at_death(at, process, &walk));
+                self.final_states
+                    .spawn_blocking(move || attached.final_state(at, process, &walk));
                 None
             }
         }
     }
 
-    /// A death was put in words.
-    fn told(&self, death: Result<FinalState, JoinError>) -> Vec<Input> {
-        match death {
-            Ok(death) => vec![Input::Death(Box::new(death))],
+    /// A final state was made.
+    fn told(&self, state: Result<FinalState, JoinError>) -> Vec<Input> {
+        match state {
+            Ok(state) => vec![Input::FinalState(Box::new(state))],
             Err(error) => {
                 tracing::error!(%error, "telling what was read of a killed process failed");
                 vec![self.loss("death_not_told")]

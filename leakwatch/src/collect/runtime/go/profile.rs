@@ -67,7 +67,7 @@ pub(super) fn heap(process: &GoProcess, snapshot: &heap::Snapshot, exe: &str, at
 }
 
 /// The same of a process that was killed. A bucket whose stack nobody knows has no calls.
-pub(super) fn heap_at_death(
+pub(super) fn final_heap(
     process: &GoProcess,
     heap: &FinalHeap<'_>,
     view: View,

@@ -352,7 +352,7 @@ fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Mad
 
 impl Attached {
     /// Puts in words what the kernel read of it. Takes about as long as a round.
-    pub(super) fn at_death(mut self, at: Timestamp, process: ProcessKey, walk: &HeapWalk) -> FinalState {
+    pub(super) fn final_state(mut self, at: Timestamp, process: ProcessKey, walk: &HeapWalk) -> FinalState {
         FinalState {
             at,
             process,

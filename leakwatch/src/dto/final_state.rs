@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 /// How the heap in a post-mortem came about, and the victim's goroutines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = AtDeath)]
-pub struct AtDeathBody {
+pub struct FinalStateBody {
     /// Which heap profile the post-mortem has: `complete` or `truncated`, both read by the kernel while the victim died,
     /// `last_snapshot`, or `none`. `pending` while what the kernel read is on its way, which takes about a second: profiles
     /// and verdict are then those from before, and will be replaced.
@@ -66,15 +66,19 @@ pub struct GoroutineGroupBody {
     pub state: String,
 }
 
-impl AtDeathBody {
+impl FinalStateBody {
     /// Of a stored post-mortem.
     pub fn new(post_mortem: &PostMortem) -> Self {
         let mut missing = MissingMap::default();
-        let absent = if post_mortem.awaits_death { pending } else { unread };
-        let death = post_mortem.death.as_ref().ok_or_else(absent);
-        let heap = death
+        let absent = if post_mortem.awaits_final_state {
+            pending
+        } else {
+            unread
+        };
+        let state = post_mortem.final_state.as_ref().ok_or_else(absent);
+        let heap = state
             .clone()
-            .and_then(|death| death.heap.as_ref().map_err(Clone::clone));
+            .and_then(|state| state.heap.as_ref().map_err(Clone::clone));
         let of_heap = heap.as_ref().map(|heap| *heap);
         let mut heap_field = |field, value: &dyn Fn(&FinalHeap) -> u64| missing.take(field, of_heap, value);
         let buckets = heap_field("buckets", &|heap| heap.buckets);
@@ -88,21 +92,21 @@ impl AtDeathBody {
             .profiles
             .iter()
             .find(|profile| profile.profile_type == ProfileType::Heap);
-        let state = match (&heap, newest) {
-            _ if post_mortem.awaits_death => "pending",
+        let outcome = match (&heap, newest) {
+            _ if post_mortem.awaits_final_state => "pending",
             (Ok(heap), _) if heap.is_complete() => "complete",
             (Ok(_), _) => "truncated",
             (Err(_), Some(_)) => "last_snapshot",
             (Err(_), None) => "none",
         };
-        let of_death = death.as_ref().map(|death| *death);
-        let mut death_field = |field, value: &dyn Fn(&FinalState) -> u64| missing.take(field, of_death, value);
-        let goroutines = death_field("goroutines", &|death| {
-            death.goroutines.groups.iter().map(|group| group.count).sum()
+        let known = state.as_ref().map(|state| *state);
+        let mut state_field = |field, value: &dyn Fn(&FinalState) -> u64| missing.take(field, known, value);
+        let goroutines = state_field("goroutines", &|state| {
+            state.goroutines.groups.iter().map(|group| group.count).sum()
         });
-        let goroutines_missing = death_field("goroutines_missing", &|death| death.goroutines.missing);
+        let goroutines_missing = state_field("goroutines_missing", &|state| state.goroutines.missing);
         Self {
-            heap: state.to_owned(),
+            heap: outcome.to_owned(),
             heap_age_seconds: missing.applicable(
                 "heap_age_seconds",
                 newest.map(|newest| post_mortem.kill.at.since(newest.at).as_secs_f64()),
@@ -119,13 +123,13 @@ impl AtDeathBody {
                 "reading did not end before the last bucket",
             ),
             heap_seconds,
-            goroutine_seconds: missing.take("goroutine_seconds", of_death, |death| {
-                death.goroutines.held_up.as_secs_f64()
+            goroutine_seconds: missing.take("goroutine_seconds", known, |state| {
+                state.goroutines.held_up.as_secs_f64()
             }),
             goroutines,
-            goroutine_groups: death.map_or_else(
+            goroutine_groups: state.map_or_else(
                 |_missing| Vec::new(),
-                |death| death.goroutines.groups.iter().map(GoroutineGroupBody::from).collect(),
+                |state| state.goroutines.groups.iter().map(GoroutineGroupBody::from).collect(),
             ),
             goroutines_missing,
             missing,

@@ -1,13 +1,13 @@
 //! What was read of processes that were killed.
 
-use crate::input::convert::Converted;
-use crate::input::convert::entry;
-use crate::input::convert::key_from;
-use crate::input::convert::key_to;
-use crate::input::convert::missing_from;
-use crate::input::convert::missing_to;
-use crate::input::convert::position;
-use crate::input::convert::required;
+use crate::input::convert::error::Converted;
+use crate::input::convert::error::required;
+use crate::input::convert::field::entry;
+use crate::input::convert::field::key_from;
+use crate::input::convert::field::key_to;
+use crate::input::convert::field::missing_from;
+use crate::input::convert::field::missing_to;
+use crate::input::convert::field::position;
 use crate::input::messages;
 use leakwatch_analysis::model::final_heap::FinalGoroutines;
 use leakwatch_analysis::model::final_heap::FinalHeap;
@@ -22,11 +22,11 @@ use leakwatch_analysis::pprof;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn death_to(death: &FinalState) -> messages::Death {
-    messages::Death {
-        target: death.target.as_str().to_owned(),
-        process: Some(key_to(death.process)),
-        heap: death.heap.as_ref().ok().map(|heap| messages::FinalHeap {
+pub(super) fn final_state_to(state: &FinalState) -> messages::FinalState {
+    messages::FinalState {
+        target: state.target.as_str().to_owned(),
+        process: Some(key_to(state.process)),
+        heap: state.heap.as_ref().ok().map(|heap| messages::FinalHeap {
             allocated: heap.allocated.to_vec(),
             retained: heap.retained.pprof.to_vec(),
             buckets: heap.buckets,
@@ -37,8 +37,8 @@ pub(super) fn death_to(death: &FinalState) -> messages::Death {
             cut: heap.truncation.map(|reason| position(&TruncationReason::ALL, &reason)),
             held_up_nanos: nanos(heap.held_up),
         }),
-        heap_missing: death.heap.as_ref().err().map(missing_to),
-        groups: death
+        heap_missing: state.heap.as_ref().err().map(missing_to),
+        groups: state
             .goroutines
             .groups
             .iter()
@@ -51,16 +51,16 @@ pub(super) fn death_to(death: &FinalState) -> messages::Death {
                 state: group.state.clone(),
             })
             .collect(),
-        goroutines_missing: death.goroutines.missing,
-        goroutines_held_up_nanos: nanos(death.goroutines.held_up),
+        goroutines_missing: state.goroutines.missing,
+        goroutines_held_up_nanos: nanos(state.goroutines.held_up),
     }
 }
 
-pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<FinalState> {
-    let heap = if let Some(missing) = death.heap_missing {
+pub(super) fn final_state_from(at: Timestamp, state: messages::FinalState) -> Converted<FinalState> {
+    let heap = if let Some(missing) = state.heap_missing {
         Err(missing_from(missing))
     } else {
-        let heap = required(death.heap, "heap")?;
+        let heap = required(state.heap, "heap")?;
         Ok(FinalHeap {
             allocated: Arc::from(heap.allocated),
             retained: pprof::recorded(Arc::from(heap.retained), ProfileType::Heap),
@@ -76,7 +76,7 @@ pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<Fin
             held_up: Duration::from_nanos(heap.held_up_nanos),
         })
     };
-    let groups = death.groups.into_iter().map(|group| GoroutineGroup {
+    let groups = state.groups.into_iter().map(|group| GoroutineGroup {
         count: group.count,
         function: group.function,
         created_by: group.created_by,
@@ -86,13 +86,13 @@ pub(super) fn death_from(at: Timestamp, death: messages::Death) -> Converted<Fin
     });
     Ok(FinalState {
         at,
-        target: TargetId::from_text(&death.target),
-        process: key_from(death.process)?,
+        target: TargetId::from_text(&state.target),
+        process: key_from(state.process)?,
         heap,
         goroutines: FinalGoroutines {
             groups: groups.collect(),
-            missing: death.goroutines_missing,
-            held_up: Duration::from_nanos(death.goroutines_held_up_nanos),
+            missing: state.goroutines_missing,
+            held_up: Duration::from_nanos(state.goroutines_held_up_nanos),
         },
     })
 }
