@@ -17,6 +17,7 @@ use leakwatch_goproc::goroutines::Snapshot;
 use leakwatch_goproc::goroutines::StackState;
 use leakwatch_goproc::goroutines::Status;
 use leakwatch_goproc::layout::Layout;
+use leakwatch_goproc::memory::MemoryError;
 use leakwatch_goproc::os::ProcessMemory;
 use leakwatch_goproc::pclntab::Frame;
 use leakwatch_goproc::pclntab::Pclntab;
@@ -420,6 +421,24 @@ fn processor_time() -> Result<Duration> {
     Ok(Duration::new(u64::try_from(now.tv_sec)?, u32::try_from(now.tv_nsec)?))
 }
 
+/// Reads again where the machine was too busy for one reading to end within its bound, as the daemon does.
+fn in_time<T, E: std::error::Error + Send + Sync + 'static>(mut read: impl FnMut() -> Result<T, E>) -> Result<T> {
+    wait_until("a reading to end within its bound", Duration::from_mins(5), || {
+        let error = match read() {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) => anyhow::Error::new(error),
+        };
+        let timed_out = |cause: &(dyn std::error::Error + 'static)| {
+            matches!(cause.downcast_ref::<MemoryError>(), Some(MemoryError::TimedOut))
+        };
+        if error.chain().any(timed_out) {
+            Ok(None)
+        } else {
+            Err(error)
+        }
+    })
+}
+
 #[test]
 fn a_hundred_thousand_goroutines() -> Result<()> {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -433,10 +452,10 @@ fn a_hundred_thousand_goroutines() -> Result<()> {
         };
         let all = attached.goroutines(GoroutineBounds::default());
         let before = processor_time()?;
-        let census = all.census()?;
+        let census = in_time(|| all.census())?;
         let census_time = processor_time()?.saturating_sub(before);
         let before = processor_time()?;
-        let snapshot = all.snapshot()?;
+        let snapshot = in_time(|| all.snapshot())?;
         let snapshot_time = processor_time()?.saturating_sub(before);
         println!(
             "{release}: census {census_time:?}, stacks {snapshot_time:?}, {} groups",
@@ -455,7 +474,7 @@ fn a_hundred_thousand_goroutines() -> Result<()> {
             ..GoroutineBounds::default()
         };
         let part = attached.goroutines(bounds);
-        let census = part.census()?;
+        let census = in_time(|| part.census())?;
         let counted = receive(&census.groups).context("census")?;
         assert!(
             census.count <= 10_000 && census.stride == 11,
@@ -464,7 +483,7 @@ fn a_hundred_thousand_goroutines() -> Result<()> {
             census.stride
         );
         assert!((counted * census.stride).abs_diff(100_000) < 200, "{counted}");
-        let snapshot = part.snapshot()?;
+        let snapshot = in_time(|| part.snapshot())?;
         assert!((snapshot.groups[0].count * snapshot.stride).abs_diff(100_000) < 200);
     }
     Ok(())
