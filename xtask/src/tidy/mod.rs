@@ -24,7 +24,6 @@ const PENDING: &[(&str, &str)] = &[
     ("cycle", "leakwatch/analysis/"),
     ("cycle", "leakwatch/goproc/"),
     ("cycle", "leakwatch/nativeproc/"),
-    ("cycle", "leakwatch/src/probes/"),
     ("record", "leakwatch/analysis/"),
     ("word", "CHANGELOG.md"),
     ("word", "docs/"),
