@@ -1,9 +1,9 @@
 //! Any bytes as the notes of static probes: every probe's arguments are understood or not, without a panic.
 #![no_main]
 
-#[path = "../../leakwatch/src/usdt/argument.rs"]
+#[path = "../../leakwatch/nativeproc/src/usdt/argument.rs"]
 mod argument;
-#[path = "../../leakwatch/src/usdt/note.rs"]
+#[path = "../../leakwatch/nativeproc/src/usdt/note.rs"]
 mod note;
 
 use libfuzzer_sys::fuzz_target;

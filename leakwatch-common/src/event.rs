@@ -94,7 +94,7 @@ pub mod present {
     /// The memory cgroup.
     pub const CGROUP: u32 = 1 << 8;
     /// Not a fact of the record: the memory of the victim is read while it dies, or was just read.
-    pub const READ_AT_DEATH: u32 = 1 << 9;
+    pub const FINAL_HEAP: u32 = 1 << 9;
 }
 
 /// The last thread of a process ended (`sched:sched_process_exit`).

@@ -12,9 +12,9 @@
 )]
 
 #[cfg(target_arch = "bpf")]
-mod maps;
-#[cfg(target_arch = "bpf")]
 mod scratch;
+#[cfg(target_arch = "bpf")]
+mod maps;
 #[cfg(target_arch = "bpf")]
 mod kernel;
 #[cfg(target_arch = "bpf")]

@@ -1,8 +1,8 @@
 //! Every map. The daemon drains the rings as records arrive and sums the loss counters once per round.
 
-use crate::final_heap::window;
-use crate::final_heap::window::Window;
+use crate::scratch;
 use crate::scratch::Scratch;
+use crate::scratch::Window;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
@@ -55,11 +55,11 @@ pub(crate) static GOROUTINES: HashMap<GoroutineGroup, u64> = HashMap::with_max_e
 
 /// The walk under way on each processor.
 #[map]
-pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// What a walk has read of the process last.
 #[map]
-pub(crate) static WINDOWS: PerCpuArray<Window> = PerCpuArray::with_max_entries(window::WINDOWS, 0);
+pub(crate) static WINDOWS: PerCpuArray<Window> = PerCpuArray::with_max_entries(scratch::WINDOWS, 0);
 
 /// The parts of a walk on kernels without `bpf_loop`.
 #[map]
@@ -68,6 +68,14 @@ pub(crate) static WALK_PARTS: ProgramArray = ProgramArray::with_max_entries(2, 0
 /// Counts by [`LossReason`].
 #[map]
 static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUNT, 0);
+
+/// The state of this processor's walk.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<&'static mut Scratch> {
+    let scratch = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the entry is this CPU's own and the caller is the only walk on it; any bits are a valid value.
+    Some(unsafe { &mut *scratch })
+}
 
 /// Counts one loss.
 #[inline(always)]

@@ -112,7 +112,7 @@ fn fill_from_task(record: &mut OomMarkVictim, victim: Object) {
         record.start_boot_nanos = start;
         record.present |= present::START;
         if final_heap::is_due(record.victim_pid, start) {
-            record.present |= present::READ_AT_DEATH;
+            record.present |= present::FINAL_HEAP;
         }
     }
     if let Some(signal) = victim.follow(offset!(task_signal))

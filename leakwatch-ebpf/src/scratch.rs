@@ -1,7 +1,6 @@
 //! What a walk through a dying process works with: too large for the stack of a program, so there is one for each processor.
 //! A program is not preempted by another walk on the same one.
 
-use crate::maps;
 use leakwatch_common::final_heap::CHUNK_WORDS;
 use leakwatch_common::final_heap::ENTRY_WORDS;
 use leakwatch_common::final_heap::MAX_DEPTH;
@@ -49,12 +48,19 @@ pub(crate) struct Scratch {
     pub(crate) chunk: Chunk,
 }
 
-impl Scratch {
-    /// That of this processor.
-    #[inline(always)]
-    pub(crate) fn mine() -> Option<&'static mut Self> {
-        let scratch = maps::SCRATCH.get_ptr_mut(0)?;
-        // SAFETY: the entry is this CPU's own and the caller is the only walk on it; any bits are a valid value.
-        Some(unsafe { &mut *scratch })
-    }
+/// Words of a window: 4 KiB, sixteen buckets of usual depth.
+pub(crate) const WINDOW_WORDS: u64 = 512;
+/// Windows at a time, by chunk.
+pub(crate) const WINDOWS: u32 = 4;
+
+/// A piece of the memory of a process.
+#[repr(C)]
+pub(crate) struct Window {
+    /// Its address.
+    pub(crate) from: u64,
+    /// Words that were read.
+    pub(crate) count: u64,
+    /// The bucket that was looked for last.
+    pub(crate) last: u64,
+    pub(crate) words: [u64; WINDOW_WORDS as usize],
 }

@@ -7,7 +7,7 @@ mod final_heap;
 mod verdicts;
 mod outside;
 mod tool_pprof;
-mod at_death;
+mod endpoint_at_kill;
 mod second_daemon;
 mod refusals;
 

@@ -40,7 +40,7 @@ fn all_is_counted_exactly(programs: Programs, name: &str, arguments: &[&str], fu
     println!(
         "{:?}: {:?} ns for a pair, {:?}",
         session.attach_mode(),
-        program.price(),
+        program.nanoseconds_per_pair(),
         session.counts()
     );
     assert_eq!(session.losses(), []);

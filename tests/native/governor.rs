@@ -209,7 +209,7 @@ fn the_cost_of_a_hit_is_what_a_pair_takes_longer() {
                 let mut session = mean_bytes.map(|mean_bytes| Session::start(program.pid(), mean_bytes).unwrap());
                 program.run(|| ()).unwrap();
                 let counts = session.as_mut().map(|session| session.counts()).unwrap_or_default();
-                (program.price().unwrap(), counts)
+                (program.nanoseconds_per_pair().unwrap(), counts)
             };
             let (bare, _) = nanos(None);
             let (probed, counts) = nanos(Some(DEFAULT_SAMPLE_BYTES));

@@ -125,12 +125,12 @@ impl Program {
     }
 
     /// Nanoseconds that each allocation took, its release included.
-    pub(crate) fn price(&self) -> Option<f64> {
+    pub(crate) fn nanoseconds_per_pair(&self) -> Option<f64> {
         let output = self.0.output();
-        let price = output
+        let number = output
             .lines()
             .find_map(|line| line.strip_prefix("nanoseconds_per_pair "))?;
-        price.parse().ok()
+        number.parse().ok()
     }
 
     fn wait_for(&self, word: &str, mut meanwhile: impl FnMut()) -> Result<()> {

@@ -22,7 +22,11 @@ fn estimates_are_as_good_as_they_say() {
     let mut session = Session::start(program.pid(), MEAN_BYTES).unwrap();
     let truth = program.run(|| session.poll()).unwrap();
     session.detach();
-    println!("{:?} ns for a pair, {:?}", program.price(), session.counts());
+    println!(
+        "{:?} ns for a pair, {:?}",
+        program.nanoseconds_per_pair(),
+        session.counts()
+    );
     assert_eq!(session.losses(), []);
     let rows = session.rows();
     let mut symbols = Symbols::of_process(program.pid());

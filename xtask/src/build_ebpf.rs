@@ -103,6 +103,8 @@ pub fn cargo(subcommand: &str) -> anyhow::Result<Command> {
             "-Z",
             "build-std=core",
         ])
+        // What the host's dependencies save in build time is no model for `core` in a program that the kernel verifies.
+        .args(["--config", "profile.release.package.\"*\".opt-level=3"])
         // Lets the stable compiler build core from source; set for this call only.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)

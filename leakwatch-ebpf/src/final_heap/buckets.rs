@@ -1,9 +1,9 @@
 //! The list of memory buckets (`runtime.mbuckets`, runtime/mprof.go), one bucket at a step.
 
-use super::is_late;
-use super::read_user;
-use super::read_user_bytes;
-use super::truncated_by;
+use super::walk::is_late;
+use super::walk::read_user;
+use super::walk::read_user_bytes;
+use super::walk::truncated_by;
 use super::window;
 use super::window::Bucket;
 use super::window::HEADER;

@@ -1,12 +1,12 @@
 //! The goroutines (`runtime.allgs`, runtime/proc.go) counted by where they started, who created them and what they wait for,
 //! one at a step. Their stacks are not read.
 
-use super::elapsed;
-use super::finish;
-use super::is_late;
-use super::read_user;
-use super::read_user_bytes;
-use super::truncated_by;
+use super::walk::elapsed;
+use super::walk::finish;
+use super::walk::is_late;
+use super::walk::read_user;
+use super::walk::read_user_bytes;
+use super::walk::truncated_by;
 use crate::maps;
 use crate::scratch::FIELDS;
 use crate::scratch::POINTERS;

@@ -7,7 +7,8 @@
 //!
 //! Two sets of programs, of which the loader attaches one: with `bpf_loop` (Linux 5.17), or in parts that call one another.
 
-pub(crate) mod window;
+mod walk;
+mod window;
 mod buckets;
 mod goroutines;
 mod parts;
@@ -18,16 +19,15 @@ use crate::kernel::offset;
 use crate::maps;
 use crate::scratch::Scratch;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::bpf_probe_read_user;
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use aya_ebpf::helpers::generated::bpf_probe_read_user as read_user_into;
 use aya_ebpf::programs::RawTracePointContext;
-use core::ffi::c_void;
 use leakwatch_common::config::ABSENT;
 use leakwatch_common::final_heap::KIND_CHUNK;
 use leakwatch_common::final_heap::KIND_END;
 use leakwatch_common::final_heap::truncation;
+use walk::elapsed;
+use walk::now;
+use walk::truncated_by;
 
 const SIGKILL: i32 = 9;
 
@@ -67,7 +67,7 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
     }
     let leader = task.follow(offset!(task_group_leader))?;
     let start: u64 = leader.read(offset!(task_start_boottime))?;
-    let scratch = Scratch::mine()?;
+    let scratch = maps::scratch()?;
     // SAFETY: the entry is there; user space replaces entries and never writes into one.
     scratch.watch = unsafe { watch.read() };
     // Of all threads that got here, one succeeds.
@@ -116,60 +116,12 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
     Some(scratch)
 }
 
-/// Sends the end of the walk.
-#[inline(always)]
-fn finish(scratch: &mut Scratch) {
-    if maps::FINAL_HEAP_EVENTS
-        .output::<leakwatch_common::final_heap::WalkEnd>(&scratch.end, 0)
-        .is_err()
-    {
-        maps::lose(leakwatch_common::loss::LossReason::FinalHeapRingFull);
-    }
-}
-
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: a helper without arguments.
-    unsafe { bpf_ktime_get_ns() }
-}
-
-/// One value of the process, unless it is not in memory.
-#[inline(always)]
-fn read_user<T>(address: u64) -> Option<T> {
-    // SAFETY: the helper checks the address and fails where nothing is mapped.
-    unsafe { bpf_probe_read_user(address as *const T) }.ok()
-}
-
-/// Reads into memory of our own, of which there are at least `bytes` at `to`.
-#[inline(always)]
-unsafe fn read_user_bytes(to: *mut u64, bytes: u32, address: u64) -> bool {
-    // SAFETY: the helper checks the address in the process; the caller vouches for the other one, and the verifier for both.
-    unsafe { read_user_into(to.cast::<c_void>(), bytes, address as *const c_void) == 0 }
-}
-
-#[inline(always)]
-fn truncated_by(scratch: &mut Scratch, reason: u32) {
-    scratch.end.truncation |= reason;
-}
-
-/// Whether the time is over.
-#[inline(always)]
-fn is_late(scratch: &Scratch) -> bool {
-    now() > scratch.deadline
-}
-
 /// The heap is done, complete or not: what is left in the chunk is sent.
 #[inline(always)]
 fn finish_heap(scratch: &mut Scratch) {
     buckets::flush(scratch);
     scratch.end.heap_nanos = elapsed(scratch);
     goroutines::begin(scratch);
-}
-
-/// Nanoseconds since the walk began.
-#[inline(always)]
-fn elapsed(scratch: &Scratch) -> u64 {
-    now().saturating_sub(scratch.deadline.saturating_sub(scratch.watch.max_nanos))
 }
 
 /// The list of buckets is longer than we may go.

@@ -7,7 +7,6 @@ use super::finish_heap;
 use super::goroutines;
 use super::out_of_steps;
 use crate::maps;
-use crate::scratch::Scratch;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
@@ -28,7 +27,7 @@ const ALL_CALLS: u32 = 32;
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn next_bucket_of_part() -> u64 {
-    let Some(scratch) = Scratch::mine() else { return 0 };
+    let Some(scratch) = maps::scratch() else { return 0 };
     u64::from(buckets::step(scratch))
 }
 
@@ -36,7 +35,7 @@ extern "C" fn next_bucket_of_part() -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn next_goroutine_of_part() -> u64 {
-    let Some(scratch) = Scratch::mine() else { return 0 };
+    let Some(scratch) = maps::scratch() else { return 0 };
     u64::from(goroutines::step(scratch))
 }
 
@@ -57,7 +56,7 @@ fn heap_part(ctx: RawTracePointContext) -> i32 {
             break;
         }
     }
-    let Some(scratch) = Scratch::mine() else { return 0 };
+    let Some(scratch) = maps::scratch() else { return 0 };
     scratch.calls += 1;
     if scratch.at != 0 && scratch.calls < HEAP_CALLS {
         call(&ctx, HEAP);
@@ -76,7 +75,7 @@ fn goroutine_part(ctx: RawTracePointContext) -> i32 {
             break;
         }
     }
-    let Some(scratch) = Scratch::mine() else { return 0 };
+    let Some(scratch) = maps::scratch() else { return 0 };
     scratch.calls += 1;
     if scratch.index < scratch.end.goroutines_listed && scratch.calls < ALL_CALLS {
         call(&ctx, GOROUTINES);

@@ -5,7 +5,7 @@ use super::buckets;
 use super::finish_heap;
 use super::goroutines;
 use super::out_of_steps;
-use crate::scratch::Scratch;
+use crate::maps;
 use aya_ebpf::helpers::generated::bpf_loop;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -35,11 +35,11 @@ fn final_heap(ctx: RawTracePointContext) -> i32 {
 }
 
 extern "C" fn next_bucket(_step: u64, _context: *mut c_void) -> u64 {
-    let Some(scratch) = Scratch::mine() else { return STOP };
+    let Some(scratch) = maps::scratch() else { return STOP };
     if buckets::step(scratch) { NEXT } else { STOP }
 }
 
 extern "C" fn next_goroutine(_step: u64, _context: *mut c_void) -> u64 {
-    let Some(scratch) = Scratch::mine() else { return STOP };
+    let Some(scratch) = maps::scratch() else { return STOP };
     if goroutines::step(scratch) { NEXT } else { STOP }
 }

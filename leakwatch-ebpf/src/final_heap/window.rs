@@ -2,34 +2,21 @@
 //! chunks of its own, and the list leads from the newest to the oldest: where one lay closely behind the next, those before it
 //! are brought along by one read.
 
-use super::read_user_bytes;
+use super::walk::read_user_bytes;
 use crate::maps;
+use crate::scratch::WINDOW_WORDS;
+use crate::scratch::WINDOWS;
+use crate::scratch::Window;
 
-/// Words of a window: 4 KiB, sixteen buckets of usual depth.
-const WORDS: u64 = 512;
 /// Keeps an index within the window, for the verifier.
-const MASK: usize = WORDS as usize - 1;
+const MASK: usize = WINDOW_WORDS as usize - 1;
 /// Words from the beginning of a bucket that are there at least, if they are in memory: with them a stack of 26 calls and its
 /// counters, 34 with the smaller counters of Go 1.27.
 const AHEAD: u64 = 48;
 /// Words before the stack.
 pub(super) const HEADER: u64 = 6;
-/// Windows at a time, by chunk.
-pub(crate) const WINDOWS: u32 = 4;
 /// Chunks are 256 KiB (`persistentChunkSize`).
 const CHUNK_BITS: u32 = 18;
-
-/// A piece of the memory of a process.
-#[repr(C)]
-pub(crate) struct Window {
-    /// Its address.
-    from: u64,
-    /// Words that were read.
-    count: u64,
-    /// The bucket that was looked for last.
-    last: u64,
-    words: [u64; WORDS as usize],
-}
 
 /// A bucket within a window.
 pub(super) struct Bucket {
@@ -60,7 +47,7 @@ pub(super) fn bucket(at: u64) -> Option<Bucket> {
     let window_ptr = maps::WINDOWS.get_ptr_mut(index)?;
     // SAFETY: likewise.
     let window = unsafe { &mut *window_ptr };
-    let is_close = window.last.wrapping_sub(at) < WORDS * 8;
+    let is_close = window.last.wrapping_sub(at) < WINDOW_WORDS * 8;
     window.last = at;
     let offset = at.wrapping_sub(window.from);
     let end = offset.wrapping_add(AHEAD * 8);
@@ -80,11 +67,11 @@ pub(super) fn bucket(at: u64) -> Option<Bucket> {
 fn read(window: &mut Window, at: u64, before: bool) -> Option<()> {
     let words = window.words.as_mut_ptr();
     if before {
-        let from = at.wrapping_sub((WORDS - AHEAD) * 8);
+        let from = at.wrapping_sub((WINDOW_WORDS - AHEAD) * 8);
         // SAFETY: the size of the window.
-        if unsafe { read_user_bytes(words, WORDS as u32 * 8, from) } {
+        if unsafe { read_user_bytes(words, WINDOW_WORDS as u32 * 8, from) } {
             window.from = from;
-            window.count = WORDS;
+            window.count = WINDOW_WORDS;
             return Some(());
         }
     }

@@ -20,7 +20,7 @@ use std::time::Instant;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no such process (any more).
-    #[error("process {pid} is gone")]
+    #[error("process {pid} has ended")]
     Gone {
         /// The process.
         pid: u32,

@@ -11,7 +11,9 @@ use crate::store::view::View;
 use crate::store::view::Views;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::units::Timestamp;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 
@@ -34,6 +36,8 @@ pub struct Context {
     /// Captures that run or ran.
     pub captures: Captures,
     streams: Arc<Semaphore>,
+    /// Computations at once.
+    computing: Arc<Semaphore>,
 }
 
 /// What is known since the start.
@@ -60,6 +64,7 @@ impl Context {
         captures: Captures,
     ) -> Self {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        let processors = available_parallelism().map_or(1, NonZero::get);
         Self {
             views,
             clock,
@@ -68,6 +73,7 @@ impl Context {
             facts: Arc::new(facts),
             captures,
             streams,
+            computing: Arc::new(Semaphore::new(processors)),
         }
     }
 
@@ -76,13 +82,21 @@ impl Context {
         self.views.newest()
     }
 
-    /// Work that takes longer than a lookup, off the threads that serve connections.
+    /// Work that takes longer than a lookup, off the threads that serve connections. No more is done at once than there are processors:
+    /// it would take as long in sum, and the engine would get less of its turn for each.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce(&View) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        // It is never closed.
+        let turn = Arc::clone(&self.computing).acquire_owned().await;
         let view = self.view();
-        let done = tokio::task::spawn_blocking(move || work(&view)).await;
+        let work = move || {
+            // Held to the end of the work, even if nobody waits for it any more.
+            let _turn = turn;
+            work(&view)
+        };
+        let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|error| {
             tracing::error!(%error, "a request could not be computed");
             Err(ApiError::Unavailable {

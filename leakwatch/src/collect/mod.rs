@@ -17,9 +17,9 @@ mod target;
 use crate::clock::Clock;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::CgroupIndex;
+use crate::identity::cgroup::CgroupWalk;
 use crate::identity::cgroup::Directory;
 use crate::identity::cgroup::Hierarchy;
-use crate::identity::cgroup::Walk;
 use crate::input::Input;
 use cgroup::CounterFiles;
 use file::Descriptors;
@@ -97,7 +97,7 @@ impl Collector {
 
     /// One round: what appeared, what vanished, a sample of each target, what was lost.
     pub fn round(&mut self, now: Timestamp) -> Vec<Input> {
-        let walk = Walk::run(&self.hierarchy, &self.only, now);
+        let walk = CgroupWalk::run(&self.hierarchy, &self.only, now);
         self.index.update(&walk, now);
         self.round += 1;
         let mut inputs = Vec::with_capacity(walk.directories.len());
@@ -141,7 +141,7 @@ impl Collector {
     }
 
     /// Starts to watch what a walk found and forgets what is gone.
-    fn find(&mut self, walk: &Walk, now: Timestamp, inputs: &mut Vec<Input>) {
+    fn find(&mut self, walk: &CgroupWalk, now: Timestamp, inputs: &mut Vec<Input>) {
         let mut new: Vec<&Directory> = Vec::new();
         for directory in &walk.directories {
             match self.watched.get_mut(&directory.key.inode) {

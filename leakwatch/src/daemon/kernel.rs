@@ -3,7 +3,7 @@
 use crate::capabilities::Capability;
 use crate::capabilities::of_host;
 use crate::clock::Clock;
-use crate::collect::runtime::go::Notice;
+use crate::collect::runtime::go::ProcessEvent;
 use crate::collect::runtime::go::WatchOrder;
 use crate::config::Config;
 use crate::daemon::pressure::Pressure;
@@ -43,7 +43,7 @@ pub(super) struct Kernel {
 /// How the kernel's side and the reader of Go processes are connected.
 pub(super) struct Links {
     /// Where it is told what the kernel reports of processes.
-    pub(super) notices: mpsc::Sender<Notice>,
+    pub(super) process_events: mpsc::Sender<ProcessEvent>,
     /// From where the kernel is told what to read.
     pub(super) orders: mpsc::Receiver<WatchOrder>,
     /// What is known of targets.
@@ -83,7 +83,7 @@ impl Kernel {
                     clock,
                     pressure,
                     inputs: inputs.clone(),
-                    notices: links.notices,
+                    process_events: links.process_events,
                     views: links.views,
                     newcomer: links.newcomer,
                     outside: config.go.outside,
@@ -139,7 +139,7 @@ struct Forwarder {
     clock: Clock,
     pressure: Arc<Pressure>,
     inputs: mpsc::Sender<Input>,
-    notices: mpsc::Sender<Notice>,
+    process_events: mpsc::Sender<ProcessEvent>,
     views: Views,
     newcomer: Arc<AtomicBool>,
     /// Whether Go processes are read from outside at all.
@@ -153,13 +153,16 @@ impl Forwarder {
         while let Some(event) = events.recv().await {
             let delivered = match event {
                 ProbeEvent::ProcessExec(exec) => match self.started(exec) {
-                    Some(notice) => self.notices.send(notice).await.is_ok(),
+                    Some(event) => self.process_events.send(event).await.is_ok(),
                     None => true,
                 },
                 ProbeEvent::FinalHeap(heap) => {
                     let FinalHeap { at, process, walk } = *heap;
                     let walk = Box::new(walk);
-                    self.notices.send(Notice::Died { at, process, walk }).await.is_ok()
+                    self.process_events
+                        .send(ProcessEvent::Died { at, process, walk })
+                        .await
+                        .is_ok()
                 }
                 ProbeEvent::MemcgReclaim(reclaim) => {
                     self.pressure.report(reclaim.cgroup_inode, reclaim.at);
@@ -178,7 +181,7 @@ impl Forwarder {
 
     /// A new program of the watched subtree. A container's cgroup is younger than the last walk, so it is looked up; but not
     /// time and again, where programs are started outside of what is watched.
-    fn started(&mut self, exec: ProcessExec) -> Option<Notice> {
+    fn started(&mut self, exec: ProcessExec) -> Option<ProcessEvent> {
         if !self.outside {
             return None;
         }
@@ -198,7 +201,7 @@ impl Forwarder {
             // A service that dies before the next round would have no target, and its end no verdict.
             self.newcomer.store(true, Ordering::Relaxed);
         }
-        inside.then(|| Notice::Started {
+        inside.then(|| ProcessEvent::Started {
             process: exec.key,
             target: TargetId::from(&cgroup),
         })

@@ -119,11 +119,11 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     // Not kept: the kernel's type information alone is 6 MiB.
     let host = HostFacts::look();
     let pressure = Arc::new(Pressure::default());
-    let (notices, noticed) = mpsc::channel(LINK);
+    let (process_events, reported) = mpsc::channel(LINK);
     let (orders, ordered) = mpsc::channel(LINK);
     let newcomer = Arc::new(AtomicBool::new(false));
     let links = Links {
-        notices,
+        process_events,
         orders: ordered,
         views: views.clone(),
         newcomer: Arc::clone(&newcomer),
@@ -144,7 +144,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let outside = GoMemoryCollector::new(clock, orders).run(
         Sources {
             watched: watched_outside,
-            notices: noticed,
+            process_events: reported,
         },
         inputs.clone(),
     );

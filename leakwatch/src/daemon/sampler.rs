@@ -19,7 +19,8 @@ use crate::schedule::sampling::Round;
 use crate::schedule::sampling::Rounds;
 use crate::store::view::TargetView;
 use crate::store::view::Views;
-use leakwatch_analysis::detect::goroutine_leak;
+use leakwatch_analysis::detect::table;
+use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::target::TargetId;
 use std::collections::BTreeSet;
@@ -149,10 +150,10 @@ fn go_process(id: &TargetId, stored: &TargetView, urgency: Urgency) -> Option<Wa
     let Ok(Runtime::Go { version }) = &record.process.runtime else {
         return None;
     };
-    let verdict = stored
+    let explained_by = stored
         .investigation
         .as_ref()
-        .map(|investigation| investigation.verdict.class);
+        .and_then(|investigation| table::profile_of(investigation.verdict.class));
     Some(Watched {
         target: id.clone(),
         service: stored.history.target.service.clone(),
@@ -161,6 +162,6 @@ fn go_process(id: &TargetId, stored: &TargetView, urgency: Urgency) -> Option<Wa
         go_version: version.clone(),
         urgency,
         asked: Asked::Profiles,
-        goroutine_leak: verdict == Some(goroutine_leak::CLASS),
+        goroutine_leak: explained_by == Some(ProfileType::Goroutine),
     })
 }

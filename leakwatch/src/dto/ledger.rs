@@ -9,7 +9,7 @@ use leakwatch_analysis::history::MemoryPoint;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::ledger::Absent;
 use leakwatch_analysis::ledger::Ledger;
-use leakwatch_analysis::ledger::Line;
+use leakwatch_analysis::ledger::LedgerLine;
 use leakwatch_analysis::ledger::LineSource;
 use leakwatch_analysis::ledger::PartOf;
 use leakwatch_analysis::model::reading::Reading;
@@ -97,8 +97,8 @@ impl LedgerBody {
     }
 }
 
-impl From<Line> for LedgerLineBody {
-    fn from(line: Line) -> Self {
+impl From<LedgerLine> for LedgerLineBody {
+    fn from(line: LedgerLine) -> Self {
         let mut missing = MissingMap::default();
         let part_of = match line.part_of {
             PartOf::Charge => missing.applicable("part_of", None, "it is a line of its own"),

@@ -6,7 +6,8 @@ use crate::dto::missing::MissingMap;
 use crate::dto::number::Number;
 use crate::dto::number::finite;
 use crate::dto::number::integer;
-use leakwatch_analysis::detect::goroutine_leak;
+use leakwatch_analysis::detect::table;
+use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::verdict::Culprit;
@@ -197,7 +198,7 @@ impl CulpritBody {
     fn new(culprit: &Culprit, class: VerdictClass) -> Self {
         let mut missing = MissingMap::default();
         let growth = EstimateBody::new(&culprit.growth);
-        let (bytes, goroutines) = if class == goroutine_leak::CLASS {
+        let (bytes, goroutines) = if table::profile_of(class) == Some(ProfileType::Goroutine) {
             (None, growth)
         } else {
             (growth, None)

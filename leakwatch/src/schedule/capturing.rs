@@ -7,9 +7,6 @@ use crate::capture::lanes::Lane;
 use crate::capture::lanes::growth;
 use crate::capture::lanes::native;
 use crate::store::view::TargetView;
-use leakwatch_analysis::detect::not_enough_data;
-use leakwatch_analysis::detect::undersized_limit;
-use leakwatch_analysis::detect::warm_up;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileType;
@@ -103,10 +100,6 @@ fn is_suspect(stored: &TargetView) -> bool {
     let Some(investigation) = &stored.investigation else {
         return false;
     };
-    let undecided = matches!(
-        investigation.verdict.class,
-        not_enough_data::CLASS | undersized_limit::CLASS | warm_up::CLASS
-    );
     let answer = |id| {
         let step = investigation.steps.iter().find(|step| step.id == id);
         step.map(|step| step.answer)
@@ -114,7 +107,7 @@ fn is_suspect(stored: &TargetView) -> bool {
     // Without a heap profile only the allocator's calls can tell whether it is native memory.
     let untold =
         !stored.history.snapshots.contains_key(&ProfileType::Heap) && answer(StepId::Memory) == Some(Answer::Yes);
-    undecided
+    investigation.verdict.class.is_open()
         && match answer(StepId::Native) {
             Some(Answer::Yes) => true,
             Some(Answer::Unknown) => untold,

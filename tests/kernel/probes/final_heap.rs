@@ -103,7 +103,7 @@ fn watch_as_it_is(watch: &mut HeapWatch, key: ProcessKey, process: &mut GoProces
 }
 
 /// Watches a process as it is, kills it, and waits for what was read.
-async fn read_at_death(
+async fn final_heap_of(
     watch: &mut HeapWatch,
     events: &mut Receiver<ProbeEvent>,
     victim: Victim,
@@ -218,9 +218,9 @@ async fn bounds_cut_a_walk_and_say_so() -> Result<()> {
         let victim = start_victim()?;
         let mut process = GoProcess::attach(victim.key.pid)?;
         process.heap()?;
-        let death = read_at_death(&mut watch, &mut events, victim, &mut process).await?;
-        assert_eq!(death.walk.truncation, Some(cut));
-        assert!(!death.walk.buckets.is_empty() && (death.walk.buckets.len() as u64) < HELD);
+        let heap = final_heap_of(&mut watch, &mut events, victim, &mut process).await?;
+        assert_eq!(heap.walk.truncation, Some(cut));
+        assert!(!heap.walk.buckets.is_empty() && (heap.walk.buckets.len() as u64) < HELD);
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::model::verdict::VerdictClass;
 use std::collections::BTreeSet;
 
 /// The class.
-pub const CLASS: VerdictClass = VerdictClass::other("not_enough_data");
+pub const CLASS: VerdictClass = VerdictClass::open("not_enough_data");
 
 /// Every detector can answer after this time of samples and profiles.
 const ENOUGH_SECONDS: f64 = 60.0;

@@ -135,6 +135,12 @@ pub fn classes() -> impl Iterator<Item = VerdictClass> {
     found.chain(std::iter::once(not_enough_data::CLASS))
 }
 
+/// The profiles that a class rests on; none when it rests on memory alone.
+pub fn profile_of(class: VerdictClass) -> Option<ProfileType> {
+    let detector = DETECTORS.iter().find(|detector| detector.class == class)?;
+    detector.profile
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

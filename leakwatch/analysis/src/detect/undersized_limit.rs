@@ -21,7 +21,7 @@ use crate::model::verdict::VerdictClass;
 use crate::stats::robust::count;
 
 /// The class.
-pub const CLASS: VerdictClass = VerdictClass::other("undersized_limit");
+pub const CLASS: VerdictClass = VerdictClass::open("undersized_limit");
 
 const LEAST_SECONDS: f64 = 30.0;
 /// Two profiles of a flat heap may lie on both sides of a wave.

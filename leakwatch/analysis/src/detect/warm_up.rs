@@ -15,7 +15,7 @@ use crate::model::verdict::VerdictClass;
 use crate::stats::trend::Shape;
 
 /// The class.
-pub const CLASS: VerdictClass = VerdictClass::other("warm_up");
+pub const CLASS: VerdictClass = VerdictClass::open("warm_up");
 
 const LEAST_SECONDS: f64 = 45.0;
 /// BIC differences above this add nothing.

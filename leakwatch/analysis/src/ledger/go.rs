@@ -3,11 +3,11 @@
 use crate::history::RuntimePoint;
 use crate::history::TargetHistory;
 use crate::history::window::is_go;
-use crate::ledger::Absent;
-use crate::ledger::Line;
-use crate::ledger::LineKind;
-use crate::ledger::LineSource;
-use crate::ledger::PartOf;
+use crate::ledger::line::Absent;
+use crate::ledger::line::LedgerLine;
+use crate::ledger::line::LineKind;
+use crate::ledger::line::LineSource;
+use crate::ledger::line::PartOf;
 use crate::model::metric::Metric;
 use crate::model::profile::ProfileType;
 use crate::model::reading::Missing;
@@ -48,7 +48,7 @@ const PARTS: [Part; 5] = [
 ];
 
 /// The lines at an instant. The runtime of one process is followed; the others of the cgroup are not in them.
-pub(super) fn lines(history: &TargetHistory, at: Timestamp) -> Vec<Line> {
+pub(super) fn lines(history: &TargetHistory, at: Timestamp) -> Vec<LedgerLine> {
     let point = history.runtimes.at(at);
     let counted = point.and_then(|point| Some((point, point.stats.go()?)));
     PARTS
@@ -61,7 +61,7 @@ pub(super) fn lines(history: &TargetHistory, at: Timestamp) -> Vec<Line> {
                 _ if kind == LineKind::GoLiveHeap => by_profile(history, at),
                 _ => (Err(why(history, at)), LineSource::Named(field)),
             };
-            Line {
+            LedgerLine {
                 kind,
                 part_of: PartOf::Line(LineKind::Anonymous),
                 bytes,

@@ -3,6 +3,13 @@
 //! Made of readings only: a line that is not known says why, and is never zero for it.
 
 mod go;
+mod line;
+
+pub use line::Absent;
+pub use line::LedgerLine;
+pub use line::LineKind;
+pub use line::LineSource;
+pub use line::PartOf;
 
 use crate::history::MemoryPoint;
 use crate::history::TargetHistory;
@@ -11,104 +18,7 @@ use crate::model::reading::Missing;
 use crate::model::reading::MissingReason;
 use crate::model::reading::Reading;
 use crate::model::sample::CgroupMemory;
-use crate::model::target::ProcessKey;
 use crate::model::units::Bytes;
-use crate::model::units::Timestamp;
-
-/// A line of the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LineKind {
-    /// Anonymous memory of processes.
-    Anonymous,
-    /// Page cache that can be reclaimed.
-    File,
-    /// Shared memory and tmpfs.
-    Shmem,
-    /// Memory of the kernel.
-    Kernel,
-    /// Buffers of sockets.
-    Sockets,
-    /// Memory of hugetlbfs.
-    Hugetlb,
-    /// Go: live heap.
-    GoLiveHeap,
-    /// Go: garbage, and what was allocated since the last collection.
-    GoGarbage,
-    /// Go: heap that is free and not returned to the system.
-    GoIdleHeap,
-    /// Go: stacks of goroutines.
-    GoStacks,
-    /// Go: what the runtime needs for itself.
-    GoMetadata,
-    /// Live in a native allocator.
-    NativeLive,
-    /// Free in a native allocator.
-    NativeFree,
-    /// Stacks of threads.
-    ThreadStacks,
-    /// Kernel objects.
-    Slab,
-    /// Page tables.
-    PageTables,
-    /// Stacks of threads in the kernel.
-    KernelStacks,
-    /// Other memory of the kernel.
-    KernelOther,
-}
-
-/// What a line is counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartOf {
-    /// The charge: such lines and the residual add up to it.
-    Charge,
-    /// Another line.
-    Line(LineKind),
-    /// The residual: the line belongs to the charge, but its size is not known.
-    Residual,
-}
-
-/// Why a line has no size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Absent {
-    /// It could not be read.
-    Missing(Missing),
-    /// There is no such memory here, and why.
-    NotApplicable(&'static str),
-}
-
-/// Where a size comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineSource {
-    /// A file of the kernel, or what it would take to tell.
-    Named(&'static str),
-    /// The runtime of a process.
-    Runtime {
-        /// Which process.
-        process: ProcessKey,
-        /// When it was read.
-        at: Timestamp,
-        /// Which of its fields.
-        field: &'static str,
-    },
-    /// A heap profile.
-    HeapProfile {
-        /// When it was taken.
-        at: Timestamp,
-    },
-}
-
-/// A line with its size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Which line.
-    pub kind: LineKind,
-    /// What it is counted in.
-    pub part_of: PartOf,
-    /// Its size.
-    pub bytes: Result<Bytes, Absent>,
-    /// Where that comes from.
-    pub source: LineSource,
-}
 
 /// The ledger of a cgroup at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +26,7 @@ pub struct Ledger {
     /// What the kernel charges to the cgroup.
     pub charge: Reading<Bytes>,
     /// The lines.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LedgerLine>,
     /// Swap in use; not part of the charge.
     pub swap: Reading<Bytes>,
 }
@@ -171,8 +81,8 @@ impl Total {
         (self.at_point)(point)
     }
 
-    fn line(self, bytes: Reading<Bytes>) -> Line {
-        Line {
+    fn line(self, bytes: Reading<Bytes>) -> LedgerLine {
+        LedgerLine {
             kind: self.kind,
             part_of: PartOf::Charge,
             bytes: bytes.map_err(Absent::Missing),
@@ -254,7 +164,7 @@ impl Ledger {
     /// The ledger of one sample: what the kernel tells, without the runtimes of its processes.
     pub fn of_sample(memory: &Reading<CgroupMemory>) -> Self {
         let read = |part: fn(&CgroupMemory) -> Reading<Bytes>| memory.as_ref().map_err(Clone::clone).and_then(part);
-        let mut lines: Vec<Line> = Total::ALL
+        let mut lines: Vec<LedgerLine> = Total::ALL
             .into_iter()
             .map(|total| total.line(read(total.in_sample)))
             .collect();
@@ -280,10 +190,10 @@ impl Ledger {
     }
 }
 
-fn optional(memory: &Reading<CgroupMemory>) -> impl Iterator<Item = Line> {
+fn optional(memory: &Reading<CgroupMemory>) -> impl Iterator<Item = LedgerLine> {
     OPTIONAL.into_iter().map(|(kind, counter, source)| {
         let bytes = counted(memory, counter);
-        Line {
+        LedgerLine {
             kind,
             part_of: if bytes.is_ok() {
                 PartOf::Charge
@@ -296,10 +206,10 @@ fn optional(memory: &Reading<CgroupMemory>) -> impl Iterator<Item = Line> {
     })
 }
 
-fn of_kernel(memory: &Reading<CgroupMemory>) -> Vec<Line> {
-    let mut lines: Vec<Line> = OF_KERNEL
+fn of_kernel(memory: &Reading<CgroupMemory>) -> Vec<LedgerLine> {
+    let mut lines: Vec<LedgerLine> = OF_KERNEL
         .into_iter()
-        .map(|(kind, counter, source)| Line {
+        .map(|(kind, counter, source)| LedgerLine {
             kind,
             part_of: PartOf::Line(LineKind::Kernel),
             bytes: counted(memory, counter),
@@ -314,7 +224,7 @@ fn of_kernel(memory: &Reading<CgroupMemory>) -> Vec<Line> {
         .map_err(Clone::clone)
         .and_then(CgroupMemory::kernel)
         .map_err(Absent::Missing);
-    lines.push(Line {
+    lines.push(LedgerLine {
         kind: LineKind::KernelOther,
         part_of: PartOf::Line(LineKind::Kernel),
         bytes: kernel.and_then(|kernel| Ok(kernel.saturating_sub(parts?))),
@@ -323,8 +233,8 @@ fn of_kernel(memory: &Reading<CgroupMemory>) -> Vec<Line> {
     lines
 }
 
-fn unknown() -> impl Iterator<Item = Line> {
-    UNKNOWN.into_iter().map(|(kind, whole, source, why)| Line {
+fn unknown() -> impl Iterator<Item = LedgerLine> {
+    UNKNOWN.into_iter().map(|(kind, whole, source, why)| LedgerLine {
         kind,
         part_of: PartOf::Line(whole),
         bytes: Err(Absent::Missing(Missing::new(MissingReason::Unsupported, why))),
@@ -338,32 +248,6 @@ fn counted(memory: &Reading<CgroupMemory>, counter: Counter) -> Result<Bytes, Ab
         .map_err(Clone::clone)
         .and_then(|memory| memory.counters.bytes(counter))
         .map_err(Absent::Missing)
-}
-
-impl LineKind {
-    /// Its name, stable.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Anonymous => "anonymous",
-            Self::File => "file",
-            Self::Shmem => "shmem",
-            Self::Kernel => "kernel",
-            Self::Sockets => "sockets",
-            Self::Hugetlb => "hugetlb",
-            Self::GoLiveHeap => "go_live_heap",
-            Self::GoGarbage => "go_garbage",
-            Self::GoIdleHeap => "go_idle_heap",
-            Self::GoStacks => "go_stacks",
-            Self::GoMetadata => "go_metadata",
-            Self::NativeLive => "native_live",
-            Self::NativeFree => "native_free",
-            Self::ThreadStacks => "thread_stacks",
-            Self::Slab => "slab",
-            Self::PageTables => "page_tables",
-            Self::KernelStacks => "kernel_stacks",
-            Self::KernelOther => "kernel_other",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,17 +11,35 @@ use std::fmt;
 pub struct VerdictClass {
     name: &'static str,
     is_leak: bool,
+    is_open: bool,
 }
 
 impl VerdictClass {
     /// A class for which a person has to fix code.
     pub const fn leak(name: &'static str) -> Self {
-        Self { name, is_leak: true }
+        Self {
+            name,
+            is_leak: true,
+            is_open: false,
+        }
+    }
+
+    /// A class beside which memory may grow for a reason that is not found yet.
+    pub const fn open(name: &'static str) -> Self {
+        Self {
+            name,
+            is_leak: false,
+            is_open: true,
+        }
     }
 
     /// Any other class.
     pub const fn other(name: &'static str) -> Self {
-        Self { name, is_leak: false }
+        Self {
+            name,
+            is_leak: false,
+            is_open: false,
+        }
     }
 
     /// Name on the wire.
@@ -32,6 +50,11 @@ impl VerdictClass {
     /// Whether a person has to fix code (exit code 3 of `investigate` and `replay`).
     pub const fn is_leak(self) -> bool {
         self.is_leak
+    }
+
+    /// Whether growth may have a reason that is not found yet, which a capture may show.
+    pub const fn is_open(self) -> bool {
+        self.is_open
     }
 }
 

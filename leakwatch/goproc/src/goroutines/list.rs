@@ -1,6 +1,6 @@
 //! All goroutines of a process (`runtime.allgs`): their addresses, then their headers, many at a time.
 
-use super::GoroutinesError;
+use super::error::GoroutinesError;
 use super::header::Header;
 use crate::layout::GoroutineLayout;
 use crate::memory::MemoryError;

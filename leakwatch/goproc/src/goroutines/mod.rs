@@ -7,6 +7,7 @@
 mod blocked;
 mod calibrate;
 mod census;
+mod error;
 mod header;
 mod list;
 mod snapshot;
@@ -21,6 +22,7 @@ pub use calibrate::Calibration;
 pub use calibrate::CalibrationError;
 pub use census::Census;
 pub use census::CensusGroup;
+pub use error::GoroutinesError;
 pub use header::Header;
 pub use header::Status;
 pub use list::ListAddress;
@@ -31,35 +33,9 @@ pub use source::GoroutineSource;
 pub use source::LayoutOrigin;
 pub use wait_reason::WaitReasons;
 
-use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::pclntab::Pclntab;
 use crate::pclntab::TableBytes;
-
-/// Why goroutines could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GoroutinesError {
-    /// The memory could not be read.
-    #[error("read the list of goroutines")]
-    Memory(#[from] MemoryError),
-    /// More than any process can have.
-    #[error("the list of goroutines claims {length} entries")]
-    TooMany {
-        /// The claim.
-        length: u64,
-    },
-    /// An entry is not the address of a goroutine.
-    #[error("there is no list of {length} goroutines at {array:#x}")]
-    NotAList {
-        /// Where it should be.
-        array: u64,
-        /// How long it should be.
-        length: u64,
-    },
-    /// It was replaced while it was read, time after time.
-    #[error("the list of goroutines moves faster than it can be read")]
-    ListMoves,
-}
 
 /// How much is read at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

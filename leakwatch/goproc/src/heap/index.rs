@@ -1,10 +1,11 @@
 //! All buckets seen so far. The runtime only ever adds, at the head of the list, and never moves or changes what identifies
 //! a bucket: so each one is walked once, and later readings fetch counters alone.
 
-use super::HeapError;
 use super::bucket::Bucket;
+use super::bucket::BucketError;
 use super::bucket::HEADER;
 use super::bucket::words;
+use super::error::HeapError;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::memory::Window;
@@ -78,7 +79,7 @@ impl BucketIndex {
             }
             let failed = |source| match source {
                 MemoryError::Gone => HeapError::Gone,
-                source => HeapError::Bucket(super::BucketError::Memory { address: at, source }),
+                source => HeapError::Bucket(BucketError::Memory { address: at, source }),
             };
             let bucket = Bucket::parse(at, window.read(at, HEADER).map_err(failed)?)?;
             let head_and_stack = window.read(at, bucket.head_size()).map_err(failed)?;

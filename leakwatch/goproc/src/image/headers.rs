@@ -1,9 +1,9 @@
 //! The headers of an ELF file: each table's size is checked before it is read.
 
 use super::Image;
-use super::ImageError;
 use super::Section;
 use super::Segment;
+use super::error::ImageError;
 use super::symbols::SymbolTable;
 use crate::memory::ReadMemory;
 use object::LittleEndian;
@@ -18,34 +18,37 @@ type SectionHeader = elf::SectionHeader64<LittleEndian>;
 /// Names of sections are short and few: a real table has hundreds of bytes.
 const MAX_SECTION_NAMES: u64 = 1 << 20;
 
-pub(super) fn parse<F: ReadMemory + ?Sized>(file: &F) -> Result<Image, ImageError> {
-    let bytes = read(file, "header", 0, size_of::<FileHeader>())?;
-    let (header, _) = pod::from_bytes::<FileHeader>(&bytes).map_err(|()| ImageError::NotElf("too short"))?;
-    if header.e_ident.magic != elf::ELFMAG {
-        return Err(ImageError::NotElf("no magic number"));
+impl Image {
+    /// Reads the headers. `file` is the file's bytes, offsets being addresses.
+    pub fn parse<F: ReadMemory + ?Sized>(file: &F) -> Result<Self, ImageError> {
+        let bytes = read(file, "header", 0, size_of::<FileHeader>())?;
+        let (header, _) = pod::from_bytes::<FileHeader>(&bytes).map_err(|()| ImageError::NotElf("too short"))?;
+        if header.e_ident.magic != elf::ELFMAG {
+            return Err(ImageError::NotElf("no magic number"));
+        }
+        if header.e_ident.class != elf::ELFCLASS64 || header.e_ident.data != elf::ELFDATA2LSB {
+            return Err(ImageError::NotElf("not 64 bit, little-endian"));
+        }
+        let endian = LittleEndian;
+        let machine = header.e_machine.get(endian);
+        if machine != elf::EM_X86_64 {
+            return Err(ImageError::Architecture { machine });
+        }
+        let kind = header.e_type.get(endian);
+        if kind != elf::ET_EXEC && kind != elf::ET_DYN {
+            return Err(ImageError::NotElf("neither executable nor position-independent"));
+        }
+        let segments = segments(file, header)?;
+        // A file without sections, or with a damaged table of them, runs all the same.
+        let (sections, symbol_table) = sections(file, header).unwrap_or_default();
+        Ok(Self {
+            entry: header.e_entry.get(endian),
+            position_independent: kind == elf::ET_DYN,
+            segments,
+            sections,
+            symbol_table,
+        })
     }
-    if header.e_ident.class != elf::ELFCLASS64 || header.e_ident.data != elf::ELFDATA2LSB {
-        return Err(ImageError::NotElf("not 64 bit, little-endian"));
-    }
-    let endian = LittleEndian;
-    let machine = header.e_machine.get(endian);
-    if machine != elf::EM_X86_64 {
-        return Err(ImageError::Architecture { machine });
-    }
-    let kind = header.e_type.get(endian);
-    if kind != elf::ET_EXEC && kind != elf::ET_DYN {
-        return Err(ImageError::NotElf("neither executable nor position-independent"));
-    }
-    let segments = segments(file, header)?;
-    // A file without sections, or with a damaged table of them, runs all the same.
-    let (sections, symbol_table) = sections(file, header).unwrap_or_default();
-    Ok(Image {
-        entry: header.e_entry.get(endian),
-        position_independent: kind == elf::ET_DYN,
-        segments,
-        sections,
-        symbol_table,
-    })
 }
 
 fn segments<F: ReadMemory + ?Sized>(file: &F, header: &FileHeader) -> Result<Vec<Segment>, ImageError> {

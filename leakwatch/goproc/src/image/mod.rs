@@ -4,45 +4,14 @@
 //! The file is as hostile as the memory: tables are bounded before they are read, names and addresses looked up, never
 //! trusted. Works without section headers. Sources: the ELF-64 specification; the file behind `/proc/PID/exe`.
 
+mod error;
 mod headers;
 mod symbols;
 
-use crate::memory::MemoryError;
+pub use error::ImageError;
+
 use crate::memory::ReadMemory;
 use std::ops::Range;
-
-/// Why a file cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ImageError {
-    /// Not an executable ELF file.
-    #[error("not an ELF executable: {0}")]
-    NotElf(&'static str),
-    /// Another processor: its layouts and calling convention are not known here.
-    #[error("an executable for ELF machine {machine}; only amd64 (62) can be read")]
-    Architecture {
-        /// `e_machine`.
-        machine: u16,
-    },
-    /// A table that is larger than any real file needs.
-    #[error("the {what} of the executable is {size} bytes long, more than {bound}")]
-    TooLarge {
-        /// Which table.
-        what: &'static str,
-        /// What the file says.
-        size: u64,
-        /// What is read at most.
-        bound: u64,
-    },
-    /// The file ends before what it promises.
-    #[error("read the {what} of the executable")]
-    Read {
-        /// Which part.
-        what: &'static str,
-        /// Why.
-        #[source]
-        source: MemoryError,
-    },
-}
 
 /// One `PT_LOAD` segment, with addresses as the file has them (without the load bias).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,11 +57,6 @@ pub struct Image {
 }
 
 impl Image {
-    /// Reads the headers. `file` is the file's bytes, offsets being addresses.
-    pub fn parse<F: ReadMemory + ?Sized>(file: &F) -> Result<Self, ImageError> {
-        headers::parse(file)
-    }
-
     /// `e_entry`.
     pub fn entry(&self) -> u64 {
         self.entry

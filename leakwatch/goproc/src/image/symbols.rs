@@ -1,6 +1,6 @@
 //! A few symbols out of many: names and table are passed over once each, some at a time, and nothing is kept.
 
-use super::ImageError;
+use super::error::ImageError;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::pclntab::TableBytes;

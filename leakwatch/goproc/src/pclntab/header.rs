@@ -1,10 +1,10 @@
 //! The header of the table (`runtime.pcHeader`, runtime/symtab.go) and the search for it where no section names it.
 
-use super::PclntabError;
 use super::bytes::TableBytes;
 use super::bytes::u32_at;
 use super::bytes::u64_at;
 use super::bytes::usize_at;
+use super::error::PclntabError;
 use memchr::memmem;
 
 /// Bytes of `pcHeader`: magic, pad, quantum, pointer size, then eight words.

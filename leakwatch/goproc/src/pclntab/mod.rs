@@ -6,6 +6,8 @@
 //! every read is checked, every walk is bounded, and what is damaged is absent. Must not know ELF or processes.
 
 mod bytes;
+mod error;
+mod functab;
 mod function;
 mod header;
 mod ids;
@@ -19,6 +21,7 @@ pub(crate) mod sample;
 mod tests;
 
 pub use bytes::TableBytes;
+pub use error::PclntabError;
 pub use function::Function;
 pub use header::Format;
 pub use header::Header;
@@ -31,49 +34,6 @@ pub use name::printed_name;
 pub(crate) use bytes::find_texts;
 
 use std::sync::OnceLock;
-
-/// Why bytes are not a usable table.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PclntabError {
-    /// There is no header.
-    #[error("pclntab is cut off after {bytes} bytes")]
-    TooShort {
-        /// Length.
-        bytes: usize,
-    },
-    /// The first bytes are those of no known format.
-    #[error("pclntab has an unknown format (magic {magic:#010x})")]
-    Magic {
-        /// First four bytes.
-        magic: u32,
-    },
-    /// Not a 64-bit architecture whose stacks are understood.
-    #[error("pclntab is for pointers of {pointer} bytes and instructions of {quantum}")]
-    Architecture {
-        /// `minLC`.
-        quantum: u8,
-        /// `ptrSize`.
-        pointer: u8,
-    },
-    /// A table lies outside, or over the next one.
-    #[error("{table} of pclntab span {start} to {end} of {bytes} bytes")]
-    Table {
-        /// Which one.
-        table: &'static str,
-        /// Its offset.
-        start: usize,
-        /// The offset behind it.
-        end: usize,
-        /// Length of all.
-        bytes: usize,
-    },
-    /// None, or more than there is room for.
-    #[error("pclntab claims {functions} functions")]
-    Functions {
-        /// The claim.
-        functions: usize,
-    },
-}
 
 /// A parsed table over bytes that it may own, share or borrow.
 #[derive(Debug, Clone)]

@@ -1,11 +1,9 @@
 //! The functions of the runtime that are looked for by their names: found in one pass over the table, at the first question.
 
-use super::Function;
-use super::Pclntab;
-use super::bytes::TableBytes;
+use super::function::Function;
 
 /// All that anyone here asks for.
-const NAMES: [&str; 26] = [
+pub(super) const NAMES: [&str; 26] = [
     // Refer to the variables of the memory profile.
     "runtime.MemProfile",
     "runtime.memProfileInternal",
@@ -39,12 +37,3 @@ const NAMES: [&str; 26] = [
 
 /// In the order of [`NAMES`].
 pub(super) type RuntimeFunctions = [Option<Function>; NAMES.len()];
-
-impl<B: TableBytes> Pclntab<B> {
-    /// A function of the runtime. Only those named in this module are ever asked for.
-    pub fn runtime_function(&self, name: &str) -> Option<Function> {
-        let functions = self.runtime.get_or_init(|| self.functions_named(NAMES));
-        let index = NAMES.iter().position(|known| *known == name)?;
-        functions.get(index).copied().flatten()
-    }
-}

@@ -4,10 +4,11 @@
 //! The return of a function is seen by putting another address into the link register: nothing that stores it, signs it (`paciasp`) or
 //! moves the stack pointer may lie before the probe.
 
-use super::Arguments;
-use super::Execution;
-use super::MAX_INSTRUCTIONS;
-use super::Placement;
+use super::probe_point::AT_ENTRY;
+use super::probe_point::Arguments;
+use super::probe_point::Execution;
+use super::probe_point::MAX_INSTRUCTIONS;
+use super::probe_point::Placement;
 
 const LINK_REGISTER: u32 = 30;
 /// The zero register, or the stack pointer, as the instruction says.
@@ -41,7 +42,7 @@ pub(super) fn place(code: &[u8], arguments: Arguments) -> Placement {
             Kind::Passed(_) | Kind::Unknown => break,
         }
     }
-    super::AT_ENTRY
+    AT_ENTRY
 }
 
 /// Whether the register holds no argument and is not needed for the return.
@@ -142,7 +143,6 @@ const fn written(register: u32, zero: bool) -> Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::super::AT_ENTRY;
     use super::super::bytes;
     use super::*;
 

@@ -4,61 +4,16 @@
 //! single-steps a copy of it out of line, which costs about thirty times as much (x86-64). Here the first instruction of the cheap kind
 //! is found that every call reaches with its arguments still in their registers and nothing yet on the stack. Pure: bytes in, offset out.
 
-mod x86_64;
 mod arm64;
+mod probe_point;
+mod x86_64;
+
+pub use probe_point::AT_ENTRY;
+pub use probe_point::Arguments;
+pub use probe_point::Execution;
+pub use probe_point::Placement;
 
 use object::Architecture;
-
-/// Instructions looked at from the entry.
-const MAX_INSTRUCTIONS: usize = 24;
-
-/// What the kernel does with the probed instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Execution {
-    /// The kernel does its work itself: about 0.5 µs for a hit.
-    Emulated,
-    /// The processor executes a copy of it with the trap flag set: two exceptions, 11 to 16 µs for a hit.
-    SingleStepped,
-}
-
-/// Where to probe a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placement {
-    /// Bytes from the entry.
-    pub offset: u64,
-    /// What a hit there costs.
-    pub execution: Execution,
-    /// Whether the only argument is in the register of the second there: mimalloc moves it before its first branch.
-    pub moved: bool,
-}
-
-/// Registers that hold arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arguments {
-    /// Only the first: `malloc`, `free`.
-    One,
-    /// The first two: `calloc`, `realloc`.
-    Two,
-    /// The first three: `posix_memalign`, `reallocarray`.
-    Three,
-}
-
-impl Arguments {
-    const fn count(self) -> usize {
-        match self {
-            Self::One => 1,
-            Self::Two => 2,
-            Self::Three => 3,
-        }
-    }
-}
-
-/// The entry as it is, where nothing better is known.
-pub const AT_ENTRY: Placement = Placement {
-    offset: 0,
-    execution: Execution::SingleStepped,
-    moved: false,
-};
 
 /// Chooses the instruction; `code` is the function from its entry, cut anywhere. Of processors that are not known it is the first.
 pub fn place(architecture: Architecture, code: &[u8], arguments: Arguments) -> Placement {

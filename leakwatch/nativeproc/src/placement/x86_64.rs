@@ -1,10 +1,10 @@
 //! x86-64: the kernel executes `push`, a near jump, conditional jump or call, and `nop` itself (`arch/x86/kernel/uprobes.c`).
 
-use super::AT_ENTRY;
-use super::Arguments;
-use super::Execution;
-use super::MAX_INSTRUCTIONS;
-use super::Placement;
+use super::probe_point::AT_ENTRY;
+use super::probe_point::Arguments;
+use super::probe_point::Execution;
+use super::probe_point::MAX_INSTRUCTIONS;
+use super::probe_point::Placement;
 use iced_x86::Code;
 use iced_x86::Decoder;
 use iced_x86::DecoderOptions;

@@ -2,7 +2,7 @@
 //!
 //! What moves with the charge is read whenever the charge has moved. The rest is read with the first sample, then every 5 minutes,
 //! and within 30 s after the charge has hit a limit, when pressure and swap begin to matter: up to eight files per cgroup and
-//! 5 minutes, which is 0.01 % of one core for 500 cgroups.
+//! 5 minutes.
 
 use crate::collect::parse;
 use crate::identity::cgroup::Version;

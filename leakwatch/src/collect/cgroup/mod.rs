@@ -170,3 +170,6 @@ impl CgroupFiles {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

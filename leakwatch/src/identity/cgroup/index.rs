@@ -3,8 +3,8 @@
 //! Filled by every walk of the collector. A cgroup is remembered for a while after it is gone: the kill that emptied
 //! it is decoded later than that. A cgroup younger than the last walk is found by walking again.
 
+use super::CgroupWalk;
 use super::Hierarchy;
-use super::Walk;
 use leakwatch_analysis::model::target::CgroupKey;
 use leakwatch_analysis::model::units::Timestamp;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ impl CgroupIndex {
     /// How long a removed cgroup is remembered.
     pub const MEMORY: Duration = Duration::from_mins(10);
     /// Most cgroups remembered: a full walk and as many gone ones.
-    pub const CAPACITY: usize = 2 * Walk::MAX_CGROUPS;
+    pub const CAPACITY: usize = 2 * CgroupWalk::MAX_CGROUPS;
 
     /// An empty index of a hierarchy.
     pub fn new(hierarchy: Hierarchy) -> Self {
@@ -45,12 +45,12 @@ impl CgroupIndex {
         if let Some(key) = self.known(inode) {
             return Some(key);
         }
-        self.update(&Walk::run(&self.hierarchy, Path::new(""), now), now);
+        self.update(&CgroupWalk::run(&self.hierarchy, Path::new(""), now), now);
         self.known(inode)
     }
 
     /// Takes over what a walk found.
-    pub fn update(&self, walk: &Walk, now: Timestamp) {
+    pub fn update(&self, walk: &CgroupWalk, now: Timestamp) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for directory in &walk.directories {
             if let Some(entry) = known.get_mut(&directory.key.inode) {

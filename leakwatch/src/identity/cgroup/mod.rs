@@ -7,8 +7,8 @@ mod index;
 mod walk;
 
 pub use index::CgroupIndex;
+pub use walk::CgroupWalk;
 pub use walk::Directory;
-pub use walk::Walk;
 
 pub use leakwatch_analysis::model::counter::CgroupVersion as Version;
 

@@ -117,7 +117,7 @@ fn a_walk_finds_the_subtree_and_the_ancestors_of_its_root() {
     make(directory.path(), &["pods/a/b", "pods/c", "pods-other/d"]);
     fs::write(directory.path().join("pods/memory.current"), "1\n").expect("a writable directory");
     let paths = |only: &str| {
-        let walk = Walk::run(&unified(directory.path()), Path::new(only), now());
+        let walk = CgroupWalk::run(&unified(directory.path()), Path::new(only), now());
         for (index, found) in walk.directories.iter().enumerate() {
             assert!(found.parent.is_none_or(|parent| parent < index), "parents come first");
         }
@@ -159,7 +159,7 @@ fn names_that_are_not_utf8_stay_distinct() {
     for name in [b"caf\xe9".as_slice(), b"caf\xea"] {
         fs::create_dir(directory.path().join(OsStr::from_bytes(name))).expect("a writable directory");
     }
-    let walk = Walk::run(&unified(directory.path()), Path::new(""), now());
+    let walk = CgroupWalk::run(&unified(directory.path()), Path::new(""), now());
     let mut paths: Vec<_> = walk.directories.iter().map(|found| found.key.path.as_str()).collect();
     paths.sort_unstable();
     assert_eq!(paths, ["/", "/caf\\xe9", "/caf\\xea"]);
@@ -168,9 +168,9 @@ fn names_that_are_not_utf8_stay_distinct() {
 #[test]
 fn too_deep_is_counted() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    make(directory.path(), &[&"d/".repeat(Walk::MAX_DEPTH + 3)]);
-    let walk = Walk::run(&unified(directory.path()), Path::new(""), now());
-    assert_eq!(walk.directories.len(), Walk::MAX_DEPTH + 1);
+    make(directory.path(), &[&"d/".repeat(CgroupWalk::MAX_DEPTH + 3)]);
+    let walk = CgroupWalk::run(&unified(directory.path()), Path::new(""), now());
+    assert_eq!(walk.directories.len(), CgroupWalk::MAX_DEPTH + 1);
     assert_eq!(walk.losses.len(), 1);
     assert_eq!(
         walk.losses.first().map(|loss| (&*loss.reason, loss.count)),
@@ -183,16 +183,16 @@ fn an_inode_is_resolved_and_remembered_for_a_while() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     make(directory.path(), &["a/b"]);
     let index = CgroupIndex::new(unified(directory.path()));
-    let walk = Walk::run(&unified(directory.path()), Path::new("a/b"), now());
+    let walk = CgroupWalk::run(&unified(directory.path()), Path::new("a/b"), now());
     let inode = walk.directories.last().expect("a cgroup").key.inode;
     // never walked before: found by walking
     assert_eq!(index.resolve(inode, now()).expect("a cgroup").path, "/a/b");
     assert_eq!(index.resolve(u64::MAX, now()), None);
     fs::remove_dir(directory.path().join("a/b")).expect("an empty directory");
     let soon = now().plus(Duration::from_mins(1));
-    index.update(&Walk::run(&unified(directory.path()), Path::new(""), soon), soon);
+    index.update(&CgroupWalk::run(&unified(directory.path()), Path::new(""), soon), soon);
     assert_eq!(index.resolve(inode, soon).expect("remembered").path, "/a/b");
     let late = now().plus(CgroupIndex::MEMORY).plus(Duration::from_secs(1));
-    index.update(&Walk::run(&unified(directory.path()), Path::new(""), late), late);
+    index.update(&CgroupWalk::run(&unified(directory.path()), Path::new(""), late), late);
     assert_eq!(index.resolve(inode, late), None);
 }

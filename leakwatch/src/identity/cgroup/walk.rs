@@ -33,14 +33,14 @@ pub struct Directory {
 
 /// The cgroups of a subtree and the ancestors of its root, parents before children.
 #[derive(Clone, Debug, Default)]
-pub struct Walk {
+pub struct CgroupWalk {
     /// What was found.
     pub directories: Vec<Directory>,
     /// Directories left out, with the reasons.
     pub losses: Vec<Loss>,
 }
 
-impl Walk {
+impl CgroupWalk {
     /// Most cgroups one walk keeps. At about 300 bytes each this bounds a walk to 5 MiB.
     pub const MAX_CGROUPS: usize = 16_384;
     /// Deepest cgroup below the root of the hierarchy. The kernel's own default has no bound; systemd and the kubelet

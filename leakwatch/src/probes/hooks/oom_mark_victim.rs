@@ -195,7 +195,7 @@ impl Decoder {
                         "this kernel does not tell oom_score_adj of a victim",
                     )),
                 },
-                read_at_death: has(present::READ_AT_DEATH),
+                read_at_death: has(present::FINAL_HEAP),
             },
             trigger: OomTrigger {
                 pid: record.trigger_pid,

@@ -7,8 +7,8 @@
 //!
 //! The number of a row is its number in recordings: it is never changed and never used again.
 
-use crate::model::counter::Source;
-use crate::model::counter::Unit;
+use crate::model::counter::source::Source;
+use crate::model::counter::source::Unit;
 
 const fn stat(key: &'static str) -> Option<Source> {
     line("memory.stat", key)
@@ -82,7 +82,7 @@ counters! {
     /// Memory that compressed swap stands for.
     12 Zswapped: Bytes, stat("zswapped"), NONE, "5.19";
     /// Pages in compressed swap that could not be compressed.
-    13 ZswapIncompressible: Bytes, stat("zswap_incomp"), NONE, "7.0";
+    13 ZswapIncompressible: Bytes, stat("zswap_incomp"), NONE, "7.1";
     /// Page cache mapped by processes.
     14 FileMapped: Bytes, stat("file_mapped"), stat("total_mapped_file"), "";
     /// Page cache that has to be written back.
@@ -94,9 +94,9 @@ counters! {
     /// Anonymous memory in transparent huge pages.
     18 AnonThp: Bytes, stat("anon_thp"), stat("total_rss_huge"), "";
     /// Page cache in transparent huge pages.
-    19 FileThp: Bytes, stat("file_thp"), NONE, "5.12";
+    19 FileThp: Bytes, stat("file_thp"), NONE, "5.11";
     /// Shared memory in transparent huge pages.
-    20 ShmemThp: Bytes, stat("shmem_thp"), NONE, "5.12";
+    20 ShmemThp: Bytes, stat("shmem_thp"), NONE, "5.11";
     /// Anonymous memory and tmpfs not used of late.
     21 InactiveAnon: Bytes, stat("inactive_anon"), stat("total_inactive_anon"), "";
     /// Anonymous memory and tmpfs used of late.
@@ -178,9 +178,9 @@ counters! {
     /// Pages of those that were dropped.
     60 Pglazyfreed: Count, stat("pglazyfreed"), NONE, "";
     /// Pages of zeroes that came back from swap without reading.
-    61 SwpinZero: Count, stat("swpin_zero"), NONE, "6.13";
+    61 SwpinZero: Count, stat("swpin_zero"), NONE, "6.12";
     /// Pages of zeroes that went to swap without writing.
-    62 SwpoutZero: Count, stat("swpout_zero"), NONE, "6.13";
+    62 SwpoutZero: Count, stat("swpout_zero"), NONE, "6.12";
     /// Pages that came back from compressed swap.
     63 Zswpin: Count, stat("zswpin"), NONE, "5.19";
     /// Pages that went to compressed swap.
@@ -222,7 +222,7 @@ counters! {
     /// Times all processes of the cgroup itself were killed together.
     82 LocalOomGroupKill: Count, line("memory.events.local", "oom_group_kill"), NONE, "5.17";
     /// Times sockets of the cgroup itself were throttled.
-    83 LocalSockThrottled: Count, line("memory.events.local", "sock_throttled"), NONE, "7.0";
+    83 LocalSockThrottled: Count, line("memory.events.local", "sock_throttled"), NONE, "6.19";
     /// The same as [`Counter::LocalLow`], with descendants.
     84 EventsLow: Count, line("memory.events", "low"), NONE, "";
     /// The same as [`Counter::LocalHigh`], with descendants.
@@ -236,7 +236,7 @@ counters! {
     /// The same as [`Counter::LocalOomGroupKill`], with descendants.
     89 EventsOomGroupKill: Count, line("memory.events", "oom_group_kill"), NONE, "5.17";
     /// The same as [`Counter::LocalSockThrottled`], with descendants.
-    90 EventsSockThrottled: Count, line("memory.events", "sock_throttled"), NONE, "7.0";
+    90 EventsSockThrottled: Count, line("memory.events", "sock_throttled"), NONE, "6.19";
     /// Memory swapped out.
     91 Swap: Bytes, file("memory.swap.current"), stat("total_swap"), "";
     /// Most memory ever swapped out.

@@ -45,7 +45,7 @@ use tokio::time::timeout;
 
 /// What the kernel reports of processes.
 #[derive(Clone, Debug)]
-pub enum Notice {
+pub enum ProcessEvent {
     /// A process of a watched cgroup executes another program.
     Started {
         /// Which process.
@@ -79,7 +79,7 @@ pub struct Sources {
     /// Processes of which profiles are wanted.
     pub watched: watch::Receiver<Vec<Watched>>,
     /// Closed where there are no kernel probes.
-    pub notices: mpsc::Receiver<Notice>,
+    pub process_events: mpsc::Receiver<ProcessEvent>,
 }
 
 /// What is to be done next.
@@ -91,8 +91,8 @@ enum Job {
 
 /// Processes kept ready to be read at their end although no profiles of them are wanted.
 const MAX_HELD: usize = 256;
-/// Notices taken at a time: a machine that builds software starts hundreds of programs per second.
-const MAX_NOTICES: usize = 256;
+/// Events taken at a time: a machine that builds software starts hundreds of programs per second.
+const MAX_EVENTS: usize = 256;
 /// Final states made at the same time.
 const MAX_FINAL_STATES: usize = 4;
 /// Longer than everything that bounds its own time: what takes longer hangs in the kernel, as a read of memory whose pages
@@ -139,9 +139,9 @@ impl GoMemoryCollector {
     pub async fn run(mut self, sources: Sources, output: mpsc::Sender<Input>) {
         let Sources {
             mut watched,
-            mut notices,
+            mut process_events,
         } = sources;
-        let mut noticed = Vec::with_capacity(MAX_NOTICES);
+        let mut events = Vec::with_capacity(MAX_EVENTS);
         loop {
             let processes = watched.borrow_and_update().clone();
             let next = self.next(&processes).await;
@@ -149,8 +149,8 @@ impl GoMemoryCollector {
             let inputs = tokio::select! {
                 biased;
                 Some(state) = self.final_states.join_next() => self.told(state),
-                1.. = notices.recv_many(&mut noticed, MAX_NOTICES), if self.final_states.len() < MAX_FINAL_STATES => {
-                    noticed.drain(..).filter_map(|notice| self.notice(notice)).collect()
+                1.. = process_events.recv_many(&mut events, MAX_EVENTS), if self.final_states.len() < MAX_FINAL_STATES => {
+                    events.drain(..).filter_map(|event| self.take_event(event)).collect()
                 }
                 changed = watched.changed() => {
                     if changed.is_err() {
@@ -220,16 +220,16 @@ impl GoMemoryCollector {
     }
 
     /// Takes in what the kernel reports.
-    fn notice(&mut self, notice: Notice) -> Option<Input> {
-        match notice {
-            Notice::Started { process, target } => {
+    fn take_event(&mut self, event: ProcessEvent) -> Option<Input> {
+        match event {
+            ProcessEvent::Started { process, target } => {
                 // What was known of it was of the program before.
                 self.reader.leave(&process);
                 self.held.remove(&process);
                 let added = self.early.add(process, target, Instant::now());
                 (!added).then(|| self.loss("early_processes_over_bound"))
             }
-            Notice::Died { at, process, walk } => {
+            ProcessEvent::Died { at, process, walk } => {
                 self.early.remove(&process);
                 self.held.remove(&process);
                 tracing::debug!(%process, buckets = walk.buckets.len(), "read when it was killed");
