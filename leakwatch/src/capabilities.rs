@@ -41,6 +41,7 @@ pub fn of_host(
     plan: &Plan,
     probes: Option<Result<&Probes, &ProbeError>>,
 ) -> Vec<Capability> {
+    let victim_programs = plan.programs(&oom_mark_victim::HOOK);
     let mut all = vec![
         Capability::new("kernel", Ok(kernel_release())),
         Capability::new("root", root()),
@@ -63,11 +64,16 @@ pub fn of_host(
         Capability::new("kernel_symbols", plain(facts.oom_callers.as_ref(), "/proc/kallsyms")),
         Capability::new(
             "oom_victim_memory",
-            oom_mark_victim::victim_memory(plan).map(str::to_owned),
+            victim_programs
+                .clone()
+                .and_then(|programs| oom_mark_victim::victim_memory(programs, &plan.offsets))
+                .map(str::to_owned),
         ),
         Capability::new(
             "oom_victim_cgroup",
-            oom_mark_victim::victim_cgroup(plan).map(str::to_owned),
+            victim_programs
+                .and_then(|programs| oom_mark_victim::victim_cgroup(programs, &plan.offsets))
+                .map(str::to_owned),
         ),
     ];
     match probes {

@@ -1,19 +1,19 @@
 //! The thread of one capture: how much the process works, attach, take in stacks, hand over a profile every few seconds, detach.
 
-use crate::capture::CaptureRequest;
-use crate::capture::CaptureState;
-use crate::capture::Shared;
 use crate::capture::budget;
 use crate::capture::budget::Decision;
 use crate::capture::budget::Governor;
 use crate::capture::budget::Terms;
 use crate::capture::budget::slowdown::Done;
 use crate::capture::budget::slowdown::Slowdown;
-use crate::capture::lanes::Activity;
-use crate::capture::lanes::Attachment;
-use crate::capture::lanes::Counted;
-use crate::capture::lanes::DutyCycle;
-use crate::capture::lanes::Observer;
+use crate::capture::lane::Activity;
+use crate::capture::lane::Attachment;
+use crate::capture::lane::CaptureRequest;
+use crate::capture::lane::Counted;
+use crate::capture::lane::DutyCycle;
+use crate::capture::lane::Observer;
+use crate::capture::registry::Registry;
+use crate::capture::state::CaptureState;
 use crate::capture::symbolize::Symbolizer;
 use crate::input::Input;
 use fastrand::Rng;
@@ -35,44 +35,44 @@ const LOW_DUTY_INTERVAL: Duration = budget::LOW_DUTY_PERIOD.saturating_mul(2);
 const BEFORE: Duration = Duration::from_secs(1);
 
 /// Runs a capture to its end, whatever that is.
-pub(super) fn run(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) {
-    let state = capture(shared, id, request).unwrap_or_else(CaptureState::Failed);
+pub(super) fn run(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) {
+    let state = capture(registry, id, request).unwrap_or_else(CaptureState::Failed);
     if let CaptureState::Failed(missing) = &state {
         tracing::warn!(capture = id, reason = missing.detail, "a capture failed");
-        shared.send(Input::ProfileMissing {
-            at: shared.clock.now(),
+        registry.send(Input::ProfileMissing {
+            at: registry.clock.now(),
             target: request.target.clone(),
             profile_type: request.lane.profile_type,
             missing: missing.clone(),
         });
     }
-    shared.update(id, |capture| capture.state = state);
+    registry.update(id, |capture| capture.state = state);
 }
 
-fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<CaptureState> {
+fn capture(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) -> Reading<CaptureState> {
     let before = used(request)?;
     let watched = Instant::now();
     if request.lane.cost_is_measured {
-        shared.host.get();
+        registry.host.get();
     }
-    if shared.rest(id, BEFORE.saturating_sub(watched.elapsed())) {
+    if registry.rest(id, BEFORE.saturating_sub(watched.elapsed())) {
         return Ok(CaptureState::Stopped);
     }
     let activity = activity(before, used(request)?, watched.elapsed());
     let share = activity.share;
-    let symbolizer = Symbolizer::start(shared, id, request)?;
+    let symbolizer = Symbolizer::start(registry, id, request)?;
     let mut observer = (request.lane.attach)(&Attachment {
         request,
-        host: &shared.host,
+        host: &registry.host,
         activity,
-        wait: &|duration| shared.rest(id, duration),
+        wait: &|duration| registry.rest(id, duration),
     })?;
     // Attaching took its time, in which the program has earned nothing.
     let at_start = used(request)?.processor_time;
     let calls_at_start = process::calls(request.process);
     let start = Instant::now();
     let functions = observer.functions().to_vec();
-    let cost = observer.cost(&shared.host);
+    let cost = observer.cost(&registry.host);
     let duty_cycled = observer.duty_cycle().is_some();
     let terms = Terms {
         percent: request.cpu_budget_percent,
@@ -90,7 +90,7 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
     };
     let mut slowdown = Slowdown::default();
     let mut governor = Governor::new(cost, terms, Rng::new());
-    shared.update(id, |capture| {
+    registry.update(id, |capture| {
         capture.state = CaptureState::Running;
         capture.functions = functions;
         capture.share = share;
@@ -115,7 +115,7 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
                 .map_or(0, |calls| calls.saturating_sub(calls_at_start)),
         };
         slowdown.record(running, done, is_attached);
-        shared.update(id, |capture| {
+        registry.update(id, |capture| {
             capture.running = running;
             capture.used = used;
             capture.attached = is_attached;
@@ -149,30 +149,30 @@ fn capture(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<
             next_profile = interval.mul_f64(running.div_duration_f64(interval).floor() + 1.0);
             let counted = counted(observer.as_mut(), &slowdown);
             if !request.automatic || counted.iter().any(|counted| counted.worth_naming) {
-                symbolizer.take(shared.clock.now(), counted);
+                symbolizer.take(registry.clock.now(), counted);
             }
         }
-        if shared.rest(id, wait) {
+        if registry.rest(id, wait) {
             break CaptureState::Stopped;
         }
     };
     observer.detach();
     let counts = observer.counts();
     let overhead = cost.overhead(&counts);
-    shared.update(id, |capture| {
+    registry.update(id, |capture| {
         capture.counts = counts;
         capture.overhead = overhead;
         capture.attached = false;
     });
     let last = counted(observer.as_mut(), &slowdown);
     for (reason, count) in &observer.losses() {
-        shared.send(Input::Loss(Loss {
-            at: shared.clock.now(),
+        registry.send(Input::Loss(Loss {
+            at: registry.clock.now(),
             reason: (*reason).into(),
             count: *count,
         }));
     }
-    symbolizer.finish(shared.clock.now(), last)?;
+    symbolizer.finish(registry.clock.now(), last)?;
     Ok(state)
 }
 

@@ -1,6 +1,5 @@
 //! What decoding the records of all hooks has in common. Records are not trusted: every length and count is checked, nothing panics.
 
-use super::load::nanos_per_tick;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -75,6 +74,11 @@ impl Recent {
         self.0.push_back(key);
         false
     }
+}
+
+/// What `/proc/PID/stat` counts starts in.
+pub(super) fn nanos_per_tick() -> u64 {
+    1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)
 }
 
 /// `/proc/PID/stat` shows the start in clock ticks, rounded down.

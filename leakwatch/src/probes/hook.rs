@@ -1,8 +1,8 @@
 //! A kernel hook: which tracepoint, which programs, which ring, and what is not known without it. Each is one row of
 //! [`super::hooks::HOOKS`] and one file beside it.
 
-use super::ProbeError;
-use super::ProbeEvent;
+use super::error::ProbeError;
+use super::event::ProbeEvent;
 use super::final_heap::WalkBounds;
 use super::host::HostFacts;
 use super::load;

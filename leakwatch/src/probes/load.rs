@@ -1,10 +1,7 @@
-//! Loads the eBPF object and attaches its programs.
+//! Takes the maps of an eBPF object, and loads and attaches its programs.
 
-use super::ProbeError;
-use super::log;
-use super::plan::Plan;
+use super::error::ProbeError;
 use aya::Ebpf;
-use aya::EbpfLoader;
 use aya::maps::Map;
 use aya::maps::MapData;
 use aya::maps::MapError;
@@ -15,34 +12,10 @@ use aya::programs::TracePoint;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
-use leakwatch_common::config::PROBE_CONFIG;
 use std::io;
-use zerocopy::IntoBytes as _;
-
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leakwatch-ebpf.o"));
 
 /// Lines of the verifier's log that people get to see: the complaint and the statistics.
 const VERIFIER_LINES: usize = 8;
-
-/// True if the object was missing when the daemon was built.
-pub const PLACEHOLDER: bool = cfg!(leakwatch_ebpf_placeholder);
-
-/// Creates the maps and tells the programs their offsets. Programs are loaded when they are attached.
-pub(super) fn load(plan: &Plan) -> Result<Ebpf, ProbeError> {
-    if PLACEHOLDER {
-        return Err(ProbeError::Placeholder);
-    }
-    let mut loader = EbpfLoader::new();
-    loader
-        // The programs have no relocations against the kernel's types: do not read those a second time.
-        .btf(None)
-        .override_global(PROBE_CONFIG, plan.offsets.as_bytes(), true);
-    log::set_level(&mut loader);
-    for planned in &plan.hooks {
-        loader.map_max_entries(planned.hook.ring.map, planned.ring_bytes);
-    }
-    loader.load(OBJECT).map_err(ProbeError::Load)
-}
 
 /// Takes a map out of the object.
 pub(super) fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, ProbeError>
@@ -89,11 +62,6 @@ pub(super) fn load_part(ebpf: &mut Ebpf, map: &str, index: u32, name: &str) -> R
     ProgramArray::try_from(parts)
         .and_then(|mut parts| parts.set(index, &fd, 0))
         .map_err(|error| failed(&error))
-}
-
-/// What `/proc/PID/stat` counts starts in.
-pub(super) fn nanos_per_tick() -> u64 {
-    1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)
 }
 
 pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Reading<&'a mut P>

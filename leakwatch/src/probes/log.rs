@@ -3,8 +3,8 @@
 //!
 //! Bounded twice: the kernel side drops what its ring has no room for, and of a second some lines are shown and the rest are counted.
 
-use super::ProbeError;
-use super::allocator;
+use super::allocator::loss::loss_name;
+use super::error::ProbeError;
 use super::hook::Draining;
 use super::loss;
 use aya::Ebpf;
@@ -129,9 +129,7 @@ fn named(line: &str) -> String {
             .find(|reason| reason.index() == number)
             .map(loss::name)
     };
-    let native = line
-        .strip_prefix("native loss ")
-        .and_then(|rest| name(rest, allocator::loss_name));
+    let native = line.strip_prefix("native loss ").and_then(|rest| name(rest, loss_name));
     native
         .or_else(|| name(line.strip_prefix("loss ")?, hook))
         .unwrap_or_else(|| line.to_owned())

@@ -9,7 +9,10 @@ pub mod format;
 pub mod offsets;
 pub mod scope;
 pub mod host;
+pub mod error;
+pub mod event;
 mod load;
+mod object;
 pub mod decode;
 pub mod loss;
 pub mod hook;
@@ -24,16 +27,10 @@ pub mod usdt;
 
 use crate::clock::Clock;
 use aya::Ebpf;
-use aya::EbpfError;
-use aya::maps::MapError;
-use final_heap::FinalHeap;
 use final_heap::HeapWatch;
 use hook::AttachedHook;
 use hook::Source;
 use hooks::signal_deliver;
-use leakwatch_analysis::model::event::Loss;
-use leakwatch_analysis::model::event::OomKill;
-use leakwatch_analysis::model::event::ProcessExit;
 use load::OwnedPerCpuArray;
 use loss::LossCounters;
 use loss::Missed;
@@ -42,70 +39,19 @@ use plan::Plan;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use hooks::memcg_reclaim::MemcgReclaim;
-pub use hooks::process_exec::ProcessExec;
-pub use load::PLACEHOLDER;
+pub use error::ProbeError;
+pub use event::MemcgReclaim;
+pub use event::ProbeEvent;
+pub use event::ProcessExec;
+pub use object::PLACEHOLDER;
 
 /// Events that wait for the engine. A full queue stops the drains, the rings then fill and the kernel side counts.
 const QUEUE: usize = 1024;
 /// How often loss counters are read.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
-/// What the kernel reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProbeEvent {
-    /// The OOM killer chose a victim.
-    OomKill(Box<OomKill>),
-    /// A process ended.
-    ProcessExit(ProcessExit),
-    /// A process executes another program.
-    ProcessExec(ProcessExec),
-    /// The kernel reclaims memory of a cgroup.
-    MemcgReclaim(MemcgReclaim),
-    /// A watched process was killed; this was read of its heap.
-    FinalHeap(Box<FinalHeap>),
-    /// Records were lost.
-    Loss(Loss),
-}
-
-/// Why no probe can run.
-#[derive(Debug, Error)]
-pub enum ProbeError {
-    /// The daemon was built without bpf toolchain.
-    #[error("the eBPF object is missing: build with cargo xtask build")]
-    Placeholder,
-    /// The kernel refused the object's maps.
-    #[error("cannot load the eBPF object")]
-    Load(#[source] EbpfError),
-    /// Object and daemon do not belong together.
-    #[error("the eBPF object has no map {name}")]
-    NoSuchMap {
-        /// Its name.
-        name: &'static str,
-    },
-    /// A map of the object is not what it should be.
-    #[error("map {name} of the eBPF object")]
-    Map {
-        /// Its name.
-        name: &'static str,
-        /// What is wrong.
-        #[source]
-        source: MapError,
-    },
-    /// A ring buffer cannot be waited for.
-    #[error("cannot wait for ring buffer {name}")]
-    Wait {
-        /// Its name.
-        name: &'static str,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-}
-
 /// Attached programs and the tasks that drain them; dropping this detaches and stops them.
 #[derive(Debug)]
 pub struct Probes {
@@ -119,7 +65,7 @@ impl Probes {
     /// Loads and attaches what the plan says. A hook that cannot be attached is reported by [`Self::hooks`]; the others work.
     /// To be called within a tokio runtime.
     pub fn start(plan: &Plan, clock: Clock) -> Result<(Self, mpsc::Receiver<ProbeEvent>), ProbeError> {
-        let mut ebpf = load::load(plan)?;
+        let mut ebpf = object::load(plan)?;
         let (events, receiver) = mpsc::channel(QUEUE);
         let record_losses = Arc::new(RecordLosses::default());
         let mut tasks = JoinSet::new();

@@ -5,9 +5,9 @@
 //!
 //! A record that cannot be decoded is counted as lost under its own reason. When the receiver is slow the drain waits for it; the ring then fills up and the kernel side counts what finds no room.
 
-use super::ProbeError;
-use super::ProbeEvent;
 use super::decode::DecodeError;
+use super::error::ProbeError;
+use super::event::ProbeEvent;
 use super::hook::Draining;
 use super::hook::Ring;
 use super::hook::Source;

@@ -156,7 +156,10 @@ async fn a_kernel_without_type_information_still_tells_the_victim() -> Result<()
     };
     let plan = Plan::for_host(&facts);
     assert_eq!(plan.programs(&oom_mark_victim::HOOK), Ok(oom_mark_victim::BY_FORMAT));
-    assert!(plan.programs(&process_exit::HOOK).is_err() && oom_mark_victim::victim_cgroup(&plan).is_err());
+    let cgroup = plan
+        .programs(&oom_mark_victim::HOOK)
+        .and_then(|programs| oom_mark_victim::victim_cgroup(programs, &plan.offsets));
+    assert!(plan.programs(&process_exit::HOOK).is_err() && cgroup.is_err());
     let (probes, mut events) = Probes::start(&plan, Clock::start())?;
     assert_eq!(probes.hooks()[0].attached, Ok(()));
     let cgroup = Cgroup::create("kill-format")?;

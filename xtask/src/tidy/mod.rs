@@ -17,24 +17,9 @@ use problem::Problem;
 use source::Source;
 use xtask::tools;
 
-/// Rules that do not hold yet, by the rule and the beginning of a path. Empty it.
-const PENDING: &[(&str, &str)] = &[("cycle", "leakwatch/src/capture/"), ("cycle", "leakwatch/src/probes/")];
-
-fn is_pending(problem: &Problem) -> bool {
-    PENDING
-        .iter()
-        .any(|(rule, path)| problem.rule == *rule && problem.path.starts_with(path))
-}
-
 pub(crate) fn main() -> anyhow::Result<()> {
     let sources = source::all(&tools::workspace())?;
-    let (pending, problems): (Vec<_>, Vec<_>) = check(&sources).into_iter().partition(is_pending);
-    if !pending.is_empty() {
-        tools::say(format!(
-            "{} problems are pending (xtask/src/tidy/mod.rs)",
-            pending.len()
-        ));
-    }
+    let problems = check(&sources);
     if problems.is_empty() {
         tools::say(format!("{} files are tidy", sources.len()));
         return Ok(());

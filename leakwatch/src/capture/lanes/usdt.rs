@@ -2,10 +2,10 @@
 
 use crate::capture::budget::cost::ProbeCost;
 use crate::capture::budget::measure::HostCost;
-use crate::capture::lanes::Attachment;
-use crate::capture::lanes::Counted;
-use crate::capture::lanes::Lane;
-use crate::capture::lanes::Observer;
+use crate::capture::lane::Attachment;
+use crate::capture::lane::Counted;
+use crate::capture::lane::Lane;
+use crate::capture::lane::Observer;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::capture::symbolize::profile::StackRow;

@@ -2,11 +2,13 @@
 //! system that does not answer, and meanwhile the capture has to be kept within its budget.
 
 pub mod profile;
+pub(super) mod workers;
 
-use crate::capture::CaptureRequest;
-use crate::capture::Shared;
-use crate::capture::lanes::Counted;
+use crate::capture::lane::CaptureRequest;
+use crate::capture::lane::Counted;
+use crate::capture::registry::Registry;
 use crate::capture::symbolize::profile::Title;
+use crate::capture::symbolize::workers::Workers;
 use crate::input::Input;
 use crate::input::TakenProfile;
 use leakwatch_analysis::model::profile::ProfileSource;
@@ -20,7 +22,6 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -34,10 +35,6 @@ const DEADLINE: Duration = Duration::from_mins(2);
 const MAX_OPENING: usize = 16;
 /// Threads in all.
 const MAX_THREADS: usize = 64;
-
-/// The symbolizers that are at work, of all captures.
-#[derive(Debug, Default)]
-pub(super) struct Workers(AtomicUsize);
 
 /// The symbolizer of one capture.
 #[derive(Debug)]
@@ -69,21 +66,21 @@ struct AtWork {
 
 impl Symbolizer {
     /// For a capture that has just begun.
-    pub(super) fn start(shared: &Arc<Shared>, id: &str, request: &CaptureRequest) -> Reading<Self> {
+    pub(super) fn start(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) -> Reading<Self> {
         let failed = |detail: String| Missing::new(MissingReason::Failed, detail);
         let queue = Arc::new(Queue::default());
-        let threads = shared.workers.0.fetch_add(1, Ordering::Relaxed);
+        let threads = registry.workers.0.fetch_add(1, Ordering::Relaxed);
         let at_work = AtWork {
             queue: Arc::clone(&queue),
-            workers: Arc::clone(&shared.workers),
+            workers: Arc::clone(&registry.workers),
         };
         if threads >= MAX_THREADS {
             return Err(failed(format!("{threads} captures wait for debugging information")));
         }
-        let (shared, id, request) = (Arc::clone(shared), id.to_owned(), request.clone());
+        let (registry, id, request) = (Arc::clone(registry), id.to_owned(), request.clone());
         thread::Builder::new()
             .name("symbolizer".into())
-            .spawn(move || write(&at_work.queue, &shared, &id, &request, threads < MAX_OPENING))
+            .spawn(move || write(&at_work.queue, &registry, &id, &request, threads < MAX_OPENING))
             .map_err(|error| failed(format!("cannot start a thread for the profiles: {error}")))?;
         Ok(Self { queue })
     }
@@ -146,7 +143,7 @@ impl Queue {
     }
 }
 
-fn write(queue: &Queue, shared: &Shared, id: &str, request: &CaptureRequest, opens_others: bool) {
+fn write(queue: &Queue, registry: &Registry, id: &str, request: &CaptureRequest, opens_others: bool) {
     let pid = request.process.pid;
     // Not before there is something to name: most captures of programs that would notice end before.
     let mut symbols = None;
@@ -159,7 +156,7 @@ fn write(queue: &Queue, shared: &Shared, id: &str, request: &CaptureRequest, ope
             }
         });
         let stacks = counted.iter().map(|counted| counted.rows.len()).sum();
-        shared.update(id, |capture| capture.stacks = stacks);
+        registry.update(id, |capture| capture.stacks = stacks);
         for Counted {
             profile_type,
             period,
@@ -178,7 +175,7 @@ fn write(queue: &Queue, shared: &Shared, id: &str, request: &CaptureRequest, ope
                 period,
                 at,
             };
-            shared.send(Input::Profile(TakenProfile {
+            registry.send(Input::Profile(TakenProfile {
                 at,
                 target: request.target.clone(),
                 process: request.process,
@@ -188,6 +185,6 @@ fn write(queue: &Queue, shared: &Shared, id: &str, request: &CaptureRequest, ope
             }));
         }
         let unnamed = symbols.missing().collect();
-        shared.update(id, |capture| capture.unnamed = unnamed);
+        registry.update(id, |capture| capture.unnamed = unnamed);
     }
 }

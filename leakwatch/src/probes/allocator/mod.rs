@@ -3,6 +3,7 @@
 //! What the counts mean, and who the process is, is decided by `crate::capture`. Dropping [`AllocatorProbes`] detaches everything.
 
 pub(super) mod session;
+pub(super) mod loss;
 mod single;
 
 use crate::probes::load;
@@ -28,6 +29,7 @@ use leakwatch_common::native::NativeStack;
 use leakwatch_common::native::OBJECT_BITS;
 use leakwatch_nativeproc::allocator::ProbePoint;
 use leakwatch_nativeproc::code::ProgramCode;
+use loss::LOSSES;
 use session::Sessions;
 use session::Work;
 use single::SingleLink;
@@ -40,24 +42,6 @@ pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_
 
 /// Steps of a fingerprint when every call is taken: 1 KiB of the stack, to keep the price of a call low.
 const EXACT_FINGERPRINT_STEPS: u64 = 1;
-
-/// What the programs of the object lose, by the reason that is shown.
-const LOSSES: [(&str, NativeCount); 8] = [
-    ("native_live_full", NativeCount::LiveFull),
-    ("native_totals_full", NativeCount::TotalsFull),
-    ("native_stack_ring_full", NativeCount::StackRingFull),
-    ("native_stacks_full", NativeCount::StacksFull),
-    ("native_thread_lost", NativeCount::ThreadLost),
-    ("native_read_fault", NativeCount::UserReadFault),
-    ("native_call_abandoned", NativeCount::Abandoned),
-    ("growth_ring_full", NativeCount::GrowthRingFull),
-];
-
-/// The reason that a loss is shown under.
-pub(super) fn loss_name(index: u32) -> Option<&'static str> {
-    let found = LOSSES.into_iter().find(|(_, count)| count.index() == index);
-    found.map(|(reason, _)| reason)
-}
 
 /// What to capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -410,15 +394,6 @@ impl AllocatorProbes {
 impl Drop for AllocatorProbes {
     fn drop(&mut self) {
         self.detach();
-    }
-}
-
-/// The program of a function that frees.
-const fn release_of(point: &ProbePoint) -> &'static str {
-    if point.placement.moved {
-        "release_second"
-    } else {
-        "release"
     }
 }
 

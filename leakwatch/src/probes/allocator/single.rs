@@ -1,6 +1,5 @@
 //! The way of attaching that every kernel has: a probe for each entry and one for each return.
 
-use super::release_of;
 use crate::probes::load;
 use aya::Ebpf;
 use aya::programs::ProgramError;
@@ -17,6 +16,15 @@ use std::thread;
 
 /// A program and where it is attached.
 pub(super) type SingleLink = (&'static str, UProbeLinkId);
+
+/// The program of a function that frees.
+const fn release_of(point: &ProbePoint) -> &'static str {
+    if point.placement.moved {
+        "release_second"
+    } else {
+        "release"
+    }
+}
 
 /// Attaches everything.
 pub(super) fn attach(ebpf: &mut Ebpf, pid: NonZeroU32, points: &[ProbePoint]) -> Reading<Vec<SingleLink>> {

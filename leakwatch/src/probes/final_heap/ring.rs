@@ -2,8 +2,8 @@
 //! under way, so that it does not count as the daemon's memory.
 
 use super::walk::HeapWalks;
-use crate::probes::ProbeError;
-use crate::probes::ProbeEvent;
+use crate::probes::error::ProbeError;
+use crate::probes::event::ProbeEvent;
 use crate::probes::hook::Draining;
 use crate::probes::hook::Ring;
 use crate::probes::hook::Source;

@@ -1,7 +1,7 @@
 //! Which processes are read by the kernel when they are killed: the map `WATCHED`, filled from here and emptied by the
 //! programs when a process is killed, ends or executes another program.
 
-use crate::probes::load;
+use crate::probes::decode;
 use aya::maps::HashMap;
 use aya::maps::MapData;
 use leakwatch_analysis::model::reading::Missing;
@@ -50,7 +50,7 @@ impl HeapWatch {
     pub(in crate::probes) fn new(watched: HashMap<MapData, u32, WatchBytes>, bounds: WalkBounds) -> Self {
         Self {
             watched,
-            nanos_per_tick: load::nanos_per_tick(),
+            nanos_per_tick: decode::nanos_per_tick(),
             bounds,
         }
     }

@@ -1,15 +1,15 @@
 //! `vmscan:mm_vmscan_memcg_reclaim_begin`: a memory cgroup is at a limit and the kernel looks for pages to take back.
 
 use crate::clock::Clock;
-use crate::probes::ProbeEvent;
 use crate::probes::decode;
 use crate::probes::decode::DecodeError;
+use crate::probes::event::MemcgReclaim;
+use crate::probes::event::ProbeEvent;
 use crate::probes::hook::Hook;
 use crate::probes::hook::Programs;
 use crate::probes::hook::Ring;
-use crate::probes::hooks;
+use crate::probes::hooks::requirement;
 use crate::probes::ring;
-use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_common::event;
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use std::time::Duration;
 pub static HOOK: Hook = Hook {
     name: "vmscan:mm_vmscan_memcg_reclaim_begin",
     without: "a cgroup under pressure is noticed by the next round of samples",
-    fix: hooks::NEEDS_BTF,
+    fix: requirement::NEEDS_BTF,
     programs: |facts, offsets| {
-        hooks::needs(
+        requirement::needs(
             facts,
             &[
                 ("task_struct.cgroups", offsets.task_cgroups),
@@ -46,15 +46,6 @@ pub static HOOK: Hook = Hook {
         })
     },
 };
-
-/// The kernel reclaims memory of a cgroup. Reported once per second and cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemcgReclaim {
-    /// When.
-    pub at: Timestamp,
-    /// Inode of the directory of the cgroup whose thread asked for memory; the limit may be an ancestor's.
-    pub cgroup_inode: u64,
-}
 
 fn decode(bytes: &[u8], clock: Clock) -> Result<MemcgReclaim, DecodeError> {
     let record: event::MemcgReclaim = decode::read(bytes)?;

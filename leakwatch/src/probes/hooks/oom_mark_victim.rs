@@ -1,16 +1,15 @@
 //! `oom:mark_victim`: the OOM killer chose a victim.
 
 use crate::clock::Clock;
-use crate::probes::ProbeEvent;
 use crate::probes::decode;
 use crate::probes::decode::DecodeError;
 use crate::probes::decode::Recent;
+use crate::probes::event::ProbeEvent;
 use crate::probes::hook::Hook;
 use crate::probes::hook::Programs;
 use crate::probes::hook::Ring;
-use crate::probes::hooks;
+use crate::probes::hooks::requirement;
 use crate::probes::offsets;
-use crate::probes::plan::Plan;
 use crate::probes::ring;
 use crate::probes::scope::OomCallers;
 use crate::probes::scope::OomEvidence;
@@ -26,6 +25,7 @@ use leakwatch_analysis::model::target::CgroupKey;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_common::config::ABSENT;
+use leakwatch_common::config::ProbeConfig;
 use leakwatch_common::event;
 use leakwatch_common::event::MemcgLevel;
 use leakwatch_common::event::OomMarkVictim;
@@ -77,22 +77,21 @@ pub static HOOK: Hook = Hook {
     },
 };
 
-/// Where the memory breakdown of a victim comes from.
-pub fn victim_memory(plan: &Plan) -> Reading<&'static str> {
-    let (source, offset) = match plan.programs(&HOOK)? {
-        BY_FORMAT => ("fields of oom:mark_victim", plan.offsets.format_anon_rss),
-        _ => ("mm_struct", plan.offsets.mm_rss_anon),
+/// Where the memory breakdown of a victim comes from, with these programs.
+pub fn victim_memory(programs: Programs, offsets: &ProbeConfig) -> Reading<&'static str> {
+    let (source, offset) = match programs {
+        BY_FORMAT => ("fields of oom:mark_victim", offsets.format_anon_rss),
+        _ => ("mm_struct", offsets.mm_rss_anon),
     };
     told(offset, source, "the resident memory of a victim")
 }
 
-/// Where the memory cgroup of a victim comes from.
-pub fn victim_cgroup(plan: &Plan) -> Reading<&'static str> {
-    let source = match plan.programs(&HOOK)? {
+/// Where the memory cgroup of a victim comes from, with these programs.
+pub fn victim_cgroup(programs: Programs, offsets: &ProbeConfig) -> Reading<&'static str> {
+    let source = match programs {
         BY_FORMAT => "task_struct, where the victim itself asked for the memory",
         _ => "task_struct",
     };
-    let offsets = &plan.offsets;
     let needed = [
         offsets.task_cgroups,
         offsets.css_set_memory,
@@ -114,7 +113,7 @@ fn told(offset: u32, source: &'static str, what: &str) -> Reading<&'static str> 
     if offset == ABSENT {
         return Err(
             Missing::new(MissingReason::Unsupported, format!("this kernel does not tell {what}"))
-                .with_fix(hooks::NEEDS_BTF),
+                .with_fix(requirement::NEEDS_BTF),
         );
     }
     Ok(source)

@@ -1,12 +1,13 @@
 //! `sched:sched_process_exec`: a process executes another program.
 
-use crate::probes::ProbeEvent;
 use crate::probes::decode;
 use crate::probes::decode::DecodeError;
+use crate::probes::event::ProbeEvent;
+use crate::probes::event::ProcessExec;
 use crate::probes::hook::Hook;
 use crate::probes::hook::Programs;
 use crate::probes::hook::Ring;
-use crate::probes::hooks;
+use crate::probes::hooks::requirement;
 use crate::probes::ring;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_common::event;
@@ -16,9 +17,9 @@ use leakwatch_common::event::present;
 pub static HOOK: Hook = Hook {
     name: "sched:sched_process_exec",
     without: "a new program is noticed by the next round of samples",
-    fix: hooks::NEEDS_BTF,
+    fix: requirement::NEEDS_BTF,
     programs: |facts, offsets| {
-        hooks::identifies_processes(facts, offsets)?;
+        requirement::identifies_processes(facts, offsets)?;
         Ok(Programs::RawTracepoint {
             program: "process_exec",
             tracepoint: "sched_process_exec",
@@ -30,20 +31,11 @@ pub static HOOK: Hook = Hook {
         bytes: 128 * 1024,
     },
     drain: |source, ring| {
-        ring::drain(source, ring, hooks::BATCH, |record| {
+        ring::drain(source, ring, requirement::BATCH, |record| {
             decode(record).map(|exec| Some(ProbeEvent::ProcessExec(exec)))
         })
     },
 };
-
-/// A process executes another program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessExec {
-    /// Which process.
-    pub key: ProcessKey,
-    /// Inode of the directory of its memory cgroup.
-    pub cgroup_inode: u64,
-}
 
 fn decode(bytes: &[u8]) -> Result<ProcessExec, DecodeError> {
     let record: event::ProcessExec = decode::read(bytes)?;

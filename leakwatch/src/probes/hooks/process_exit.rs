@@ -1,14 +1,14 @@
 //! `sched:sched_process_exit`: the last thread of a process ends.
 
 use crate::clock::Clock;
-use crate::probes::ProbeEvent;
 use crate::probes::decode;
 use crate::probes::decode::DecodeError;
 use crate::probes::decode::Recent;
+use crate::probes::event::ProbeEvent;
 use crate::probes::hook::Hook;
 use crate::probes::hook::Programs;
 use crate::probes::hook::Ring;
-use crate::probes::hooks;
+use crate::probes::hooks::requirement;
 use crate::probes::ring;
 use leakwatch_analysis::model::event::ProcessExit;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -19,9 +19,9 @@ use leakwatch_common::event::present;
 pub static HOOK: Hook = Hook {
     name: "sched:sched_process_exit",
     without: "the end of a process is noticed by the next round of samples, and its exit code is not known",
-    fix: hooks::NEEDS_BTF,
+    fix: requirement::NEEDS_BTF,
     programs: |facts, offsets| {
-        hooks::identifies_processes(facts, offsets)?;
+        requirement::identifies_processes(facts, offsets)?;
         Ok(Programs::RawTracepoint {
             program: "process_exit",
             tracepoint: "sched_process_exit",
@@ -34,7 +34,7 @@ pub static HOOK: Hook = Hook {
     },
     drain: |source, ring| {
         let (clock, mut recent) = (source.clock, Recent::default());
-        ring::drain(source, ring, hooks::BATCH, move |record| {
+        ring::drain(source, ring, requirement::BATCH, move |record| {
             decode(record, clock, &mut recent).map(|exit| exit.map(ProbeEvent::ProcessExit))
         })
     },

@@ -4,7 +4,7 @@ use crate::probes::final_heap;
 use crate::probes::hook::Hook;
 use crate::probes::hook::Programs;
 use crate::probes::hook::Ring;
-use crate::probes::hooks;
+use crate::probes::hooks::requirement;
 
 const TRACEPOINT: &str = "signal_deliver";
 
@@ -25,9 +25,9 @@ pub const IN_PARTS: Programs = Programs::TailCalls {
 pub static HOOK: Hook = Hook {
     name: "signal:signal_deliver",
     without: "a post-mortem shows the last snapshot of the heap instead of the heap at the kill",
-    fix: hooks::NEEDS_BTF,
+    fix: requirement::NEEDS_BTF,
     programs: |facts, offsets| {
-        hooks::identifies_processes(facts, offsets)?;
+        requirement::identifies_processes(facts, offsets)?;
         let can_loop = |btf: &crate::probes::btf::Btf| btf.enumerator("BPF_FUNC_loop").is_some();
         Ok(if facts.btf.as_ref().is_ok_and(can_loop) {
             ONE_PROGRAM
