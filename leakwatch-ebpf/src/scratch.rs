@@ -62,5 +62,6 @@ pub(crate) struct Window {
     pub(crate) count: u64,
     /// The bucket that was looked for last.
     pub(crate) last: u64,
+    #[expect(clippy::cast_possible_truncation, reason = "a BPF register holds it whole")]
     pub(crate) words: [u64; WINDOW_WORDS as usize],
 }

@@ -132,7 +132,6 @@ pub(crate) fn lose(what: NativeCount) {
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the upper half is the process")]
 fn process() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }

@@ -1,4 +1,4 @@
-//! What is known. The engine alone keeps it, in [`memory`]; everyone else reads the newest [`view::View`], which never changes. A
+//! What is known. The engine alone keeps it, in `memory`; everyone else reads the newest [`view::View`], which never changes. A
 //! durable store will sit behind the same seam.
 
 mod bounds;

@@ -94,7 +94,7 @@ impl Default for Build {
 }
 
 impl Build {
-    /// Learns from the first of some stacks, [`LEARNED_STACKS`] at most.
+    /// Learns from the first of some stacks, `LEARNED_STACKS` at most.
     pub fn learn(stacks: &StackTable, ids: impl IntoIterator<Item = StackId>) -> Self {
         let standard_root = ids.into_iter().take(LEARNED_STACKS).find_map(|id| {
             stacks

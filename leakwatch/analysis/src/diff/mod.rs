@@ -1,7 +1,7 @@
 //! Two profiles of one target compared: compare minus base per stack, as a tree and as a table of functions.
 //!
 //! One profile alone is compared with nothing, so that every format has one source. Works on the values of one
-//! [`StackTable`]; must not judge: which difference is a leak is for the detectors.
+//! `StackTable`; must not judge: which difference is a leak is for the detectors.
 
 mod variance;
 mod rows;

@@ -70,7 +70,7 @@ impl<B: TableBytes> Pclntab<B> {
         found
     }
 
-    /// A function of the runtime. Only those in [`NAMES`] are ever asked for.
+    /// A function of the runtime. Only those in `NAMES` are ever asked for.
     pub fn runtime_function(&self, name: &str) -> Option<Function> {
         let functions = self.runtime.get_or_init(|| self.functions_named(NAMES));
         let index = NAMES.iter().position(|known| *known == name)?;
