@@ -60,8 +60,9 @@ fn install() -> anyhow::Result<()> {
     if modified(installed) >= modified(directory().join("package-lock.json")) {
         return Ok(());
     }
+    // Not `ci`: it refuses a lockfile without a package for another system that the registry does not have.
     tools::step("installing the page's packages", || {
-        tools::run(npm().args(["ci", "--silent"]))
+        tools::run(npm().args(["install", "--silent", "--no-audit", "--no-fund"]))
     })
 }
 
