@@ -249,14 +249,14 @@ fn taken(at: Timestamp) -> TakenProfile {
         process: key(1),
         profile_type: ProfileType::Heap,
         source: ProfileSource::Snapshot,
-        profile: leakwatch_analysis::model::decoded::DecodedProfile::default(),
+        profile: Ok(Arc::default()),
     }
 }
 
 /// What a collector does with the bytes of a profile.
 fn decoded(taken: TakenProfile, bytes: Arc<[u8]>) -> Input {
     Input::Profile(TakenProfile {
-        profile: pprof::recorded(bytes, ProfileType::Heap),
+        profile: pprof::recorded(&bytes, ProfileType::Heap),
         ..taken
     })
 }

@@ -1,21 +1,9 @@
 //! The command line of leakwatch.
 #![forbid(unsafe_code)]
 
-use clap::Parser as _;
-use leakwatch::cli;
-use leakwatch::cli::args::Cli;
 use std::process::ExitCode;
 
-#[tokio::main]
-#[expect(clippy::print_stderr, reason = "errors of the command line go to standard error")]
-async fn main() -> ExitCode {
-    match cli::run(Cli::parse()).await {
-        Ok(exit) => exit.into(),
-        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
-        Err(error) => {
-            let code = error.exit_code();
-            eprintln!("leakwatch: {:#}", anyhow::Error::from(error));
-            ExitCode::from(code)
-        }
-    }
+// All of it is in the library, so that the program is linked and not compiled a second time.
+fn main() -> ExitCode {
+    leakwatch::cli::main()
 }

@@ -5,9 +5,13 @@ use leakwatch_analysis::diff::Diff;
 use leakwatch_analysis::diff::FunctionDelta;
 use leakwatch_analysis::export;
 use leakwatch_analysis::model::decoded::Summary;
+use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::SampleType;
+use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof::Bounds;
 use leakwatch_analysis::pprof::decode;
@@ -144,12 +148,29 @@ fn differences_are_those_of_go() {
         let base = profiles.summary(profile_type, 0, &mut stacks);
         let compare = profiles.summary(profile_type, 1, &mut stacks);
         let ours = profiles.dir.path().join("diff.pb.gz");
-        let diff = export::pprof(
-            &stacks,
+        let taken = |second, summary: &Summary| Snapshot {
+            target: TargetId::from_text("target"),
+            process: ProcessKey { pid: 1, start_ticks: 1 },
             profile_type,
-            (Timestamp::from_unix_seconds(10), &base.values),
-            (Timestamp::from_unix_seconds(70), &compare.values),
-        );
+            at: Timestamp::from_unix_seconds(second),
+            source: ProfileSource::Endpoint,
+            values: summary.values.clone().into(),
+            total: summary.total,
+            period: summary.period,
+            losses: [].into(),
+        };
+        let newest = taken(70, &compare);
+        let whole = profiles.dir.path().join("whole.pb.gz");
+        std::fs::write(&whole, encode(&export::pprof(&stacks, &newest))).unwrap();
+        for &sample_type in SampleType::of(profile_type) {
+            let theirs = top(sample_type, &[], &[&profiles.path(profile_type, 1)]);
+            assert_eq!(
+                top(sample_type, &[], &[&whole]),
+                theirs,
+                "{sample_type:?} written from values"
+            );
+        }
+        let diff = export::pprof_diff(&stacks, &taken(10, &base), &newest);
         decode(&encode(&diff), &Bounds::default()).unwrap();
         std::fs::write(&ours, encode(&diff)).unwrap();
         for &sample_type in SampleType::of(profile_type) {

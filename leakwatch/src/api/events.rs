@@ -21,9 +21,6 @@ use crate::store::post_mortem::PostMortem;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use leakwatch_analysis::model::profile::Snapshot;
-use leakwatch_analysis::model::stack::StackTable;
-use leakwatch_analysis::pprof;
 
 /// Events, newest first.
 #[utoipa::path(
@@ -179,28 +176,9 @@ pub(crate) async fn oom_kill_profile(
                         profile_type.name()
                     ),
                 })?;
-            let (snapshot, stacks) = standalone(snapshot)?;
-            Ok(render::profile(&snapshot, &stacks, format, selection))
+            Ok(render::profile(snapshot, &post_mortem.stacks, format, selection))
         })
         .await
-}
-
-/// The snapshot with stacks of its own: those of its target may be forgotten.
-fn standalone(snapshot: &Snapshot) -> Result<(Snapshot, StackTable), ApiError> {
-    let mut stacks = StackTable::default();
-    let summary = pprof::decode(&snapshot.pprof, &pprof::Bounds::default())
-        .and_then(|decoded| pprof::summarize(&decoded, snapshot.profile_type, &mut stacks))
-        .map_err(|error| ApiError::Conflict {
-            reason: format!("the profile cannot be read any more: {error}"),
-        })?;
-    Ok((
-        Snapshot {
-            values: summary.values.into(),
-            total: summary.total,
-            ..snapshot.clone()
-        },
-        stacks,
-    ))
 }
 
 fn kinds(parameters: &Parameters) -> Result<Vec<&'static str>, ApiError> {

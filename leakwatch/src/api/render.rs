@@ -29,7 +29,6 @@ const DEFAULT_NODES: usize = 2_000;
 const MAX_NODES: usize = 50_000;
 /// Rows of a table.
 const TOP_ROWS: usize = 100;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Forms of one profile.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +84,7 @@ pub(crate) fn profile(
         selection.sample_type.unit().to_owned(),
     );
     match format {
-        ProfileFormat::Pprof => pprof_bytes(gzipped(&snapshot.pprof)),
+        ProfileFormat::Pprof => pprof_bytes(pprof::encode(&export::pprof(stacks, snapshot))),
         ProfileFormat::Folded => text(export::folded(&diff())),
         ProfileFormat::Speedscope => {
             let name = format!("{type} {value} {at}", r#type = r#type);
@@ -131,16 +130,7 @@ pub(crate) fn diff(
     let diff = || Diff::new(stacks, selection.sample_type, base.values.iter(), compare.values.iter());
     match format {
         DiffFormat::Folded => text(export::folded(&diff())),
-        DiffFormat::Pprof => {
-            let profile_type = compare.profile_type;
-            let profile = export::pprof(
-                stacks,
-                profile_type,
-                (base.at, &base.values),
-                (compare.at, &compare.values),
-            );
-            pprof_bytes(pprof::encode(&profile))
-        }
+        DiffFormat::Pprof => pprof_bytes(pprof::encode(&export::pprof_diff(stacks, base, compare))),
         DiffFormat::Json => {
             let diff = diff();
             Json(DiffBody {
@@ -160,18 +150,6 @@ pub(crate) fn diff(
             })
             .into_response()
         }
-    }
-}
-
-/// `go tool pprof` reads both, but other tools and the contract want gzip.
-fn gzipped(profile: &[u8]) -> Vec<u8> {
-    if profile.starts_with(&GZIP_MAGIC) {
-        return profile.to_vec();
-    }
-    match pprof::decode(profile, &pprof::Bounds::default()) {
-        Ok(decoded) => pprof::encode(&decoded),
-        // It was decoded when it was taken, so this is never reached; sent as it is, a client can still look at it.
-        Err(_error) => profile.to_vec(),
     }
 }
 

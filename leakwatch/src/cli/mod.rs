@@ -33,10 +33,27 @@ use crate::config::Config;
 use crate::config::Environment;
 use crate::config::args::AgentArgs;
 use clap::CommandFactory as _;
+use clap::Parser as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs what the arguments of this process ask for.
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "errors of the command line go to standard error")]
+pub async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(exit) => exit.into(),
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.exit_code();
+            eprintln!("leakwatch: {:#}", anyhow::Error::from(error));
+            ExitCode::from(code)
+        }
+    }
+}
 
 /// Runs a command to its end.
-pub async fn run(cli: Cli) -> Result<Exit, CliError> {
+async fn run(cli: Cli) -> Result<Exit, CliError> {
     let environment = Environment::of_this_process();
     let output = Output::new(cli.output, &environment)?;
     let file = cli

@@ -119,6 +119,8 @@ pub struct LastProfileBody {
     pub age_seconds: f64,
     /// False when stacks were cut off or lost.
     pub complete: bool,
+    /// What was cut off or lost in it, by reason.
+    pub losses: Vec<LossBody>,
     /// Where it is; stays valid when the target is forgotten.
     pub link: String,
 }
@@ -175,7 +177,8 @@ impl OomKillBody {
                     r#type: snapshot.profile_type.name().to_owned(),
                     source: source_name(snapshot.source).to_owned(),
                     age_seconds: kill.at.since(snapshot.at).as_secs_f64(),
-                    complete: snapshot.complete,
+                    complete: snapshot.is_complete(),
+                    losses: LossBody::of_profile(&snapshot.losses),
                     link: format!(
                         "{}/profiles/{}",
                         link::oom_kill(&post_mortem.id),

@@ -1,5 +1,6 @@
 //! Lists and what all answers share.
 
+use leakwatch_analysis::model::profile::ProfileLoss;
 use serde::Deserialize;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -35,6 +36,17 @@ impl LossBody {
             .map(|(reason, count)| Self {
                 reason: reason.to_string(),
                 count: *count,
+            })
+            .collect()
+    }
+
+    /// What is missing in a profile.
+    pub fn of_profile(losses: &[ProfileLoss]) -> Vec<Self> {
+        losses
+            .iter()
+            .map(|loss| Self {
+                reason: loss.reason.to_string(),
+                count: loss.samples,
             })
             .collect()
     }

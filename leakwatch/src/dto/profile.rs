@@ -49,6 +49,8 @@ pub struct SnapshotBody {
     pub source: String,
     /// False when stacks were cut off or lost.
     pub complete: bool,
+    /// What was cut off or lost in it, by reason.
+    pub losses: Vec<LossBody>,
     /// Id of the process.
     pub process: String,
     /// Where the profile is.
@@ -66,7 +68,8 @@ impl From<&Snapshot> for SnapshotBody {
             total: sample_type.value(&snapshot.total),
             unit: sample_type.unit().to_owned(),
             source: source_name(snapshot.source).to_owned(),
-            complete: snapshot.complete,
+            complete: snapshot.is_complete(),
+            losses: LossBody::of_profile(&snapshot.losses),
             process: snapshot.process.to_string(),
             link: link::profile(&snapshot.target, snapshot.profile_type, snapshot.at),
         }

@@ -4,14 +4,13 @@
 use crate::engine::judge;
 use crate::store::memory::Memory;
 use crate::store::post_mortem::PostMortem;
-use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::final_heap::FinalHeap;
 use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::Snapshot;
-use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
@@ -63,7 +62,7 @@ fn is_of(kill: &OomKill, state: &FinalState) -> bool {
 /// The live heap of the last garbage collection is one more snapshot of the process: the growth up to the end counts.
 fn remember(memory: &mut Memory, state: &FinalState) {
     let Ok(heap) = &state.heap else { return };
-    let Some(stored) = memory.target_mut(&state.target) else {
+    let Some(stored) = memory.target(&state.target) else {
         return;
     };
     let newest = stored.history.snapshots.get(&ProfileType::Heap);
@@ -74,17 +73,27 @@ fn remember(memory: &mut Memory, state: &FinalState) {
     if !is_newer {
         return;
     }
-    if let Some(snapshot) = snapshot(state, heap, &mut stored.history.stacks) {
-        stored.history.apply_snapshot(snapshot);
-        stored.changed = true;
-    } else {
+    let Some(retained) = &heap.retained else {
         memory.count_loss("profile_undecodable", 1);
+        return;
+    };
+    let (snapshot, stacks) = snapshot(memory, state, heap, retained);
+    if let Some(stored) = memory.target_mut(&state.target) {
+        stored.history.apply_snapshot(snapshot);
+        stored.history.stacks = stacks;
+        stored.changed = true;
     }
 }
 
-fn snapshot(state: &FinalState, heap: &FinalHeap, stacks: &mut StackTable) -> Option<Snapshot> {
-    let summary = heap.retained.content.as_ref().ok()?.intern(stacks);
-    Some(Snapshot {
+fn snapshot(
+    memory: &mut Memory,
+    state: &FinalState,
+    heap: &FinalHeap,
+    content: &ProfileContent,
+) -> (Snapshot, Arc<StackTable>) {
+    let (summary, stacks) = memory.intern(content);
+    let losses = heap.losses().into_iter().chain(summary.losses);
+    let snapshot = Snapshot {
         target: state.target.clone(),
         process: state.process,
         profile_type: ProfileType::Heap,
@@ -92,9 +101,10 @@ fn snapshot(state: &FinalState, heap: &FinalHeap, stacks: &mut StackTable) -> Op
         source: ProfileSource::KernelAtDeath,
         values: summary.values.into(),
         total: summary.total,
-        complete: heap.is_complete() && summary.dropped == 0,
-        pprof: Arc::clone(&heap.retained.pprof),
-    })
+        period: summary.period,
+        losses: losses.collect(),
+    };
+    (snapshot, stacks)
 }
 
 /// Puts what was read into the post-mortem, and judges anew with it.
@@ -112,18 +122,9 @@ fn complete(memory: &mut Memory, id: &str, state: FinalState) {
         .filter(|_| same_window)
         .and_then(|stored| stored.investigation.as_ref())
         .map(|investigation| investigation.verdict.clone());
-    // For reading as it is: it outlives the target, and with it the numbers of stacks.
-    let heap = state.heap.as_ref().ok().map(|heap| Snapshot {
-        target: target.clone(),
-        process: state.process,
-        profile_type: ProfileType::Heap,
-        at: state.at,
-        source: ProfileSource::KernelAtDeath,
-        values: [].into(),
-        total: StackValue::default(),
-        complete: heap.is_complete(),
-        pprof: Arc::clone(&heap.allocated),
-    });
+    let heap = state.heap.as_ref().ok();
+    let allocated = heap.and_then(|heap| heap.allocated.as_ref().map(|allocated| (heap, allocated)));
+    let allocated = allocated.map(|(heap, allocated)| snapshot(memory, &state, heap, allocated));
     let is_known = memory.target(&target).is_some();
     let Some(post_mortem) = memory.post_mortem_mut(id) else {
         return;
@@ -132,25 +133,27 @@ fn complete(memory: &mut Memory, id: &str, state: FinalState) {
     if is_known {
         post_mortem.target.get_or_insert(target);
     }
-    if let Some(heap) = heap {
+    if let Some((allocated, stacks)) = allocated {
         post_mortem
             .profiles
             .retain(|profile| profile.profile_type != ProfileType::Heap);
-        post_mortem.profiles.push(heap);
+        post_mortem.profiles.push(allocated);
+        post_mortem.stacks = stacks;
     }
     if verdict.is_some() {
         post_mortem.verdict = verdict;
     }
     post_mortem.final_state = Some(without_profiles(state));
     post_mortem.awaits_final_state = false;
-    memory.retain_post_mortem_profiles();
+    // Many may die between two ticks.
+    memory.fit_profiles();
 }
 
 /// The profiles are kept elsewhere.
 fn without_profiles(mut state: FinalState) -> FinalState {
     if let Ok(heap) = &mut state.heap {
-        heap.allocated = Arc::from([]);
-        heap.retained = DecodedProfile::default();
+        heap.allocated = None;
+        heap.retained = None;
     }
     state
 }

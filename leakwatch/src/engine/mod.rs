@@ -27,7 +27,6 @@ use leakwatch_analysis::model::sample::Sample;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Applies inputs to what is known, judges what changed, and shows it to readers.
@@ -200,11 +199,11 @@ fn sampled(memory: &mut Memory, sample: &Sample) {
 }
 
 fn profiled(memory: &mut Memory, taken: &TakenProfile) {
-    let Some(stored) = memory.target_mut(&taken.target) else {
+    if memory.target(&taken.target).is_none() {
         memory.count_loss("profile_of_unknown_target", 1);
         return;
-    };
-    let content = match &taken.profile.content {
+    }
+    let content = match &taken.profile {
         Ok(content) => content,
         Err(missing) => {
             tracing::debug!(target = %taken.target, why = missing.detail, "a profile does not decode");
@@ -212,7 +211,13 @@ fn profiled(memory: &mut Memory, taken: &TakenProfile) {
             return;
         }
     };
-    let summary = content.intern(&mut stored.history.stacks);
+    let (summary, stacks) = memory.intern(content);
+    for loss in &summary.losses {
+        memory.count_loss(loss.reason.clone(), loss.samples);
+    }
+    let Some(stored) = memory.target_mut(&taken.target) else {
+        return;
+    };
     let accepted = stored.history.apply_snapshot(Snapshot {
         target: taken.target.clone(),
         process: taken.process,
@@ -221,13 +226,11 @@ fn profiled(memory: &mut Memory, taken: &TakenProfile) {
         source: taken.source,
         values: summary.values.into(),
         total: summary.total,
-        complete: summary.dropped == 0,
-        pprof: Arc::clone(&taken.profile.pprof),
+        period: summary.period,
+        losses: summary.losses.into(),
     });
+    stored.history.stacks = stacks;
     stored.changed = true;
-    if summary.dropped > 0 {
-        memory.count_loss("profile_stacks_dropped", summary.dropped);
-    }
     if !accepted {
         memory.count_loss("profile_of_smaller_process", 1);
     }

@@ -17,6 +17,7 @@ use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::sample::Sample;
 use leakwatch_analysis::model::target::TargetId;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Takes in a kill and writes its post-mortem at once, before anything newer overwrites what was known.
@@ -147,6 +148,7 @@ fn known(memory: &Memory, id: &TargetId, kill: OomKill) -> PostMortem {
         last_memory: history.newest.clone(),
         other_processes,
         profiles,
+        stacks: Arc::clone(&history.stacks),
         verdict: stored
             .investigation
             .as_ref()
@@ -169,6 +171,7 @@ fn unknown(kill: OomKill) -> PostMortem {
         last_memory: Err(missing),
         other_processes: Vec::new(),
         profiles: Vec::new(),
+        stacks: Arc::default(),
         verdict: None,
         final_state: None,
         awaits_final_state: kill.victim.read_at_death,

@@ -281,8 +281,68 @@ pub(super) struct TakenProfile {
     pub(super) type_name: String,
     #[prost(uint32, tag = "4")]
     pub(super) source: u32,
+    /// A `profile.proto`, of recordings made before there was `content`.
     #[prost(bytes = "vec", tag = "5")]
     pub(super) pprof: Vec<u8>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) content: Option<ProfileContent>,
+    #[prost(message, optional, tag = "7")]
+    pub(super) content_missing: Option<Missing>,
+}
+
+/// Values by stack. Stacks are a tree from the outermost frames inwards: each is a frame and the stack that called it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ProfileContent {
+    /// Function and file names.
+    #[prost(string, repeated, tag = "1")]
+    pub(super) texts: Vec<String>,
+    /// Of each frame: its function and its file, by place in `texts`, and its line.
+    #[prost(uint32, repeated, tag = "2")]
+    pub(super) frame_functions: Vec<u32>,
+    #[prost(uint32, repeated, tag = "3")]
+    pub(super) frame_files: Vec<u32>,
+    #[prost(uint32, repeated, tag = "4")]
+    pub(super) frame_lines: Vec<u32>,
+    /// Of each stack: its caller, which is an earlier one (one more than its place, zero for none), and its innermost frame by place.
+    #[prost(uint32, repeated, tag = "5")]
+    pub(super) stack_callers: Vec<u32>,
+    #[prost(uint32, repeated, tag = "6")]
+    pub(super) stack_frames: Vec<u32>,
+    #[prost(message, repeated, tag = "7")]
+    pub(super) values: Vec<StackValue>,
+    #[prost(message, optional, tag = "8")]
+    pub(super) total: Option<StackValue>,
+    #[prost(int64, tag = "9")]
+    pub(super) period: i64,
+    #[prost(message, repeated, tag = "10")]
+    pub(super) losses: Vec<ProfileLoss>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct StackValue {
+    /// One more than the place of the stack; zero for the stack without frames, and in a sum.
+    #[prost(uint32, tag = "1")]
+    pub(super) stack: u32,
+    #[prost(sint64, tag = "2")]
+    pub(super) alloc_objects: i64,
+    #[prost(sint64, tag = "3")]
+    pub(super) alloc_space: i64,
+    #[prost(sint64, tag = "4")]
+    pub(super) inuse_objects: i64,
+    #[prost(sint64, tag = "5")]
+    pub(super) inuse_space: i64,
+    #[prost(double, tag = "6")]
+    pub(super) inuse_variance: f64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ProfileLoss {
+    #[prost(string, tag = "1")]
+    pub(super) reason: String,
+    #[prost(uint64, tag = "2")]
+    pub(super) samples: u64,
+    #[prost(message, optional, tag = "3")]
+    pub(super) value: Option<StackValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -393,6 +453,7 @@ pub(super) struct FinalState {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct FinalHeap {
+    /// A `profile.proto`, of recordings made before there was `allocated_content`; so is `retained`.
     #[prost(bytes = "vec", tag = "1")]
     pub(super) allocated: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
@@ -411,6 +472,10 @@ pub(super) struct FinalHeap {
     pub(super) cut: Option<u32>,
     #[prost(uint64, tag = "9")]
     pub(super) held_up_nanos: u64,
+    #[prost(message, optional, tag = "10")]
+    pub(super) allocated_content: Option<ProfileContent>,
+    #[prost(message, optional, tag = "11")]
+    pub(super) retained_content: Option<ProfileContent>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -13,7 +13,7 @@ pub use crate::input::error::RecordError;
 pub use crate::input::reader::Recording;
 pub use crate::input::recorder::Recorder;
 
-use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::ProcessExit;
@@ -31,6 +31,7 @@ use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
+use std::sync::Arc;
 
 /// Who made a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +132,7 @@ pub enum Input {
     },
 }
 
-/// A profile that was taken, decoded already: the engine only looks its stacks up, and recordings hold the original bytes.
+/// A profile that was taken, decoded already: the engine only looks its stacks up.
 #[derive(Clone, Debug)]
 pub struct TakenProfile {
     /// When it was taken.
@@ -144,8 +145,8 @@ pub struct TakenProfile {
     pub profile_type: ProfileType,
     /// Where it came from.
     pub source: ProfileSource,
-    /// Its original bytes and what they say.
-    pub profile: DecodedProfile,
+    /// What it says, or why it does not decode.
+    pub profile: Reading<Arc<ProfileContent>>,
 }
 
 impl Input {

@@ -163,7 +163,6 @@ mod tests {
     use leakwatch_analysis::model::target::Target;
     use leakwatch_analysis::model::target::TargetKind;
     use leakwatch_analysis::model::units::Timestamp;
-    use std::sync::Arc;
 
     #[test]
     fn failures_are_retried_ever_more_rarely_and_success_resets() {
@@ -240,8 +239,8 @@ mod tests {
             source,
             values: [].into(),
             total: StackValue::default(),
-            complete: true,
-            pprof: Arc::from([]),
+            period: 1,
+            losses: [].into(),
         });
         history
     }

@@ -15,10 +15,8 @@ pub struct Bounds {
     pub events: usize,
     /// Post-mortems of OOM kills.
     pub post_mortems: usize,
-    /// Bytes of profiles, originals and values, over all targets; the oldest interior snapshots go first.
+    /// Bytes of all profiles, those of post-mortems included: their values, their stacks and the names in them.
     pub profile_bytes: usize,
-    /// Bytes of profiles in post-mortems; those of the oldest go first.
-    pub post_mortem_bytes: usize,
     /// Final states that wait for the OOM kill that brought them about.
     pub final_states: usize,
 }
@@ -31,8 +29,7 @@ impl Default for Bounds {
             gone_for: Duration::from_hours(6),
             events: 10_000,
             post_mortems: 500,
-            profile_bytes: 64 << 20,
-            post_mortem_bytes: 24 << 20,
+            profile_bytes: 20 << 20,
             final_states: 16,
         }
     }

@@ -6,14 +6,19 @@ use crate::store::Bounds;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
 use crate::store::post_mortem::PostMortem;
+use crate::store::profiles::Kept;
+use crate::store::profiles::Profiles;
 use crate::store::view::TargetView;
 use crate::store::view::View;
 use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::model::decoded::ProfileContent;
+use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::shared_log::SharedLog;
+use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -36,7 +41,7 @@ pub(crate) struct StoredTarget {
     /// Something came in since the investigation was made.
     pub(crate) changed: bool,
     /// The target as in the last view; none once anything about it may have changed.
-    view: Option<Arc<TargetView>>,
+    pub(super) view: Option<Arc<TargetView>>,
 }
 
 /// All that is remembered.
@@ -50,6 +55,7 @@ pub(crate) struct Memory {
     next_event: u64,
     post_mortems: VecDeque<Arc<PostMortem>>,
     final_states: VecDeque<FinalState>,
+    profiles: Profiles,
     losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
 }
 
@@ -78,6 +84,7 @@ impl Memory {
             next_event: 1,
             post_mortems: VecDeque::new(),
             final_states: VecDeque::new(),
+            profiles: Profiles::default(),
             losses: Arc::default(),
         }
     }
@@ -93,6 +100,24 @@ impl Memory {
             events: self.events.clone(),
             post_mortems: self.post_mortems.clone(),
             losses: Arc::clone(&self.losses),
+            profile_bytes: self.profiles.bytes(),
+        }
+    }
+
+    /// Looks up the stacks of a profile among those that are known, which get those that are not yet: its values by them, and the table.
+    pub(crate) fn intern(&mut self, content: &ProfileContent) -> (Summary, Arc<StackTable>) {
+        self.profiles.intern(content)
+    }
+
+    /// Brings all profiles within their bound; what had to go is counted.
+    pub(crate) fn fit_profiles(&mut self) {
+        let bound = self.bounds.profile_bytes;
+        let kept = Kept {
+            targets: self.targets.values_mut().collect(),
+            post_mortems: self.post_mortems.iter_mut().collect(),
+        };
+        for (reason, count) in self.profiles.fit(kept, bound) {
+            self.count_loss(reason, count);
         }
     }
 
@@ -185,7 +210,6 @@ impl Memory {
             self.post_mortems.pop_front();
         }
         self.post_mortems.push_back(Arc::new(post_mortem));
-        self.retain_post_mortem_profiles();
     }
 
     /// One post-mortem, to be changed.
@@ -203,33 +227,6 @@ impl Memory {
             .iter_mut()
             .filter(move |post_mortem| is_meant(post_mortem));
         meant.map(Arc::make_mut)
-    }
-
-    /// Drops the profiles of the oldest post-mortems until the others fit.
-    pub(crate) fn retain_post_mortem_profiles(&mut self) {
-        let bytes = |post_mortem: &PostMortem| {
-            post_mortem
-                .profiles
-                .iter()
-                .map(|profile| profile.pprof.len())
-                .sum::<usize>()
-        };
-        let mut total: usize = self.post_mortems().map(bytes).sum();
-        let mut dropped = 0;
-        for post_mortem in &mut self.post_mortems {
-            if total <= self.bounds.post_mortem_bytes {
-                break;
-            }
-            if post_mortem.profiles.is_empty() {
-                continue;
-            }
-            total -= bytes(post_mortem);
-            dropped += 1;
-            Arc::make_mut(post_mortem).profiles.clear();
-        }
-        if dropped > 0 {
-            self.count_loss("post_mortem_profiles_dropped", dropped);
-        }
     }
 
     /// Keeps the final state of a process whose kill has not been reported yet. Where no kill is reported, it was not the OOM
@@ -272,7 +269,7 @@ impl Memory {
                 self.forget(&id);
             }
         }
-        self.thin_profiles();
+        self.fit_profiles();
     }
 
     fn forget(&mut self, id: &TargetId) {
@@ -281,27 +278,6 @@ impl Memory {
             if self.by_inode.get(&inode) == Some(id) {
                 Arc::make_mut(&mut self.by_inode).remove(&inode);
             }
-        }
-    }
-
-    /// Halves the profile series of the heaviest targets until all fit.
-    fn thin_profiles(&mut self) {
-        let mut total: usize = self.targets.values().map(|stored| stored.history.profile_bytes()).sum();
-        while total > self.bounds.profile_bytes {
-            let heaviest = self
-                .targets
-                .values_mut()
-                .max_by_key(|stored| stored.history.profile_bytes());
-            let Some(stored) = heaviest else { return };
-            let before = stored.history.profile_bytes();
-            stored.history.thin_profiles();
-            stored.view = None;
-            let after = stored.history.profile_bytes();
-            if after >= before {
-                return;
-            }
-            total -= before - after;
-            self.count_loss("profiles_thinned", 1);
         }
     }
 }

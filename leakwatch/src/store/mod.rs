@@ -5,6 +5,7 @@ mod bounds;
 pub mod event;
 pub(crate) mod memory;
 pub mod post_mortem;
+mod profiles;
 pub mod view;
 
 pub use bounds::Bounds;

@@ -6,9 +6,11 @@ use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::ProcessMemory;
+use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::verdict::Verdict;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A process that shared the cgroup with the victim.
@@ -39,6 +41,8 @@ pub struct PostMortem {
     pub other_processes: Vec<OtherProcess>,
     /// The newest profile of the victim of each type, at most one each.
     pub profiles: Vec<Snapshot>,
+    /// Their stacks, shared with all targets.
+    pub stacks: Arc<StackTable>,
     /// The verdict on what was known when it died.
     pub verdict: Option<Verdict>,
     /// What the kernel read of the victim while it died; its profiles are among `profiles`.

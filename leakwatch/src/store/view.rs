@@ -52,6 +52,7 @@ pub struct View {
     pub(super) events: SharedLog<Event>,
     pub(super) post_mortems: VecDeque<Arc<PostMortem>>,
     pub(super) losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
+    pub(super) profile_bytes: usize,
 }
 
 impl View {
@@ -111,9 +112,9 @@ impl View {
         &self.losses
     }
 
-    /// Bytes of original profiles held for living and gone targets; post-mortems share theirs.
+    /// Bytes of all profiles: their values, their stacks and the names in them.
     pub fn profile_bytes(&self) -> usize {
-        self.targets().map(|(_, target)| target.history.profile_bytes()).sum()
+        self.profile_bytes
     }
 }
 

@@ -11,6 +11,7 @@ use leakwatch::collect::endpoint::EndpointConfig;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::pprof;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -341,15 +342,14 @@ async fn nothing_but_the_three_profiles_is_asked_for() {
     let mut collecting = Collecting::start(config, vec![watched]);
     let missing = collecting.next(ProfileType::GoroutineLeak).await.unwrap_err();
     assert_eq!(missing.reason, MissingReason::Unsupported, "{missing:?}");
-    assert_eq!(&*collecting.next(ProfileType::Heap).await.unwrap().profile.pprof, HEAP);
+    let heap = collecting.next(ProfileType::Heap).await.unwrap();
+    assert_eq!(heap.profile, pprof::recorded(HEAP, ProfileType::Heap));
     assert!(
         started.elapsed() >= Duration::from_secs(5),
         "near its limit: every 5 s, not faster"
     );
-    assert_eq!(
-        &*collecting.next(ProfileType::Goroutine).await.unwrap().profile.pprof,
-        GOROUTINE
-    );
+    let goroutines = collecting.next(ProfileType::Goroutine).await.unwrap();
+    assert_eq!(goroutines.profile, pprof::recorded(GOROUTINE, ProfileType::Goroutine));
     let mut lines = Vec::new();
     while let Ok((line, head)) = requests.try_recv() {
         assert!(

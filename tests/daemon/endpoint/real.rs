@@ -6,14 +6,11 @@ use crate::endpoint::harness::rule;
 use crate::endpoint::harness::serve;
 use leakwatch::collect::endpoint::Asked;
 use leakwatch::collect::endpoint::EndpointConfig;
+use leakwatch::input::TakenProfile;
 use leakwatch_analysis::diff::Diff;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::SampleType;
 use leakwatch_analysis::model::reading::MissingReason;
-use leakwatch_analysis::model::stack::StackTable;
-use leakwatch_analysis::pprof::Bounds;
-use leakwatch_analysis::pprof::decode;
-use leakwatch_analysis::pprof::summarize;
 use leakwatch_test_support::programs::Go;
 use leakwatch_test_support::wait::wait_until;
 use std::collections::BTreeMap;
@@ -72,11 +69,10 @@ impl Drop for Service {
 }
 
 /// Bytes or goroutines by function, cumulative.
-fn cumulative(profile_type: ProfileType, pprof: &[u8]) -> BTreeMap<String, i64> {
-    let mut stacks = StackTable::default();
-    let profile = decode(pprof, &Bounds::default()).unwrap();
-    let summary = summarize(&profile, profile_type, &mut stacks).unwrap();
-    let diff = Diff::new(&stacks, SampleType::default_of(profile_type), &[], &summary.values);
+fn cumulative(taken: &TakenProfile) -> BTreeMap<String, i64> {
+    let content = taken.profile.as_ref().unwrap();
+    let sample_type = SampleType::default_of(taken.profile_type);
+    let diff = Diff::new(&content.stacks, sample_type, &[], &content.summary.values);
     let functions = diff.top(usize::MAX);
     functions
         .into_iter()
@@ -103,10 +99,7 @@ async fn a_program_is_found_by_its_ports() {
         let heap = collecting.next(ProfileType::Heap).await.unwrap();
         assert_eq!((heap.process.pid, heap.target.as_str()), (service.child.id(), "found"));
         let goroutines = collecting.next(ProfileType::Goroutine).await.unwrap();
-        assert_profiled(
-            &cumulative(ProfileType::Heap, &heap.profile.pprof),
-            &cumulative(ProfileType::Goroutine, &goroutines.profile.pprof),
-        );
+        assert_profiled(&cumulative(&heap), &cumulative(&goroutines));
         let leak = collecting.next(ProfileType::GoroutineLeak).await.unwrap_err();
         assert_eq!(leak.reason, MissingReason::Unsupported, "{leak:?}");
         assert!(leak.detail.contains("go1.26.8"), "{leak:?}");
@@ -130,7 +123,7 @@ async fn goroutines_that_the_runtime_proves_leaked_are_taken() {
     watched.asked = Asked::LeakedGoroutines;
     let mut alone = Collecting::start(EndpointConfig::new(vec![], true), vec![watched]);
     assert_eq!(alone.next_type().await, ProfileType::GoroutineLeak);
-    let leaked = cumulative(ProfileType::GoroutineLeak, &leak.profile.pprof);
+    let leaked = cumulative(&leak);
     assert_eq!(leaked.get("main.leak.func1"), Some(&1), "{leaked:?}");
     assert_eq!(leaked.get("main.wait"), None, "{leaked:?}");
 }
@@ -166,10 +159,7 @@ async fn a_program_in_another_network_namespace_is_asked_there() {
         let mut collecting = Collecting::start(config, vec![process(service.child.id(), "elsewhere")]);
         let heap = collecting.next(ProfileType::Heap).await.unwrap();
         let goroutines = collecting.next(ProfileType::Goroutine).await.unwrap();
-        assert_profiled(
-            &cumulative(ProfileType::Heap, &heap.profile.pprof),
-            &cumulative(ProfileType::Goroutine, &goroutines.profile.pprof),
-        );
+        assert_profiled(&cumulative(&heap), &cumulative(&goroutines));
     }
     assert_eq!(visits.load(Ordering::Relaxed), 0, "nothing foreign was spoken to");
     // A connecting thread may just be ending.

@@ -98,8 +98,8 @@ impl Build {
     pub fn learn(stacks: &StackTable, ids: impl IntoIterator<Item = StackId>) -> Self {
         let standard_root = ids.into_iter().take(LEARNED_STACKS).find_map(|id| {
             stacks
-                .frames(id)
-                .rev()
+                .outermost_first(id)
+                .into_iter()
                 .find_map(|frame| standard_root_of(&frame.function, &frame.file))
         });
         Self::Go { standard_root }

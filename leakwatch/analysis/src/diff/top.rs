@@ -128,7 +128,7 @@ fn build(diff: &Diff<'_>, limit: usize) -> Vec<FunctionDelta> {
     let mut of_frame: HashMap<u32, usize> = HashMap::new();
     for row in diff.rows() {
         let mut is_leaf = true;
-        for &index in diff.stacks().frame_indices(row.stack) {
+        for index in diff.stacks().frame_indices(row.stack) {
             let Some(frame) = diff.stacks().frame(index) else {
                 continue;
             };

@@ -102,7 +102,7 @@ fn sum(diff: &Diff<'_>) -> Vec<Draft> {
                 }
             }
         };
-        let frames = diff.stacks().frame_indices(row.stack);
+        let frames: Vec<u32> = diff.stacks().frame_indices(row.stack).collect();
         add(&mut drafts, 0, frames.is_empty());
         let mut parent = 0;
         for (depth, &frame) in (1..).zip(frames.iter().rev()) {

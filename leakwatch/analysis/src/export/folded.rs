@@ -10,7 +10,7 @@ pub fn folded(diff: &Diff<'_>) -> String {
     let mut stacks: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     for row in diff.rows() {
         let mut names = String::new();
-        for frame in diff.stacks().frames(row.stack).rev() {
+        for frame in diff.stacks().outermost_first(row.stack) {
             if !names.is_empty() {
                 names.push(';');
             }

@@ -8,6 +8,7 @@ mod speedscope;
 
 pub use folded::folded;
 pub use pprof::pprof;
+pub use pprof::pprof_diff;
 pub use speedscope::Speedscope;
 pub use speedscope::speedscope;
 
@@ -67,7 +68,7 @@ mod tests {
         let file = speedscope(&diff);
         let names: Vec<&str> = file.frames.iter().map(|frame| &*frame.function).collect();
         assert_eq!(names, ["main.main", "main.leaf"]);
-        assert_eq!((file.samples, file.weights), (vec![vec![0, 1], vec![0]], vec![3, 4]));
+        assert_eq!((file.samples, file.weights), (vec![vec![0], vec![0, 1]], vec![4, 3]));
         assert_eq!((file.end_value, file.unit), (7, "bytes"));
     }
 }

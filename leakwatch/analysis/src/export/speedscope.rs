@@ -36,8 +36,8 @@ pub fn speedscope<'a>(diff: &Diff<'a>) -> Speedscope<'a> {
     for row in diff.rows().iter().filter(|row| row.compare > 0) {
         let stack = diff
             .stacks()
-            .frames(row.stack)
-            .rev()
+            .outermost_first(row.stack)
+            .into_iter()
             .map(|frame| {
                 *indices.entry(frame).or_insert_with(|| {
                     file.frames.push(frame);

@@ -56,10 +56,16 @@ impl SnapshotSeries {
             .min_by_key(|snapshot| snapshot.at.since(at).max(at.since(snapshot.at)))
     }
 
-    /// Bytes of the profiles, the originals and their values.
-    pub fn profile_bytes(&self) -> usize {
-        let bytes = |snapshot: &Snapshot| snapshot.pprof.len() + size_of_val(&*snapshot.values);
-        self.0.iter().map(bytes).sum()
+    /// All kept snapshots, oldest first, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [Snapshot] {
+        Arc::make_mut(&mut self.0).as_mut_slice()
+    }
+
+    /// Drops all but the newest.
+    pub fn keep_newest(&mut self) {
+        let snapshots = Arc::make_mut(&mut self.0);
+        let older = snapshots.len().saturating_sub(1);
+        drop(snapshots.drain(..older));
     }
 
     /// Drops every second interior snapshot; the first and the newest stay.
@@ -71,14 +77,6 @@ impl SnapshotSeries {
             index += 1;
             keep
         });
-    }
-
-    /// The same with values only.
-    pub(crate) fn without_originals(mut self) -> Self {
-        for snapshot in Arc::make_mut(&mut self.0) {
-            snapshot.pprof = Arc::from([]);
-        }
-        self
     }
 }
 
@@ -100,8 +98,8 @@ mod tests {
             source: ProfileSource::Endpoint,
             values: [].into(),
             total: StackValue::default(),
-            complete: true,
-            pprof: vec![0; 10].into(),
+            period: 1,
+            losses: [].into(),
         }
     }
 

@@ -162,7 +162,6 @@ mod tests {
     use crate::model::profile::StackValue;
     use crate::model::stack::StackTable;
     use crate::model::target::TargetId;
-    use std::sync::Arc;
 
     /// A program lists stacks that allocated for the first time before a collection gives them a value.
     #[test]
@@ -181,8 +180,8 @@ mod tests {
                 inuse_space: retained,
                 ..StackValue::default()
             },
-            complete: true,
-            pprof: Arc::from([]),
+            period: 1,
+            losses: [].into(),
         };
         let profiles = [
             profile(1, 1, 10),

@@ -1,7 +1,9 @@
 //! What was read of a process while a SIGKILL ended it: read by the kernel in the process's own context, and joined with what
 //! was known of it before.
 
-use crate::model::decoded::DecodedProfile;
+use crate::model::decoded::ProfileContent;
+use crate::model::profile::ProfileLoss;
+use crate::model::profile::StackValue;
 use crate::model::reading::Reading;
 use crate::model::target::ProcessKey;
 use crate::model::target::TargetId;
@@ -28,10 +30,10 @@ pub struct FinalState {
 /// The heap profile at the end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FinalHeap {
-    /// All that was allocated and not freed, garbage included, as a gzipped `profile.proto`: what filled the memory.
-    pub allocated: Arc<[u8]>,
-    /// The live heap of the last garbage collection: comparable with snapshots.
-    pub retained: DecodedProfile,
+    /// All that was allocated and not freed, garbage included: what filled the memory. None once it is kept elsewhere.
+    pub allocated: Option<Arc<ProfileContent>>,
+    /// The live heap of the last garbage collection: comparable with snapshots. None once it is kept elsewhere.
+    pub retained: Option<Arc<ProfileContent>>,
     /// Buckets (allocations of one size by one stack) that were read.
     pub buckets: u64,
     /// Buckets that were read and lost on the way.
@@ -52,6 +54,23 @@ impl FinalHeap {
     /// Whether every bucket is there, with its stack.
     pub const fn is_complete(&self) -> bool {
         self.lost == 0 && self.unreadable == 0 && self.unknown == 0 && self.truncation.is_none()
+    }
+
+    /// What is missing in it, as its profiles tell it.
+    pub fn losses(&self) -> Vec<ProfileLoss> {
+        let of_unknown = StackValue {
+            inuse_space: i64::try_from(self.unknown_bytes.0).unwrap_or(i64::MAX),
+            ..StackValue::default()
+        };
+        let unknown = ProfileLoss::of(ProfileLoss::WITHOUT_STACK, self.unknown).map(|loss| ProfileLoss {
+            value: of_unknown,
+            ..loss
+        });
+        // How many are beyond the cut is not known: one at least.
+        let cut = self.truncation.and_then(|_| ProfileLoss::of(ProfileLoss::NOT_READ, 1));
+        let lost = ProfileLoss::of(ProfileLoss::LOST, self.lost);
+        let unreadable = ProfileLoss::of(ProfileLoss::UNREADABLE, self.unreadable);
+        [cut, lost, unreadable, unknown].into_iter().flatten().collect()
     }
 }
 

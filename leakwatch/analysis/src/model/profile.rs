@@ -4,6 +4,7 @@ use crate::model::stack::StackId;
 use crate::model::target::ProcessKey;
 use crate::model::target::TargetId;
 use crate::model::units::Timestamp;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Profile types of the API.
@@ -99,6 +100,24 @@ impl StackValue {
         self.inuse_space = self.inuse_space.saturating_add(other.inuse_space);
         self.inuse_variance += other.inuse_variance;
     }
+
+    /// The same with the variance that sampling one of `rate` bytes leaves, as documented at [`Self::inuse_variance`]. The scaled count is
+    /// `objects = n/p`, so that `n*(size/p)^2*(1-p)` is `objects*size^2*(1-p)/p`. Where the size is not known, the mean stands for it.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a variance is an estimate; 53 bits are more than it has"
+    )]
+    #[must_use]
+    pub fn sampled(mut self, rate: i64, size: Option<i64>) -> Self {
+        self.inuse_variance = 0.0;
+        if rate > 1 && self.inuse_objects > 0 && self.inuse_space > 0 {
+            let objects = self.inuse_objects as f64;
+            let size = size.map_or(self.inuse_space as f64 / objects, |size| size as f64);
+            let exponent = -size / rate as f64;
+            self.inuse_variance = objects * size * size * exponent.exp() / -exponent.exp_m1();
+        }
+        self
+    }
 }
 
 /// What is measured per stack, in pprof's own terms. A query chooses one by name.
@@ -178,7 +197,46 @@ impl SampleType {
     }
 }
 
-/// A profile taken at one instant, with values by interned stack and the original bytes.
+/// Samples of a profile that are not there, or not at their own stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileLoss {
+    /// Why.
+    pub reason: Cow<'static, str>,
+    /// How many: buckets of a heap, stacks of a capture, goroutines.
+    pub samples: u64,
+    /// What they hold, as far as that is known.
+    pub value: StackValue,
+}
+
+impl ProfileLoss {
+    /// There were too many stacks: the values are in the total, at their innermost frame alone.
+    pub const FOLDED: &'static str = "stacks_over_bound";
+    /// Their memory could not be read.
+    pub const UNREADABLE: &'static str = "samples_unreadable";
+    /// There are more than are read.
+    pub const NOT_READ: &'static str = "samples_over_bound";
+    /// One in so many was read and stands for the others.
+    pub const SAMPLED: &'static str = "samples_estimated";
+    /// Garbage collections ended during each reading: counts may be off by what one of them moved.
+    pub const INCONSISTENT: &'static str = "counts_inconsistent";
+    /// They were read and lost on the way.
+    pub const LOST: &'static str = "samples_lost";
+    /// Nobody knows their stacks: they are in the total, without frames.
+    pub const WITHOUT_STACK: &'static str = "stacks_unknown";
+    /// Small ones were put down to their function, so that the profile can be kept.
+    pub const MERGED: &'static str = "small_stacks_merged";
+
+    /// `samples` of which is not known what they hold; none if there are none.
+    pub fn of(reason: &'static str, samples: u64) -> Option<Self> {
+        (samples > 0).then(|| Self {
+            reason: reason.into(),
+            samples,
+            value: StackValue::default(),
+        })
+    }
+}
+
+/// A profile taken at one instant: values by stack, in the stacks of whoever keeps it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Which target.
@@ -195,8 +253,15 @@ pub struct Snapshot {
     pub values: Arc<[(StackId, StackValue)]>,
     /// Sum over all stacks.
     pub total: StackValue,
-    /// False when stacks were cut off or lost.
-    pub complete: bool,
-    /// The profile as a gzipped `profile.proto`, as it was received or encoded.
-    pub pprof: Arc<[u8]>,
+    /// What one sample stands for, as pprof has it.
+    pub period: i64,
+    /// What is missing in it.
+    pub losses: Arc<[ProfileLoss]>,
+}
+
+impl Snapshot {
+    /// Whether nothing is missing.
+    pub fn is_complete(&self) -> bool {
+        self.losses.is_empty()
+    }
 }

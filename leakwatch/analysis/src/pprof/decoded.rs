@@ -1,58 +1,34 @@
-//! A profile decoded where it is taken or read back, together with its original bytes.
+//! A profile decoded where it is taken or read back.
 
-use crate::model::decoded::DecodedProfile;
 use crate::model::decoded::ProfileContent;
 use crate::model::profile::ProfileType;
 use crate::model::reading::Missing;
 use crate::model::reading::MissingReason;
+use crate::model::reading::Reading;
 use crate::model::stack::StackTable;
 use crate::pprof::bounds::Bounds;
-use crate::pprof::codec::compress;
 use crate::pprof::codec::decode;
-use crate::pprof::codec::is_gzip;
 use crate::pprof::error::PprofError;
 use crate::pprof::proto::Profile;
 use crate::pprof::summary::summarize;
 use crate::pprof::validate;
-use prost::Message as _;
 use std::sync::Arc;
 
 /// A profile as it was received, gzipped or plain; refuses what does not decode.
-pub fn received(bytes: Vec<u8>, profile_type: ProfileType, bounds: &Bounds) -> Result<DecodedProfile, PprofError> {
-    let profile = decode(&bytes, bounds)?;
-    if !is_gzip(&bytes) {
-        return Ok(made(&profile, profile_type));
-    }
-    Ok(DecodedProfile {
-        content: Ok(Arc::new(content(&profile, profile_type)?)),
-        pprof: bytes.into(),
-    })
+pub fn received(bytes: &[u8], profile_type: ProfileType, bounds: &Bounds) -> Result<ProfileContent, PprofError> {
+    content(&decode(bytes, bounds)?, profile_type)
 }
 
-/// A profile that this program made. One that would not decode again is not taken as decoded either: a recording of it has to lead to
-/// the same answers.
-pub fn made(profile: &Profile, profile_type: ProfileType) -> DecodedProfile {
-    let bounds = Bounds::default();
-    let plain = profile.encode_to_vec();
-    let pprof = compress(&plain);
-    let content = bounds
-        .check_size(plain.len(), pprof.len())
-        .and_then(|()| bounds.check(&plain))
-        .and_then(|()| validate::validate(profile))
-        .and_then(|()| content(profile, profile_type));
-    DecodedProfile {
-        pprof: pprof.into(),
-        content: content.map(Arc::new).map_err(|error| missing(&error)),
-    }
+/// A profile that this program made.
+pub fn made(profile: &Profile, profile_type: ProfileType) -> Reading<Arc<ProfileContent>> {
+    let content = validate::validate(profile).and_then(|()| content(profile, profile_type));
+    content.map(Arc::new).map_err(|error| missing(&error))
 }
 
-/// A profile out of a recording.
-pub fn recorded(pprof: Arc<[u8]>, profile_type: ProfileType) -> DecodedProfile {
-    let content = decode(&pprof, &Bounds::default()).and_then(|profile| content(&profile, profile_type));
-    DecodedProfile {
-        pprof,
-        content: content.map(Arc::new).map_err(|error| missing(&error)),
-    }
+/// A profile out of a recording of format 2 or before.
+pub fn recorded(pprof: &[u8], profile_type: ProfileType) -> Reading<Arc<ProfileContent>> {
+    let content = received(pprof, profile_type, &Bounds::default());
+    content.map(Arc::new).map_err(|error| missing(&error))
 }
 
 /// Takes a profile apart that was found valid.
@@ -73,10 +49,13 @@ fn missing(error: &PprofError) -> Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::decoded::Summary;
     use crate::model::units::Timestamp;
     use crate::pprof::ProfileBuilder;
     use crate::pprof::encode;
     use crate::pprof::proto;
+    use prost::Message as _;
+    use std::collections::BTreeMap;
 
     /// A goroutine profile with these numbers of goroutines, by the functions of their stacks, innermost first.
     fn goroutines(samples: &[(&[&str], i64)]) -> Profile {
@@ -95,6 +74,13 @@ mod tests {
         builder.finish()
     }
 
+    /// How many goroutines have which stack.
+    fn told(summary: &Summary, stacks: &StackTable) -> BTreeMap<Vec<String>, i64> {
+        let frames = |id| stacks.frames(id).map(|frame| frame.function.to_string()).collect();
+        let values = summary.values.iter();
+        values.map(|(id, value)| (frames(*id), value.inuse_objects)).collect()
+    }
+
     #[test]
     fn interned_content_is_what_the_profile_itself_says_there() {
         let first = goroutines(&[(&["main.wait", "main.main"], 3), (&["main.leaf", "main.main"], 1)]);
@@ -106,30 +92,27 @@ mod tests {
         ]);
         let (mut direct, mut interned) = (StackTable::default(), StackTable::default());
         for profile in [first, second] {
-            let made = made(&profile, ProfileType::Goroutine);
-            let read = recorded(Arc::clone(&made.pprof), ProfileType::Goroutine);
+            let made = made(&profile, ProfileType::Goroutine).unwrap();
+            let read = recorded(&encode(&profile), ProfileType::Goroutine).unwrap();
             assert_eq!(made, read);
-            assert_eq!(made.pprof[..], encode(&profile)[..]);
-            let received = received(profile.encode_to_vec(), ProfileType::Goroutine, &Bounds::default());
-            assert_eq!(received.unwrap(), made);
+            let received = received(&profile.encode_to_vec(), ProfileType::Goroutine, &Bounds::default());
+            assert_eq!(received.unwrap(), *made);
             let expected = summarize(&profile, ProfileType::Goroutine, &mut direct).unwrap();
-            assert_eq!(made.content.unwrap().intern(&mut interned), expected);
+            let there = made.intern(&mut interned);
+            assert_eq!(there.total, expected.total);
+            assert_eq!(told(&there, &interned), told(&expected, &direct));
         }
-        assert_eq!(interned, direct);
     }
 
     #[test]
-    fn what_would_not_decode_again_is_not_decoded_when_it_is_made() {
-        let overflowing = goroutines(&[(&["main.main"], i64::MAX), (&["main.main"], i64::MAX)]);
+    fn what_is_no_profile_is_missing_with_the_reason() {
         let mut dangling = goroutines(&[(&["main.main"], 1)]);
         dangling.sample[0].location_id.push(9);
         let mut untyped = goroutines(&[]);
         untyped.sample_type.clear();
-        for profile in [overflowing, dangling, untyped] {
-            let made = made(&profile, ProfileType::Goroutine);
-            assert!(made.content.is_err());
-            assert_eq!(made, recorded(Arc::clone(&made.pprof), ProfileType::Goroutine));
-            received(made.pprof.to_vec(), ProfileType::Goroutine, &Bounds::default()).unwrap_err();
+        for profile in [dangling, untyped] {
+            let missing = made(&profile, ProfileType::Goroutine).unwrap_err();
+            assert_eq!(recorded(&encode(&profile), ProfileType::Goroutine), Err(missing));
         }
     }
 }

@@ -95,7 +95,9 @@ fn goroutines_proven_leaked_are_a_leak_without_growth() {
     for (leaked, expected) in [(400, goroutine_leak::CLASS), (2, stable::CLASS)] {
         let mut history = replica(0.0, 3).history;
         let at = history.newest_at;
-        let stack = history.stacks.intern(&blocked("main.forget.func1")).unwrap();
+        let stack = std::sync::Arc::make_mut(&mut history.stacks)
+            .intern(&blocked("main.forget.func1"))
+            .unwrap();
         let value = StackValue {
             inuse_objects: leaked,
             ..StackValue::default()

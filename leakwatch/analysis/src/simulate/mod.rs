@@ -362,18 +362,26 @@ fn heap_profile(
             inuse_space: (state.sampled * scale * site.object_size) as i64,
             inuse_variance: state.sampled * (site.object_size * scale).powi(2) * (1.0 - chance),
         };
-        values.push((history.stacks.intern(&site.stack).unwrap(), value));
+        values.push((Arc::make_mut(&mut history.stacks).intern(&site.stack).unwrap(), value));
     }
     let garbage = StackValue {
         alloc_objects: (process.garbage_published / 1024.0) as i64,
         alloc_space: process.garbage_published as i64,
         ..StackValue::default()
     };
-    values.push((history.stacks.intern(&stack_of("main.render")).unwrap(), garbage));
+    values.push((
+        Arc::make_mut(&mut history.stacks)
+            .intern(&stack_of("main.render"))
+            .unwrap(),
+        garbage,
+    ));
     // Stacks that allocated for the first time since the last collection are listed, without a value yet.
     for listed in (0..1000).take_while(|listed| f64::from(*listed) * 11.0 < process.age) {
         let stack = stack_of(&format!("main.route{listed}"));
-        values.push((history.stacks.intern(&stack).unwrap(), StackValue::default()));
+        values.push((
+            Arc::make_mut(&mut history.stacks).intern(&stack).unwrap(),
+            StackValue::default(),
+        ));
     }
     snapshot(history, ProfileType::Heap, values, pid, at)
 }
@@ -388,7 +396,7 @@ fn heap_snapshot_of(history: &mut TargetHistory, function: &str, size: f64, pid:
         inuse_space: size as i64,
         inuse_variance: 0.0,
     };
-    let stack = history.stacks.intern(&stack_of(function)).unwrap();
+    let stack = Arc::make_mut(&mut history.stacks).intern(&stack_of(function)).unwrap();
     snapshot(history, ProfileType::Heap, vec![(stack, value)], pid, at)
 }
 
@@ -406,7 +414,7 @@ fn goroutine_profile(
         main_stack.insert(0, frame(function, 42));
     }
     let mut values = vec![(
-        history.stacks.intern(&main_stack).unwrap(),
+        Arc::make_mut(&mut history.stacks).intern(&main_stack).unwrap(),
         StackValue {
             inuse_objects: 1,
             ..StackValue::default()
@@ -419,7 +427,7 @@ fn goroutine_profile(
                 inuse_objects: count,
                 ..StackValue::default()
             };
-            values.push((history.stacks.intern(&site.stack).unwrap(), value));
+            values.push((Arc::make_mut(&mut history.stacks).intern(&site.stack).unwrap(), value));
         }
     }
     snapshot(history, ProfileType::Goroutine, values, pid, at)
@@ -449,7 +457,7 @@ fn snapshot(
         source: ProfileSource::Endpoint,
         values: values.into(),
         total,
-        complete: true,
-        pprof: Arc::from([]),
+        period: 1,
+        losses: [].into(),
     }
 }

@@ -186,7 +186,12 @@ fn profile(history: &mut TargetHistory, places: &[Place], samples: &[Samples], a
             inuse_space: (live * weight * place.object_bytes) as i64,
             inuse_variance: live * (place.object_bytes * weight).powi(2) * (1.0 - 1.0 / weight),
         };
-        values.push((history.stacks.intern(&stack(place.function)).unwrap(), value));
+        values.push((
+            std::sync::Arc::make_mut(&mut history.stacks)
+                .intern(&stack(place.function))
+                .unwrap(),
+            value,
+        ));
     }
     snapshot(history, ProfileType::Native, values, key(100).pid, at)
 }

@@ -112,8 +112,7 @@ fn build(happenings: &[(u64, Happening)], shift: u64) -> (TargetHistory, Timesta
                 let mut seen = BTreeMap::new();
                 for (stack, inuse, alloc) in values {
                     let function = format!("main.f{stack}");
-                    let id = history
-                        .stacks
+                    let id = std::sync::Arc::make_mut(&mut history.stacks)
                         .intern(&[frame("runtime.mallocgc", 1), frame(&function, 2)])
                         .unwrap();
                     let value = StackValue {

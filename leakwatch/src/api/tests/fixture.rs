@@ -22,11 +22,11 @@ use axum::body::to_bytes;
 use http::HeaderMap;
 use http::Request;
 use http::StatusCode;
-use leakwatch_analysis::export;
 use leakwatch_analysis::model::counter::CgroupVersion;
 use leakwatch_analysis::model::counter::Counter;
 use leakwatch_analysis::model::counter::Counters;
-use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::decoded::ProfileContent;
+use leakwatch_analysis::model::decoded::Summing;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomMemcg;
@@ -57,7 +57,6 @@ use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes as Size;
 use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::pprof;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -280,7 +279,7 @@ fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u
 }
 
 /// A heap profile of two stacks, of which one grows.
-pub(crate) fn heap(at: Timestamp, leaked: u64) -> DecodedProfile {
+pub(crate) fn heap(leaked: u64) -> Arc<ProfileContent> {
     let frame = |function: &str, line| Frame {
         function: function.into(),
         file: "/src/markets.go".into(),
@@ -302,9 +301,11 @@ pub(crate) fn heap(at: Timestamp, leaked: u64) -> DecodedProfile {
             inuse_variance: 0.0,
         }
     };
-    let values = [(grows, value(leaked)), (steady, value(20 * MIB))];
-    let profile = export::pprof(&stacks, ProfileType::Heap, (at, &[]), (at, &values));
-    pprof::made(&profile, ProfileType::Heap)
+    let mut sum = Summing::default();
+    sum.add(&mut stacks, Ok(grows), None, &value(leaked));
+    sum.add(&mut stacks, Ok(steady), None, &value(20 * MIB));
+    let summary = sum.finish(1);
+    Arc::new(ProfileContent { stacks, summary })
 }
 
 /// What happened in the ten minutes until `now`.
@@ -356,7 +357,7 @@ pub(crate) fn story(now: Timestamp) -> Vec<Input> {
                     process: process.key,
                     profile_type: ProfileType::Heap,
                     source: ProfileSource::Endpoint,
-                    profile: heap(at, leaked),
+                    profile: Ok(heap(leaked)),
                 }));
             }
         }

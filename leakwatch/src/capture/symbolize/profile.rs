@@ -1,9 +1,10 @@
 //! Stacks with values as a pprof profile of a type that captures have, and the same by name.
 
-use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::SampleType;
 use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::pprof;
@@ -11,6 +12,7 @@ use leakwatch_analysis::pprof::ProfileBuilder;
 use leakwatch_analysis::pprof::proto;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The function of stacks that were counted but could not be copied.
 const UNKNOWN: &str = "[stack not captured]";
@@ -49,7 +51,7 @@ pub struct Title<'a> {
 }
 
 /// The stacks as a profile.
-pub fn profile(rows: &[StackRow], symbols: &mut Symbols, title: &Title<'_>) -> DecodedProfile {
+pub fn profile(rows: &[StackRow], symbols: &mut Symbols, title: &Title<'_>) -> Reading<Arc<ProfileContent>> {
     let mut builder = Builder {
         base: ProfileBuilder::new(title.profile_type, title.period, title.exe, &(0..0), title.at),
         profile_type: title.profile_type,

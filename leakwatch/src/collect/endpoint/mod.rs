@@ -172,7 +172,7 @@ impl EndpointCollector {
                         process,
                         profile_type,
                         source: ProfileSource::Endpoint,
-                        profile,
+                        profile: Ok(profile),
                     }));
                 }
                 Err(missing) => {

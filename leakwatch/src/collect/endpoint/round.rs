@@ -10,7 +10,7 @@ use crate::collect::endpoint::locate::places;
 use crate::collect::endpoint::process::OpenProcess;
 use crate::collect::endpoint::watched::Watched;
 use crate::schedule::reading::Asked;
-use leakwatch_analysis::model::decoded::DecodedProfile;
+use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
@@ -46,7 +46,7 @@ pub(super) struct Outcome {
 }
 
 /// A profile, or why there is none.
-type Taken = (ProfileType, Timestamp, Reading<DecodedProfile>);
+type Taken = (ProfileType, Timestamp, Reading<Arc<ProfileContent>>);
 
 impl Round {
     pub(super) async fn run(self) -> Outcome {
@@ -87,7 +87,7 @@ impl Round {
     }
 
     /// The heap profile, from the first place that has one.
-    async fn heap(&self) -> Reading<(Place, DecodedProfile)> {
+    async fn heap(&self) -> Reading<(Place, Arc<ProfileContent>)> {
         let candidates = match &self.place {
             Some(place) => vec![place.clone()],
             None => self.places().await?,
@@ -113,7 +113,7 @@ impl Round {
         looked.await.unwrap_or_else(|error| Err(died(&error)))
     }
 
-    async fn leaked_goroutines(&self, place: &Place) -> Reading<DecodedProfile> {
+    async fn leaked_goroutines(&self, place: &Place) -> Reading<Arc<ProfileContent>> {
         let version = &self.watched.go_version;
         if !has_goroutine_leak(version) {
             return Err(Missing::new(
@@ -126,7 +126,7 @@ impl Round {
     }
 
     /// Gets one profile and decodes it, so that nothing invalid goes further.
-    async fn take(&self, place: &Place, profile_type: ProfileType) -> Reading<DecodedProfile> {
+    async fn take(&self, place: &Place, profile_type: ProfileType) -> Reading<Arc<ProfileContent>> {
         let limit = self.config.total_timeout;
         let exchange = async {
             let stream = connect(&self.watched, place, self.config.connect_timeout).await?;
@@ -138,9 +138,11 @@ impl Round {
         })??;
         let _permit = self.decoding.acquire().await;
         let bounds = self.config.bounds;
-        let decoded = tokio::task::spawn_blocking(move || pprof::received(bytes, profile_type, &bounds));
+        let decoded = tokio::task::spawn_blocking(move || pprof::received(&bytes, profile_type, &bounds));
         let decoded = decoded.await.map_err(|error| died(&error))?;
-        decoded.map_err(|error| refused(place, profile_type, &error))
+        decoded
+            .map(Arc::new)
+            .map_err(|error| refused(place, profile_type, &error))
     }
 }
 

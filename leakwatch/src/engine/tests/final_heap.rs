@@ -4,6 +4,8 @@ use super::*;
 use leakwatch_analysis::model::final_heap::FinalGoroutines;
 use leakwatch_analysis::model::final_heap::FinalHeap;
 use leakwatch_analysis::model::final_heap::FinalState;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::StackId;
 use leakwatch_analysis::pprof;
 
 /// What was read of the process that `kill` is about: bytes retained, and bytes in use with garbage.
@@ -37,8 +39,8 @@ fn final_state(target: &Target, retained: i64, in_use: i64) -> FinalState {
         target: target.id(),
         process: KEY,
         heap: Ok(FinalHeap {
-            allocated: profile(in_use).pprof,
-            retained: profile(retained),
+            allocated: profile(in_use).ok(),
+            retained: profile(retained).ok(),
             buckets: 1,
             lost: 0,
             unreadable: 0,
@@ -75,9 +77,11 @@ fn the_final_heap_joins_the_kill_whichever_comes_first() {
         let [profile] = post_mortem.profiles.as_slice() else {
             panic!("{:?}", post_mortem.profiles)
         };
-        assert_eq!((profile.source, profile.complete), (ProfileSource::KernelAtDeath, true));
-        let decoded = pprof::decode(&profile.pprof, &pprof::Bounds::default()).unwrap();
-        assert_eq!(decoded.sample[0].value[3], 250, "all that was in use");
+        assert_eq!(
+            (profile.source, profile.is_complete()),
+            (ProfileSource::KernelAtDeath, true)
+        );
+        assert_eq!(profile.values[0].1.inuse_space, 250, "all that was in use");
         // What is compared with snapshots is what the last collection retained.
         let history = &view.target(&target.id()).unwrap().history;
         let newest = history.snapshots[&ProfileType::Heap].newest().unwrap();
@@ -132,9 +136,10 @@ fn profiles_of_post_mortems_are_bounded_and_the_oldest_go_first() {
     let target = target(1);
     let mut inputs = life(&target);
     inputs.push(Input::FinalState(Box::new(final_state(&target, 1, 1))));
-    let bytes = final_state(&target, 1, 1).heap.unwrap().allocated.len();
+    // One value in the history, and one in each post-mortem: two fit, with some room.
+    let value = size_of::<(StackId, StackValue)>();
     let bounds = Bounds {
-        post_mortem_bytes: bytes,
+        profile_bytes: 5 * value / 2,
         ..Bounds::default()
     };
     let mut engine = Engine::new(bounds, None);

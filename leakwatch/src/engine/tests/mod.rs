@@ -28,6 +28,7 @@ use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::verdict::VerdictClass;
 use leakwatch_analysis::pprof::proto;
+use std::sync::Arc;
 use std::time::Duration;
 
 const KEY: ProcessKey = ProcessKey {

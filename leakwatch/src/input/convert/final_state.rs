@@ -8,6 +8,8 @@ use crate::input::convert::field::key_to;
 use crate::input::convert::field::missing_from;
 use crate::input::convert::field::missing_to;
 use crate::input::convert::field::position;
+use crate::input::convert::profile::content_to;
+use crate::input::convert::profile::recorded;
 use crate::input::messages;
 use leakwatch_analysis::model::final_heap::FinalGoroutines;
 use leakwatch_analysis::model::final_heap::FinalHeap;
@@ -18,8 +20,6 @@ use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::pprof;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn final_state_to(state: &FinalState) -> messages::FinalState {
@@ -27,8 +27,10 @@ pub(super) fn final_state_to(state: &FinalState) -> messages::FinalState {
         target: state.target.as_str().to_owned(),
         process: Some(key_to(state.process)),
         heap: state.heap.as_ref().ok().map(|heap| messages::FinalHeap {
-            allocated: heap.allocated.to_vec(),
-            retained: heap.retained.pprof.to_vec(),
+            allocated: Vec::new(),
+            retained: Vec::new(),
+            allocated_content: heap.allocated.as_ref().map(|content| content_to(content)),
+            retained_content: heap.retained.as_ref().map(|content| content_to(content)),
             buckets: heap.buckets,
             lost: heap.lost,
             unreadable: heap.unreadable,
@@ -62,8 +64,8 @@ pub(super) fn final_state_from(at: Timestamp, state: messages::FinalState) -> Co
     } else {
         let heap = required(state.heap, "heap")?;
         Ok(FinalHeap {
-            allocated: Arc::from(heap.allocated),
-            retained: pprof::recorded(Arc::from(heap.retained), ProfileType::Heap),
+            allocated: recorded(heap.allocated_content.as_ref(), &heap.allocated, ProfileType::Heap).ok(),
+            retained: recorded(heap.retained_content.as_ref(), &heap.retained, ProfileType::Heap).ok(),
             buckets: heap.buckets,
             lost: heap.lost,
             unreadable: heap.unreadable,

@@ -7,6 +7,7 @@ mod final_state;
 mod format1;
 mod head;
 mod kill;
+mod profile;
 mod runtime;
 mod sample;
 
@@ -32,6 +33,8 @@ use crate::input::convert::final_state::final_state_from;
 use crate::input::convert::final_state::final_state_to;
 use crate::input::convert::kill::kill_from;
 use crate::input::convert::kill::kill_to;
+use crate::input::convert::profile::content_to;
+use crate::input::convert::profile::recorded;
 use crate::input::convert::runtime::go_runtime_from;
 use crate::input::convert::runtime::runtime_from;
 use crate::input::convert::runtime::runtime_to;
@@ -47,8 +50,6 @@ use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::pprof;
-use std::sync::Arc;
 
 // Numbers on the wire are positions in these tables: append only.
 const SOURCES: [ProfileSource; 4] = [
@@ -72,7 +73,9 @@ pub(super) fn to_message(input: &Input) -> messages::Envelope {
             process: Some(key_to(profile.process)),
             type_name: profile.profile_type.name().to_owned(),
             source: position(&SOURCES, &profile.source),
-            pprof: profile.profile.pprof.to_vec(),
+            pprof: Vec::new(),
+            content: profile.profile.as_ref().ok().map(|content| content_to(content)),
+            content_missing: profile.profile.as_ref().err().map(missing_to),
         }),
         Input::ProfileMissing {
             target,
@@ -135,7 +138,10 @@ pub(super) fn from_message(envelope: messages::Envelope, skipped: &mut Skipped) 
                 process: key_from(profile.process)?,
                 profile_type,
                 source: entry(&SOURCES, profile.source, "source")?,
-                profile: pprof::recorded(Arc::from(profile.pprof), profile_type),
+                profile: match profile.content_missing {
+                    Some(missing) => Err(missing_from(missing)),
+                    None => recorded(profile.content.as_ref(), &profile.pprof, profile_type),
+                },
             })
         }
         messages::Kind::ProfileMissing(profile) => Input::ProfileMissing {

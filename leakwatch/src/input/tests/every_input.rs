@@ -7,6 +7,8 @@ use leakwatch_analysis::model::counter::CgroupVersion;
 use leakwatch_analysis::model::counter::Counter;
 use leakwatch_analysis::model::counter::Counters;
 use leakwatch_analysis::model::counter::CountersBuilder;
+use leakwatch_analysis::model::decoded::ProfileContent;
+use leakwatch_analysis::model::decoded::Summing;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomMemcg;
@@ -22,8 +24,10 @@ use leakwatch_analysis::model::final_heap::TruncationReason;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::runtime::GoRuntimeStats;
@@ -34,6 +38,9 @@ use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::sample::ProcessMemory;
 use leakwatch_analysis::model::sample::ProcessSample;
 use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::stack::Frame;
+use leakwatch_analysis::model::stack::StackId;
+use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::CgroupKey;
 use leakwatch_analysis::model::target::Container;
 use leakwatch_analysis::model::target::ContainerRuntime;
@@ -43,7 +50,7 @@ use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::pprof;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn counters(values: &[(Counter, u64)], unread: Option<&'static str>) -> Counters {
@@ -216,8 +223,16 @@ pub(super) fn inputs() -> Vec<Input> {
             process: key,
             profile_type: ProfileType::GoroutineLeak,
             source: ProfileSource::Endpoint,
-            // Bytes that do not decode are kept all the same.
-            profile: pprof::recorded([1, 2, 3].into(), ProfileType::GoroutineLeak),
+            // That it does not decode is recorded all the same.
+            profile: Err(missing()),
+        }),
+        Input::Profile(TakenProfile {
+            at,
+            target: id.clone(),
+            process: key,
+            profile_type: ProfileType::Heap,
+            source: ProfileSource::Snapshot,
+            profile: Ok(content()),
         }),
         Input::ProfileMissing {
             at,
@@ -263,8 +278,8 @@ pub(super) fn inputs() -> Vec<Input> {
             target: id.clone(),
             process: key,
             heap: Ok(FinalHeap {
-                allocated: [1, 2].into(),
-                retained: pprof::recorded([3].into(), ProfileType::Heap),
+                allocated: Some(content()),
+                retained: None,
                 buckets: 4,
                 lost: 5,
                 unreadable: 6,
@@ -327,4 +342,34 @@ pub(super) fn inputs() -> Vec<Input> {
         Input::Tick { at },
         Input::TargetGone { at, target: id },
     ]
+}
+
+/// A profile of two stacks with one caller, and of values without a stack.
+fn content() -> Arc<ProfileContent> {
+    let frame = |function: &str, line| Frame {
+        function: function.into(),
+        file: "main.go".into(),
+        line,
+    };
+    let mut stacks = StackTable::default();
+    let leaf = stacks.intern(&[frame("main.leaf", 2), frame("main.main", 1)]);
+    let other = stacks.intern(&[frame("main.other", 3), frame("main.main", 1)]);
+    let value = StackValue {
+        alloc_objects: 5,
+        alloc_space: 50,
+        inuse_objects: -2,
+        inuse_space: 20,
+        inuse_variance: 0.125,
+    };
+    let mut sum = Summing::default();
+    for stack in [leaf, other, Ok(StackId::EMPTY)] {
+        sum.add(&mut stacks, stack, None, &value);
+    }
+    let mut summary = sum.finish(512);
+    summary.losses.push(ProfileLoss {
+        reason: "samples_unreadable".into(),
+        samples: 7,
+        value,
+    });
+    Arc::new(ProfileContent { stacks, summary })
 }

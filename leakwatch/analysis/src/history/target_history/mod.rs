@@ -25,6 +25,7 @@ use crate::model::target::Target;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A process of the target, while it lives and for a while after.
 #[derive(Clone, Debug)]
@@ -88,11 +89,11 @@ pub struct TargetHistory {
     pub newest_at: Timestamp,
     /// Living processes and recently gone ones, bounded by [`TargetHistory::MAX_PROCESSES`].
     pub processes: BTreeMap<ProcessKey, ProcessRecord>,
-    /// Interned stacks of all snapshots.
-    pub stacks: StackTable,
+    /// The stacks of all snapshots, shared with all targets.
+    pub stacks: Arc<StackTable>,
     /// Profiles by type.
     pub snapshots: BTreeMap<ProfileType, SnapshotSeries>,
-    /// Profiles of the process that was followed before, without their original bytes: what a restart must not make forgotten.
+    /// Profiles of the process that was followed before: what a restart must not make forgotten.
     pub previous_snapshots: BTreeMap<ProfileType, SnapshotSeries>,
     /// What the runtime of the followed process counts.
     pub runtimes: RuntimeSeries,
@@ -133,7 +134,7 @@ impl TargetHistory {
             newest: Err(Missing::new(MissingReason::NotYet, "no sample taken yet")),
             newest_at: at,
             processes: BTreeMap::new(),
-            stacks: StackTable::default(),
+            stacks: Arc::default(),
             snapshots: BTreeMap::new(),
             previous_snapshots: BTreeMap::new(),
             runtimes: RuntimeSeries::default(),
@@ -183,18 +184,14 @@ impl TargetHistory {
         self.processes.values().filter(|record| record.gone_at.is_none())
     }
 
-    /// Bytes of all profiles, the originals and their values.
-    pub fn profile_bytes(&self) -> usize {
-        let series = self.snapshots.values().chain(self.previous_snapshots.values());
-        series.map(SnapshotSeries::profile_bytes).sum()
+    /// All series of profiles.
+    pub fn series(&self) -> impl Iterator<Item = &SnapshotSeries> {
+        self.snapshots.values().chain(self.previous_snapshots.values())
     }
 
-    /// Drops every second interior snapshot of every type.
-    pub fn thin_profiles(&mut self) {
-        let series = self.snapshots.values_mut().chain(self.previous_snapshots.values_mut());
-        for series in series {
-            series.thin();
-        }
+    /// All series of profiles, to be changed.
+    pub fn series_mut(&mut self) -> impl Iterator<Item = &mut SnapshotSeries> {
+        self.snapshots.values_mut().chain(self.previous_snapshots.values_mut())
     }
 
     /// Takes in a sample.
@@ -301,7 +298,7 @@ impl TargetHistory {
         self.profile_missing.remove(&snapshot.profile_type);
         let series = self.snapshots.entry(snapshot.profile_type).or_default();
         if followed.is_some_and(|followed| followed != snapshot.process) {
-            let previous = std::mem::take(series).without_originals();
+            let previous = std::mem::take(series);
             self.previous_snapshots.insert(snapshot.profile_type, previous);
         }
         // A capture counts from its own beginning: what an earlier one has counted is no baseline for it.

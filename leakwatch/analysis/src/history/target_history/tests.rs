@@ -225,8 +225,8 @@ fn snapshot(second: u64, pid: u32) -> Snapshot {
         source: ProfileSource::Endpoint,
         values: [].into(),
         total: StackValue::default(),
-        complete: true,
-        pprof: Vec::new().into(),
+        period: 1,
+        losses: [].into(),
     }
 }
 

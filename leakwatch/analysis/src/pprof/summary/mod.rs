@@ -1,17 +1,16 @@
 //! From a profile to values per stack: inlined frames expanded, samples of the same stack added up.
 
 use crate::model::decoded::Summary;
+use crate::model::decoded::Summing;
 use crate::model::profile::ProfileType;
 use crate::model::profile::StackValue;
 use crate::model::stack::Frame;
-use crate::model::stack::StackId;
 use crate::model::stack::StackTable;
 use crate::model::stack::StackTableFull;
 use crate::pprof::error::PprofError;
 use crate::pprof::proto::Location;
 use crate::pprof::proto::Profile;
 use crate::pprof::proto::ProfileSample;
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,27 +18,26 @@ use std::sync::Arc;
 const MAX_FRAMES: usize = 2_048;
 
 /// Frames of all stacks of a profile together: locations are shared, so that a small profile can name very many.
-const MAX_FRAMES_OF_PROFILE: usize = 8 << 20;
+const MAX_FRAMES_OF_PROFILE: usize = 32 << 20;
 
 /// Adds up a profile's values by stack. `profile` must come from [`decode`](super::decode).
 pub fn summarize(profile: &Profile, profile_type: ProfileType, stacks: &mut StackTable) -> Result<Summary, PprofError> {
     let columns = Columns::find(profile, profile_type)?;
     let mut frames = Frames::new(profile);
-    let mut by_stack: BTreeMap<StackId, StackValue> = BTreeMap::new();
-    let mut summary = Summary::default();
+    let mut sum = Summing::with_capacity(profile.sample.len());
     for sample in &profile.sample {
         let value = columns.value(profile, sample);
-        summary.total.add(&value);
-        match frames
+        let stack = frames
             .expand(&sample.location_id, stacks)
-            .and_then(|stack| stacks.intern_indices(stack).ok())
-        {
-            Some(stack) => by_stack.entry(stack).or_default().add(&value),
-            None => summary.dropped += 1,
-        }
+            .and_then(|stack| stacks.intern_indices(stack));
+        let innermost = if stack.is_err() {
+            frames.innermost(&sample.location_id)
+        } else {
+            None
+        };
+        sum.add(stacks, stack, innermost.as_ref(), &value);
     }
-    summary.values = by_stack.into_iter().collect();
-    Ok(summary)
+    Ok(sum.finish(profile.period))
 }
 
 /// How the samples of a profile were taken.
@@ -121,18 +119,16 @@ impl Columns {
                 inuse_space,
                 sampled,
             } => {
-                let (objects, space) = (at(inuse_objects), at(inuse_space));
-                StackValue {
+                let value = StackValue {
                     alloc_objects: at(alloc_objects),
                     alloc_space: at(alloc_space),
-                    inuse_objects: objects,
-                    inuse_space: space,
-                    inuse_variance: match sampled {
-                        Sampled::ByBytes => {
-                            inuse_variance(profile.period, object_size(profile, sample), objects, space)
-                        }
-                        Sampled::Evenly => even_variance(profile.period, space),
-                    },
+                    inuse_objects: at(inuse_objects),
+                    inuse_space: at(inuse_space),
+                    inuse_variance: even_variance(profile.period, at(inuse_space)),
+                };
+                match sampled {
+                    Sampled::ByBytes => value.sampled(profile.period, object_size(profile, sample)),
+                    Sampled::Evenly => value,
                 }
             }
         }
@@ -146,22 +142,6 @@ fn object_size(profile: &Profile, sample: &ProfileSample) -> Option<i64> {
         .iter()
         .find(|label| label.str == 0 && label.num > 0 && profile.text(label.key) == "bytes")
         .map(|label| label.num)
-}
-
-/// Variance of the estimated bytes in use, as documented at [`StackValue::inuse_variance`]. The profile gives the scaled
-/// count `objects = n/p`, so that `n*(size/p)^2*(1-p)` is `objects*size^2*(1-p)/p`.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a variance is an estimate; 53 bits are more than it has"
-)]
-fn inuse_variance(rate: i64, size: Option<i64>, objects: i64, space: i64) -> f64 {
-    if rate <= 1 || objects <= 0 || space <= 0 {
-        return 0.0;
-    }
-    let objects = objects as f64;
-    let size = size.map_or(space as f64 / objects, |size| size as f64);
-    let exponent = -size / rate as f64;
-    objects * size * size * exponent.exp() / -exponent.exp_m1()
 }
 
 /// Variance of `space` bytes estimated from `space / period` samples, a number that scatters as Poisson's distribution does: `samples *
@@ -190,8 +170,8 @@ fn sample_types(profile: &Profile) -> String {
 /// Expands stacks into frames. Each location is interned once: stacks share most of theirs.
 struct Frames<'a> {
     names: Names<'a>,
-    /// Frames of each location met so far; `None` where the table is full.
-    locations: HashMap<u64, Option<Box<[u32]>>>,
+    /// Frames of each location met so far, or why they are in no table.
+    locations: HashMap<u64, Result<Box<[u32]>, StackTableFull>>,
     stack: Vec<u32>,
     /// What is left of [`MAX_FRAMES_OF_PROFILE`].
     budget: usize,
@@ -207,22 +187,33 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// The frames of a stack, innermost first; `None` when there are more than the bounds allow.
-    fn expand(&mut self, location_ids: &[u64], stacks: &mut StackTable) -> Option<&[u32]> {
+    /// The frames of a stack, innermost first, unless there are more than the bounds allow.
+    fn expand(&mut self, location_ids: &[u64], stacks: &mut StackTable) -> Result<&[u32], StackTableFull> {
         self.stack.clear();
         for &id in location_ids {
             let location = self
                 .locations
                 .entry(id)
-                .or_insert_with(|| self.names.intern(id, stacks).ok());
-            let frames = location.as_deref()?;
+                .or_insert_with(|| self.names.intern(id, stacks));
+            let frames = location.as_deref().map_err(|full| *full)?;
             if self.stack.len() + frames.len() > MAX_FRAMES {
-                return None;
+                return Err(StackTableFull {
+                    what: "frames in a stack",
+                    bound: MAX_FRAMES,
+                });
             }
             self.stack.extend_from_slice(frames);
         }
-        self.budget = self.budget.checked_sub(self.stack.len())?;
-        Some(&self.stack)
+        self.budget = self.budget.checked_sub(self.stack.len()).ok_or(StackTableFull {
+            what: "frames in all stacks",
+            bound: MAX_FRAMES_OF_PROFILE,
+        })?;
+        Ok(&self.stack)
+    }
+
+    /// The innermost frame of a stack.
+    fn innermost(&self, location_ids: &[u64]) -> Option<Frame> {
+        self.names.frames(*location_ids.first()?).next()
     }
 }
 
@@ -260,23 +251,25 @@ impl<'a> Names<'a> {
 
     /// Interns the frames of a location; more than [`MAX_FRAMES`] are not, as no stack with them is.
     fn intern(&self, id: u64, stacks: &mut StackTable) -> Result<Box<[u32]>, StackTableFull> {
-        let Some(location) = self.locations.get(&id) else {
-            return Ok(Box::default());
-        };
-        if location.line.is_empty() {
-            return Ok([stacks.intern_frame(&self.unresolved(location))?].into());
-        }
-        let lines = location.line.iter().take(MAX_FRAMES + 1);
-        lines
-            .filter_map(|line| {
-                let (function, file) = self.functions.get(&line.function_id)?;
-                Some(stacks.intern_frame(&Frame {
-                    function: Arc::clone(function),
-                    file: Arc::clone(file),
-                    line: u32::try_from(line.line).unwrap_or(0),
-                }))
+        self.frames(id).map(|frame| stacks.intern_frame(&frame)).collect()
+    }
+
+    /// The frames of a location, innermost first.
+    fn frames(&self, id: u64) -> impl Iterator<Item = Frame> + '_ {
+        let location = self.locations.get(&id).copied();
+        let unresolved = location
+            .filter(|location| location.line.is_empty())
+            .map(|location| self.unresolved(location));
+        let lines = location.map_or(&[][..], |location| &location.line);
+        let resolved = lines.iter().take(MAX_FRAMES + 1).filter_map(|line| {
+            let (function, file) = self.functions.get(&line.function_id)?;
+            Some(Frame {
+                function: Arc::clone(function),
+                file: Arc::clone(file),
+                line: u32::try_from(line.line).unwrap_or(0),
             })
-            .collect()
+        });
+        unresolved.into_iter().chain(resolved)
     }
 
     /// A location without source lines, such as C code: its address, and the object it lies in as the file.

@@ -11,6 +11,7 @@ use super::super::proto::Line;
 use super::super::proto::Mapping;
 use super::super::proto::ValueType;
 use super::*;
+use crate::model::profile::ProfileLoss;
 
 /// `main.main` calls `main.outer`, into which `main.inner` is inlined.
 fn heap(samples: Vec<(Vec<u64>, [i64; 4], i64)>, rate: i64) -> Profile {
@@ -99,7 +100,7 @@ fn inlined_frames_are_expanded_innermost_first_and_equal_stacks_are_added() {
     );
     let mut stacks = StackTable::default();
     let summary = summarize(&profile, ProfileType::Heap, &mut stacks).unwrap();
-    assert_eq!(summary.dropped, 0);
+    assert_eq!(summary.losses, []);
     let seen: Vec<(Vec<String>, StackValue)> = summary
         .values
         .iter()
@@ -180,7 +181,7 @@ fn a_profile_of_another_type_is_refused_by_name() {
 }
 
 #[test]
-fn a_stack_beyond_the_bound_is_dropped_and_counted() {
+fn a_stack_beyond_the_bound_is_at_its_innermost_frame_and_counted() {
     let mut profile = heap(
         vec![(vec![20], [1, 8, 1, 8], 8), (vec![20; MAX_FRAMES + 1], [1, 8, 1, 8], 8)],
         1,
@@ -188,7 +189,13 @@ fn a_stack_beyond_the_bound_is_dropped_and_counted() {
     profile.location[0].line = vec![profile.location[1].line[0]; MAX_FRAMES + 1];
     profile.sample.push(profile.sample[0].clone());
     profile.sample[2].location_id = vec![10];
-    let summary = summarize(&profile, ProfileType::Heap, &mut StackTable::default()).unwrap();
-    assert_eq!((summary.values.len(), summary.dropped), (1, 2));
-    assert_eq!((summary.values[0].1.inuse_space, summary.total.inuse_space), (8, 24));
+    let mut stacks = StackTable::default();
+    let summary = summarize(&profile, ProfileType::Heap, &mut stacks).unwrap();
+    let [folded] = &summary.losses[..] else {
+        panic!("{:?}", summary.losses);
+    };
+    assert_eq!((&*folded.reason, folded.samples), (ProfileLoss::FOLDED, 2));
+    assert_eq!((folded.value.inuse_space, summary.total.inuse_space), (16, 24));
+    let sum: i64 = summary.values.iter().map(|(_, value)| value.inuse_space).sum();
+    assert_eq!(sum, 24, "nothing is left out");
 }

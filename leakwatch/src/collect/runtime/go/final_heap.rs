@@ -1,17 +1,15 @@
 //! What the kernel read of a dying process, in words: joined with the stacks that were known, and named.
 
 use crate::collect::runtime::go::profile;
+use crate::collect::runtime::go::profile::BuildStacks;
 use leakwatch_analysis::model::final_heap::FinalGoroutines;
 use leakwatch_analysis::model::final_heap::FinalHeap;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
 use leakwatch_analysis::model::final_heap::TruncationReason;
-use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::units::Bytes;
-use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::pprof;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::final_heap::HeapWalk;
 use leakwatch_goproc::final_heap::Truncation;
@@ -25,7 +23,7 @@ use leakwatch_goproc::heap::View;
 const MAX_GROUPS: usize = 256;
 
 /// The heap of a walk.
-pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestamp) -> Reading<FinalHeap> {
+pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, build: &mut BuildStacks) -> Reading<FinalHeap> {
     let reader = process.heap_reader().filter(|_| walk.has_heap).ok_or_else(|| {
         Missing::new(
             MissingReason::Unsupported,
@@ -42,13 +40,12 @@ pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, exe: &str, at: Timestam
         count += 1;
         bytes = bytes.saturating_add(u64::try_from(in_use).unwrap_or(0));
     }
-    let allocated = profile::final_heap(process, &heap, View::Now, exe, at);
-    let retained = profile::final_heap(process, &heap, View::LastGc, exe, at);
+    let [allocated, retained] = profile::final_heap(process, &heap, build);
     Ok(FinalHeap {
-        allocated: pprof::encode(&allocated.profile).into(),
-        retained: pprof::made(&retained.profile, ProfileType::Heap),
+        allocated: Some(allocated),
+        retained: Some(retained),
         buckets: u64::try_from(heap.buckets.len()).unwrap_or(u64::MAX),
-        lost: walk.lost.saturating_add(allocated.dropped),
+        lost: walk.lost,
         unreadable: walk.unreadable,
         unknown: count,
         unknown_bytes: Bytes(bytes),

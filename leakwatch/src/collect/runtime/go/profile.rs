@@ -1,14 +1,16 @@
-//! Turns what was read from a process into the profile that its own runtime would have written (runtime/pprof).
+//! Turns what was read from a process into values by stack, as the profile that its own runtime would have written (runtime/pprof).
 //!
-//! The heap is that of the last garbage collection, where a program's own endpoint shows the one before. What is beyond
-//! the bounds is left out, smallest first, and counted.
+//! The heap is that of the last garbage collection, where a program's own endpoint shows the one before.
 
-use leakwatch_analysis::model::decoded::DecodedProfile;
-use leakwatch_analysis::model::profile::ProfileType;
-use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_analysis::pprof;
-use leakwatch_analysis::pprof::ProfileBuilder;
-use leakwatch_analysis::pprof::proto;
+use leakwatch_analysis::model::decoded::ProfileContent;
+use leakwatch_analysis::model::decoded::Summary;
+use leakwatch_analysis::model::decoded::Summing;
+use leakwatch_analysis::model::profile::ProfileLoss;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::Frame;
+use leakwatch_analysis::model::stack::StackId;
+use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::stack::StackTableFull;
 use leakwatch_analysis::pprof::signed;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::final_heap::FinalHeap;
@@ -19,220 +21,200 @@ use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::Frames;
 use leakwatch_goproc::heap::LogicalCall;
 use leakwatch_goproc::heap::View;
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::ops::Range;
+use std::sync::Arc;
 
-/// A profile that was made.
-#[derive(Debug)]
-pub(super) struct Made<P = DecodedProfile> {
-    /// The profile.
-    pub(super) profile: P,
-    /// Stacks left out, as there were too many.
-    pub(super) dropped: u64,
+/// The stacks of one executable in words, as far as they were met: all its processes share them.
+#[derive(Debug, Default)]
+pub(super) struct BuildStacks {
+    stacks: StackTable,
+    /// Frames by the addresses that they return to, in the file.
+    frames: HashMap<u64, u32>,
 }
 
-impl Made<proto::Profile> {
-    fn decoded(self, profile_type: ProfileType) -> Made {
-        Made {
-            profile: pprof::made(&self.profile, profile_type),
-            dropped: self.dropped,
+/// The stacks of the buckets of one process, by their places: each is put in words once.
+#[derive(Debug, Default)]
+pub(super) struct BucketStacks(Vec<Option<StackId>>);
+
+impl BuildStacks {
+    /// Calls remembered. A program has some thousand places that allocate; only a hostile one has more.
+    const MAX_REMEMBERED: usize = 1 << 18;
+
+    /// The stack of these calls, innermost first. `bias` is what their addresses have more than those in the file.
+    fn intern(&mut self, calls: &[LogicalCall], bias: u64) -> Result<StackId, StackTableFull> {
+        let mut outermost_first = calls.iter().rev();
+        outermost_first.try_fold(StackId::EMPTY, |caller, call| {
+            let frame = self.frame(call, bias)?;
+            self.stacks.intern_call(caller, frame)
+        })
+    }
+
+    fn frame(&mut self, call: &LogicalCall, bias: u64) -> Result<u32, StackTableFull> {
+        let address = call.address.wrapping_sub(bias);
+        if let Some(known) = self.frames.get(&address) {
+            return Ok(*known);
+        }
+        let frame = self.stacks.intern_frame(&frame(call))?;
+        if self.frames.len() < Self::MAX_REMEMBERED {
+            self.frames.insert(address, frame);
+        }
+        Ok(frame)
+    }
+
+    fn content(&self, summary: Summary) -> Arc<ProfileContent> {
+        Arc::new(ProfileContent {
+            stacks: self.stacks.clone(),
+            summary,
+        })
+    }
+}
+
+impl BucketStacks {
+    fn get(&self, place: usize) -> Option<StackId> {
+        self.0.get(place).copied().flatten()
+    }
+
+    fn note(&mut self, place: usize, stack: StackId) {
+        if self.0.len() <= place {
+            self.0.resize(place + 1, None);
+        }
+        if let Some(known) = self.0.get_mut(place) {
+            *known = Some(stack);
         }
     }
 }
 
-/// The heap profile: one sample for each bucket in which anything was allocated, largest first.
-pub(super) fn heap(process: &GoProcess, snapshot: &heap::Snapshot, exe: &str, at: Timestamp) -> Made {
-    let mut builder = Builder::new(ProfileType::Heap, snapshot.rate, exe, &process.module().text, at);
-    let Some(reader) = process.heap_reader() else {
-        return builder.finish().decoded(ProfileType::Heap);
-    };
-    let index = reader.index();
-    let buckets = snapshot.all(View::LastGc).map(|(id, counts)| Allocations {
-        size: index.size(id).unwrap_or(0),
-        counts,
-        stack: index.stack(id),
-    });
-    builder.allocations(process, buckets, snapshot.rate);
-    builder.dropped += snapshot.unreadable;
-    if index.is_truncated() {
-        builder.dropped += 1;
-        builder.comment(&format!("only the first {} buckets were read", index.len()));
+/// The heap profile: all buckets in which anything was allocated.
+pub(super) fn heap(
+    process: &GoProcess,
+    snapshot: &heap::Snapshot,
+    build: &mut BuildStacks,
+    known: &mut BucketStacks,
+) -> Arc<ProfileContent> {
+    let mut frames = process.heap_frames();
+    let mut sum = Summing::default();
+    let mut losses = Vec::new();
+    if let Some(reader) = process.heap_reader() {
+        let index = reader.index();
+        sum = Summing::with_capacity(index.len());
+        for (id, counts) in snapshot.all(View::LastGc) {
+            let Some(value) = allocations(&counts, index.size(id).unwrap_or(0), snapshot.rate) else {
+                continue;
+            };
+            if let Some(stack) = known.get(id.index()) {
+                sum.add(&mut build.stacks, Ok(stack), None, &value);
+                continue;
+            }
+            let calls = frames.allocating_calls(index.stack(id));
+            let stack = build.intern(&calls, process.bias());
+            if let Ok(stack) = stack {
+                known.note(id.index(), stack);
+            }
+            let innermost = calls.first().map(frame);
+            sum.add(&mut build.stacks, stack, innermost.as_ref(), &value);
+        }
+        losses.extend(ProfileLoss::of(ProfileLoss::UNREADABLE, snapshot.unreadable));
+        // How many more there are is not known: one at least.
+        losses.extend(ProfileLoss::of(ProfileLoss::NOT_READ, u64::from(index.is_truncated())));
+        let is_mixed = snapshot.consistency == Consistency::Mixed;
+        losses.extend(ProfileLoss::of(ProfileLoss::INCONSISTENT, u64::from(is_mixed)));
     }
-    if snapshot.consistency == Consistency::Mixed {
-        builder.comment("garbage collections ended during each reading: counts may be off by what one of them moved");
-    }
-    builder.finish().decoded(ProfileType::Heap)
+    let mut summary = sum.finish(signed(snapshot.rate));
+    summary.losses.extend(losses);
+    build.content(summary)
 }
 
-/// The same of a process that was killed. A bucket whose stack nobody knows has no calls.
+/// Both views of the heap of a process that was killed: now, and as of its last garbage collection. A bucket whose stack nobody knows has
+/// no calls.
 pub(super) fn final_heap(
     process: &GoProcess,
     heap: &FinalHeap<'_>,
-    view: View,
-    exe: &str,
-    at: Timestamp,
-) -> Made<proto::Profile> {
-    let mut builder = Builder::new(ProfileType::Heap, heap.rate, exe, &process.module().text, at);
-    let buckets = heap.buckets.iter().map(|bucket| Allocations {
-        size: bucket.size,
-        counts: heap.counts(view, bucket),
-        stack: bucket.stack.unwrap_or_default(),
-    });
-    builder.allocations(process, buckets, heap.rate);
-    builder.finish()
-}
-
-/// What is told of one bucket.
-struct Allocations<'b> {
-    size: u64,
-    counts: Counts,
-    stack: &'b [u64],
-}
-
-/// The goroutine profile: one sample for each distinct stack, most frequent first. Where only every second, third, ...
-/// goroutine was read, each stands for so many.
-pub(super) fn goroutines(process: &GoProcess, snapshot: &goroutines::Snapshot, exe: &str, at: Timestamp) -> Made {
-    let mut builder = Builder::new(ProfileType::Goroutine, 1, exe, &process.module().text, at);
-    let mut counts: BTreeMap<&[u64], u64> = BTreeMap::new();
-    for group in &snapshot.groups {
-        let count = counts.entry(&group.stack).or_default();
-        *count = count.saturating_add(group.count.saturating_mul(snapshot.stride.max(1)));
-    }
-    let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by_key(|(stack, count)| (Reverse(*count), *stack));
-    // Their addresses are those of the file already.
-    let mut frames = Frames::new(process.binary().pclntab(), 0);
-    for (stack, count) in counts {
-        let mut calls = frames.calls(stack);
-        for call in &mut calls {
-            call.address = call.address.wrapping_add(process.bias());
-        }
-        builder.sample(&calls, &[signed(count)], None);
-    }
-    builder.dropped += snapshot.over_bound;
-    if snapshot.stride > 1 {
-        builder.comment(&format!(
-            "one of {} goroutines was read and counts for as many; the runtime lists {}",
-            snapshot.stride, snapshot.listed
-        ));
-    }
-    builder.finish().decoded(ProfileType::Goroutine)
-}
-
-/// Samples, locations, and values, references, labels and lines together. Half of what is decoded at most.
-const MAX_SAMPLES: usize = 1 << 17;
-const MAX_LOCATIONS: usize = 1 << 17;
-const MAX_ELEMENTS: usize = 2 << 20;
-
-/// Builds one profile. Locations are stored once.
-#[derive(Debug)]
-struct Builder {
-    base: ProfileBuilder,
-    /// By the addresses of all calls in it.
-    locations: HashMap<Vec<u64>, u64>,
-    elements: usize,
-    dropped: u64,
-}
-
-impl Builder {
-    fn new(profile_type: ProfileType, period: u64, exe: &str, text: &Range<u64>, at: Timestamp) -> Self {
-        Self {
-            base: ProfileBuilder::new(profile_type, period, exe, text, at),
-            locations: HashMap::new(),
-            elements: 0,
-            dropped: 0,
-        }
-    }
-
-    /// Adds the buckets in which anything was allocated, largest first.
-    fn allocations<'b>(&mut self, process: &GoProcess, buckets: impl Iterator<Item = Allocations<'b>>, rate: u64) {
-        let mut samples = Vec::new();
-        for (index, bucket) in buckets.enumerate() {
-            let allocs = signed(bucket.counts.allocs);
-            // Negative only when garbage collections ended during each reading.
-            let in_use = allocs.saturating_sub(signed(bucket.counts.frees)).max(0);
-            let allocated = heap::scale(allocs, bucket.size, rate);
-            let in_use = heap::scale(in_use, bucket.size, rate);
-            if allocated.objects != 0 {
-                samples.push((in_use, allocated, index, bucket));
+    build: &mut BuildStacks,
+) -> [Arc<ProfileContent>; 2] {
+    let mut frames = process.heap_frames();
+    let views = [View::Now, View::LastGc];
+    let mut sums = views.map(|_| Summing::with_capacity(heap.buckets.len()));
+    for bucket in &heap.buckets {
+        let calls = frames.allocating_calls(bucket.stack.unwrap_or_default());
+        let stack = build.intern(&calls, process.bias());
+        let innermost = calls.first().map(frame);
+        for (view, sum) in views.iter().zip(&mut sums) {
+            if let Some(value) = allocations(&heap.counts(*view, bucket), bucket.size, heap.rate) {
+                sum.add(&mut build.stacks, stack, innermost.as_ref(), &value);
             }
         }
-        samples.sort_by_key(|(in_use, allocated, index, _)| (Reverse(in_use.bytes), Reverse(allocated.bytes), *index));
-        let mut frames = process.heap_frames();
-        for (in_use, allocated, _, bucket) in samples {
-            let calls = frames.allocating_calls(bucket.stack);
-            let values = [allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
-            self.sample(&calls, &values, Some(bucket.size));
-        }
     }
+    sums.map(|sum| build.content(sum.finish(signed(heap.rate))))
+}
 
-    /// Adds a stack with its values, and the size of its objects where they have one.
-    fn sample(&mut self, calls: &[LogicalCall], values: &[i64], size: Option<u64>) {
-        // A call can make one location, one line and one reference.
-        let most = self.elements + 2 * calls.len() + values.len() + 1;
-        if self.base.profile.sample.len() >= MAX_SAMPLES
-            || self.base.profile.location.len() + calls.len() > MAX_LOCATIONS
-            || most > MAX_ELEMENTS
-        {
-            self.dropped += 1;
-            return;
-        }
-        self.elements = most;
-        // Calls without a frame of their own belong to the location of the next that has one.
-        let location_id = calls
-            .split_inclusive(|call| !call.inlined)
-            .map(|frame| self.location(frame))
-            .collect();
-        let mut sample = proto::ProfileSample {
-            location_id,
-            value: values.to_vec(),
-            label: Vec::new(),
+/// The goroutine profile: how many there are of each distinct stack. Where only every second, third, ... goroutine was read, each
+/// stands for so many.
+pub(super) fn goroutines(
+    process: &GoProcess,
+    snapshot: &goroutines::Snapshot,
+    build: &mut BuildStacks,
+) -> Arc<ProfileContent> {
+    // Their addresses are those of the file already.
+    let mut frames = Frames::new(process.binary().pclntab(), 0);
+    let mut sum = Summing::with_capacity(snapshot.groups.len());
+    let stride = snapshot.stride.max(1);
+    for group in &snapshot.groups {
+        let calls = frames.calls(&group.stack);
+        let stack = build.intern(&calls, 0);
+        let innermost = calls.first().map(frame);
+        let value = StackValue {
+            inuse_objects: signed(group.count.saturating_mul(stride)),
+            ..StackValue::default()
         };
-        if let Some(size) = size {
-            sample.label.push(self.base.bytes_label(size));
-        }
-        self.base.profile.sample.push(sample);
+        sum.add(&mut build.stacks, stack, innermost.as_ref(), &value);
     }
+    let mut summary = sum.finish(1);
+    let passed_over = snapshot.listed - snapshot.listed / stride;
+    let losses = [
+        ProfileLoss::of(ProfileLoss::NOT_READ, snapshot.over_bound),
+        ProfileLoss::of(ProfileLoss::SAMPLED, if stride > 1 { passed_over } else { 0 }),
+    ];
+    summary.losses.extend(losses.into_iter().flatten());
+    build.content(summary)
+}
 
-    fn comment(&mut self, text: &str) {
-        self.base.comment(text);
-    }
+/// What a bucket holds; none if nothing was ever allocated there.
+fn allocations(counts: &Counts, size: u64, rate: u64) -> Option<StackValue> {
+    let allocs = signed(counts.allocs);
+    // Negative only when garbage collections ended during each reading.
+    let in_use = allocs.saturating_sub(signed(counts.frees)).max(0);
+    let allocated = heap::scale(allocs, size, rate);
+    let in_use = heap::scale(in_use, size, rate);
+    (allocated.objects != 0).then(|| {
+        let value = StackValue {
+            alloc_objects: allocated.objects,
+            alloc_space: allocated.bytes,
+            inuse_objects: in_use.objects,
+            inuse_space: in_use.bytes,
+            inuse_variance: 0.0,
+        };
+        value.sampled(signed(rate), Some(signed(size)))
+    })
+}
 
-    fn finish(self) -> Made<proto::Profile> {
-        Made {
-            profile: self.base.finish(),
-            dropped: self.dropped,
-        }
-    }
-
-    fn location(&mut self, calls: &[LogicalCall]) -> u64 {
-        let key: Vec<u64> = calls.iter().map(|call| call.address).collect();
-        if let Some(id) = self.locations.get(&key) {
-            return *id;
-        }
-        let lines = calls
-            .iter()
-            .map(|call| (&*call.frame.function, &*call.frame.file, call.frame.line));
-        let id = self.base.location(key.first().copied().unwrap_or(0), lines);
-        self.locations.insert(key, id);
-        id
+fn frame(call: &LogicalCall) -> Frame {
+    Frame {
+        function: call.frame.function.as_str().into(),
+        file: call.frame.file.as_str().into(),
+        line: call.frame.line,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leakwatch_analysis::model::stack::StackTable;
-    use leakwatch_goproc::pclntab::Frame;
-    use std::sync::Arc;
+    use leakwatch_goproc::pclntab;
 
     fn call(address: u64, function: &str, line: u32, inlined: bool) -> LogicalCall {
         LogicalCall {
             address,
             inlined,
-            frame: Arc::new(Frame {
+            frame: Arc::new(pclntab::Frame {
                 function: function.to_owned(),
                 file: "/src/main.go".to_owned(),
                 line,
@@ -240,69 +222,35 @@ mod tests {
         }
     }
 
-    fn heap_builder() -> Builder {
-        let at = Timestamp::from_unix_nanos(1_700_000_000_000_000_000);
-        Builder::new(ProfileType::Heap, 524_288, "/bin/service", &(0x1000..0x9000), at)
+    #[test]
+    fn processes_of_a_build_share_its_stacks_wherever_it_is_mapped() {
+        let mut build = BuildStacks::default();
+        let stack = |bias: u64| {
+            [
+                call(bias + 0x2010, "main.small", 5, true),
+                call(bias + 0x2020, "main.put", 9, false),
+                call(bias + 0x3000, "main.main", 20, false),
+            ]
+        };
+        let first = build.intern(&stack(0), 0).unwrap();
+        assert_eq!(build.intern(&stack(0x5500_0000), 0x5500_0000), Ok(first));
+        assert_eq!((build.stacks.len(), build.frames.len()), (3, 3));
+        let functions: Vec<&str> = build.stacks.frames(first).map(|frame| &*frame.function).collect();
+        assert_eq!(functions, ["main.small", "main.put", "main.main"]);
     }
 
     #[test]
-    fn inlined_calls_share_the_location_of_their_frame_and_all_is_stored_once() {
-        let mut builder = heap_builder();
-        let inner = [call(0x2010, "main.small", 5, true), call(0x2020, "main.put", 9, false)];
-        let outer = call(0x3000, "main.main", 20, false);
-        let stack = [inner[0].clone(), inner[1].clone(), outer.clone()];
-        builder.sample(&stack, &[8192, 524_320, 8192, 524_320], Some(64));
-        builder.sample(&[inner[1].clone(), outer], &[2, 96, 1, 48], Some(48));
-        let made = builder.finish();
-        assert_eq!(made.dropped, 0);
-        let profile = made.profile;
-        let lines: Vec<usize> = profile.location.iter().map(|location| location.line.len()).collect();
-        assert_eq!(
-            lines,
-            [2, 1, 1],
-            "put alone is another place than put with small inlined"
-        );
-        let addresses: Vec<u64> = profile.location.iter().map(|location| location.address).collect();
-        assert_eq!(addresses, [0x200f, 0x2fff, 0x201f]);
-        assert_eq!(profile.function.len(), 3);
-        let files = profile.string_table.iter().filter(|text| *text == "/src/main.go");
-        assert_eq!(files.count(), 1);
-        assert_eq!(profile.period, 524_288);
-        let sizes: Vec<i64> = profile.sample.iter().map(|sample| sample.label[0].num).collect();
-        assert_eq!(sizes, [64, 48]);
-
-        let mut stacks = StackTable::default();
-        let summary = pprof::summarize(&profile, ProfileType::Heap, &mut stacks).unwrap();
-        assert_eq!(summary.total.inuse_space, 524_368);
-        assert_eq!(summary.total.alloc_objects, 8194);
-        assert_eq!(summary.dropped, 0);
-    }
-
-    #[test]
-    fn a_profile_of_goroutines_has_one_value() {
-        let at = Timestamp::from_unix_nanos(1);
-        let mut builder = Builder::new(ProfileType::Goroutine, 1, "", &(0..1), at);
-        builder.sample(&[call(0x2010, "main.wait", 5, false)], &[7], None);
-        // A goroutine whose stack could not be read counts all the same.
-        builder.sample(&[], &[2], None);
-        builder.comment("one of 2 was read");
-        let profile = builder.finish().profile;
-        let comment = usize::try_from(profile.comment[0]).unwrap();
-        assert_eq!(profile.string_table[comment], "one of 2 was read");
-        let summary = pprof::summarize(&profile, ProfileType::Goroutine, &mut StackTable::default()).unwrap();
-        assert_eq!(summary.total.inuse_objects, 9);
-    }
-
-    #[test]
-    fn what_is_too_much_is_left_out_and_counted() {
-        let mut builder = heap_builder();
-        let stack = [call(0x2010, "main.main", 5, false)];
-        for _ in 0..MAX_SAMPLES + 3 {
-            builder.sample(&stack, &[1, 8, 1, 8], Some(8));
-        }
-        let made = builder.finish();
-        assert_eq!(made.dropped, 3);
-        let profile = made.profile;
-        assert_eq!(profile.sample.len(), MAX_SAMPLES);
+    fn a_bucket_is_worth_what_pprof_says_and_nothing_if_nothing_was_allocated() {
+        let counts = |allocs, frees| Counts {
+            allocs,
+            frees,
+            ..Counts::default()
+        };
+        assert_eq!(allocations(&counts(0, 0), 64, 524_288), None);
+        let value = allocations(&counts(2, 1), 64, 524_288).unwrap();
+        assert_eq!((value.alloc_objects, value.alloc_space), (16_385, 1_048_640));
+        assert_eq!((value.inuse_objects, value.inuse_space), (8192, 524_320));
+        assert!(value.inuse_variance > 0.0);
+        assert_eq!(allocations(&counts(1, 2), 64, 1).unwrap().inuse_objects, 0);
     }
 }

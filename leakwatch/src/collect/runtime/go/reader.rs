@@ -6,7 +6,9 @@ use crate::collect::runtime::go::final_heap;
 use crate::collect::runtime::go::goroutine_stacks::LastStacks;
 use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
-use crate::collect::runtime::go::profile::Made;
+use crate::collect::runtime::go::profile::BucketStacks;
+use crate::collect::runtime::go::profile::BuildStacks;
+use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -33,6 +35,9 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::Weak;
 use std::time::Duration;
 use std::time::Instant;
@@ -43,7 +48,7 @@ pub(super) struct Taken {
     pub(super) profile_type: ProfileType,
     pub(super) at: Timestamp,
     /// `None` when what was said last still holds.
-    pub(super) profile: Reading<Option<Made>>,
+    pub(super) profile: Reading<Option<Arc<ProfileContent>>>,
 }
 
 /// What one round brought.
@@ -87,9 +92,12 @@ const MAX_FOREIGN: usize = 4096;
 pub(super) struct Attached {
     process: GoProcess,
     target: TargetId,
-    exe: String,
     /// What the kernel was told to read at its end.
     plan: WalkPlan,
+    /// The stacks of its executable.
+    build: Arc<Mutex<BuildStacks>>,
+    /// Those of its buckets.
+    buckets: BucketStacks,
     /// The goroutines whose stacks were read last.
     stacks: Option<LastStacks>,
 }
@@ -114,6 +122,8 @@ pub(super) struct Reader {
     left: HashMap<ProcessKey, (Instant, Attached)>,
     /// Executables of attached processes; one that nobody runs any more is dropped.
     binaries: HashMap<BinaryId, Weak<Binary>>,
+    /// Their stacks; likewise.
+    builds: HashMap<BinaryId, Weak<Mutex<BuildStacks>>>,
     /// Executables that are no Go programs.
     foreign: HashSet<BinaryId>,
 }
@@ -125,6 +135,7 @@ impl Reader {
             attached: HashMap::new(),
             left: HashMap::new(),
             binaries: HashMap::new(),
+            builds: HashMap::new(),
             foreign: HashSet::new(),
         }
     }
@@ -137,6 +148,7 @@ impl Reader {
         }
         self.left.retain(|_, (since, _)| since.elapsed() < KEPT);
         self.binaries.retain(|_, binary| binary.strong_count() > 0);
+        self.builds.retain(|_, build| build.strong_count() > 0);
         unwanted
     }
 
@@ -183,7 +195,7 @@ impl Reader {
             }
         };
         let at = clock.now();
-        let heap = taken(ProfileType::Heap, at, heap(&mut attached.process, &attached.exe, at));
+        let heap = taken(ProfileType::Heap, at, attached.heap());
         let at = clock.now();
         let goroutines = taken(ProfileType::Goroutine, at, attached.goroutines(at));
         let both = vec![heap, goroutines];
@@ -264,8 +276,9 @@ impl Reader {
             Some(attached) => attached,
             None => Attached {
                 process: self.open(key)?,
+                build: self.build(key.pid),
+                buckets: BucketStacks::default(),
                 target: target.clone(),
-                exe: executable(key.pid),
                 plan: WalkPlan::default(),
                 stacks: None,
             },
@@ -319,6 +332,18 @@ impl Reader {
         Ok(process)
     }
 
+    fn build(&mut self, pid: u32) -> Arc<Mutex<BuildStacks>> {
+        let Some(id) = binary_id(pid) else {
+            return Arc::default();
+        };
+        if let Some(known) = self.builds.get(&id).and_then(Weak::upgrade) {
+            return known;
+        }
+        let build = Arc::default();
+        self.builds.insert(id, Arc::downgrade(&build));
+        build
+    }
+
     fn remember_foreign(&mut self, id: BinaryId) {
         if self.foreign.len() >= MAX_FOREIGN {
             self.foreign.clear();
@@ -345,25 +370,31 @@ fn runtime(process: &mut GoProcess) -> Reading<GoRuntimeStats> {
     })
 }
 
-fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Made>> {
-    let snapshot = process.heap().map_err(|error| missing::heap(&error))?;
-    Ok(Some(profile::heap(process, &snapshot, exe, at)))
-}
-
 impl Attached {
     /// Puts in words what the kernel read of it. Takes about as long as a round.
     pub(super) fn final_state(mut self, at: Timestamp, process: ProcessKey, walk: &HeapWalk) -> FinalState {
         FinalState {
             at,
             process,
-            heap: final_heap::heap(&self.process, walk, &self.exe, at),
+            heap: final_heap::heap(&self.process, walk, &mut lock(&self.build)),
             goroutines: final_heap::goroutines(&mut self.process, walk),
             target: self.target,
         }
     }
 
+    fn heap(&mut self) -> Reading<Option<Arc<ProfileContent>>> {
+        let snapshot = self.process.heap().map_err(|error| missing::heap(&error))?;
+        let mut build = lock(&self.build);
+        Ok(Some(profile::heap(
+            &self.process,
+            &snapshot,
+            &mut build,
+            &mut self.buckets,
+        )))
+    }
+
     /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
-    fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Made>> {
+    fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Arc<ProfileContent>>> {
         let goroutines = self.process.goroutines(GoroutineBounds::default());
         let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error))?;
         let census = goroutines.census().map_err(|error| missing::goroutines(&error))?;
@@ -372,15 +403,17 @@ impl Attached {
         }
         let snapshot = goroutines.snapshot().map_err(|error| missing::goroutines(&error))?;
         self.stacks = Some(LastStacks::new(at, &census, self.stacks.as_ref()));
-        Ok(Some(profile::goroutines(&self.process, &snapshot, &self.exe, at)))
+        Ok(Some(profile::goroutines(
+            &self.process,
+            &snapshot,
+            &mut lock(&self.build),
+        )))
     }
 }
 
-/// The path of its executable, for people; empty when it cannot be read.
-fn executable(pid: u32) -> String {
-    let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    let path = path.to_string_lossy();
-    path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
+/// What panicked while it held the lock has left whole stacks behind.
+fn lock(build: &Mutex<BuildStacks>) -> MutexGuard<'_, BuildStacks> {
+    build.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Which file the process executes.

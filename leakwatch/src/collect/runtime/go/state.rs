@@ -7,7 +7,6 @@ use crate::input::Input;
 use crate::input::TakenProfile;
 use crate::schedule::reading::Schedule;
 use crate::schedule::reading::Urgency;
-use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -68,23 +67,16 @@ impl State {
         } in round.profiles
         {
             match profile {
-                Ok(made) => {
+                Ok(content) => {
                     self.told.remove(&profile_type);
-                    let Some(made) = made else { continue };
-                    if made.dropped > 0 {
-                        inputs.push(Input::Loss(Loss {
-                            at,
-                            reason: "outside_stacks_over_bound".into(),
-                            count: made.dropped,
-                        }));
-                    }
+                    let Some(content) = content else { continue };
                     inputs.push(Input::Profile(TakenProfile {
                         at,
                         target: watched.target.clone(),
                         process: watched.process,
                         profile_type,
                         source: ProfileSource::Snapshot,
-                        profile: made.profile,
+                        profile: Ok(content),
                     }));
                 }
                 Err(missing) => {

@@ -1,0 +1,268 @@
+//! All profiles within one bound: values by stack, and the one table of stacks that targets, gone ones and post-mortems share.
+//!
+//! At the bound the least valuable goes first: of gone targets and post-mortems the oldest, as long as they take more than half of
+//! it, then the snapshots between the first and the newest of whoever has most.
+
+use crate::store::memory::StoredTarget;
+use crate::store::post_mortem::PostMortem;
+use leakwatch_analysis::history::SnapshotSeries;
+use leakwatch_analysis::model::decoded::ProfileContent;
+use leakwatch_analysis::model::decoded::Summary;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::stack::Adopted;
+use leakwatch_analysis::model::stack::StackId;
+use leakwatch_analysis::model::stack::StackTable;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Values of a snapshot, shared between a target and the post-mortem of its process.
+type Values = Arc<[(StackId, StackValue)]>;
+
+/// The stacks of all profiles, and what everything takes.
+#[derive(Debug, Default)]
+pub(super) struct Profiles {
+    stacks: StackTable,
+    /// The table as readers have it; none once it has grown.
+    shared: Option<Arc<StackTable>>,
+    /// Bytes of the table after it was compacted last.
+    compacted: usize,
+    /// Bytes of all values when they were added up last.
+    values: usize,
+}
+
+/// Whoever keeps profiles.
+#[derive(Debug)]
+pub(super) struct Kept<'a> {
+    pub(super) targets: Vec<&'a mut StoredTarget>,
+    pub(super) post_mortems: Vec<&'a mut Arc<PostMortem>>,
+}
+
+impl Profiles {
+    /// Stacks that nobody uses any more are dropped once the table is so much larger than twice what was in use.
+    const SLACK: usize = 1 << 20;
+
+    pub(super) fn intern(&mut self, content: &ProfileContent) -> (Summary, Arc<StackTable>) {
+        let before = self.stacks.len();
+        let summary = content.intern(&mut self.stacks);
+        if self.stacks.len() != before {
+            self.shared = None;
+        }
+        (summary, self.shared())
+    }
+
+    /// Bytes of all profiles, as of the last fitting.
+    pub(super) fn bytes(&self) -> usize {
+        self.values + self.stacks.bytes()
+    }
+
+    /// Drops what is least valuable until all fit: what had to go, by reason.
+    pub(super) fn fit(&mut self, mut kept: Kept<'_>, bound: usize) -> BTreeMap<&'static str, u64> {
+        let mut dropped = BTreeMap::new();
+        self.values = kept.bytes();
+        if self.stacks.bytes() > 2 * self.compacted + Self::SLACK || self.bytes() > bound {
+            self.compact(&mut kept);
+        }
+        while self.bytes() > bound {
+            // Some more than has to, so that this is not done again and again.
+            let wanted = (bound - bound / 8).saturating_sub(self.stacks.bytes().min(bound / 2));
+            let before = self.values;
+            while self.values > wanted.min(before - before / 8) {
+                let Some(reason) = kept.drop_least_valuable(bound) else {
+                    break;
+                };
+                *dropped.entry(reason).or_default() += 1;
+                self.values = kept.bytes();
+            }
+            self.compact(&mut kept);
+            if self.values == before {
+                break;
+            }
+        }
+        dropped
+    }
+
+    fn shared(&mut self) -> Arc<StackTable> {
+        Arc::clone(self.shared.get_or_insert_with(|| Arc::new(self.stacks.clone())))
+    }
+
+    /// Drops stacks that are in no profile any more.
+    fn compact(&mut self, kept: &mut Kept<'_>) {
+        let mut used = HashSet::new();
+        kept.each_snapshot(|snapshot| used.extend(snapshot.values.iter().map(|(stack, _)| *stack)));
+        let (stacks, moved) = self.stacks.compacted(used);
+        self.stacks = stacks;
+        self.compacted = self.stacks.bytes();
+        self.shared = None;
+        let shared = self.shared();
+        kept.renumber(&moved, &shared);
+    }
+}
+
+impl Kept<'_> {
+    fn each_snapshot(&self, mut visit: impl FnMut(&Snapshot)) {
+        for target in &self.targets {
+            for snapshot in target.history.series().flat_map(SnapshotSeries::as_slice) {
+                visit(snapshot);
+            }
+        }
+        for snapshot in self.post_mortems.iter().flat_map(|post_mortem| &post_mortem.profiles) {
+            visit(snapshot);
+        }
+    }
+
+    /// Bytes of all values, shared ones once.
+    fn bytes(&self) -> usize {
+        let (mut seen, mut bytes) = (HashSet::new(), 0);
+        self.each_snapshot(|snapshot| {
+            if seen.insert(snapshot.values.as_ptr()) {
+                bytes += size_of_val(&*snapshot.values);
+            }
+        });
+        bytes
+    }
+
+    /// Bytes of what is kept of gone targets and in post-mortems.
+    fn bytes_of_the_gone(&self) -> usize {
+        let (mut seen, mut bytes) = (HashSet::new(), 0);
+        let gone = self.targets.iter().filter(|target| target.history.gone_at.is_some());
+        let of_targets = gone
+            .flat_map(|target| target.history.series())
+            .flat_map(SnapshotSeries::as_slice);
+        let of_post_mortems = self.post_mortems.iter().flat_map(|post_mortem| &post_mortem.profiles);
+        for snapshot in of_targets.chain(of_post_mortems) {
+            if seen.insert(snapshot.values.as_ptr()) {
+                bytes += size_of_val(&*snapshot.values);
+            }
+        }
+        bytes
+    }
+
+    /// Drops one thing; why it was there to be dropped, or none if there is nothing left.
+    fn drop_least_valuable(&mut self, bound: usize) -> Option<&'static str> {
+        if self.bytes_of_the_gone() > bound / 2 {
+            let dropped = self.drop_of_the_gone();
+            if dropped.is_some() {
+                return dropped;
+            }
+        }
+        self.thin_the_largest()
+            .or_else(|| self.drop_of_the_gone())
+            .or_else(|| self.drop_of_the_largest())
+    }
+
+    fn drop_of_the_gone(&mut self) -> Option<&'static str> {
+        let gone = self
+            .targets
+            .iter_mut()
+            .filter(|target| target.history.gone_at.is_some() && has_profiles(target));
+        if let Some(oldest) = gone.min_by_key(|target| target.history.gone_at) {
+            oldest.history.snapshots.clear();
+            oldest.history.previous_snapshots.clear();
+            oldest.view = None;
+            return Some("profiles_of_gone_target_dropped");
+        }
+        let mut oldest_first = self.post_mortems.iter_mut();
+        let oldest = oldest_first.find(|post_mortem| !post_mortem.profiles.is_empty())?;
+        Arc::make_mut(oldest).profiles.clear();
+        Some("post_mortem_profiles_dropped")
+    }
+
+    fn thin_the_largest(&mut self) -> Option<&'static str> {
+        let thick = self.targets.iter_mut().filter(|target| interior_bytes(target) > 0);
+        let largest = thick.max_by_key(|target| interior_bytes(target))?;
+        for series in largest.history.series_mut() {
+            series.thin();
+        }
+        largest.view = None;
+        Some("profiles_thinned")
+    }
+
+    fn drop_of_the_largest(&mut self) -> Option<&'static str> {
+        let having = self.targets.iter_mut().filter(|target| has_profiles(target));
+        let largest = having.max_by_key(|target| bytes_of(target))?;
+        let has_more = |series: &SnapshotSeries| series.as_slice().len() > 1;
+        if largest.history.series().any(has_more) || !largest.history.previous_snapshots.is_empty() {
+            largest.history.previous_snapshots.clear();
+            largest
+                .history
+                .snapshots
+                .values_mut()
+                .for_each(SnapshotSeries::keep_newest);
+        } else {
+            largest.history.snapshots.clear();
+        }
+        largest.view = None;
+        Some("profiles_dropped")
+    }
+
+    /// Gives every value the number that its stack has in a compacted table.
+    fn renumber(&mut self, moved: &Adopted, shared: &Arc<StackTable>) {
+        let mut renumbered: HashMap<*const (StackId, StackValue), Values> = HashMap::new();
+        // The old values are kept until all are done: an address stands for one list.
+        let mut old = Vec::new();
+        let mut renumber = |snapshot: &mut Snapshot| {
+            let values = renumbered.entry(snapshot.values.as_ptr()).or_insert_with(|| {
+                let here = |(stack, value): &(StackId, StackValue)| Some((moved.stack(*stack)?, *value));
+                snapshot.values.iter().filter_map(here).collect()
+            });
+            old.push(std::mem::replace(&mut snapshot.values, Arc::clone(values)));
+        };
+        for target in self.targets.iter_mut().filter(|target| has_profiles(target)) {
+            for series in target.history.series_mut() {
+                series.as_mut_slice().iter_mut().for_each(&mut renumber);
+            }
+            target.history.stacks = Arc::clone(shared);
+            target.view = None;
+        }
+        for post_mortem in self
+            .post_mortems
+            .iter_mut()
+            .filter(|post_mortem| !post_mortem.profiles.is_empty())
+        {
+            let post_mortem = Arc::make_mut(post_mortem);
+            post_mortem.profiles.iter_mut().for_each(&mut renumber);
+            post_mortem.stacks = Arc::clone(shared);
+        }
+        self.forget_tables();
+    }
+
+    /// Whoever has no profiles any more holds no table of stacks either.
+    fn forget_tables(&mut self) {
+        for target in self.targets.iter_mut().filter(|target| !has_profiles(target)) {
+            if !target.history.stacks.is_empty() {
+                target.history.stacks = Arc::default();
+                target.view = None;
+            }
+        }
+        for post_mortem in &mut self.post_mortems {
+            if post_mortem.profiles.is_empty() && !post_mortem.stacks.is_empty() {
+                Arc::make_mut(post_mortem).stacks = Arc::default();
+            }
+        }
+    }
+}
+
+fn has_profiles(target: &StoredTarget) -> bool {
+    target.history.series().any(|series| series.newest().is_some())
+}
+
+fn bytes_of(target: &StoredTarget) -> usize {
+    let snapshots = target.history.series().flat_map(SnapshotSeries::as_slice);
+    snapshots.map(|snapshot| size_of_val(&*snapshot.values)).sum()
+}
+
+/// Bytes of the snapshots between the first and the newest.
+fn interior_bytes(target: &StoredTarget) -> usize {
+    let interior = |series: &SnapshotSeries| {
+        let snapshots = series.as_slice();
+        let between = snapshots.get(1..snapshots.len().saturating_sub(1)).unwrap_or_default();
+        between
+            .iter()
+            .map(|snapshot| size_of_val(&*snapshot.values))
+            .sum::<usize>()
+    };
+    target.history.series().map(interior).sum()
+}
