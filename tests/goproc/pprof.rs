@@ -157,6 +157,7 @@ fn differences_are_those_of_go() {
             values: summary.values.clone().into(),
             total: summary.total,
             period: summary.period,
+            program: summary.program.clone(),
             losses: [].into(),
         };
         let newest = taken(70, &compare);

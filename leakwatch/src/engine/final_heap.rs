@@ -102,6 +102,7 @@ fn snapshot(
         values: summary.values.into(),
         total: summary.total,
         period: summary.period,
+        program: summary.program,
         losses: losses.collect(),
     };
     (snapshot, stacks)

@@ -227,6 +227,7 @@ fn profiled(memory: &mut Memory, taken: &TakenProfile) {
         values: summary.values.into(),
         total: summary.total,
         period: summary.period,
+        program: summary.program,
         losses: summary.losses.into(),
     });
     stored.history.stacks = stacks;

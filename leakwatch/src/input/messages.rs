@@ -303,7 +303,8 @@ pub(super) struct ProfileContent {
     pub(super) frame_files: Vec<u32>,
     #[prost(uint32, repeated, tag = "4")]
     pub(super) frame_lines: Vec<u32>,
-    /// Of each stack: its caller, which is an earlier one (one more than its place, zero for none), and its innermost frame by place.
+    /// Of each stack: its caller, which is an earlier one (one more than its place, zero for none), and its innermost frame by place, with
+    /// the highest bit where that is inlined into the caller.
     #[prost(uint32, repeated, tag = "5")]
     pub(super) stack_callers: Vec<u32>,
     #[prost(uint32, repeated, tag = "6")]
@@ -316,6 +317,10 @@ pub(super) struct ProfileContent {
     pub(super) period: i64,
     #[prost(message, repeated, tag = "10")]
     pub(super) losses: Vec<ProfileLoss>,
+    #[prost(string, tag = "11")]
+    pub(super) file: String,
+    #[prost(string, tag = "12")]
+    pub(super) build_id: String,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]

@@ -155,6 +155,7 @@ fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leakwatch_analysis::model::profile::Program;
     use leakwatch_analysis::model::profile::Snapshot;
     use leakwatch_analysis::model::profile::StackValue;
     use leakwatch_analysis::model::reading::Missing;
@@ -240,6 +241,7 @@ mod tests {
             values: [].into(),
             total: StackValue::default(),
             period: 1,
+            program: Program::default(),
             losses: [].into(),
         });
         history

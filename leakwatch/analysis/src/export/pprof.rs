@@ -8,7 +8,6 @@ use crate::model::profile::Snapshot;
 use crate::model::stack::Frame;
 use crate::model::stack::StackId;
 use crate::model::stack::StackTable;
-use crate::model::units::Timestamp;
 use crate::pprof::proto;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +15,7 @@ use std::collections::HashMap;
 
 /// One profile.
 pub fn pprof(stacks: &StackTable, snapshot: &Snapshot) -> proto::Profile {
-    let mut builder = Builder::new(snapshot.profile_type, snapshot.at, snapshot.period);
+    let mut builder = Builder::new(snapshot);
     for (stack, value) in snapshot.values.iter() {
         let sample_types = SampleType::of(snapshot.profile_type).iter();
         builder.sample(stacks, *stack, sample_types.map(|kind| kind.value(value)).collect());
@@ -37,7 +36,7 @@ pub fn pprof_diff(stacks: &StackTable, base: &Snapshot, compare: &Snapshot) -> p
             }
         }
     }
-    let mut builder = Builder::new(compare.profile_type, compare.at, compare.period);
+    let mut builder = Builder::new(compare);
     builder.profile.duration_nanos = i64::try_from(compare.at.since(base.at).as_nanos()).unwrap_or(i64::MAX);
     for (stack, value) in deltas {
         builder.sample(stacks, stack, value);
@@ -66,11 +65,12 @@ struct Builder<'a> {
     profile: proto::Profile,
     strings: HashMap<Cow<'a, str>, i64>,
     functions: HashMap<(&'a str, &'a str), u64>,
-    locations: HashMap<&'a Frame, u64>,
+    locations: HashMap<Box<[&'a Frame]>, u64>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(profile_type: ProfileType, at: Timestamp, period: i64) -> Self {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        let (profile_type, program) = (snapshot.profile_type, &snapshot.program);
         let mut builder = Self::default();
         // The first text is the empty one.
         builder.string("");
@@ -86,9 +86,20 @@ impl<'a> Builder<'a> {
         };
         builder.profile.sample_type = sample_type;
         builder.profile.period_type = Some(period_type);
-        builder.profile.period = period;
+        builder.profile.period = snapshot.period;
         builder.profile.default_sample_type = builder.string(SampleType::default_of(profile_type).name());
-        builder.profile.time_nanos = i64::try_from(at.unix_nanos()).unwrap_or(i64::MAX);
+        builder.profile.time_nanos = i64::try_from(snapshot.at.unix_nanos()).unwrap_or(i64::MAX);
+        let mapping = proto::Mapping {
+            id: 1,
+            filename: builder.string(&*program.file),
+            build_id: builder.string(&*program.build_id),
+            has_functions: true,
+            has_filenames: true,
+            has_line_numbers: true,
+            has_inline_frames: true,
+            ..proto::Mapping::default()
+        };
+        builder.profile.mapping.push(mapping);
         builder
     }
 
@@ -97,7 +108,18 @@ impl<'a> Builder<'a> {
         if value.iter().all(|value| *value == 0) {
             return;
         }
-        let location_id = stacks.frames(stack).map(|frame| self.location(frame)).collect();
+        let mut location_id = Vec::new();
+        let mut lines = Vec::new();
+        for (frame, is_inlined) in stacks.calls(stack) {
+            lines.push(frame);
+            if !is_inlined {
+                location_id.push(self.location(&lines));
+                lines.clear();
+            }
+        }
+        if !lines.is_empty() {
+            location_id.push(self.location(&lines));
+        }
         self.profile.sample.push(proto::ProfileSample {
             location_id,
             value,
@@ -139,21 +161,27 @@ impl<'a> Builder<'a> {
         id
     }
 
-    fn location(&mut self, frame: &'a Frame) -> u64 {
-        let next = self.profile.location.len() as u64 + 1;
-        let id = *self.locations.entry(frame).or_insert(next);
-        if id == next {
-            let function_id = self.function(frame);
-            self.profile.location.push(proto::Location {
-                id,
-                line: vec![proto::Line {
-                    function_id,
-                    line: i64::from(frame.line),
-                    column: 0,
-                }],
-                ..proto::Location::default()
-            });
+    /// The place of a call, with the calls that were inlined into it before it.
+    fn location(&mut self, frames: &[&'a Frame]) -> u64 {
+        if let Some(id) = self.locations.get(frames) {
+            return *id;
         }
+        let id = self.profile.location.len() as u64 + 1;
+        let line = frames
+            .iter()
+            .map(|frame| proto::Line {
+                function_id: self.function(frame),
+                line: i64::from(frame.line),
+                column: 0,
+            })
+            .collect();
+        self.profile.location.push(proto::Location {
+            id,
+            mapping_id: 1,
+            line,
+            ..proto::Location::default()
+        });
+        self.locations.insert(frames.into(), id);
         id
     }
 }

@@ -99,6 +99,7 @@ mod tests {
             values: [].into(),
             total: StackValue::default(),
             period: 1,
+            program: crate::model::profile::Program::default(),
             losses: [].into(),
         }
     }

@@ -181,6 +181,7 @@ mod tests {
                 ..StackValue::default()
             },
             period: 1,
+            program: crate::model::profile::Program::default(),
             losses: [].into(),
         };
         let profiles = [

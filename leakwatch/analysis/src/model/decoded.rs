@@ -1,6 +1,7 @@
 //! What a profile says, on its way from where it was taken to the history it becomes a part of.
 
 use crate::model::profile::ProfileLoss;
+use crate::model::profile::Program;
 use crate::model::profile::StackValue;
 use crate::model::stack::Adopted;
 use crate::model::stack::Frame;
@@ -17,6 +18,8 @@ pub struct Summary {
     pub total: StackValue,
     /// What one sample stands for, as pprof has it: for a heap the mean bytes between two samples.
     pub period: i64,
+    /// What was run.
+    pub program: Program,
     /// What is not there, or not at its own stack.
     pub losses: Vec<ProfileLoss>,
 }
@@ -41,6 +44,7 @@ impl ProfileContent {
             sum.add(stacks, here, self.stacks.frames(*stack).next(), value);
         }
         let mut summary = sum.finish(self.summary.period);
+        summary.program = self.summary.program.clone();
         summary.losses.splice(0..0, self.summary.losses.iter().cloned());
         summary
     }
@@ -102,6 +106,7 @@ impl Summing {
             values: self.values,
             total: self.total,
             period,
+            program: Program::default(),
             losses: folded.into_iter().collect(),
         }
     }

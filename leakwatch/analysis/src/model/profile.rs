@@ -197,6 +197,15 @@ impl SampleType {
     }
 }
 
+/// The executable of a profiled process, as pprof names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// Its path; empty where it is not known.
+    pub file: Arc<str>,
+    /// Its build id; likewise.
+    pub build_id: Arc<str>,
+}
+
 /// Samples of a profile that are not there, or not at their own stack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProfileLoss {
@@ -255,6 +264,8 @@ pub struct Snapshot {
     pub total: StackValue,
     /// What one sample stands for, as pprof has it.
     pub period: i64,
+    /// What was run.
+    pub program: Program,
     /// What is missing in it.
     pub losses: Arc<[ProfileLoss]>,
 }

@@ -458,6 +458,7 @@ fn snapshot(
         values: values.into(),
         total,
         period: 1,
+        program: crate::model::profile::Program::default(),
         losses: [].into(),
     }
 }

@@ -5,6 +5,7 @@ use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summing;
 use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::Program;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::stack::Frame;
@@ -22,6 +23,8 @@ pub(super) fn content_to(content: &ProfileContent) -> messages::ProfileContent {
         total: Some(value_to(0, &summary.total)),
         period: summary.period,
         losses: summary.losses.iter().map(loss_to).collect(),
+        file: summary.program.file.to_string(),
+        build_id: summary.program.build_id.to_string(),
         ..messages::ProfileContent::default()
     };
     let mut texts: HashMap<Arc<str>, u32> = HashMap::new();
@@ -72,9 +75,10 @@ pub(super) fn content_from(message: &messages::ProfileContent) -> ProfileContent
     let mut numbers: Vec<Result<StackId, StackTableFull>> = vec![Ok(StackId::EMPTY)];
     for (caller, frame) in message.stack_callers.iter().zip(&message.stack_frames) {
         let caller = at(&numbers, *caller).unwrap_or(Ok(StackId::EMPTY));
-        let frame = at(&frames, *frame);
+        let inlined = frame & StackTable::INLINED;
+        let frame = at(&frames, frame & !StackTable::INLINED);
         let stack = match (caller, frame) {
-            (Ok(caller), Some(Ok(frame))) => stacks.intern_call(caller, frame),
+            (Ok(caller), Some(Ok(frame))) => stacks.intern_call(caller, frame | inlined),
             (Err(full), _) | (_, Some(Err(full))) => Err(full),
             (Ok(_), None) => Ok(StackId::EMPTY),
         };
@@ -89,6 +93,10 @@ pub(super) fn content_from(message: &messages::ProfileContent) -> ProfileContent
     if let Some(total) = &message.total {
         summary.total = value_from(total);
     }
+    summary.program = Program {
+        file: message.file.as_str().into(),
+        build_id: message.build_id.as_str().into(),
+    };
     summary.losses.splice(0..0, message.losses.iter().map(loss_from));
     ProfileContent { stacks, summary }
 }

@@ -226,6 +226,7 @@ fn snapshot(second: u64, pid: u32) -> Snapshot {
         values: [].into(),
         total: StackValue::default(),
         period: 1,
+        program: crate::model::profile::Program::default(),
         losses: [].into(),
     }
 }

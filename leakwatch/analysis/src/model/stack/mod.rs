@@ -45,6 +45,7 @@ impl StackId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Node {
     caller: StackId,
+    /// With [`StackTable::INLINED`].
     frame: u32,
 }
 
@@ -107,6 +108,8 @@ impl StackTable {
     pub const MAX_FRAMES: usize = 1 << 18;
     /// Bytes of distinct function and file names together.
     pub const MAX_TEXT_BYTES: usize = 16 << 20;
+    /// Added to the index of a frame whose call has been inlined into its caller.
+    pub const INLINED: u32 = 1 << 31;
 
     /// Interns a stack, innermost frame first.
     pub fn intern(&mut self, stack: &[Frame]) -> Result<StackId, StackTableFull> {
@@ -116,13 +119,14 @@ impl StackTable {
         })
     }
 
-    /// Interns a stack given by indices that [`Self::intern_frame`] gave, innermost first.
+    /// Interns a stack given by indices as [`Self::intern_call`] takes them, innermost first.
     pub(crate) fn intern_indices(&mut self, frames: &[u32]) -> Result<StackId, StackTableFull> {
         let mut outermost_first = frames.iter().rev();
         outermost_first.try_fold(StackId::EMPTY, |caller, frame| self.intern_call(caller, *frame))
     }
 
-    /// Interns the stack of a frame that was called by another stack of this table.
+    /// Interns the stack of a frame that was called by another stack of this table; the index of one that is inlined there has
+    /// [`Self::INLINED`].
     pub fn intern_call(&mut self, caller: StackId, frame: u32) -> Result<StackId, StackTableFull> {
         self.index.cover(&self.frames, &self.nodes);
         let node = Node { caller, frame };
@@ -160,7 +164,14 @@ impl StackTable {
     /// The frames of a stack as indices for [`Self::frame`], which are cheaper to compare, innermost first.
     pub(crate) fn frame_indices(&self, id: StackId) -> impl Iterator<Item = u32> + '_ {
         let node = move |id: StackId| self.nodes.get(id.node()?);
-        std::iter::successors(node(id), move |inner| node(inner.caller)).map(|node| node.frame)
+        std::iter::successors(node(id), move |inner| node(inner.caller)).map(|node| node.frame & !Self::INLINED)
+    }
+
+    /// The frames of a stack, innermost first, and whether each was inlined into the next.
+    pub fn calls(&self, id: StackId) -> impl Iterator<Item = (&Frame, bool)> + '_ {
+        let node = move |id: StackId| self.nodes.get(id.node()?);
+        let nodes = std::iter::successors(node(id), move |inner| node(inner.caller));
+        nodes.filter_map(|node| Some((self.frame(node.frame & !Self::INLINED)?, node.frame >= Self::INLINED)))
     }
 
     /// A frame by its index.
@@ -173,7 +184,7 @@ impl StackTable {
         self.frames.iter()
     }
 
-    /// Every stack, as the one that called it, which is an earlier one, and its innermost frame.
+    /// Every stack, as the one that called it, which is an earlier one, and its innermost frame as [`Self::intern_call`] takes it.
     pub fn all_stacks(&self) -> impl Iterator<Item = (StackId, u32)> + '_ {
         self.nodes.iter().map(|node| (node.caller, node.frame))
     }
@@ -237,15 +248,16 @@ impl StackTable {
     }
 
     fn adopt_frame(&mut self, other: &Self, frame: u32, known: &mut Adopted) -> Result<u32, StackTableFull> {
-        if let Some(here) = known.frame(frame) {
-            return Ok(here);
+        let (place, inlined) = (frame & !Self::INLINED, frame & Self::INLINED);
+        if let Some(here) = known.frame(place) {
+            return Ok(here | inlined);
         }
-        let Some(there) = other.frame(frame) else {
-            return Ok(u32::MAX);
+        let Some(there) = other.frame(place) else {
+            return Ok(place | inlined);
         };
         let here = self.intern_frame(there)?;
-        known.note_frame(frame, here);
-        Ok(here)
+        known.note_frame(place, here);
+        Ok(here | inlined)
     }
 
     /// A table of these stacks alone, and where they are in it. Their order stays.

@@ -3,6 +3,7 @@
 use crate::model::decoded::Summary;
 use crate::model::decoded::Summing;
 use crate::model::profile::ProfileType;
+use crate::model::profile::Program;
 use crate::model::profile::StackValue;
 use crate::model::stack::Frame;
 use crate::model::stack::StackTable;
@@ -37,7 +38,22 @@ pub fn summarize(profile: &Profile, profile_type: ProfileType, stacks: &mut Stac
         };
         sum.add(stacks, stack, innermost.as_ref(), &value);
     }
-    Ok(sum.finish(profile.period))
+    Ok(Summary {
+        program: program(profile),
+        ..sum.finish(profile.period)
+    })
+}
+
+/// The main executable: the first mapping, as profile.proto has it.
+fn program(profile: &Profile) -> Program {
+    let text = |index| Arc::from(profile.text(index));
+    profile
+        .mapping
+        .first()
+        .map_or_else(Program::default, |mapping| Program {
+            file: text(mapping.filename),
+            build_id: text(mapping.build_id),
+        })
 }
 
 /// How the samples of a profile were taken.
@@ -251,7 +267,14 @@ impl<'a> Names<'a> {
 
     /// Interns the frames of a location; more than [`MAX_FRAMES`] are not, as no stack with them is.
     fn intern(&self, id: u64, stacks: &mut StackTable) -> Result<Box<[u32]>, StackTableFull> {
-        self.frames(id).map(|frame| stacks.intern_frame(&frame)).collect()
+        let frames: Result<Box<[u32]>, _> = self.frames(id).map(|frame| stacks.intern_frame(&frame)).collect();
+        frames.map(|mut frames| {
+            // All but the outermost have no frame of their own.
+            if let Some((_, inlined)) = frames.split_last_mut() {
+                inlined.iter_mut().for_each(|frame| *frame |= StackTable::INLINED);
+            }
+            frames
+        })
     }
 
     /// The frames of a location, innermost first.

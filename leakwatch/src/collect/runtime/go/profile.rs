@@ -6,6 +6,7 @@ use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::decoded::Summing;
 use leakwatch_analysis::model::profile::ProfileLoss;
+use leakwatch_analysis::model::profile::Program;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::stack::StackId;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 /// The stacks of one executable in words, as far as they were met: all its processes share them.
 #[derive(Debug, Default)]
 pub(super) struct BuildStacks {
+    program: Program,
     stacks: StackTable,
     /// Frames by the addresses that they return to, in the file.
     frames: HashMap<u64, u32>,
@@ -37,6 +39,17 @@ pub(super) struct BuildStacks {
 pub(super) struct BucketStacks(Vec<Option<StackId>>);
 
 impl BuildStacks {
+    /// None are known yet of the executable at this path.
+    pub(super) fn new(exe: &str) -> Self {
+        Self {
+            program: Program {
+                file: exe.into(),
+                ..Program::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// Calls remembered. A program has some thousand places that allocate; only a hostile one has more.
     const MAX_REMEMBERED: usize = 1 << 18;
 
@@ -45,7 +58,8 @@ impl BuildStacks {
         let mut outermost_first = calls.iter().rev();
         outermost_first.try_fold(StackId::EMPTY, |caller, call| {
             let frame = self.frame(call, bias)?;
-            self.stacks.intern_call(caller, frame)
+            let inlined = if call.inlined { StackTable::INLINED } else { 0 };
+            self.stacks.intern_call(caller, frame | inlined)
         })
     }
 
@@ -64,7 +78,10 @@ impl BuildStacks {
     fn content(&self, summary: Summary) -> Arc<ProfileContent> {
         Arc::new(ProfileContent {
             stacks: self.stacks.clone(),
-            summary,
+            summary: Summary {
+                program: self.program.clone(),
+                ..summary
+            },
         })
     }
 }

@@ -333,15 +333,15 @@ impl Reader {
     }
 
     fn build(&mut self, pid: u32) -> Arc<Mutex<BuildStacks>> {
-        let Some(id) = binary_id(pid) else {
-            return Arc::default();
-        };
-        if let Some(known) = self.builds.get(&id).and_then(Weak::upgrade) {
-            return known;
-        }
-        let build = Arc::default();
-        self.builds.insert(id, Arc::downgrade(&build));
-        build
+        let id = binary_id(pid);
+        let known = id.and_then(|id| self.builds.get(&id)?.upgrade());
+        known.unwrap_or_else(|| {
+            let build = Arc::new(Mutex::new(BuildStacks::new(&executable(pid))));
+            if let Some(id) = id {
+                self.builds.insert(id, Arc::downgrade(&build));
+            }
+            build
+        })
     }
 
     fn remember_foreign(&mut self, id: BinaryId) {
@@ -414,6 +414,13 @@ impl Attached {
 /// What panicked while it held the lock has left whole stacks behind.
 fn lock(build: &Mutex<BuildStacks>) -> MutexGuard<'_, BuildStacks> {
     build.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The path of its executable, for people; empty when it cannot be read.
+fn executable(pid: u32) -> String {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let path = path.to_string_lossy();
+    path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
 }
 
 /// Which file the process executes.
