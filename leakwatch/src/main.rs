@@ -4,11 +4,17 @@
 use clap::Parser as _;
 use leakwatch::cli;
 use leakwatch::cli::args::Cli;
+use leakwatch::self_stats;
 use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    self_stats::configure_allocator();
+    run()
+}
 
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "errors of the command line go to standard error")]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     match cli::run(Cli::parse()).await {
         Ok(exit) => exit.into(),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
