@@ -1,6 +1,8 @@
 //! What the daemon keeps of captures that have ended: many in a row, over programs with debugging information, and after each the daemon's resident
 //! memory, its eBPF maps and its threads.
 
+use crate::idle::TICKS_PER_SECOND;
+use crate::idle::processor_ticks;
 use anyhow::Context as _;
 use anyhow::bail;
 use anyhow::ensure;
@@ -83,6 +85,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         .map(|program| daemon.wait_target(program.cgroup.path()))
         .collect::<anyhow::Result<Vec<String>>>()?;
     let before = Left::of(pid)?;
+    let ticks_before = processor_ticks(pid)?;
     tools::say(format!("before: {before}"));
     let mut most = before;
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
@@ -104,13 +107,15 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
             tools::say(format!("after {} captures: {left}", number + 1));
         }
     }
+    let milliseconds = 1000.0 * (processor_ticks(pid)? - ticks_before) / TICKS_PER_SECOND;
     let ends: Vec<String> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
     tools::say(format!(
-        "{} captures of {} programs ({}): most left {most}; peak {:.1} MiB",
+        "{} captures of {} programs ({}): most left {most}; peak {:.1} MiB; {:.0} ms of processor time for each",
         arguments.captures,
         targets.len(),
         ends.join(", "),
         mib(status_kib(pid, "VmHWM")?),
+        milliseconds / f64::from(u32::try_from(arguments.captures)?),
     ));
     if most.resident_kib > MOST_RESIDENT_KIB {
         bail!("the goal is at most {:.0} MiB", mib(MOST_RESIDENT_KIB));

@@ -12,11 +12,11 @@ use crate::capture::symbolize::workers::Workers;
 use crate::input::Input;
 use crate::input::TakenProfile;
 use crate::self_stats;
-use crate::self_stats::own_memory::MOST_AT_REST;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ use std::time::Duration;
 
 /// For the last profile: the debugging information of a large program takes some seconds.
 const DEADLINE: Duration = Duration::from_mins(2);
+/// Resident memory of the daemon beyond which no files are kept between two profiles.
+const MOST_WITH_FILES: Bytes = Bytes::from_mib(96);
 /// Threads at a time that open other files than the mapped ones, those included that nobody waits for any more: whoever makes them wait, with a pipe
 /// in the place of a file, costs the others their line numbers, and no more.
 const MAX_OPENING: usize = 16;
@@ -184,7 +186,7 @@ fn write(queue: &Queue, registry: &Registry, id: &str, request: &CaptureRequest,
             }));
         }
         // What was read of the files is as large as they are; it is read again for addresses that are new.
-        if self_stats::resident().is_ok_and(|resident| resident > MOST_AT_REST) {
+        if self_stats::resident().is_ok_and(|resident| resident > MOST_WITH_FILES) {
             symbols.forget_files();
             self_stats::give_back();
         }
