@@ -162,6 +162,11 @@ impl Builder {
         samples.sort_by_key(|(in_use, allocated, index, _)| (Reverse(in_use.bytes), Reverse(allocated.bytes), *index));
         let mut frames = process.heap_frames();
         for (in_use, allocated, _, bucket) in samples {
+            // What is left out needs no names.
+            if self.base.profile.sample.len() >= MAX_SAMPLES {
+                self.dropped += 1;
+                continue;
+            }
             let calls = frames.allocating_calls(bucket.stack);
             let values = [allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
             self.sample(&calls, &values, Some(bucket.size));

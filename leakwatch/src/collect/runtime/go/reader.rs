@@ -347,7 +347,10 @@ fn runtime(process: &mut GoProcess) -> Reading<GoRuntimeStats> {
 
 fn heap(process: &mut GoProcess, exe: &str, at: Timestamp) -> Reading<Option<Made>> {
     let snapshot = process.heap().map_err(|error| missing::heap(&error))?;
-    Ok(Some(profile::heap(process, &snapshot, exe, at)))
+    let mut made = profile::heap(process, &snapshot, exe, at);
+    // Their outer calls are missing.
+    made.dropped += process.heap_reader().map_or(0, |reader| reader.index().folded());
+    Ok(Some(made))
 }
 
 impl Attached {
