@@ -6,6 +6,7 @@ mod peers;
 mod idle;
 mod native;
 mod growth;
+mod captures;
 mod goproc;
 mod servers;
 mod contention;
@@ -23,6 +24,8 @@ enum Bench {
     Native(native::Arguments),
     /// What page faults and system calls cost while what makes memory grow is captured
     Growth(growth::Arguments),
+    /// What the daemon keeps of captures that have ended: memory, eBPF maps, threads
+    Captures(captures::Arguments),
     /// Reading Go processes from outside, beside their own endpoint
     Goproc(goproc::Arguments),
     /// What throughput and latency of real servers lose while they are watched
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Idle(arguments) => idle::main(&arguments),
         Bench::Native(arguments) => native::main(&arguments),
         Bench::Growth(arguments) => growth::main(&arguments),
+        Bench::Captures(arguments) => captures::main(&arguments),
         Bench::Goproc(arguments) => goproc::main(&arguments),
         Bench::Servers(arguments) => servers::main(&arguments),
         Bench::Contention(arguments) => contention::main(&arguments),

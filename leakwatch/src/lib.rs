@@ -8,6 +8,7 @@
 pub mod size_text;
 pub mod config;
 pub mod state;
+pub mod previous_run;
 pub mod self_stats;
 pub mod clock;
 pub mod identity;

@@ -164,7 +164,7 @@ fn wipe(pid: u32) -> Result<()> {
     let index = process.heap_reader().context("read")?.index();
     let memory = fs::File::options().write(true).open(format!("/proc/{pid}/mem"))?;
     for id in index.ids() {
-        let record = index.address(id).context("address")? + 48 + 8 * index.stack(id).len() as u64;
+        let record = index.address(id).context("address")? + 48 + 8 * index.depth(id).context("depth")? as u64;
         memory.write_all_at(&[0; 128], record)?;
     }
     Ok(())

@@ -112,7 +112,7 @@ fn an_unknown_version_that_has_counted_nothing_is_refused() -> Result<()> {
         .write(true)
         .open(format!("/proc/{}/mem", target.pid()))?;
     for id in index.ids() {
-        let record = index.address(id).context("address")? + 48 + 8 * index.stack(id).len() as u64;
+        let record = index.address(id).context("address")? + 48 + 8 * index.depth(id).context("depth")? as u64;
         memory.write_all_at(&[0; 128], record)?;
     }
     let refusal = GoProcess::attach(target.pid())?.heap();

@@ -17,11 +17,16 @@ use leakwatch_analysis::model::stack::Frame;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-/// Addresses remembered; those of a large program's stacks are some tens of thousands.
-const MAX_REMEMBERED: usize = 131_072;
+/// Bytes of remembered addresses and names: those of a large program's stacks are some tens of thousands.
+const MAX_KNOWN_BYTES: usize = 8 << 20;
+/// What an address, and what a text, takes beside its contents, about.
+const ADDRESS_BYTES: usize = 64;
+const TEXT_BYTES: usize = 48;
 
 /// Where distributions put debugging information, by path and by build id.
 const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
@@ -29,12 +34,12 @@ const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 /// Names what one process executes.
 #[derive(Debug)]
 pub struct Symbols {
-    symbolizer: Symbolizer,
-    process: Process,
-    /// The same by symbol tables alone.
-    symbol_tables: Process,
+    sources: Sources,
+    debug_directories: Vec<PathBuf>,
+    /// Keeps all that it has read and taken apart: made when first needed, and again after [`Self::forget_files`].
+    symbolizer: Option<Symbolizer>,
     unnamed: Unnamed,
-    known: HashMap<u64, Vec<Frame>>,
+    known: Known,
     missing: BTreeMap<&'static str, u64>,
 }
 
@@ -58,18 +63,22 @@ impl Symbols {
         symbol_tables.debug_syms = false;
         let files = image::mapped_files(pid).unwrap_or_default();
         Self {
-            symbolizer: Symbolizer::builder()
-                .set_debug_dirs(Some(debug_directories(pid, &files)))
-                .build(),
-            process,
-            symbol_tables,
+            sources: Sources { process, symbol_tables },
+            debug_directories: debug_directories(pid, &files),
+            symbolizer: None,
             unnamed: Unnamed {
                 files,
                 bounds: HashMap::new(),
             },
-            known: HashMap::new(),
+            known: Known::default(),
             missing: BTreeMap::new(),
         }
+    }
+
+    /// Forgets what was read of the files: it is read again for the next address that has no name yet. The names stay.
+    pub fn forget_files(&mut self) {
+        self.symbolizer = None;
+        self.unnamed.bounds = HashMap::new();
     }
 
     /// Addresses that have no name, by reason.
@@ -80,34 +89,78 @@ impl Symbols {
     /// The calls at a return address, innermost first: the functions inlined there, then the one that has the code. Without a
     /// symbol it is the file and the address of the function.
     pub fn frames(&mut self, return_address: u64) -> &[Frame] {
-        if self.known.len() >= MAX_REMEMBERED {
-            self.known.clear();
-        }
-        if !self.known.contains_key(&return_address) {
+        if !self.known.frames.contains_key(&return_address) {
             // Inside the call.
             let address = return_address.saturating_sub(1);
-            let frames = self.look_up(address).unwrap_or_else(|reason| {
+            let symbolizer = self.symbolizer.get_or_insert_with(|| {
+                Symbolizer::builder()
+                    .set_debug_dirs(Some(&self.debug_directories))
+                    .build()
+            });
+            let frames = self.sources.look_up(symbolizer, address).unwrap_or_else(|reason| {
                 *self.missing.entry(reason).or_default() += 1;
                 vec![self.unnamed.frame(address)]
             });
-            self.known.insert(return_address, frames);
+            self.known.add(return_address, frames);
         }
-        self.known.get(&return_address).map_or(&[], Vec::as_slice)
+        self.known.frames.get(&return_address).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The names found so far. Texts are kept once: most addresses are in few files, and in few functions.
+#[derive(Debug, Default)]
+struct Known {
+    frames: HashMap<u64, Vec<Frame>>,
+    texts: HashSet<Arc<str>>,
+    bytes: usize,
+}
+
+impl Known {
+    /// Forgets the others where there is no room: their names are looked up again.
+    fn add(&mut self, address: u64, mut frames: Vec<Frame>) {
+        if self.bytes >= MAX_KNOWN_BYTES {
+            *self = Self::default();
+        }
+        for frame in &mut frames {
+            frame.function = self.text(&frame.function);
+            frame.file = self.text(&frame.file);
+        }
+        frames.shrink_to_fit();
+        self.bytes += ADDRESS_BYTES + frames.len() * size_of::<Frame>();
+        self.frames.insert(address, frames);
     }
 
+    fn text(&mut self, text: &Arc<str>) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        self.bytes += TEXT_BYTES + text.len();
+        self.texts.insert(Arc::clone(text));
+        Arc::clone(text)
+    }
+}
+
+/// Where names come from.
+#[derive(Debug)]
+struct Sources {
+    process: Process,
+    /// The same by symbol tables alone.
+    symbol_tables: Process,
+}
+
+impl Sources {
     /// The frames, or the reason why there is no name.
-    fn look_up(&self, address: u64) -> Result<Vec<Frame>, &'static str> {
+    fn look_up(&self, symbolizer: &Symbolizer, address: u64) -> Result<Vec<Frame>, &'static str> {
         // Debugging information that cannot be read must not cost the name.
-        let symbol = self
-            .symbol(&self.process, address)
-            .or_else(|_reason| self.symbol(&self.symbol_tables, address))?;
+        let symbol = symbol(symbolizer, &self.process, address)
+            .or_else(|_reason| symbol(symbolizer, &self.symbol_tables, address))?;
         let object = symbol.module.as_deref().map(|module| module.to_string_lossy());
         let object = object.as_deref().unwrap_or_default();
         let inlined = symbol.inlined.iter().rev();
         let mut frames: Vec<Frame> = inlined
             .map(|function| frame(&function.name, function.code_info.as_ref(), object))
             .collect();
-        let by_table = self.symbol(&self.symbol_tables, address);
+        let by_table = self::symbol(symbolizer, &self.symbol_tables, address);
         let name = match &by_table {
             Ok(other) if qualifies(&other.name, &symbol.name) => &other.name,
             _ => &symbol.name,
@@ -115,16 +168,16 @@ impl Symbols {
         frames.push(frame(name, symbol.code_info.as_deref(), object));
         Ok(frames)
     }
+}
 
-    fn symbol(&self, process: &Process, address: u64) -> Result<Sym<'_>, &'static str> {
-        let source = Source::Process(process.clone());
-        match self.symbolizer.symbolize_single(&source, Input::AbsAddr(address)) {
-            Ok(Symbolized::Sym(symbol)) => Ok(symbol),
-            Ok(Symbolized::Unknown(reason)) => Err(why(reason)),
-            Err(error) => {
-                tracing::debug!(%error, "an address cannot be named");
-                Err("native_symbol_unreadable")
-            }
+fn symbol<'s>(symbolizer: &'s Symbolizer, process: &Process, address: u64) -> Result<Sym<'s>, &'static str> {
+    let source = Source::Process(process.clone());
+    match symbolizer.symbolize_single(&source, Input::AbsAddr(address)) {
+        Ok(Symbolized::Sym(symbol)) => Ok(symbol),
+        Ok(Symbolized::Unknown(reason)) => Err(why(reason)),
+        Err(error) => {
+            tracing::debug!(%error, "an address cannot be named");
+            Err("native_symbol_unreadable")
         }
     }
 }
@@ -238,6 +291,35 @@ mod tests {
         assert_eq!(symbols.frames(17).len(), 1);
         assert_eq!(symbols.frames(17).len(), 1);
         assert!(symbols.missing().eq([("native_symbol_unmapped", 1)]));
+    }
+
+    #[test]
+    fn names_are_bounded_kept_once_and_found_again() {
+        let mut known = Known::default();
+        let named = |number: usize| Frame {
+            function: format!("function {number}").into(),
+            file: "file.c".into(),
+            line: 1,
+        };
+        known.add(1, vec![named(1)]);
+        known.add(2, vec![named(1)]);
+        assert!(Arc::ptr_eq(
+            &known.frames[&1][0].function,
+            &known.frames[&2][0].function
+        ));
+        for number in 0..200_000 {
+            known.add(number, vec![named(usize::try_from(number).unwrap())]);
+            assert!(known.bytes <= MAX_KNOWN_BYTES + 1_024 && known.frames.contains_key(&number));
+        }
+        assert!(known.frames.len() < 200_000);
+
+        let mut symbols = Symbols::of_process(std::process::id());
+        let here = names_are_bounded_kept_once_and_found_again as fn() as usize as u64 + 4;
+        let before = symbols.frames(here).to_vec();
+        symbols.forget_files();
+        assert_eq!(symbols.frames(here), before);
+        symbols.known = Known::default();
+        assert_eq!(symbols.frames(here), before);
     }
 
     #[test]

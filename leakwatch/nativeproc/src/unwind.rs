@@ -22,6 +22,8 @@ use std::ops::Range;
 const MAX_FRAMES: usize = 256;
 /// Unwind information read of one file. That of a 500 MB binary is 30 MB.
 const MAX_SECTION_BYTES: u64 = 64 << 20;
+/// And of all files of a process together. Code of a file that found no room is unwound by frame pointers.
+const MAX_TABLE_BYTES: usize = 96 << 20;
 
 /// Where an allocation was made, as it was copied.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,8 @@ pub struct StackUnwinder {
     unwinder: UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>,
     cache: CacheNative<MayAllocateDuringUnwind>,
     known: Vec<Range<u64>>,
+    /// Bytes of unwind information.
+    table_bytes: usize,
     code: ProgramCode,
 }
 
@@ -100,6 +104,7 @@ impl StackUnwinder {
             unwinder: UnwinderNative::new(),
             cache: CacheNative::new(),
             known: Vec::new(),
+            table_bytes: 0,
             code: ProgramCode::of_process(pid)?,
         };
         unwinder.look_again()?;
@@ -116,8 +121,12 @@ impl StackUnwinder {
                 continue;
             }
             self.known.push(first.clone());
-            match module(&file) {
-                Ok(Some(module)) => self.unwinder.add_module(module),
+            let room = MAX_TABLE_BYTES.saturating_sub(self.table_bytes);
+            match module(&file, room as u64) {
+                Ok(Some((module, bytes))) => {
+                    self.table_bytes += bytes;
+                    self.unwinder.add_module(module);
+                }
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "a mapped file has no unwind information"),
             }
@@ -227,7 +236,8 @@ fn registers(place: &Place<'_>) -> UnwindRegsNative {
     UnwindRegsNative::new(0, place.stack_pointer, place.frame_pointer)
 }
 
-fn module(file: &MappedFile) -> Result<Option<Module<Vec<u8>>>, ImageError> {
+/// What unwinding needs of a file, from sections of at most so many bytes each, and its size.
+fn module(file: &MappedFile, room: u64) -> Result<Option<(Module<Vec<u8>>, usize)>, ImageError> {
     let image = Image::open(file)?;
     let elf = image.elf()?;
     let segments = image::code_segments(&elf);
@@ -247,13 +257,19 @@ fn module(file: &MappedFile) -> Result<Option<Module<Vec<u8>>>, ImageError> {
         .max()
         .unwrap_or_default();
     let mut info = ExplicitModuleSectionInfo::default();
-    (info.eh_frame_svma, info.eh_frame) = image::section(&elf, ".eh_frame", MAX_SECTION_BYTES).unzip();
-    (info.eh_frame_hdr_svma, info.eh_frame_hdr) = image::section(&elf, ".eh_frame_hdr", MAX_SECTION_BYTES).unzip();
-    info.debug_frame = image::section(&elf, ".debug_frame", MAX_SECTION_BYTES).map(|(_, data)| data);
+    let most = MAX_SECTION_BYTES.min(room);
+    (info.eh_frame_svma, info.eh_frame) = image::section(&elf, ".eh_frame", most).unzip();
+    (info.eh_frame_hdr_svma, info.eh_frame_hdr) = image::section(&elf, ".eh_frame_hdr", most).unzip();
+    if info.eh_frame.is_none() {
+        info.debug_frame = image::section(&elf, ".debug_frame", most).map(|(_, data)| data);
+    }
+    let tables = [&info.eh_frame, &info.eh_frame_hdr, &info.debug_frame];
+    let bytes = tables.into_iter().flatten().map(Vec::len).sum();
     info.text_svma = elf
         .section_by_name(".text")
         .map(|text| text.address()..text.address().saturating_add(text.size()));
-    Ok(Some(Module::new(file.path.clone(), start..end, bias, info)))
+    let module = Module::new(file.path.clone(), start..end, bias, info);
+    Ok(Some((module, bytes)))
 }
 
 #[cfg(test)]

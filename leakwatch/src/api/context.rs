@@ -6,7 +6,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
+use crate::dto::status::PreviousRunBody;
 use crate::input::Input;
+use crate::self_stats::own_memory::OwnMemory;
 use crate::store::view::View;
 use crate::store::view::Views;
 use leakwatch_analysis::model::host::HostIdentity;
@@ -51,6 +53,10 @@ pub struct Facts {
     pub capabilities: Vec<CapabilityBody>,
     /// Ways of looking.
     pub lanes: Vec<LaneBody>,
+    /// The daemon's own memory.
+    pub own_memory: Arc<OwnMemory>,
+    /// A daemon before this one that did not end by itself.
+    pub previous_run: Option<PreviousRunBody>,
 }
 
 impl Context {

@@ -67,6 +67,7 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             "it has just started",
         ),
         rss_bytes: missing.take_owned("rss_bytes", self_stats::resident(), |rss| rss.0),
+        allocated_bytes: missing.take_owned("allocated_bytes", self_stats::allocated(), |bytes| bytes.0),
         bpf_map_bytes: missing.take_owned("bpf_map_bytes", self_stats::bpf_maps(), |bytes| bytes.0),
         missing,
     };
@@ -99,8 +100,20 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             .collect(),
         losses: LossBody::list(view.losses()),
         store: size(&view),
-        warnings: context.config.warnings.clone(),
+        warnings: warnings(&context),
+        previous_run: facts.previous_run.clone(),
     })
+}
+
+/// Of the configuration, of the daemon's own memory, and of a daemon before that was killed.
+fn warnings(context: &Context) -> Vec<String> {
+    let configured = context.config.warnings.iter().cloned();
+    let killed = context.facts.previous_run.iter().filter(|run| run.was_killed());
+    let killed = killed.map(|run| run.detail.clone());
+    configured
+        .chain(context.facts.own_memory.warning())
+        .chain(killed)
+        .collect()
 }
 
 /// What this host offers, with a fix for what it does not.

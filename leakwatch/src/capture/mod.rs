@@ -9,6 +9,7 @@ pub mod stacks;
 pub mod lane;
 pub mod lanes;
 pub mod symbolize;
+pub mod rows;
 mod state;
 mod registry;
 mod run;
@@ -116,7 +117,7 @@ impl Captures {
             overhead: Duration::ZERO,
             allowance: Duration::ZERO,
             share: 0.0,
-            functions: Vec::new(),
+            functions: Arc::default(),
             stacks: 0,
             losses: Vec::new(),
             unnamed: Vec::new(),
@@ -152,6 +153,11 @@ impl Captures {
     /// All that are remembered, oldest first.
     pub fn all(&self) -> Vec<Capture> {
         self.registry.lock().captures.iter().cloned().collect()
+    }
+
+    /// Whether one has not ended.
+    pub fn any_running(&self) -> bool {
+        self.registry.lock().captures.iter().any(|capture| !capture.has_ended())
     }
 
     /// Tells a capture to end; answers what is known of it.

@@ -16,11 +16,13 @@ use crate::capture::registry::Registry;
 use crate::capture::state::CaptureState;
 use crate::capture::symbolize::Symbolizer;
 use crate::input::Input;
+use crate::self_stats;
 use fastrand::Rng;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_nativeproc::allocator::ProbePoint;
 use leakwatch_nativeproc::process;
 use leakwatch_nativeproc::process::Use;
 use std::sync::Arc;
@@ -46,6 +48,8 @@ pub(super) fn run(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) 
             missing: missing.clone(),
         });
     }
+    // What naming its code took, most of it.
+    self_stats::give_back();
     registry.update(id, |capture| capture.state = state);
 }
 
@@ -71,7 +75,7 @@ fn capture(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) -> Read
     let at_start = used(request)?.processor_time;
     let calls_at_start = process::calls(request.process);
     let start = Instant::now();
-    let functions = observer.functions().to_vec();
+    let functions: Arc<[ProbePoint]> = observer.functions().into();
     let cost = observer.cost(&registry.host);
     let duty_cycled = observer.duty_cycle().is_some();
     let terms = Terms {
@@ -165,11 +169,15 @@ fn capture(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) -> Read
         capture.attached = false;
     });
     let last = counted(observer.as_mut(), &slowdown);
-    for (reason, count) in &observer.losses() {
+    let losses = observer.losses();
+    // Its maps and its stacks, tens of MiB, before the debugging information is read.
+    drop(observer);
+    registry.update(id, |capture| capture.losses.clone_from(&losses));
+    for (reason, count) in losses {
         registry.send(Input::Loss(Loss {
             at: registry.clock.now(),
-            reason: (*reason).into(),
-            count: *count,
+            reason: reason.into(),
+            count,
         }));
     }
     symbolizer.finish(registry.clock.now(), last)?;

@@ -6,6 +6,7 @@ use crate::probes::allocator::HitCounts;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_nativeproc::allocator::ProbePoint;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How far a capture is.
@@ -57,7 +58,7 @@ pub struct Capture {
     /// Share of a processor that the process used before.
     pub share: f64,
     /// The functions that are probed.
-    pub functions: Vec<ProbePoint>,
+    pub functions: Arc<[ProbePoint]>,
     /// Distinct stacks.
     pub stacks: usize,
     /// Losses by reason.

@@ -32,15 +32,22 @@ use crate::cli::output::Output;
 use crate::config::Config;
 use crate::config::Environment;
 use crate::config::args::AgentArgs;
+use crate::self_stats;
 use clap::CommandFactory as _;
 use clap::Parser as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs what the arguments of this process ask for.
+pub fn main() -> ExitCode {
+    // Before there is a thread that has an arena of its own.
+    self_stats::configure_allocator();
+    run_arguments()
+}
+
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "errors of the command line go to standard error")]
-pub async fn main() -> ExitCode {
+async fn run_arguments() -> ExitCode {
     match run(Cli::parse()).await {
         Ok(exit) => exit.into(),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,

@@ -30,6 +30,7 @@ use crate::daemon::pressure::Pressure;
 use crate::daemon::readers::Readers;
 use crate::daemon::sampler::Sampler;
 use crate::dto::capability::CapabilityBody;
+use crate::dto::status::PreviousRunBody;
 use crate::engine::Engine;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::Hierarchy;
@@ -37,10 +38,15 @@ use crate::identity::host;
 use crate::input::Head;
 use crate::input::RecordError;
 use crate::input::Recorder;
+use crate::previous_run::End;
+use crate::previous_run::PreviousRun;
+use crate::previous_run::RunNote;
 use crate::probes::host::HostFacts;
+use crate::self_stats::own_memory::OwnMemory;
 use crate::state::StateDirectory;
 use crate::state::StateError;
 use crate::store::Bounds;
+use leakwatch_analysis::model::host::HostIdentity;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -92,7 +98,8 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(config);
     let host_identity = host::identity(Path::new("/"));
-    let _state = StateDirectory::open(&config.state_dir)?;
+    let state = StateDirectory::open(&config.state_dir)?;
+    let (_note, previous_run) = look_back(&state, &host_identity)?;
     let listeners = Listeners::bind(&config.api).await?;
     let recorder = config
         .record
@@ -149,8 +156,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         inputs.clone(),
     );
     let captures = Captures::new(clock, config.bpf, &inputs);
+    let own_memory = Arc::new(OwnMemory::default());
     let sampler = Sampler {
         captures: captures.clone(),
+        own_memory: Arc::clone(&own_memory),
         collector,
         clock,
         interval: config.interval,
@@ -173,6 +182,8 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
             .map(CapabilityBody::from)
             .collect(),
         lanes: lanes::lanes(&config, kernel.is_attached()),
+        own_memory,
+        previous_run: previous_run.as_ref().map(PreviousRunBody::from),
     };
     drop(host);
     say_where(&listeners);
@@ -211,6 +222,21 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
+}
+
+/// Leaves the note of this run, and tells of a daemon that was killed.
+fn look_back(state: &StateDirectory, host: &HostIdentity) -> Result<(RunNote, Option<PreviousRun>), StateError> {
+    let boot_id = host.boot_id.as_deref().unwrap_or_default();
+    let begun = RunNote::begin(state.path(), boot_id).map_err(|source| StateError::Unusable {
+        path: state.path().to_owned(),
+        source,
+    })?;
+    match &begun.1 {
+        Some(previous) if previous.end == End::WithHost => tracing::info!("{previous}"),
+        Some(previous) => tracing::warn!("{previous}"),
+        None => {}
+    }
+    Ok(begun)
 }
 
 /// Tells a person at the terminal, and the journal, where to look.

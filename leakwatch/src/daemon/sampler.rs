@@ -17,6 +17,7 @@ use crate::schedule::capturing::Due;
 use crate::schedule::sampling;
 use crate::schedule::sampling::Round;
 use crate::schedule::sampling::Rounds;
+use crate::self_stats::own_memory::OwnMemory;
 use crate::store::view::TargetView;
 use crate::store::view::Views;
 use leakwatch_analysis::detect::table;
@@ -46,6 +47,7 @@ pub(super) struct Sampler {
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) readers: Readers,
     pub(super) captures: Captures,
+    pub(super) own_memory: Arc<OwnMemory>,
 }
 
 impl Sampler {
@@ -61,7 +63,9 @@ impl Sampler {
             };
             let now = self.clock.now();
             let mut collector = self.collector;
+            let (own_memory, captures) = (Arc::clone(&self.own_memory), self.captures.clone());
             let (returned, mut round) = spawn_blocking(move || {
+                own_memory.look(now, captures.any_running());
                 let round = match kind {
                     Round::Full => collector.round(now),
                     Round::Urgent => collector.round_of(&urgent, now),

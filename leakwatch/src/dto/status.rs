@@ -5,6 +5,8 @@ use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
 use crate::dto::number::finite;
 use crate::dto::page::LossBody;
+use crate::previous_run::End;
+use crate::previous_run::PreviousRun;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::reading::Missing;
 use serde::Deserialize;
@@ -35,8 +37,11 @@ pub struct StatusBody {
     pub losses: Vec<LossBody>,
     /// What it keeps now.
     pub store: StoreBody,
-    /// Settings that were overridden or look like a mistake.
+    /// Settings that were overridden or look like a mistake; more memory of the daemon itself than it should have; a daemon before it that was killed.
     pub warnings: Vec<String>,
+    /// The daemon before this one, if it did not end by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_run: Option<PreviousRunBody>,
 }
 
 /// What tells the data of two hosts apart.
@@ -112,10 +117,48 @@ pub struct OwnBody {
     pub cpu_percent: Option<f64>,
     /// Resident memory.
     pub rss_bytes: Option<u64>,
+    /// What is allocated, by the allocator's own count.
+    pub allocated_bytes: Option<u64>,
     /// Kernel memory of its eBPF maps.
     pub bpf_map_bytes: Option<u64>,
     /// Why fields are `null`.
     pub missing: MissingMap,
+}
+
+const WITH_HOST: &str = "with_host";
+
+/// A daemon that did not end by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PreviousRun)]
+pub struct PreviousRunBody {
+    /// Its process id.
+    pub pid: u32,
+    /// `out_of_memory`, `with_host` or `unknown`.
+    pub end: String,
+    /// The same in a sentence, with what the kernel says.
+    pub detail: String,
+}
+
+impl PreviousRunBody {
+    /// Whether the host went on without it.
+    pub fn was_killed(&self) -> bool {
+        self.end != WITH_HOST
+    }
+}
+
+impl From<&PreviousRun> for PreviousRunBody {
+    fn from(previous: &PreviousRun) -> Self {
+        let end = match previous.end {
+            End::WithHost => WITH_HOST,
+            End::OutOfMemory(_) => "out_of_memory",
+            End::Unknown => "unknown",
+        };
+        Self {
+            pid: previous.pid,
+            end: end.to_owned(),
+            detail: previous.to_string(),
+        }
+    }
 }
 
 /// What is kept at most.

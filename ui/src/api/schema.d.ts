@@ -1231,6 +1231,11 @@ export interface components {
         Own: {
             /**
              * Format: int64
+             * @description What is allocated, by the allocator's own count.
+             */
+            allocated_bytes?: number | null;
+            /**
+             * Format: int64
              * @description Kernel memory of its eBPF maps.
              */
             bpf_map_bytes?: number | null;
@@ -1396,6 +1401,18 @@ export interface components {
             losses: components["schemas"]["Loss"][];
             /** @description Give it as `cursor` to get the next page; `null` on the last. */
             next_cursor?: string | null;
+        };
+        /** @description A daemon that did not end by itself. */
+        PreviousRun: {
+            /** @description The same in a sentence, with what the kernel says. */
+            detail: string;
+            /** @description `out_of_memory`, `with_host` or `unknown`. */
+            end: string;
+            /**
+             * Format: int32
+             * @description Its process id.
+             */
+            pid: number;
         };
         /** @description A function that is probed. */
         ProbedFunction: {
@@ -1614,6 +1631,7 @@ export interface components {
             losses: components["schemas"]["Loss"][];
             /** @description Its own use of resources. */
             own: components["schemas"]["Own"];
+            previous_run?: components["schemas"]["PreviousRun"] | null;
             /** @description When it started. */
             started_at: components["schemas"]["Instant"];
             /** @description What it keeps now. */
@@ -1625,7 +1643,7 @@ export interface components {
             uptime_seconds: number;
             /** @description Version of the daemon. */
             version: string;
-            /** @description Settings that were overridden or look like a mistake. */
+            /** @description Settings that were overridden or look like a mistake; more memory of the daemon itself than it should have; a daemon before it that was killed. */
             warnings: string[];
         };
         /** @description One question. */

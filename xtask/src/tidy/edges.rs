@@ -6,23 +6,24 @@ use super::problem::Problem;
 use super::source::Source;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `cli` and `daemon` put everything together.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("size_text", &[]),
     ("clock", &[]),
     ("state", &[]),
+    ("previous_run", &[]),
     ("self_stats", &[]),
     ("config", &["size_text"]),
     ("identity", &[]),
     ("probes", &["clock"]),
     ("input", &[]),
-    ("capture", &["clock", "input", "probes"]),
+    ("capture", &["clock", "input", "probes", "self_stats"]),
     ("capabilities", &["clock", "identity", "probes"]),
     ("collect", &["clock", "config", "identity", "input", "schedule"]),
     ("engine", &["input", "store"]),
     ("store", &[]),
     ("query", &["store"]),
     ("schedule", &["capture", "store"]),
-    ("dto", &["capabilities", "capture", "query", "store"]),
+    ("dto", &["capabilities", "capture", "previous_run", "query", "store"]),
     (
         "api",
         &[
@@ -45,11 +46,12 @@ const EDGES: [(&str, &[&str]); 17] = [
 const COMPOSING: [&str; 2] = ["cli", "daemon"];
 
 /// Crates that only these modules of `leakwatch` know.
-const EXTERNAL: [(&str, &[&str]); 5] = [
+const EXTERNAL: [(&str, &[&str]); 6] = [
     ("aya", &["probes"]),
     ("leakwatch_common", &["probes"]),
     ("procfs", &["collect", "identity"]),
     ("axum", &["api"]),
+    ("leakwatch_malloc", &["self_stats"]),
     ("serde_json", &["api", "cli", "dto"]),
 ];
 

@@ -13,6 +13,10 @@ use std::ops::Range;
 
 /// Buckets kept of one process. A million take some 300 MB in the process itself.
 pub const MAX_BUCKETS: usize = 1 << 20;
+/// Addresses of stacks kept whole: 20 MiB, a hundred thousand buckets of 26 calls.
+const MAX_WHOLE: usize = 20 << 17;
+/// Calls kept of the stacks beyond, the innermost: enough to tell who has allocated, and for whom.
+const FOLDED_CALLS: usize = 6;
 
 /// A bucket by the order in which it was found: stays the same as long as the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,8 +38,11 @@ struct Entry {
     address: u64,
     size: u64,
     /// Where its stack starts in `pcs`.
-    stack: usize,
+    stack: u32,
+    /// Calls of its stack in the process.
     depth: u16,
+    /// Calls that are kept.
+    kept: u16,
 }
 
 /// Addresses, sizes and stacks of the buckets of one process.
@@ -47,6 +54,7 @@ pub struct BucketIndex {
     /// Ids in the order of addresses.
     by_address: Vec<u32>,
     truncated: bool,
+    folded: u64,
 }
 
 impl BucketIndex {
@@ -57,6 +65,7 @@ impl BucketIndex {
         }
         let mut new = Vec::new();
         let mut pcs = Vec::new();
+        let mut folded = 0;
         let mut window = Window::new(memory);
         let mut at = head;
         // Brent: a bucket that comes again is a loop.
@@ -83,13 +92,21 @@ impl BucketIndex {
             };
             let bucket = Bucket::parse(at, window.read(at, HEADER).map_err(failed)?)?;
             let head_and_stack = window.read(at, bucket.head_size()).map_err(failed)?;
+            let is_whole = self.pcs.len() + pcs.len() + bucket.depth <= MAX_WHOLE;
+            let kept = if is_whole {
+                bucket.depth
+            } else {
+                bucket.depth.min(FOLDED_CALLS)
+            };
+            folded += u64::from(kept < bucket.depth);
             let stack = pcs.len();
-            pcs.extend(words(head_and_stack.get(HEADER..).unwrap_or_default()));
+            pcs.extend(words(head_and_stack.get(HEADER..).unwrap_or_default()).take(kept));
             new.push(Entry {
                 address: at,
                 size: bucket.size,
-                stack,
+                stack: narrow(stack),
                 depth: u16::try_from(bucket.depth).unwrap_or(u16::MAX),
+                kept: u16::try_from(kept).unwrap_or(u16::MAX),
             });
             at = bucket.next;
         }
@@ -97,6 +114,7 @@ impl BucketIndex {
             return Err(HeapError::HeadLost { address: self.head });
         }
         self.add(new, pcs);
+        self.folded += folded;
         self.head = head;
         Ok(())
     }
@@ -106,11 +124,12 @@ impl BucketIndex {
         let base = self.pcs.len();
         let entries = new.into_iter().rev();
         self.entries.extend(entries.map(|entry| Entry {
-            stack: entry.stack + base,
+            stack: narrow(entry.stack as usize + base),
             ..entry
         }));
         if self.pcs.is_empty() {
             self.pcs = pcs;
+            self.pcs.shrink_to_fit();
         } else {
             self.pcs.append(&mut pcs);
         }
@@ -137,6 +156,16 @@ impl BucketIndex {
         self.truncated
     }
 
+    /// Buckets whose stack is only kept in part: its outer calls are missing.
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// Calls of the bucket's stack in the process, kept or not.
+    pub fn depth(&self, id: BucketId) -> Option<usize> {
+        self.entries.get(id.index()).map(|entry| entry.depth.into())
+    }
+
     /// The bucket's address in the process.
     pub fn address(&self, id: BucketId) -> Option<u64> {
         self.entries.get(id.index()).map(|entry| entry.address)
@@ -149,10 +178,11 @@ impl BucketIndex {
 
     /// The bucket's stack: return addresses in the process, innermost first, one for each logical call.
     pub fn stack(&self, id: BucketId) -> &[u64] {
-        self.entries
-            .get(id.index())
-            .and_then(|entry| self.pcs.get(entry.stack..entry.stack + usize::from(entry.depth)))
-            .unwrap_or_default()
+        let kept = self.entries.get(id.index()).and_then(|entry| {
+            let start = entry.stack as usize;
+            self.pcs.get(start..start + usize::from(entry.kept))
+        });
+        kept.unwrap_or_default()
     }
 
     /// All buckets.
@@ -173,4 +203,9 @@ impl BucketIndex {
             })
             .unzip()
     }
+}
+
+/// Places in `pcs` fit: there are at most a million stacks, each folded to a few calls once there are a few million.
+fn narrow(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }

@@ -319,6 +319,43 @@ fn deep_stacks_are_no_trouble() {
     assert_eq!(reader.index().stack(last)[0], 0x40_0000 + (count - 1) * 1024);
 }
 
+/// Those that were found first are whole, of the others the innermost calls are there, and all of their counters.
+#[test]
+fn very_many_deep_stacks_are_folded() {
+    let format = RecordFormat::Objects;
+    let mut image = Vec::new();
+    let depth = 200;
+    let size = 48 + depth * 8 + 64;
+    let count = 20_000_u64;
+    for index in 0..count {
+        let deep = Written {
+            size: 32,
+            stack: (0..depth).map(|call| 0x40_0000 + index * depth + call).collect(),
+            record: [(2, 1), (0, 0), (0, 0), (0, 0)],
+        };
+        let next = if index == 0 { 0 } else { BUCKETS + (index - 1) * size };
+        image.extend(deep.bytes(next, format));
+    }
+    let mut memory = memory(&[], format, 0);
+    memory.map(BUCKETS, image);
+    assert!(memory.write_u64(HEAD, BUCKETS + (count - 1) * size));
+    let mut reader = reader(Some(format));
+    let snapshot = reader.read(&memory).unwrap();
+    let index = reader.index();
+    assert_eq!(index.len() as u64, count);
+    let whole = (20 << 17) / depth;
+    assert_eq!(index.folded(), count - whole);
+    let calls = |place: usize| {
+        let id = index.ids().nth(place).unwrap();
+        (index.stack(id)[0], index.stack(id).len(), index.depth(id))
+    };
+    let (oldest, newest) = (0x40_0000, 0x40_0000 + (count - 1) * depth);
+    assert_eq!(calls(0), (oldest, 6, Some(200)));
+    assert_eq!(calls(usize::try_from(count).unwrap() - 1), (newest, 200, Some(200)));
+    assert_eq!(snapshot.unreadable, 0);
+    assert_eq!(snapshot.in_use(View::Now, index).objects, i64::try_from(count).unwrap());
+}
+
 /// As many buckets as are kept, one after the other as the runtime puts them, and one more.
 #[test]
 fn a_million_buckets_are_read_and_one_more_is_told() {

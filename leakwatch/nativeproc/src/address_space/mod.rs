@@ -10,10 +10,14 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Mappings followed. A process may have 65,530 by default, but what the kernel joins counts once there.
-const MAX_REGIONS: usize = 1 << 20;
-/// Pages followed: 28 GiB at the least sampling period.
-const MAX_PAGES: usize = 1 << 20;
+/// Mappings followed, 40 bytes each. A process may have 65,530 by default, but what the kernel joins counts once there.
+const MAX_REGIONS: usize = 1 << 18;
+/// Pages followed, 50 bytes each: 7 GiB at the least sampling period, with which a process makes as many in an hour.
+const MAX_PAGES: usize = 1 << 18;
+/// Stacks told apart; what others make is nobody's.
+const MAX_STACKS: usize = 1 << 16;
+/// Nobody's fingerprint.
+const UNKNOWN: u64 = 0;
 
 /// A sampled page that was touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +79,10 @@ impl AddressSpace {
     /// Takes in the next change.
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Page { address, fingerprint } => self.touch(address, fingerprint),
+            Change::Page { address, fingerprint } => self.touch(address, among(&self.touched, fingerprint)),
             Change::Map { range, fingerprint } => {
                 let range = self.whole_pages(range);
+                let fingerprint = among(&self.mapped, fingerprint);
                 self.unmap(&range);
                 self.mapped.entry(fingerprint).or_default().0 += 1;
                 self.map(range, fingerprint);
@@ -291,6 +296,15 @@ impl AddressSpace {
             end.saturating_add(self.page_bytes - rest)
         };
         self.page_of(address)..end
+    }
+}
+
+/// The fingerprint if there is room for it.
+fn among<T>(known: &HashMap<u64, T>, fingerprint: u64) -> u64 {
+    if known.len() < MAX_STACKS || known.contains_key(&fingerprint) {
+        fingerprint
+    } else {
+        UNKNOWN
     }
 }
 

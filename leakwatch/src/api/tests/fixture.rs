@@ -129,6 +129,8 @@ impl Daemon {
                 }),
             ],
             lanes: vec![LaneBody::on("samples", "every 5 s")],
+            own_memory: Arc::default(),
+            previous_run: None,
         };
         let context = Context::new(
             views,

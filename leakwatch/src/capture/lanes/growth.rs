@@ -6,6 +6,8 @@ use crate::capture::lane::Attachment;
 use crate::capture::lane::Counted;
 use crate::capture::lane::Lane;
 use crate::capture::lane::Observer;
+use crate::capture::rows;
+use crate::capture::rows::Rows;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::capture::symbolize::profile::StackRow;
@@ -41,8 +43,6 @@ const LEAST_PAGES: u64 = 8;
 const SAMPLES_PER_SECOND: f64 = 50.0;
 /// One of so many faults is taken. Prime: programs touch pages in rounds of other numbers.
 const PERIODS: [u64; 8] = [7, 13, 31, 61, 127, 251, 509, 1021];
-/// Stacks in a profile, those with most bytes first.
-const MAX_ROWS: usize = 8_192;
 /// Nanoseconds on a virtual machine (`cargo xtask bench growth`): a page fault that is sampled, one that is not, a system call.
 const SAMPLE: f64 = 2_700.0;
 const FAULT: f64 = 190.0;
@@ -83,6 +83,8 @@ pub struct GrowthSession {
     weight: u64,
     /// Whether who touches memory first is who keeps it. In a program that allocates all the time that need not be so.
     touches_tell: bool,
+    /// Stacks that a profile shows by their place alone, the most so far.
+    folded: u64,
 }
 
 impl GrowthSession {
@@ -109,6 +111,7 @@ impl GrowthSession {
             period,
             weight: period.saturating_mul(page_bytes),
             touches_tell: true,
+            folded: 0,
         })
     }
 
@@ -137,13 +140,15 @@ impl GrowthSession {
     /// What became resident and is so still, by the stack that touched it, largest first.
     pub fn touched(&mut self) -> Vec<StackRow> {
         self.look();
-        self.rows(self.space.by_touch())
+        let rows = self.rows(self.space.by_touch());
+        self.counting(rows)
     }
 
     /// Mappings and what of them became resident, by the stack that made them, largest first.
     pub fn mapped(&mut self) -> Vec<StackRow> {
         self.look();
-        self.rows(self.space.by_mapping())
+        let rows = self.rows(self.space.by_mapping());
+        self.counting(rows)
     }
 
     fn look(&mut self) {
@@ -151,7 +156,7 @@ impl GrowthSession {
         self.residency.check(&mut self.space);
     }
 
-    fn rows(&self, made: HashMap<u64, Made>) -> Vec<StackRow> {
+    fn rows(&self, made: HashMap<u64, Made>) -> Rows {
         let mut values: BTreeMap<&[u64], StackValue> = BTreeMap::new();
         let bytes = |pages: u64| signed(pages.saturating_mul(self.weight));
         for (fingerprint, made) in made {
@@ -167,17 +172,13 @@ impl GrowthSession {
                 .or_default()
                 .add(&value);
         }
-        let mut rows: Vec<StackRow> = values
-            .into_iter()
-            .map(|(addresses, value)| StackRow {
-                addresses: addresses.to_vec(),
-                value,
-                object_size: 0,
-            })
-            .collect();
-        rows.sort_by_key(|row| std::cmp::Reverse((row.value.inuse_space, row.value.alloc_space)));
-        rows.truncate(MAX_ROWS);
-        rows
+        Rows::of(values.into_iter().map(|(addresses, value)| (addresses, value, 0)))
+    }
+
+    /// The rows, after what is in none of its own was counted.
+    fn counting(&mut self, rows: Rows) -> Vec<StackRow> {
+        self.folded = self.folded.max(rows.folded);
+        rows.rows
     }
 }
 
@@ -212,6 +213,7 @@ impl Observer for GrowthSession {
     fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
         losses.extend(self.stacks.losses());
+        losses.extend(rows::loss(self.folded));
         losses.extend(Some(("growth_space_full", self.space.lost())).filter(|(_, count)| *count > 0));
         losses
     }

@@ -11,6 +11,8 @@ use crate::capture::lane::Counted;
 use crate::capture::lane::DutyCycle;
 use crate::capture::lane::Lane;
 use crate::capture::lane::Observer;
+use crate::capture::rows;
+use crate::capture::rows::Rows;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::capture::symbolize::profile::StackRow;
@@ -62,6 +64,8 @@ pub struct Session {
     ended: bool,
     passed: Instant,
     bytes: Bytes,
+    /// Stacks that the newest profile shows by their place alone.
+    folded: u64,
 }
 
 /// What is to be attached to a process.
@@ -126,6 +130,7 @@ impl Prepared {
             phase: Phase::Taking,
             ended: false,
             passed: Instant::now(),
+            folded: 0,
         })
     }
 }
@@ -190,11 +195,18 @@ impl Session {
     pub fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
         losses.extend(self.stacks.losses());
+        losses.extend(rows::loss(self.folded));
         losses
     }
 
     /// Values of every stack, largest live bytes first. Objects allocated before the attach are not known and not in it.
     pub fn rows(&mut self) -> Vec<StackRow> {
+        let Rows { rows, folded } = self.all_rows();
+        self.folded = folded;
+        rows
+    }
+
+    fn all_rows(&mut self) -> Rows {
         self.poll();
         let mut values: BTreeMap<&[u64], StackValue> = BTreeMap::new();
         let bytes = self.bytes();
@@ -214,16 +226,11 @@ impl Session {
             let addresses = self.stacks.addresses(totals.fingerprint);
             values.entry(addresses).or_default().add(value);
         }
-        let mut rows: Vec<StackRow> = values
-            .into_iter()
-            .map(|(addresses, value)| StackRow {
-                addresses: addresses.to_vec(),
-                object_size: mean_size(&value),
-                value,
-            })
-            .collect();
-        rows.sort_by_key(|row| std::cmp::Reverse((row.value.inuse_space, row.value.alloc_space)));
-        rows
+        Rows::of(
+            values
+                .into_iter()
+                .map(|(addresses, value)| (addresses, value, mean_size(&value))),
+        )
     }
 }
 

@@ -6,6 +6,8 @@ use crate::capture::lane::Attachment;
 use crate::capture::lane::Counted;
 use crate::capture::lane::Lane;
 use crate::capture::lane::Observer;
+use crate::capture::rows;
+use crate::capture::rows::Rows;
 use crate::capture::stacks;
 use crate::capture::stacks::Stacks;
 use crate::capture::symbolize::profile::StackRow;
@@ -43,6 +45,8 @@ pub struct UsdtSession {
     sites: Vec<Site>,
     probes: UsdtProbes,
     stacks: Stacks,
+    /// Stacks that the newest profile shows by their place alone.
+    folded: u64,
 }
 
 impl UsdtSession {
@@ -55,6 +59,7 @@ impl UsdtSession {
             probes: UsdtProbes::attach(pid, &sites, code)?,
             sites,
             stacks,
+            folded: 0,
         })
     }
 
@@ -84,15 +89,9 @@ impl UsdtSession {
             let key = (self.stacks.addresses(totals.fingerprint), totals.size_class);
             values.entry(key).or_default().add(&value(totals));
         }
-        let mut rows: Vec<StackRow> = values
-            .into_iter()
-            .map(|((addresses, size), value)| StackRow {
-                addresses: addresses.to_vec(),
-                value,
-                object_size: size,
-            })
-            .collect();
-        rows.sort_by_key(|row| std::cmp::Reverse((row.value.inuse_space, row.value.alloc_space)));
+        let values = values.into_iter();
+        let Rows { rows, folded } = Rows::of(values.map(|((addresses, size), value)| (addresses, value, size)));
+        self.folded = folded;
         (rows, mean_distance(&totals))
     }
 }
@@ -152,6 +151,7 @@ impl Observer for UsdtSession {
     fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = self.probes.losses();
         losses.extend(self.stacks.losses());
+        losses.extend(rows::loss(self.folded));
         losses
     }
 

@@ -11,10 +11,12 @@ use crate::capture::symbolize::profile::Title;
 use crate::capture::symbolize::workers::Workers;
 use crate::input::Input;
 use crate::input::TakenProfile;
+use crate::self_stats;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_nativeproc::symbols::Symbols;
 use std::sync::Arc;
@@ -26,10 +28,10 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-/// Stacks in a profile at most, the largest.
-const MAX_ROWS: usize = 8_192;
 /// For the last profile: the debugging information of a large program takes some seconds.
 const DEADLINE: Duration = Duration::from_mins(2);
+/// Resident memory of the daemon beyond which no files are kept between two profiles.
+const MOST_WITH_FILES: Bytes = Bytes::from_mib(96);
 /// Threads at a time that open other files than the mapped ones, those included that nobody waits for any more: whoever makes them wait, with a pipe
 /// in the place of a file, costs the others their line numbers, and no more.
 const MAX_OPENING: usize = 16;
@@ -164,9 +166,8 @@ fn write(queue: &Queue, registry: &Registry, id: &str, request: &CaptureRequest,
             ..
         } in counted
         {
-            let largest = rows.get(..MAX_ROWS).unwrap_or(&rows);
             // Nobody is shown an empty one.
-            if largest.is_empty() {
+            if rows.is_empty() {
                 continue;
             }
             let title = Title {
@@ -181,8 +182,13 @@ fn write(queue: &Queue, registry: &Registry, id: &str, request: &CaptureRequest,
                 process: request.process,
                 profile_type,
                 source: ProfileSource::Capture,
-                profile: profile::profile(largest, symbols, &title),
+                profile: profile::profile(&rows, symbols, &title),
             }));
+        }
+        // What was read of the files is as large as they are; it is read again for addresses that are new.
+        if self_stats::resident().is_ok_and(|resident| resident > MOST_WITH_FILES) {
+            symbols.forget_files();
+            self_stats::give_back();
         }
         let unnamed = symbols.missing().collect();
         registry.update(id, |capture| capture.unnamed = unnamed);

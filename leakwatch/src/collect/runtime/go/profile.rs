@@ -131,6 +131,7 @@ pub(super) fn heap(
             sum.add(&mut build.stacks, stack, innermost.as_ref(), &value);
         }
         losses.extend(ProfileLoss::of(ProfileLoss::UNREADABLE, snapshot.unreadable));
+        losses.extend(ProfileLoss::of(ProfileLoss::FOLDED, index.folded()));
         // How many more there are is not known: one at least.
         losses.extend(ProfileLoss::of(ProfileLoss::NOT_READ, u64::from(index.is_truncated())));
         let is_mixed = snapshot.consistency == Consistency::Mixed;

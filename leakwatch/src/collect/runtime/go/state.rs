@@ -20,6 +20,10 @@ const NEAR_LIMIT: Duration = Duration::from_secs(1);
 
 /// Rest after a round, in times of its length: reading a process takes a tenth of one processor at most.
 const REST: u32 = 9;
+/// The same after a long one: a twenty-fifth. A process of so many stacks is read at the kill, too, and not worth a tenth all the time.
+const LONG_REST: u32 = 24;
+/// What a long one takes. A process of a hundred thousand stacks takes less.
+const LONG: Duration = Duration::from_millis(250);
 
 /// What is remembered about one process between its rounds.
 #[derive(Debug, Default)]
@@ -54,7 +58,10 @@ impl State {
     pub(super) fn finish(&mut self, now: Instant, round: &Round) {
         let answered = round.profiles.iter().any(|taken| taken.profile.is_ok());
         self.schedule.finish(now, answered);
-        self.rested = self.started.map(|started| now + (now - started) * REST);
+        self.rested = self.started.map(|started| {
+            let took = now - started;
+            now + took * if took > LONG { LONG_REST } else { REST }
+        });
     }
 
     /// What a round brought, as inputs: profiles, and reasons that are new.
@@ -125,6 +132,7 @@ mod tests {
             (5, Urgency::NearLimit, 1000),
             (99, Urgency::NearLimit, 1000),
             (200, Urgency::NearLimit, 2000),
+            (400, Urgency::NearLimit, 10_000),
             (200, Urgency::Calm, 30_000),
         ] {
             let mut state = State::default();
