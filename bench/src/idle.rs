@@ -103,7 +103,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Lets time pass; Ctrl-C ends it early, as an error.
-fn pass(duration: Duration) -> anyhow::Result<()> {
+pub(crate) fn pass(duration: Duration) -> anyhow::Result<()> {
     let start = Instant::now();
     let deadline = duration + Duration::from_mins(1);
     wait_until("time to pass", deadline, || {
@@ -211,7 +211,7 @@ pub(crate) fn processor_ticks(pid: u32) -> anyhow::Result<f64> {
     Ok(user + system)
 }
 
-fn status_kib(pid: u32, key: &str) -> anyhow::Result<u64> {
+pub(crate) fn status_kib(pid: u32, key: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| path.clone())?;
     let line = status
@@ -221,6 +221,6 @@ fn status_kib(pid: u32, key: &str) -> anyhow::Result<u64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact below 8 EiB")]
-fn mib(kib: u64) -> f64 {
+pub(crate) fn mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }

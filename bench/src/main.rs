@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod peers;
+mod statistics;
 mod idle;
 mod native;
 mod growth;
@@ -10,6 +11,7 @@ mod captures;
 mod goproc;
 mod servers;
 mod contention;
+mod deaths;
 mod page;
 
 use clap::Parser;
@@ -32,6 +34,8 @@ enum Bench {
     Servers(servers::Arguments),
     /// How late a round shows and how long requests take while many readers render large profiles
     Contention(contention::Arguments),
+    /// What is left of programs that are killed for their memory, and how much later they are gone for it
+    Deaths(deaths::Arguments),
     /// First paint of the web page, and its main thread's milliseconds per frame
     Page,
 }
@@ -45,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Goproc(arguments) => goproc::main(&arguments),
         Bench::Servers(arguments) => servers::main(&arguments),
         Bench::Contention(arguments) => contention::main(&arguments),
+        Bench::Deaths(arguments) => deaths::main(&arguments),
         Bench::Page => page::main(),
     }
 }

@@ -14,7 +14,6 @@
 
 mod load;
 mod server;
-mod statistics;
 mod watcher;
 
 use crate::idle::TICKS_PER_SECOND;
@@ -22,11 +21,11 @@ use crate::idle::processor_ticks;
 use crate::servers::load::Served;
 use crate::servers::server::Kind;
 use crate::servers::server::Server;
-use crate::servers::statistics::Ratio;
-use crate::servers::statistics::median;
 use crate::servers::watcher::Capture;
 use crate::servers::watcher::Seen;
 use crate::servers::watcher::Watcher;
+use crate::statistics::Paired;
+use crate::statistics::median;
 use anyhow::Context as _;
 use anyhow::bail;
 use anyhow::ensure;
@@ -321,13 +320,13 @@ impl Bench {
     }
 }
 
-fn compare(pairs: &[(Phase, Phase)], of: fn(&Phase) -> f64) -> Option<Ratio> {
+fn compare(pairs: &[(Phase, Phase)], of: fn(&Phase) -> f64) -> Option<Paired> {
     let values: Vec<(f64, f64)> = pairs.iter().map(|(one, other)| (of(one), of(other))).collect();
-    Ratio::of(&values)
+    Paired::ratio(&values)
 }
 
 /// `-0.7 % (-1.4 to +0.1)`.
-fn change(ratio: &Ratio) -> String {
+fn change(ratio: &Paired) -> String {
     let percent = |ratio: f64| 100.0 * (ratio - 1.0);
     format!(
         "{:+.1} % ({:+.1} to {:+.1}{})",
@@ -339,7 +338,7 @@ fn change(ratio: &Ratio) -> String {
 }
 
 /// In words, and whether all of the interval is beyond the goal.
-fn judge(ratio: &Ratio, goal: f64, at_least: bool) -> (String, bool) {
+fn judge(ratio: &Paired, goal: f64, at_least: bool) -> (String, bool) {
     let holds = |value: f64| if at_least { value >= goal } else { value <= goal };
     let ends = [ratio.low, ratio.high].map(holds);
     let verdict = match (holds(ratio.middle), ends) {
@@ -367,7 +366,7 @@ mod tests {
             (1.012, 0.950, 1.040, false, ("goal <= +5 % met", false)),
             (1.200, 1.100, 1.300, false, ("goal <= +5 % missed", true)),
         ] {
-            let ratio = Ratio {
+            let ratio = Paired {
                 middle,
                 low,
                 high,
@@ -378,7 +377,7 @@ mod tests {
             let (said, missed) = judge(&ratio, goal, at_least);
             assert_eq!((said.as_str(), missed), expected);
         }
-        let ratio = Ratio::of(&[(1.0, 2.0), (1.0, 2.0)]).unwrap();
+        let ratio = Paired::ratio(&[(1.0, 2.0), (1.0, 2.0)]).unwrap();
         assert!(!judge(&ratio, LEAST_THROUGHPUT, true).1, "two pairs say nothing surely");
         assert_eq!(change(&ratio), "-50.0 % (-50.0 to -50.0, least and most)");
     }

@@ -6,15 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 )
 
 const (
 	size  = 64
 	piece = 1 << 20
-	// 2^depth stacks at most.
-	depth = 16
 )
 
 var (
@@ -28,9 +28,16 @@ func main() {
 	stacks := flag.Uint("stacks", 5000, "stacks with one object each")
 	busy := flag.Int("busy", 0, "threads that never stop computing")
 	parked := flag.Int("parked", 100, "goroutines that wait for ever")
+	depth := flag.Int("depth", 16, "calls that tell the stacks apart: 2^depth stacks at most")
+	deeper := flag.Uint("deeper", 0, "calls below which all of that happens")
+	signalled := flag.Bool("signalled", false, "instead of -life, until SIGUSR1")
 	life := flag.Duration("life", 2*time.Second, "time before the memory is filled")
 	at := flag.Int64("at", 0, "instead of -life, the instant in Unix milliseconds")
 	flag.Parse()
+	told := make(chan os.Signal, 1)
+	if *signalled {
+		signal.Notify(told, syscall.SIGUSR1)
+	}
 	end := time.Now().Add(*life)
 	if *at != 0 {
 		end = time.UnixMilli(*at)
@@ -44,9 +51,11 @@ func main() {
 		go spin()
 	}
 	held = make([]*[size]byte, 0, *stacks)
-	for path := uint(0); path < *stacks; path++ {
-		left(path, depth)
-	}
+	below(*deeper, func() {
+		for path := uint(0); path < *stacks; path++ {
+			left(path, *depth)
+		}
+	})
 	// The second collection publishes what was allocated before the first.
 	for round := 0; round < 3; round++ {
 		runtime.GC()
@@ -56,11 +65,25 @@ func main() {
 	fmt.Println("buckets", buckets)
 
 	filled = make([][]byte, 0, 1<<16)
-	time.Sleep(time.Until(end))
+	if *signalled {
+		<-told
+	} else {
+		time.Sleep(time.Until(end))
+	}
 	for count := 1; ; count++ {
 		fill()
 		fmt.Fprintln(os.Stdout, "filled", count)
 	}
+}
+
+//go:noinline
+func below(calls uint, work func()) {
+	if calls == 0 {
+		work()
+		return
+	}
+	below(calls-1, work)
+	runtime.KeepAlive(calls)
 }
 
 //go:noinline

@@ -166,13 +166,16 @@ impl<'t, B: TableBytes> Calibration<'t, B> {
             .collect()
     }
 
-    /// Stack pointer, program counter and the goroutine's own address.
+    /// Stack pointer, program counter and the goroutine's own address. The runtime clears the stack pointer of one that begins to run
+    /// (`gogo`): threads that spin have it zero for all of their lives, and in a small program they are most of the goroutines.
     fn sched(&self) -> Vec<usize> {
-        self.offsets(STACK_HIGH + 8, |sample, offset| {
+        let fits = self.offsets(STACK_HIGH + 8, |sample, offset| {
             sample.word(offset + 16) == Some(sample.address)
-                && sample.is_in_stack(offset)
+                && (sample.is_in_stack(offset) || sample.word(offset) == Some(0))
                 && sample.word(offset + 8).is_some_and(|pc| self.is_text(pc))
-        })
+        });
+        let is_ever_in_stack = |offset: &usize| self.samples.iter().any(|sample| sample.is_in_stack(*offset));
+        fits.into_iter().filter(is_ever_in_stack).collect()
     }
 
     /// Behind the frame pointer, with which `sched` ends; zero, or like `sched` when in a system call.

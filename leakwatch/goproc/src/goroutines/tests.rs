@@ -91,6 +91,42 @@ fn process() -> FakeMemory {
     memory
 }
 
+#[test]
+fn goroutines_that_run_do_not_hide_the_layout() {
+    let mut memory = process();
+    let layout = layout();
+    for index in 0..COUNT {
+        let address = GOROUTINES + index * SIZE;
+        let mut number = |offset: usize, value: u64| assert!(memory.write_u64(address + offset as u64, value));
+        match kind(index) {
+            // Behind what `sched` ends with.
+            Kind::Waiting => number(layout.syscall_sp - 8, STACKS + (index + 1) * SIZE - 40),
+            Kind::Ended => number(0, 0),
+            Kind::Running => number(layout.sched, 0),
+            Kind::New => {}
+        }
+    }
+    // Six wait, and all others spin.
+    let settled = |memory: &FakeMemory| {
+        let table = sample::table();
+        let calibration = Calibration::read(memory, &table, BIAS, source().list).unwrap();
+        calibration.settle(Some(&layout))
+    };
+    assert_eq!(settled(&memory), Ok(layout));
+    for index in 6..8 {
+        assert!(memory.write_u64(GOROUTINES + index * SIZE + layout.sched as u64, 0));
+    }
+    assert_eq!(settled(&memory), Ok(layout));
+    // No goroutine has a stack pointer: that is no `sched`.
+    for index in 0..6 {
+        assert!(memory.write_u64(GOROUTINES + index * SIZE + layout.sched as u64, 0));
+    }
+    assert!(matches!(
+        settled(&memory),
+        Err(CalibrationError::Contradiction { field: "sched", .. })
+    ));
+}
+
 fn snapshot(memory: &FakeMemory, bounds: GoroutineBounds) -> Result<Snapshot, GoroutinesError> {
     Goroutines::new(memory, &sample::table(), BIAS, &source(), bounds).snapshot()
 }

@@ -1,14 +1,15 @@
-//! What pairs of measurements say together: the median ratio and a 95 % interval that assumes no shape of the noise but its symmetry.
+//! What pairs of measurements say together: the median ratio or difference, and a 95 % interval that assumes no shape of the noise but its
+//! symmetry.
 //!
-//! That is the median of the averages of all two pairs (Hodges and Lehmann) of logarithms, and the interval of the signed-rank
+//! That is the median of the averages of all two pairs (Hodges and Lehmann), for ratios of logarithms, and the interval of the signed-rank
 //! test (Wilcoxon). Nothing is drawn at random: the same measurements give the same interval.
 
 /// Outside of the interval on each side.
 const TAIL: f64 = 0.025;
 
-/// A ratio of two things measured in pairs.
+/// A ratio or a difference of two things measured in pairs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Ratio {
+pub(crate) struct Paired {
     pub(crate) middle: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
@@ -17,23 +18,40 @@ pub(crate) struct Ratio {
     pub(crate) sure: bool,
 }
 
-impl Ratio {
+impl Paired {
     /// Of pairs, the first of each divided by the second.
-    pub(crate) fn of(pairs: &[(f64, f64)]) -> Option<Self> {
+    pub(crate) fn ratio(pairs: &[(f64, f64)]) -> Option<Self> {
         let logarithms: Vec<f64> = pairs.iter().map(|(one, other)| (one / other).ln()).collect();
+        let paired = Self::around(&logarithms)?;
+        Some(Self {
+            middle: paired.middle.exp(),
+            low: paired.low.exp(),
+            high: paired.high.exp(),
+            ..paired
+        })
+    }
+
+    /// Of pairs, the first of each less the second.
+    pub(crate) fn difference(pairs: &[(f64, f64)]) -> Option<Self> {
+        let differences: Vec<f64> = pairs.iter().map(|(one, other)| one - other).collect();
+        Self::around(&differences)
+    }
+
+    /// What is in the middle of some values, one of each pair.
+    fn around(values: &[f64]) -> Option<Self> {
         let mut averages = Vec::new();
-        for (index, one) in logarithms.iter().enumerate() {
-            averages.extend(logarithms.iter().skip(index).map(|other| f64::midpoint(*one, *other)));
+        for (index, one) in values.iter().enumerate() {
+            averages.extend(values.iter().skip(index).map(|other| f64::midpoint(*one, *other)));
         }
         averages.sort_by(f64::total_cmp);
-        let outside = outside(logarithms.len());
+        let outside = outside(values.len());
         let end = outside.saturating_sub(1);
-        let at = |index: usize| averages.get(index).map(|average| average.exp());
+        let at = |index: usize| averages.get(index).copied();
         Some(Self {
             middle: f64::midpoint(at((averages.len().checked_sub(1)?) / 2)?, at(averages.len() / 2)?),
             low: at(end)?,
             high: at(averages.len().checked_sub(end + 1)?)?,
-            pairs: pairs.len(),
+            pairs: values.len(),
             sure: outside > 0,
         })
     }
@@ -90,7 +108,7 @@ mod tests {
             .map(|index| 1_000.0 / f64::from(index))
             .map(|speed| (0.9 * speed, speed))
             .collect();
-        let ratio = Ratio::of(&pairs).unwrap();
+        let ratio = Paired::ratio(&pairs).unwrap();
         for value in [ratio.middle, ratio.low, ratio.high] {
             assert!((value - 0.9).abs() < 1e-9, "{ratio:?}");
         }
@@ -99,14 +117,24 @@ mod tests {
     }
 
     #[test]
+    fn differences_stay_what_they_are() {
+        let pairs: Vec<(f64, f64)> = (1..=8).map(f64::from).map(|slow| (slow + 3.0, slow)).collect();
+        let paired = Paired::difference(&pairs).unwrap();
+        for value in [paired.middle, paired.low, paired.high] {
+            assert!((value - 3.0).abs() < 1e-9, "{paired:?}");
+        }
+        assert!(paired.sure);
+    }
+
+    #[test]
     fn of_few_pairs_there_are_only_the_least_and_the_most() {
-        let ratio = Ratio::of(&[(1.0, 2.0), (3.0, 4.0), (1.0, 1.0)]).unwrap();
+        let ratio = Paired::ratio(&[(1.0, 2.0), (3.0, 4.0), (1.0, 1.0)]).unwrap();
         assert!(!ratio.sure);
         assert!(
             (ratio.low - 0.5).abs() < 1e-9 && (ratio.high - 1.0).abs() < 1e-9,
             "{ratio:?}"
         );
-        assert_eq!(Ratio::of(&[]), None);
+        assert_eq!(Paired::ratio(&[]), None);
         assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median([]), None);
     }

@@ -1,0 +1,267 @@
+//! One kind of death, with the daemon and without, in turns.
+
+use crate::deaths::kernel_trace::KernelTrace;
+use crate::deaths::post_mortem;
+use crate::deaths::post_mortem::Remains;
+use crate::deaths::victim::Truth;
+use crate::deaths::victim::Victim;
+use crate::idle::TICKS_PER_SECOND;
+use crate::idle::mib;
+use crate::idle::pass;
+use crate::idle::processor_ticks;
+use crate::idle::status_kib;
+use crate::statistics::Paired;
+use crate::statistics::median;
+use anyhow::Result;
+use leakwatch_test_support::cgroup::Cgroup;
+use leakwatch_test_support::daemon::Daemon;
+use leakwatch_test_support::daemon::Options;
+use leakwatch_test_support::daemon::text;
+use leakwatch_test_support::wait::wait_until;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use xtask::tools;
+
+/// What is killed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) buckets: u32,
+    pub(crate) victims: usize,
+    pub(crate) deeper: u32,
+    pub(crate) spinning: u32,
+    pub(crate) parked: u64,
+}
+
+impl std::fmt::Display for Scenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} buckets, {} at once", self.buckets, self.victims)?;
+        if self.deeper > 0 {
+            write!(f, ", {} calls deeper", self.deeper)?;
+        }
+        if self.spinning > 0 {
+            write!(f, ", {} spinning threads", self.spinning)?;
+        }
+        Ok(())
+    }
+}
+
+impl Scenario {
+    fn arguments(&self) -> Vec<String> {
+        vec![
+            format!("-stacks={}", self.buckets),
+            // So many bits tell the stacks apart.
+            format!("-depth={}", self.buckets.max(2).next_power_of_two().ilog2().max(16)),
+            format!("-deeper={}", self.deeper),
+            format!("-busy={}", self.spinning),
+            format!("-parked={}", self.parked),
+            "-signalled".to_owned(),
+        ]
+    }
+}
+
+/// What came of one death, or several at once.
+#[derive(Debug, Default)]
+pub(crate) struct Deaths {
+    pub(crate) remains: Vec<Remains>,
+    /// Milliseconds from the kernel's choice to the end of the last thread, of each victim; empty without tracefs.
+    pub(crate) delays: Vec<f64>,
+    /// Processor time of the daemon from the kill until everything was told, in milliseconds.
+    pub(crate) processor: f64,
+}
+
+/// Where it happens: the daemon's executable and the program, and what tells when the kernel chose.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    daemon: PathBuf,
+    program: PathBuf,
+    directory: PathBuf,
+    trace: Option<KernelTrace>,
+    cgroup: Cgroup,
+    /// For names that are not used again.
+    started: u32,
+}
+
+impl Stage {
+    pub(crate) fn new(daemon: PathBuf, program: PathBuf, directory: &Path) -> Result<Self> {
+        let trace = KernelTrace::start();
+        if let Err(error) = &trace {
+            tools::say(format!("no delays: {error:#}"));
+        }
+        Ok(Self {
+            daemon,
+            program,
+            directory: directory.to_owned(),
+            trace: trace.ok(),
+            cgroup: Cgroup::create("deaths")?,
+            started: 0,
+        })
+    }
+
+    /// A daemon that watches what happens here.
+    pub(crate) fn daemon(&self) -> Result<Daemon> {
+        Daemon::start(&Options {
+            executable: &self.daemon,
+            only: self.cgroup.path(),
+            interval_seconds: 5,
+            config: "",
+            arguments: &[],
+        })
+    }
+
+    /// Kills, with a daemon that has read the victims before, or without.
+    pub(crate) fn kill(&mut self, scenario: Scenario, mut daemon: Option<&mut Daemon>) -> Result<Deaths> {
+        let mut victims = Vec::new();
+        for _ in 0..scenario.victims {
+            self.started += 1;
+            let cgroup = self.cgroup.child(&format!("victim{}", self.started), None)?;
+            let log = self.directory.join(format!("victim{}", self.started));
+            victims.push(Victim::start(&self.program, cgroup, &scenario.arguments(), log)?);
+        }
+        for victim in &victims {
+            victim.wait_ready()?;
+        }
+        if let Some(trace) = &self.trace {
+            trace.clear()?;
+        }
+        let ticks = if let Some(daemon) = daemon.as_deref_mut() {
+            for victim in &victims {
+                wait_read(daemon, victim)?;
+            }
+            processor_ticks(daemon.process().pid())?
+        } else {
+            pass(Duration::from_secs(2))?;
+            0.0
+        };
+        for victim in &victims {
+            victim.fill()?;
+        }
+        let truths: Vec<Truth> = victims.into_iter().map(Victim::wait).collect::<Result<_>>()?;
+        let mut deaths = Deaths::default();
+        for truth in &truths {
+            let marked = self.trace.as_ref().map(|trace| trace.marked(truth.pid)).transpose()?;
+            deaths
+                .delays
+                .extend(marked.flatten().map(|marked| 1e3 * (truth.gone - marked)));
+        }
+        if let Some(daemon) = daemon {
+            for truth in &truths {
+                deaths.remains.push(post_mortem::wait(daemon, truth)?);
+            }
+            let used = processor_ticks(daemon.process().pid())? - ticks;
+            deaths.processor = 1e3 * used / TICKS_PER_SECOND;
+        }
+        Ok(deaths)
+    }
+
+    /// Kills with and without, in turns, and says what came of it.
+    pub(crate) fn compare(&mut self, scenario: Scenario, pairs: usize) -> Result<()> {
+        let mut with = Vec::new();
+        let mut delays = Vec::new();
+        let mut resident = Vec::new();
+        let mut peak = Vec::new();
+        for turn in 0..pairs.max(1) {
+            // As ABBA: a machine that gets slower all the time changes nothing.
+            let mut without = (turn % 2 == 1 && pairs > 0)
+                .then(|| self.kill(scenario, None))
+                .transpose()?;
+            let mut daemon = self.daemon()?;
+            let deaths = self.kill(scenario, Some(&mut daemon))?;
+            let pid = daemon.process().pid();
+            resident.push(mib(status_kib(pid, "VmRSS")?));
+            peak.push(mib(status_kib(pid, "VmHWM")?));
+            drop(daemon);
+            if without.is_none() && pairs > 0 {
+                without = Some(self.kill(scenario, None)?);
+            }
+            if let Some(without) = without {
+                delays.extend(longest(&deaths).zip(longest(&without)));
+            }
+            with.push(deaths);
+        }
+        report(&with, &delays);
+        tools::say(format!(
+            "  daemon: {:.0} ms of processor time for all of them, {:.0} MiB resident after it, at most {:.0} MiB",
+            median(with.iter().map(|deaths| deaths.processor)).unwrap_or(f64::NAN),
+            median(resident).unwrap_or(f64::NAN),
+            median(peak).unwrap_or(f64::NAN),
+        ));
+        Ok(())
+    }
+}
+
+/// Waits until the daemon has read a victim after it was ready.
+fn wait_read(daemon: &Daemon, victim: &Victim) -> Result<()> {
+    let target = daemon.wait_target(victim.cgroup().path())?;
+    let newest = || -> Result<Option<String>> {
+        let list = daemon
+            .client()
+            .json(&format!("/api/v1/targets/{target}/profiles?type=heap&limit=1"))?;
+        let newest = list["items"].as_array().and_then(|items| items.first());
+        Ok(newest.map(|newest| text(newest, "id").to_owned()))
+    };
+    let what = format!("the heap of process {} to be read", victim.pid());
+    let before = newest()?;
+    wait_until(&what, Duration::from_mins(3), || {
+        Ok(newest()?.filter(|newest| Some(newest) != before.as_ref()))
+    })?;
+    Ok(())
+}
+
+fn longest(deaths: &Deaths) -> Option<f64> {
+    deaths.delays.iter().copied().max_by(f64::total_cmp)
+}
+
+fn report(with: &[Deaths], delays: &[(f64, f64)]) {
+    let remains: Vec<&Remains> = with.iter().flat_map(|deaths| &deaths.remains).collect();
+    let least = |of: fn(&Remains) -> f64| remains.iter().map(|remains| of(remains)).fold(f64::INFINITY, f64::min);
+    let middle = |of: fn(&Remains) -> f64| median(remains.iter().map(|remains| of(remains))).unwrap_or(f64::NAN);
+    let share = |of| format!("{:.1} % (least {:.1} %)", 100.0 * middle(of), 100.0 * least(of));
+    tools::say(format!(
+        "  of what {} victims had: buckets {}, stacks in the profile {}, bytes in the profile {}",
+        remains.len(),
+        share(|remains| remains.buckets),
+        share(|remains| remains.stacks),
+        share(|remains| remains.bytes)
+    ));
+    let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+    for remains in &remains {
+        let told = if remains.told.is_empty() {
+            "nothing missing"
+        } else {
+            &remains.told
+        };
+        *outcomes
+            .entry(format!(
+                "{} ({told}), goroutines {}",
+                remains.outcome, remains.goroutines
+            ))
+            .or_default() += 1;
+    }
+    for (outcome, count) in outcomes {
+        tools::say(format!("  {count} times: {outcome}"));
+    }
+    let walk = |pick: fn(f64, f64) -> f64| remains.iter().filter_map(|remains| remains.walk).reduce(pick);
+    if let (Some(middle), Some(most)) = (
+        median(remains.iter().filter_map(|remains| remains.walk)),
+        walk(f64::max),
+    ) {
+        tools::say(format!(
+            "  walk through the heap: median {middle:.1} ms, at most {most:.1} ms"
+        ));
+    }
+    if let Some(later) = Paired::difference(delays) {
+        let interval = if later.sure { "95 % interval" } else { "least and most" };
+        tools::say(format!(
+            "  from the kernel's choice to the end of the last thread: {:.1} ms with the daemon, {:.1} ms without; {:.1} ms later \
+             ({interval} {:.1} to {:.1}, {} pairs)",
+            median(delays.iter().map(|(with, _)| *with)).unwrap_or(f64::NAN),
+            median(delays.iter().map(|(_, without)| *without)).unwrap_or(f64::NAN),
+            later.middle,
+            later.low,
+            later.high,
+            later.pairs
+        ));
+    }
+}
