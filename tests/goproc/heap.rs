@@ -74,7 +74,7 @@ fn ranking(process: &mut GoProcess, bytes: impl Fn(u64, u64, u64) -> f64) -> Res
     let mut frames = process.heap_frames();
     let mut functions: BTreeMap<String, f64> = BTreeMap::new();
     for (id, counts) in snapshot.all(View::LastGc) {
-        let stack = frames.of_stack(index.stack(id));
+        let stack = frames.of_stack(&index.stack(id));
         let innermost = stack.first().map(|frame| frame.function.clone());
         let size = index.size(id).context("size")?;
         let in_use = counts.in_use().unwrap_or(0);

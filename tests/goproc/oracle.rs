@@ -57,7 +57,7 @@ fn read(process: &GoProcess, snapshot: &Snapshot, view: View) -> Result<Buckets>
         let size = i64::try_from(index.size(id).context("size")?)?;
         let (allocs, frees) = (i64::try_from(counts.allocs)?, i64::try_from(counts.frees)?);
         if counts.allocs != 0 || counts.frees != 0 {
-            buckets.entry(index.stack(id).to_vec()).or_default().push([
+            buckets.entry(index.stack(id)).or_default().push([
                 allocs - frees,
                 (allocs - frees) * size,
                 allocs,
@@ -141,7 +141,7 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(Sites, Files)
     let mut frames = process.heap_frames();
     let mut files = Files::new();
     for (id, _) in snapshot.all(View::Pprof) {
-        for frame in frames.of_stack(index.stack(id)) {
+        for frame in frames.of_stack(&index.stack(id)) {
             files
                 .entry(frame.function.clone())
                 .or_default()
@@ -157,7 +157,7 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(Sites, Files)
         let in_use = scale(allocs - i64::try_from(counts.frees)?, size, snapshot.rate);
         let values = vec![allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
         if values.iter().any(|value| *value != 0) {
-            let stack = frames.of_stack(index.stack(id));
+            let stack = frames.of_stack(&index.stack(id));
             let stack = stack.iter().map(|frame| {
                 let file = first(&frame.function).unwrap_or_default();
                 (frame.function.clone(), file, frame.line.into())

@@ -16,6 +16,7 @@ use leakwatch::probes::plan::Plan;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_common::loss::LossReason;
 use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::final_heap::FinalStack;
 use leakwatch_goproc::final_heap::Truncation;
 use leakwatch_goproc::heap::View;
 use leakwatch_test_support::process::Running;
@@ -155,12 +156,17 @@ async fn check(change: impl FnOnce(&mut Plan), all_known: bool) -> Result<()> {
     assert_eq!(walk.stacks.is_empty(), all_known);
     assert!(walk.heap_time > Duration::ZERO && walk.heap_time < Duration::from_secs(10));
 
-    let heap = process.heap_reader().context("no heap")?.final_heap(walk);
+    let reader = process.heap_reader().context("no heap")?;
+    let heap = reader.final_heap(walk);
     let mut frames = process.heap_frames();
     let (mut objects, mut stacks) = (0, 0);
-    for bucket in &heap.buckets {
-        let stack = bucket.stack.context("a bucket without a stack")?;
-        let innermost = frames.of_stack(stack).first().map(|frame| frame.function.clone());
+    for bucket in heap.buckets {
+        let stack = match heap.stack(bucket) {
+            FinalStack::Known(id) => reader.index().stack(id),
+            FinalStack::Brought(stack) => stack,
+            FinalStack::Unknown => anyhow::bail!("a bucket without a stack"),
+        };
+        let innermost = frames.of_stack(&stack).first().map(|frame| frame.function.clone());
         if innermost.as_deref() == Some("main.keep") {
             stacks += 1;
             objects += heap

@@ -9,8 +9,8 @@ mod plan;
 mod heap;
 mod goroutines;
 
-pub use heap::FinalBucket;
 pub use heap::FinalHeap;
+pub use heap::FinalStack;
 pub use plan::GoroutinePlan;
 pub use plan::HeapPlan;
 pub use plan::WalkPlan;

@@ -65,8 +65,16 @@ fn stacks_come_from_the_walk_or_from_before_or_from_nowhere() {
     };
     let reader = reader();
     let heap = reader.final_heap(&walk);
-    let stacks: Vec<_> = heap.buckets.iter().map(|bucket| bucket.stack).collect();
-    let expected: [Option<&[u64]>; 4] = [Some(&[0x40_3000, 0x40_4000]), None, Some(&[0x40_1000, 0x40_2000]), None];
+    let stacks: Vec<_> = heap.buckets.iter().map(|bucket| heap.stack(bucket)).collect();
+    let known = reader.index().find(BUCKET).unwrap();
+    assert_eq!(reader.index().stack(known), [0x40_1000, 0x40_2000]);
+    let brought = FinalStack::Brought(vec![0x40_3000, 0x40_4000]);
+    let expected = [
+        brought,
+        FinalStack::Unknown,
+        FinalStack::Known(known),
+        FinalStack::Unknown,
+    ];
     assert_eq!(stacks, expected);
     // Cycle 4: futures 1 (current), 2 (what the last collection swept), 0 (what it has not).
     for (view, expected) in [

@@ -5,6 +5,8 @@ use super::bucket::Bucket;
 use super::bucket::BucketError;
 use super::bucket::HEADER;
 use super::bucket::words;
+use super::calls::CallTree;
+use super::calls::StackNumber;
 use super::error::HeapError;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
@@ -13,8 +15,9 @@ use std::ops::Range;
 
 /// Buckets kept of one process. A million take some 300 MB in the process itself.
 pub const MAX_BUCKETS: usize = 1 << 20;
-/// Addresses of stacks kept whole: 20 MiB, a hundred thousand buckets of 26 calls.
-const MAX_WHOLE: usize = 20 << 17;
+/// Calls kept, those that stacks share counted once, before stacks are no longer kept whole: some 40 MiB. Half a million buckets of a program
+/// take no more.
+const MAX_WHOLE: usize = 2 << 20;
 /// Calls kept of the stacks beyond, the innermost: enough to tell who has allocated, and for whom.
 const FOLDED_CALLS: usize = 6;
 
@@ -37,12 +40,9 @@ impl BucketId {
 struct Entry {
     address: u64,
     size: u64,
-    /// Where its stack starts in `pcs`.
-    stack: u32,
-    /// Calls of its stack in the process.
+    stack: StackNumber,
+    /// Calls of its stack in the process, kept or not.
     depth: u16,
-    /// Calls that are kept.
-    kept: u16,
 }
 
 /// Addresses, sizes and stacks of the buckets of one process.
@@ -50,7 +50,7 @@ struct Entry {
 pub struct BucketIndex {
     head: u64,
     entries: Vec<Entry>,
-    pcs: Vec<u64>,
+    calls: CallTree,
     /// Ids in the order of addresses.
     by_address: Vec<u32>,
     truncated: bool,
@@ -64,7 +64,6 @@ impl BucketIndex {
             return Ok(());
         }
         let mut new = Vec::new();
-        let mut pcs = Vec::new();
         let mut folded = 0;
         let mut window = Window::new(memory);
         let mut at = head;
@@ -92,47 +91,36 @@ impl BucketIndex {
             };
             let bucket = Bucket::parse(at, window.read(at, HEADER).map_err(failed)?)?;
             let head_and_stack = window.read(at, bucket.head_size()).map_err(failed)?;
-            let is_whole = self.pcs.len() + pcs.len() + bucket.depth <= MAX_WHOLE;
+            let is_whole = self.calls.len() + bucket.depth <= MAX_WHOLE;
             let kept = if is_whole {
                 bucket.depth
             } else {
                 bucket.depth.min(FOLDED_CALLS)
             };
             folded += u64::from(kept < bucket.depth);
-            let stack = pcs.len();
-            pcs.extend(words(head_and_stack.get(HEADER..).unwrap_or_default()).take(kept));
+            let stack: Vec<u64> = words(head_and_stack.get(HEADER..).unwrap_or_default())
+                .take(kept)
+                .collect();
             new.push(Entry {
                 address: at,
                 size: bucket.size,
-                stack: narrow(stack),
+                stack: self.calls.insert(stack.into_iter()),
                 depth: u16::try_from(bucket.depth).unwrap_or(u16::MAX),
-                kept: u16::try_from(kept).unwrap_or(u16::MAX),
             });
             at = bucket.next;
         }
         if at == 0 && self.head != 0 {
             return Err(HeapError::HeadLost { address: self.head });
         }
-        self.add(new, pcs);
+        self.add(new);
         self.folded += folded;
         self.head = head;
         Ok(())
     }
 
     /// Newest first, as the list has them; kept oldest first, so that ids stay.
-    fn add(&mut self, new: Vec<Entry>, mut pcs: Vec<u64>) {
-        let base = self.pcs.len();
-        let entries = new.into_iter().rev();
-        self.entries.extend(entries.map(|entry| Entry {
-            stack: narrow(entry.stack as usize + base),
-            ..entry
-        }));
-        if self.pcs.is_empty() {
-            self.pcs = pcs;
-            self.pcs.shrink_to_fit();
-        } else {
-            self.pcs.append(&mut pcs);
-        }
+    fn add(&mut self, new: Vec<Entry>) {
+        self.entries.extend(new.into_iter().rev());
         let known = u32::try_from(self.by_address.len()).unwrap_or(u32::MAX);
         let all = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         self.by_address.extend(known..all);
@@ -177,12 +165,16 @@ impl BucketIndex {
     }
 
     /// The bucket's stack: return addresses in the process, innermost first, one for each logical call.
-    pub fn stack(&self, id: BucketId) -> &[u64] {
-        let kept = self.entries.get(id.index()).and_then(|entry| {
-            let start = entry.stack as usize;
-            self.pcs.get(start..start + usize::from(entry.kept))
-        });
-        kept.unwrap_or_default()
+    pub fn stack(&self, id: BucketId) -> Vec<u64> {
+        let entry = self.entries.get(id.index());
+        entry.map_or_else(Vec::new, |entry| self.calls.stack(entry.stack).collect())
+    }
+
+    /// The bucket at an address in the process.
+    pub fn find(&self, address: u64) -> Option<BucketId> {
+        let address_of = |id: &u32| self.entries.get(*id as usize).map_or(0, |entry| entry.address);
+        let place = self.by_address.binary_search_by_key(&address, address_of).ok()?;
+        self.by_address.get(place).copied().map(BucketId)
     }
 
     /// All buckets.
@@ -203,9 +195,4 @@ impl BucketIndex {
             })
             .unzip()
     }
-}
-
-/// Places in `pcs` fit: there are at most a million stacks, each folded to a few calls once there are a few million.
-fn narrow(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
 }

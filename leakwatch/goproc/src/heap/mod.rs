@@ -5,6 +5,7 @@ mod cycle;
 mod bucket;
 mod calibrate;
 mod error;
+mod calls;
 mod index;
 mod view;
 mod scale;

@@ -343,7 +343,7 @@ fn very_many_deep_stacks_are_folded() {
     let snapshot = reader.read(&memory).unwrap();
     let index = reader.index();
     assert_eq!(index.len() as u64, count);
-    let whole = (20 << 17) / depth;
+    let whole = (2 << 20) / depth;
     assert_eq!(index.folded(), count - whole);
     let calls = |place: usize| {
         let id = index.ids().nth(place).unwrap();
@@ -422,7 +422,8 @@ proptest! {
         for (id, written) in reader.index().ids().zip(&buckets) {
             prop_assert_eq!(reader.index().address(id), Some(address(id.index())));
             prop_assert_eq!(reader.index().size(id), Some(written.size));
-            prop_assert_eq!(reader.index().stack(id), &written.stack[..]);
+            prop_assert_eq!(&reader.index().stack(id), &written.stack);
+            prop_assert_eq!(reader.index().find(address(id.index())), Some(id));
             let [active, future @ ..] = written.record.map(|(allocs, frees)| Counts { allocs, frees });
             prop_assert_eq!(snapshot.record(id), Some(&Record { active, future }));
         }

@@ -1,6 +1,7 @@
 //! What the kernel read of a dying process, in words: joined with the stacks that were known, and named.
 
 use crate::collect::runtime::go::profile;
+use crate::collect::runtime::go::profile::BucketStacks;
 use crate::collect::runtime::go::profile::BuildStacks;
 use leakwatch_analysis::model::final_heap::FinalGoroutines;
 use leakwatch_analysis::model::final_heap::FinalHeap;
@@ -11,6 +12,7 @@ use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::final_heap::FinalStack;
 use leakwatch_goproc::final_heap::HeapWalk;
 use leakwatch_goproc::final_heap::Truncation;
 use leakwatch_goproc::goroutines::CensusGroup;
@@ -23,7 +25,12 @@ use leakwatch_goproc::heap::View;
 const MAX_GROUPS: usize = 256;
 
 /// The heap of a walk.
-pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, build: &mut BuildStacks) -> Reading<FinalHeap> {
+pub(super) fn heap(
+    process: &GoProcess,
+    walk: &HeapWalk,
+    build: &mut BuildStacks,
+    known: &mut BucketStacks,
+) -> Reading<FinalHeap> {
     let reader = process.heap_reader().filter(|_| walk.has_heap).ok_or_else(|| {
         Missing::new(
             MissingReason::Unsupported,
@@ -31,7 +38,10 @@ pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, build: &mut BuildStacks
         )
     })?;
     let heap = reader.final_heap(walk);
-    let unknown = heap.buckets.iter().filter(|bucket| bucket.stack.is_none());
+    let unknown = heap
+        .buckets
+        .iter()
+        .filter(|bucket| heap.stack(bucket) == FinalStack::Unknown);
     let (mut count, mut bytes) = (0, 0_u64);
     for bucket in unknown {
         let counts = heap.counts(View::Now, bucket);
@@ -40,7 +50,7 @@ pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, build: &mut BuildStacks
         count += 1;
         bytes = bytes.saturating_add(u64::try_from(in_use).unwrap_or(0));
     }
-    let [allocated, retained] = profile::final_heap(process, &heap, build);
+    let [allocated, retained] = profile::final_heap(process, &heap, build, known);
     Ok(FinalHeap {
         allocated: Some(allocated),
         retained: Some(retained),

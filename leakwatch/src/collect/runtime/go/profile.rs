@@ -15,11 +15,14 @@ use leakwatch_analysis::model::stack::StackTableFull;
 use leakwatch_analysis::pprof::signed;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::final_heap::FinalHeap;
+use leakwatch_goproc::final_heap::FinalStack;
 use leakwatch_goproc::goroutines;
 use leakwatch_goproc::heap;
+use leakwatch_goproc::heap::BucketId;
 use leakwatch_goproc::heap::Consistency;
 use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::Frames;
+use leakwatch_goproc::heap::HeapReader;
 use leakwatch_goproc::heap::LogicalCall;
 use leakwatch_goproc::heap::View;
 use std::collections::HashMap;
@@ -86,18 +89,46 @@ impl BuildStacks {
     }
 }
 
-impl BucketStacks {
-    fn get(&self, place: usize) -> Option<StackId> {
-        self.0.get(place).copied().flatten()
-    }
+/// A stack in words.
+struct Named {
+    stack: Result<StackId, StackTableFull>,
+    /// Its innermost frame, where there was no room for it.
+    innermost: Option<Frame>,
+}
 
-    fn note(&mut self, place: usize, stack: StackId) {
-        if self.0.len() <= place {
-            self.0.resize(place + 1, None);
+impl Named {
+    fn new(build: &mut BuildStacks, calls: &[LogicalCall], bias: u64) -> Self {
+        let stack = build.intern(calls, bias);
+        let innermost = if stack.is_err() { calls.first().map(frame) } else { None };
+        Self { stack, innermost }
+    }
+}
+
+impl BucketStacks {
+    /// The stack of a bucket, looked up the first time.
+    fn named(
+        &mut self,
+        bucket: BucketId,
+        build: &mut BuildStacks,
+        calls: impl FnOnce() -> Vec<LogicalCall>,
+        bias: u64,
+    ) -> Named {
+        if let Some(stack) = self.0.get(bucket.index()).copied().flatten() {
+            return Named {
+                stack: Ok(stack),
+                innermost: None,
+            };
         }
-        if let Some(known) = self.0.get_mut(place) {
-            *known = Some(stack);
+        let named = Named::new(build, &calls(), bias);
+        if let Ok(stack) = named.stack {
+            if self.0.len() <= bucket.index() {
+                self.0.resize(bucket.index() + 1, None);
+            }
+            if let Some(known) = self.0.get_mut(bucket.index()) {
+                *known = Some(stack);
+            }
         }
+        named
     }
 }
 
@@ -118,17 +149,8 @@ pub(super) fn heap(
             let Some(value) = allocations(&counts, index.size(id).unwrap_or(0), snapshot.rate) else {
                 continue;
             };
-            if let Some(stack) = known.get(id.index()) {
-                sum.add(&mut build.stacks, Ok(stack), None, &value);
-                continue;
-            }
-            let calls = frames.allocating_calls(index.stack(id));
-            let stack = build.intern(&calls, process.bias());
-            if let Ok(stack) = stack {
-                known.note(id.index(), stack);
-            }
-            let innermost = calls.first().map(frame);
-            sum.add(&mut build.stacks, stack, innermost.as_ref(), &value);
+            let named = known.named(id, build, || frames.allocating_calls(&index.stack(id)), process.bias());
+            sum.add(&mut build.stacks, named.stack, named.innermost.as_ref(), &value);
         }
         losses.extend(ProfileLoss::of(ProfileLoss::UNREADABLE, snapshot.unreadable));
         losses.extend(ProfileLoss::of(ProfileLoss::FOLDED, index.folded()));
@@ -148,17 +170,24 @@ pub(super) fn final_heap(
     process: &GoProcess,
     heap: &FinalHeap<'_>,
     build: &mut BuildStacks,
+    known: &mut BucketStacks,
 ) -> [Arc<ProfileContent>; 2] {
     let mut frames = process.heap_frames();
     let views = [View::Now, View::LastGc];
     let mut sums = views.map(|_| Summing::with_capacity(heap.buckets.len()));
-    for bucket in &heap.buckets {
-        let calls = frames.allocating_calls(bucket.stack.unwrap_or_default());
-        let stack = build.intern(&calls, process.bias());
-        let innermost = calls.first().map(frame);
+    let index = process.heap_reader().map(HeapReader::index);
+    for bucket in heap.buckets {
+        let named = match heap.stack(bucket) {
+            FinalStack::Known(id) => {
+                let stack = || index.map_or_else(Vec::new, |index| index.stack(id));
+                known.named(id, build, || frames.allocating_calls(&stack()), process.bias())
+            }
+            FinalStack::Brought(stack) => Named::new(build, &frames.allocating_calls(&stack), process.bias()),
+            FinalStack::Unknown => Named::new(build, &[], process.bias()),
+        };
         for (view, sum) in views.iter().zip(&mut sums) {
             if let Some(value) = allocations(&heap.counts(*view, bucket), bucket.size, heap.rate) {
-                sum.add(&mut build.stacks, stack, innermost.as_ref(), &value);
+                sum.add(&mut build.stacks, named.stack, named.innermost.as_ref(), &value);
             }
         }
     }

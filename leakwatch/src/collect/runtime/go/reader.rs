@@ -376,7 +376,7 @@ impl Attached {
         FinalState {
             at,
             process,
-            heap: final_heap::heap(&self.process, walk, &mut lock(&self.build)),
+            heap: final_heap::heap(&self.process, walk, &mut lock(&self.build), &mut self.buckets),
             goroutines: final_heap::goroutines(&mut self.process, walk),
             target: self.target,
         }
