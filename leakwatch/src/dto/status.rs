@@ -175,7 +175,7 @@ pub struct BoundsBody {
     pub events: usize,
     /// Post-mortems.
     pub post_mortems: usize,
-    /// Bytes of profiles, originals and values, over all targets.
+    /// Bytes of all profiles, those of post-mortems included: their values, their stacks and the names in them.
     pub profile_bytes: usize,
     /// Memory points per target.
     pub points_per_target: usize,
@@ -215,7 +215,7 @@ pub struct StoreBody {
     pub events: usize,
     /// Post-mortems.
     pub post_mortems: usize,
-    /// Bytes of profiles, originals and values, over all targets.
+    /// Bytes of all profiles, those of post-mortems included: their values, their stacks and the names in them.
     pub profile_bytes: usize,
 }
 

@@ -998,6 +998,8 @@ export interface components {
             complete: boolean;
             /** @description Where it is; stays valid when the target is forgotten. */
             link: string;
+            /** @description What was cut off or lost in it, by reason. */
+            losses: components["schemas"]["Loss"][];
             /** @description `kernel_at_death`, `snapshot` or `endpoint`. */
             source: string;
             /** @description Profile type. */
@@ -1590,6 +1592,8 @@ export interface components {
             id: string;
             /** @description Where the profile is. */
             link: string;
+            /** @description What was cut off or lost in it, by reason. */
+            losses: components["schemas"]["Loss"][];
             /** @description Id of the process. */
             process: string;
             /** @description Distinct stacks in it. */
