@@ -13,6 +13,7 @@ use leakwatch_test_support::wait::wait_until;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -46,12 +47,18 @@ pub(crate) struct Arguments {
     /// Let every cgroup grow by 256 KiB per interval instead of sleeping; no goal is set for that
     #[arg(long)]
     busy: bool,
+    /// The daemon to measure, instead of building one
+    #[arg(long)]
+    executable: Option<PathBuf>,
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(interrupt).context("handle Ctrl-C")?;
     ensure!(arguments.cgroups > 0 && arguments.interval > 0, "nothing to measure");
-    let executable = build::main()?;
+    let executable = match &arguments.executable {
+        Some(executable) => executable.clone(),
+        None => build::main()?,
+    };
     let what = format!(
         "starting {} processes in {} cgroups",
         arguments.processes, arguments.cgroups

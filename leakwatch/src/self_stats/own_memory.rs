@@ -14,8 +14,8 @@ pub const MOST_AT_REST: Bytes = Bytes::from_mib(64);
 const LASTING: Duration = Duration::from_mins(1);
 /// Between two lines of the log.
 const RETOLD: Duration = Duration::from_hours(1);
-/// What was released is given back when memory has grown by so much since the last time.
-const GROWN: Bytes = Bytes::from_mib(4);
+/// What was released is given back when memory differs by so much from what it was after the last time: something has been allocated, or released.
+const CHANGED: Bytes = Bytes::from_mib(4);
 
 /// Watches it.
 #[derive(Debug, Default)]
@@ -38,13 +38,11 @@ impl OwnMemory {
             return;
         };
         let mut state = self.lock();
-        if resident >= state.given_back_at.saturating_add(GROWN) {
+        if resident.0.abs_diff(state.given_back_at.0) >= CHANGED.0 {
             self_stats::give_back();
             resident = self_stats::resident().unwrap_or(resident);
             state.given_back_at = resident;
         }
-        // Less than then: what is added from here on is new.
-        state.given_back_at = state.given_back_at.min(resident);
         let is_new = state.judge(now, resident, busy);
         if is_new && let Some(warning) = &state.warning {
             tracing::warn!("{warning}");
