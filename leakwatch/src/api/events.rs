@@ -188,7 +188,7 @@ pub(crate) async fn oom_kill_profile(
 /// The snapshot with stacks of its own: those of its target may be forgotten.
 fn standalone(snapshot: &Snapshot) -> Result<(Snapshot, StackTable), ApiError> {
     let mut stacks = StackTable::default();
-    let summary = pprof::decode(&snapshot.pprof, &pprof::Bounds::default())
+    let summary = pprof::decode(&snapshot.pprof, &pprof::Bounds::of_final_heap())
         .and_then(|decoded| pprof::summarize(&decoded, snapshot.profile_type, &mut stacks))
         .map_err(|error| ApiError::Conflict {
             reason: format!("the profile cannot be read any more: {error}"),

@@ -43,6 +43,23 @@ impl Default for Bounds {
     }
 }
 
+impl Bounds {
+    /// For the largest profile that this program itself makes, which is that of a program which was killed.
+    pub const fn of_final_heap() -> Self {
+        Self {
+            max_compressed_bytes: 64 << 20,
+            max_decompressed_bytes: 256 << 20,
+            max_samples: 1 << 20,
+            max_locations: 1 << 18,
+            max_functions: 1 << 18,
+            max_strings: 1 << 18,
+            max_mappings: 4_096,
+            max_stack_depth: 2_048,
+            max_elements: 16 << 20,
+        }
+    }
+}
+
 /// A count that may not pass its bound.
 struct Counter {
     what: &'static str,

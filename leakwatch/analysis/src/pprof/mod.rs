@@ -10,6 +10,7 @@ mod bounds;
 mod validate;
 mod codec;
 mod builder;
+mod pieces;
 mod summary;
 mod decoded;
 
@@ -23,6 +24,7 @@ pub use decoded::made;
 pub use decoded::received;
 pub use decoded::recorded;
 pub use error::PprofError;
+pub use pieces::PieceEncoder;
 pub use summary::summarize;
 
 #[cfg(test)]
