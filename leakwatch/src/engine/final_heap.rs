@@ -92,7 +92,7 @@ fn snapshot(state: &FinalState, heap: &FinalHeap, stacks: &mut StackTable) -> Op
         source: ProfileSource::KernelAtDeath,
         values: summary.values.into(),
         total: summary.total,
-        complete: heap.is_complete() && summary.dropped == 0,
+        complete: heap.is_complete() && heap.retained_left_out == 0 && summary.dropped == 0,
         pprof: Arc::clone(&heap.retained.pprof),
     })
 }

@@ -1,4 +1,5 @@
 //! The messages that inputs are written in.
+// tidy: long because it is one format
 
 /// First bytes of every recording. The last one is the major version of the format.
 pub(super) const MAGIC: [u8; 8] = *b"LWREC\0\0\x02";
@@ -389,6 +390,10 @@ pub(super) struct FinalState {
     pub(super) goroutines_missing: u64,
     #[prost(uint64, tag = "7")]
     pub(super) goroutines_held_up_nanos: u64,
+    #[prost(message, optional, tag = "8")]
+    pub(super) no_goroutines: Option<Missing>,
+    #[prost(uint32, optional, tag = "9")]
+    pub(super) goroutines_cut: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -411,6 +416,14 @@ pub(super) struct FinalHeap {
     pub(super) cut: Option<u32>,
     #[prost(uint64, tag = "9")]
     pub(super) held_up_nanos: u64,
+    #[prost(uint64, tag = "10")]
+    pub(super) not_reached: u64,
+    #[prost(uint64, tag = "11")]
+    pub(super) left_out: u64,
+    #[prost(uint64, tag = "12")]
+    pub(super) left_out_bytes: u64,
+    #[prost(uint64, tag = "13")]
+    pub(super) retained_left_out: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -19,7 +19,7 @@ pub const MAX_BUCKETS: usize = 1 << 20;
 pub struct BucketId(u32);
 
 impl BucketId {
-    pub(super) fn new(index: usize) -> Option<Self> {
+    pub(crate) fn new(index: usize) -> Option<Self> {
         u32::try_from(index).ok().map(Self)
     }
 
@@ -140,6 +140,13 @@ impl BucketIndex {
     /// The bucket's address in the process.
     pub fn address(&self, id: BucketId) -> Option<u64> {
         self.entries.get(id.index()).map(|entry| entry.address)
+    }
+
+    /// The bucket at an address of the process.
+    pub fn id_at(&self, address: u64) -> Option<BucketId> {
+        let address_of = |id: &u32| self.entries.get(*id as usize).map_or(0, |entry| entry.address);
+        let place = self.by_address.binary_search_by_key(&address, address_of).ok()?;
+        self.by_address.get(place).copied().map(BucketId)
     }
 
     /// Size of the bucket's objects in bytes.
