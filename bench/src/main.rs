@@ -11,7 +11,7 @@ mod captures;
 mod goproc;
 mod servers;
 mod contention;
-mod deaths;
+mod final_heap;
 mod page;
 
 use clap::Parser;
@@ -35,7 +35,8 @@ enum Bench {
     /// How late a round shows and how long requests take while many readers render large profiles
     Contention(contention::Arguments),
     /// What is left of programs that are killed for their memory, and how much later they are gone for it
-    Deaths(deaths::Arguments),
+    #[command(name = "deaths")]
+    FinalHeap(final_heap::Arguments),
     /// First paint of the web page, and its main thread's milliseconds per frame
     Page,
 }
@@ -49,7 +50,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Goproc(arguments) => goproc::main(&arguments),
         Bench::Servers(arguments) => servers::main(&arguments),
         Bench::Contention(arguments) => contention::main(&arguments),
-        Bench::Deaths(arguments) => deaths::main(&arguments),
+        Bench::FinalHeap(arguments) => final_heap::main(&arguments),
         Bench::Page => page::main(),
     }
 }

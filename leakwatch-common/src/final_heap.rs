@@ -2,31 +2,65 @@
 //!
 //! A victim's records begin with its pid and start, so that those of several victims can be told apart in one ring. First come
 //! any number of [`WalkChunk`]s, then one [`WalkEnd`] that says how many there were.
+//!
+//! The list of buckets leads from the newest to the oldest, and never changes but at its head. So of what user space has read before
+//! nothing is sent but counters, in the order of the list: where it has its stack, its size and its address is told by its place. That is
+//! four bytes for nearly all, see [`packed`].
 
 use zerocopy::FromBytes;
 use zerocopy::Immutable;
 use zerocopy::IntoBytes;
 use zerocopy::KnownLayout;
 
-/// Value of `kind` in a [`WalkChunk`].
-pub const KIND_CHUNK: u32 = 1;
+/// Value of `kind` in a [`WalkChunk`] of buckets that user space does not know.
+pub const KIND_NEW: u32 = 1;
 /// Value of `kind` in a [`WalkEnd`].
 pub const KIND_END: u32 = 2;
+/// Value of `kind` in a [`WalkChunk`] of buckets that it knows.
+pub const KIND_KNOWN: u32 = 3;
 
-/// Words of an entry before its stack: address, size and depth, then allocations and frees of four cycles.
-pub const ENTRY_WORDS: usize = 10;
+/// Words of a new bucket before its stack, in pairs: address; size and depth; objects allocated and freed; of these, those of the cycle
+/// that is being counted.
+pub const NEW_WORDS: usize = 12;
 /// Addresses in a stack: `debug.profstackdepth` is at most this.
 pub const MAX_DEPTH: usize = 1024;
 /// A chunk is sent once it has as many words; the last entry may reach beyond.
-pub const CHUNK_WORDS: usize = 1024;
-/// Low bits of the second word of an entry: depth of the stack that follows; the size of the objects is above them.
+pub const CHUNK_WORDS: usize = 2048;
+/// Low bits of the second pair of a new bucket: depth of the stack that follows; the size of the objects is above them.
 pub const DEPTH_BITS: u32 = 16;
+/// The depth of a stack that is not sent.
+pub const NO_STACK: u64 = (1 << DEPTH_BITS) - 1;
 /// Victims' goroutines counted in groups at one time.
 pub const MAX_GROUPS: u32 = 4096;
 /// Processes watched.
 pub const MAX_WATCHED: u32 = 2048;
 /// Room that chunks leave in the ring, so that there is always some for ends.
 pub const RESERVED_FOR_ENDS: u64 = 64 * 1024;
+
+/// The counters of a bucket that user space knows, in words of 32 bits: one if it is idle and its counters are small, as they are in nearly all.
+///
+/// - top bit clear: objects allocated (15 bits) and freed (16 bits), none of them in the cycle that is being counted;
+/// - [`packed::MEDIUM`]: objects allocated (30 bits), freed, allocated and freed in that cycle, a word each;
+/// - [`packed::LONG`] and nothing else, then the same four as pairs of words, the low one first;
+/// - [`packed::UNREADABLE`]: its counters are not in memory.
+pub mod packed {
+    /// Tag of four words.
+    pub const MEDIUM: u32 = 0b10 << 30;
+    /// Tag of nine words.
+    pub const LONG: u32 = 0b11 << 30;
+    /// The bits of a tag.
+    pub const TAG: u32 = 0b11 << 30;
+    /// Counters that could not be read.
+    pub const UNREADABLE: u32 = 0x7fff_ffff;
+    /// Objects allocated are fewer in one word.
+    pub const SHORT_ALLOCS: u64 = 0x7fff;
+    /// Objects freed are fewer in one word.
+    pub const SHORT_FREES: u64 = 1 << 16;
+    /// Objects allocated are fewer in four words.
+    pub const MEDIUM_ALLOCS: u64 = 1 << 30;
+    /// All others are fewer in four words.
+    pub const MEDIUM_OTHERS: u64 = 1 << 32;
+}
 
 /// What is known of a process whose heap is to be read at its death. Addresses are those of the process.
 #[repr(C)]
@@ -38,7 +72,7 @@ pub struct Watch {
     pub nanos_per_tick: u64,
     /// Address of `runtime.mbuckets`; zero when it has no heap profile.
     pub buckets: u64,
-    /// The newest bucket whose stack user space has: of it and those behind it none is sent. Zero when there is none.
+    /// The newest bucket that user space knows: of it and those behind it nothing but counters is sent. Zero when there is none.
     pub newest_known: u64,
     /// Address of `runtime.mProfCycle` or of `runtime.memstats.numgc`.
     pub cycle: u64,
@@ -64,8 +98,8 @@ pub struct Watch {
     pub created_at: u32,
     /// Offset of `startpc` after `atomicstatus`.
     pub start: u32,
-    /// Keeps the size a multiple of eight; zero.
-    pub reserved: u32,
+    /// Low bits of the word at `cycle` that are no part of the cycle.
+    pub cycle_shift: u32,
 }
 
 /// Goroutines that their headers do not tell apart: the key of the map `GOROUTINES`.
@@ -88,7 +122,7 @@ pub struct GoroutineGroup {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct WalkChunk {
-    /// [`KIND_CHUNK`].
+    /// [`KIND_NEW`] or [`KIND_KNOWN`].
     pub kind: u32,
     /// The victim.
     pub pid: u32,
@@ -98,6 +132,10 @@ pub struct WalkChunk {
     pub words: u32,
     /// Entries in them.
     pub entries: u32,
+    /// Buckets of the same kind before the first of them, in the order of the list, lost ones included.
+    pub first: u32,
+    /// Keeps the size a multiple of eight; zero.
+    pub reserved: u32,
 }
 
 /// How the walk ended.
@@ -120,16 +158,20 @@ pub struct WalkEnd {
     pub goroutine_nanos: u64,
     /// Entries of the array of goroutines.
     pub goroutines_listed: u64,
+    /// The bucket with which those begin that were taken for known.
+    pub newest_known: u64,
     /// Value of the profile's cycle, as it is in memory.
     pub cycle: u32,
-    /// Buckets read, those that were lost included.
+    /// Buckets read, those that were lost or whose counters could not be read included.
     pub buckets: u32,
+    /// Of those, buckets that user space knows.
+    pub buckets_known: u32,
     /// Of those, buckets for which the ring had no room.
     pub buckets_lost: u32,
     /// Buckets whose counters could not be read.
     pub buckets_unreadable: u32,
-    /// New buckets whose stack could not be read; their counters are there.
-    pub stacks_unreadable: u32,
+    /// New buckets whose stack could not be read, or found no room; their counters are there.
+    pub stacks_missing: u32,
     /// Chunks that were sent.
     pub chunks: u32,
     /// Goroutines in a group.
@@ -142,8 +184,6 @@ pub struct WalkEnd {
     pub goroutines_ungrouped: u32,
     /// Bits of [`truncation`].
     pub truncation: u32,
-    /// Keeps the size a multiple of eight; zero.
-    pub reserved: u32,
 }
 
 /// Why a walk is not complete: bits of [`WalkEnd::truncation`].

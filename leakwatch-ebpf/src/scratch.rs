@@ -2,8 +2,8 @@
 //! A program is not preempted by another walk on the same one.
 
 use leakwatch_common::final_heap::CHUNK_WORDS;
-use leakwatch_common::final_heap::ENTRY_WORDS;
 use leakwatch_common::final_heap::MAX_DEPTH;
+use leakwatch_common::final_heap::NEW_WORDS;
 use leakwatch_common::final_heap::WalkChunk;
 use leakwatch_common::final_heap::WalkEnd;
 use leakwatch_common::final_heap::Watch;
@@ -17,7 +17,8 @@ pub(crate) const FIELDS: usize = 256;
 #[repr(C)]
 pub(crate) struct Chunk {
     pub(crate) head: WalkChunk,
-    pub(crate) words: [u64; CHUNK_WORDS + ENTRY_WORDS + MAX_DEPTH],
+    /// Pairs of words.
+    pub(crate) words: [u64; (CHUNK_WORDS + NEW_WORDS) / 2 + MAX_DEPTH],
 }
 
 /// The state of one walk.
@@ -25,7 +26,9 @@ pub(crate) struct Chunk {
 pub(crate) struct Scratch {
     pub(crate) watch: Watch,
     pub(crate) end: WalkEnd,
-    /// `bpf_ktime_get_ns` when it has to be over.
+    /// `bpf_ktime_get_ns` when it began.
+    pub(crate) began: u64,
+    /// And when it has to be over.
     pub(crate) deadline: u64,
     /// The bucket to be read next.
     pub(crate) at: u64,
@@ -37,6 +40,10 @@ pub(crate) struct Scratch {
     pub(crate) known: u32,
     /// Calls from one program into the next.
     pub(crate) calls: u32,
+    /// One while there is room for stacks in the ring.
+    pub(crate) is_roomy: u32,
+    /// Which of the counters of a bucket are those of the cycle that is being counted, 1 to 3.
+    pub(crate) young: u32,
     /// Addresses in the stack of the bucket that was read.
     pub(crate) depth: u64,
     /// Address of the array of goroutines.
@@ -48,7 +55,7 @@ pub(crate) struct Scratch {
     pub(crate) chunk: Chunk,
 }
 
-/// Words of a window: 4 KiB, sixteen buckets of usual depth.
+/// Words of a window: 4 KiB, some twelve buckets.
 pub(crate) const WINDOW_WORDS: u64 = 512;
 /// Windows at a time, by chunk.
 pub(crate) const WINDOWS: u32 = 4;

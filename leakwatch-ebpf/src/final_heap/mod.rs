@@ -22,31 +22,36 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::programs::RawTracePointContext;
 use leakwatch_common::config::ABSENT;
-use leakwatch_common::final_heap::KIND_CHUNK;
 use leakwatch_common::final_heap::KIND_END;
+use leakwatch_common::final_heap::KIND_NEW;
 use leakwatch_common::final_heap::truncation;
 use walk::elapsed;
 use walk::now;
 use walk::truncated_by;
 
 const SIGKILL: i32 = 9;
+/// The part of a walk's time that goroutines have at least, beside that of the heap: an eighth.
+const GOROUTINES_SHARE: u64 = 8;
 
 /// Whether the memory of a process is read when it is killed, or was just read: the kernel sends the signal before it calls
-/// the process a victim.
+/// the process a victim. A thread of it may be taking the entry out on another processor meanwhile: it is in `READ` before it leaves `WATCHED`, so
+/// that it is found when it is looked for in the other order.
 #[inline(always)]
 pub(crate) fn is_due(pid: u32, start: u64) -> bool {
-    if let Some(read) = maps::READ.get_ptr(pid) {
-        // SAFETY: the entry is there.
-        if unsafe { read.read() } == start {
-            return true;
-        }
-    }
-    let Some(watch) = maps::WATCHED.get_ptr(pid) else {
-        return false;
-    };
-    // SAFETY: the entry is there; user space replaces entries and never writes into one.
-    let watch = unsafe { watch.read() };
-    start.checked_div(watch.nanos_per_tick) == Some(watch.start_ticks)
+    let is_watched = maps::WATCHED.get_ptr(pid).is_some_and(|watch| {
+        // SAFETY: the entry is there; user space replaces entries and never writes into one.
+        let watch = unsafe { watch.read() };
+        start.checked_div(watch.nanos_per_tick) == Some(watch.start_ticks)
+    });
+    is_watched || was_read(pid, start)
+}
+
+#[inline(always)]
+fn was_read(pid: u32, start: u64) -> bool {
+    // SAFETY: the entry is there.
+    maps::READ
+        .get_ptr(pid)
+        .is_some_and(|read| unsafe { read.read() } == start)
 }
 
 /// The walk that this thread is to do, set up; `None` for nearly every signal.
@@ -70,19 +75,13 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
     let scratch = maps::scratch()?;
     // SAFETY: the entry is there; user space replaces entries and never writes into one.
     scratch.watch = unsafe { watch.read() };
-    // Of all threads that got here, one succeeds.
-    maps::WATCHED.remove(pid).ok()?;
     let ticks = start.checked_div(scratch.watch.nanos_per_tick)?;
-    if ticks != scratch.watch.start_ticks {
+    if ticks != scratch.watch.start_ticks || was_read(pid, start) {
         return None;
     }
-    if let Some(read) = maps::READ.get_ptr(pid) {
-        // SAFETY: the entry is there.
-        if unsafe { read.read() } == start {
-            return None;
-        }
-    }
     maps::READ.insert(pid, start, 0).ok()?;
+    // Of all threads that got here, one succeeds.
+    maps::WATCHED.remove(pid).ok()?;
     let end = &mut scratch.end;
     end.kind = KIND_END;
     end.pid = pid;
@@ -95,22 +94,26 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
     end.goroutines_listed = 0;
     end.cycle = 0;
     end.buckets = 0;
+    end.buckets_known = 0;
+    end.newest_known = scratch.watch.newest_known;
     end.buckets_lost = 0;
     end.buckets_unreadable = 0;
-    end.stacks_unreadable = 0;
+    end.stacks_missing = 0;
     end.chunks = 0;
     end.goroutines = 0;
     end.goroutines_ended = 0;
     end.goroutines_unreadable = 0;
     end.goroutines_ungrouped = 0;
     end.truncation = 0;
-    end.reserved = 0;
-    scratch.chunk.head.kind = KIND_CHUNK;
+    scratch.chunk.head.kind = KIND_NEW;
     scratch.chunk.head.pid = pid;
     scratch.chunk.head.start_boot_nanos = start;
     scratch.chunk.head.words = 0;
     scratch.chunk.head.entries = 0;
-    scratch.deadline = now().saturating_add(scratch.watch.max_nanos);
+    scratch.chunk.head.first = 0;
+    scratch.chunk.head.reserved = 0;
+    scratch.began = now();
+    scratch.deadline = scratch.began.saturating_add(scratch.watch.max_nanos);
     scratch.calls = 0;
     buckets::begin(scratch);
     Some(scratch)
@@ -120,7 +123,13 @@ fn begin(ctx: &RawTracePointContext) -> Option<&'static mut Scratch> {
 #[inline(always)]
 fn finish_heap(scratch: &mut Scratch) {
     buckets::flush(scratch);
+    if scratch.known != 0 {
+        scratch.end.buckets_known = scratch.chunk.head.first;
+    }
     scratch.end.heap_nanos = elapsed(scratch);
+    // However long the heap took, there is some time left for goroutines: they are few, as a rule.
+    let least = scratch.watch.max_nanos / GOROUTINES_SHARE;
+    scratch.deadline = scratch.deadline.max(now().saturating_add(least));
     goroutines::begin(scratch);
 }
 

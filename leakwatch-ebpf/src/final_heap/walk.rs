@@ -51,5 +51,5 @@ pub(super) fn is_late(scratch: &Scratch) -> bool {
 /// Nanoseconds since the walk began.
 #[inline(always)]
 pub(super) fn elapsed(scratch: &Scratch) -> u64 {
-    now().saturating_sub(scratch.deadline.saturating_sub(scratch.watch.max_nanos))
+    now().saturating_sub(scratch.began)
 }

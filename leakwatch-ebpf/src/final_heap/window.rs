@@ -10,8 +10,8 @@ use crate::scratch::Window;
 
 /// Keeps an index within the window, for the verifier.
 const MASK: usize = WINDOW_WORDS as usize - 1;
-/// Words from the beginning of a bucket that are there at least, if they are in memory: with them a stack of 26 calls and its
-/// counters, 34 with the smaller counters of Go 1.27.
+/// Words of a bucket that are read when none is known to lie behind it: with them a stack of 26 calls and its counters, 34 with the smaller
+/// counters of Go 1.27.
 const AHEAD: u64 = 48;
 /// Words before the stack.
 pub(super) const HEADER: u64 = 6;
@@ -47,12 +47,13 @@ pub(super) fn bucket(at: u64) -> Option<Bucket> {
     let window_ptr = maps::WINDOWS.get_ptr_mut(index)?;
     // SAFETY: likewise.
     let window = unsafe { &mut *window_ptr };
-    let is_close = window.last.wrapping_sub(at) < WINDOW_WORDS * 8;
+    // What lies behind a bucket is the one before it in the list: a window with its header has all of it, however deep its stack is.
+    let above = window.last;
     window.last = at;
     let offset = at.wrapping_sub(window.from);
-    let end = offset.wrapping_add(AHEAD * 8);
+    let end = offset.wrapping_add(HEADER * 8);
     if end < offset || end > window.count * 8 {
-        read(window, at, is_close)?;
+        read(window, at, above)?;
     }
     let index = at.wrapping_sub(window.from) / 8;
     Some(Bucket {
@@ -62,12 +63,12 @@ pub(super) fn bucket(at: u64) -> Option<Bucket> {
     })
 }
 
-/// Reads a bucket, and those that lie before it where that is of use.
+/// Reads a bucket, and those that lie before it where that is of use: when it lies closely before the last one, at `above`.
 #[inline(always)]
-fn read(window: &mut Window, at: u64, before: bool) -> Option<()> {
+fn read(window: &mut Window, at: u64, above: u64) -> Option<()> {
     let words = window.words.as_mut_ptr();
-    if before {
-        let from = at.wrapping_sub((WINDOW_WORDS - AHEAD) * 8);
+    if above.wrapping_sub(at).wrapping_sub(1) < WINDOW_WORDS * 8 - 1 {
+        let from = above.wrapping_sub(WINDOW_WORDS * 8);
         // SAFETY: the size of the window.
         if unsafe { read_user_bytes(words, WINDOW_WORDS as u32 * 8, from) } {
             window.from = from;

@@ -114,6 +114,13 @@ pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
         .0
         .iter()
         .chain(&victim.missing.0)
+        .chain(
+            kill.at_death
+                .missing
+                .0
+                .iter()
+                .filter(|(field, _)| *field == "goroutines"),
+        )
         .filter(|(_, missing)| missing.reason != Reason::NotApplicable)
         .map(|(field, missing)| text::paragraph(&format!("- {field}: "), "  ", &missing.detail))
         .collect();
@@ -157,10 +164,12 @@ fn final_state(kill: &OomKillBody, output: Output) -> String {
         "complete" => format!("heap at death: complete, {buckets} buckets read by the kernel in {milliseconds:.1} ms"),
         "truncated" => format!(
             "heap at death: truncated by {}, {buckets} buckets read by the kernel in {milliseconds:.1} ms, {} lost, \
-             {} unreadable, {} without a stack",
+             {} unreadable, {} not reached, {} left out of the profile, {} without a stack",
             at_death.truncated_by.as_deref().unwrap_or("losses"),
             at_death.buckets_lost.unwrap_or_default(),
             at_death.buckets_unreadable.unwrap_or_default(),
+            at_death.buckets_not_reached.unwrap_or_default(),
+            at_death.buckets_left_out.unwrap_or_default(),
             at_death.buckets_without_stack.unwrap_or_default(),
         ),
         "pending" => "heap at death: read by the kernel, not here yet; ask again in a second".to_owned(),

@@ -2,8 +2,8 @@
 
 use crate::dto::missing::MissingMap;
 use crate::store::post_mortem::PostMortem;
+use leakwatch_analysis::model::final_heap::FinalGoroutines;
 use leakwatch_analysis::model::final_heap::FinalHeap;
-use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -22,7 +22,8 @@ pub struct FinalStateBody {
     pub heap: String,
     /// Age of that profile when the victim was killed.
     pub heap_age_seconds: Option<f64>,
-    /// Buckets of the heap profile (allocations of one size by one stack) that were read.
+    /// Buckets of the heap profile (allocations of one size by one stack) that were read and arrived. With those lost, unreadable and not reached
+    /// they are all that are known of; `left_out` and `without_stack` are among them.
     pub buckets: Option<u64>,
     /// Buckets that were read and got lost on the way.
     pub buckets_lost: Option<u64>,
@@ -32,7 +33,13 @@ pub struct FinalStateBody {
     pub buckets_without_stack: Option<u64>,
     /// What is in use of those.
     pub bytes_without_stack: Option<u64>,
-    /// Why reading ended before the last bucket: `time`, `bound`, `room`, `unreadable` or `damaged`.
+    /// Buckets that had been read before the kill and were not reached then; newer ones may be missing beside them.
+    pub buckets_not_reached: Option<u64>,
+    /// Buckets that are not in the profile as it has no room for more: the smallest.
+    pub buckets_left_out: Option<u64>,
+    /// What is in use of those.
+    pub bytes_left_out: Option<u64>,
+    /// Why `heap` is `truncated`: `time`, `bound`, `room`, `unreadable`, `damaged`, `stacks` or `profile`.
     pub truncated_by: Option<String>,
     /// How long the victim was held up for its heap.
     pub heap_seconds: Option<f64>,
@@ -44,6 +51,8 @@ pub struct FinalStateBody {
     pub goroutine_groups: Vec<GoroutineGroupBody>,
     /// Goroutines in no group.
     pub goroutines_missing: Option<u64>,
+    /// Why those are missing: `time`, `bound`, `room` or `unreadable`.
+    pub goroutines_truncated_by: Option<String>,
     /// Why fields are `null`.
     pub missing: MissingMap,
 }
@@ -86,6 +95,9 @@ impl FinalStateBody {
         let buckets_unreadable = heap_field("buckets_unreadable", &|heap| heap.unreadable);
         let buckets_without_stack = heap_field("buckets_without_stack", &|heap| heap.unknown);
         let bytes_without_stack = heap_field("bytes_without_stack", &|heap| heap.unknown_bytes.0);
+        let buckets_not_reached = heap_field("buckets_not_reached", &|heap| heap.not_reached);
+        let buckets_left_out = heap_field("buckets_left_out", &|heap| heap.left_out);
+        let bytes_left_out = heap_field("bytes_left_out", &|heap| heap.left_out_bytes.0);
         let heap_seconds = missing.take("heap_seconds", of_heap, |heap| heap.held_up.as_secs_f64());
         let truncation = heap.as_ref().ok().and_then(|heap| heap.truncation);
         let newest = post_mortem
@@ -99,12 +111,12 @@ impl FinalStateBody {
             (Err(_), Some(_)) => "last_snapshot",
             (Err(_), None) => "none",
         };
-        let known = state.as_ref().map(|state| *state);
-        let mut state_field = |field, value: &dyn Fn(&FinalState) -> u64| missing.take(field, known, value);
-        let goroutines = state_field("goroutines", &|state| {
-            state.goroutines.groups.iter().map(|group| group.count).sum()
-        });
-        let goroutines_missing = state_field("goroutines_missing", &|state| state.goroutines.missing);
+        let last = state.and_then(|state| state.goroutines.as_ref().map_err(Clone::clone));
+        let known = last.as_ref().map(|last| *last);
+        let mut goroutine_field = |field, value: &dyn Fn(&FinalGoroutines) -> u64| missing.take(field, known, value);
+        let goroutines = goroutine_field("goroutines", &|last| last.groups.iter().map(|group| group.count).sum());
+        let goroutines_missing = goroutine_field("goroutines_missing", &|last| last.missing);
+        let goroutine_truncation = last.as_ref().ok().and_then(|last| last.truncation);
         Self {
             heap: outcome.to_owned(),
             heap_age_seconds: missing.applicable(
@@ -117,21 +129,27 @@ impl FinalStateBody {
             buckets_unreadable,
             buckets_without_stack,
             bytes_without_stack,
+            buckets_not_reached,
+            buckets_left_out,
+            bytes_left_out,
             truncated_by: missing.applicable(
                 "truncated_by",
                 truncation.map(|reason| reason.name().to_owned()),
-                "reading did not end before the last bucket",
+                "the heap is not truncated",
             ),
             heap_seconds,
-            goroutine_seconds: missing.take("goroutine_seconds", known, |state| {
-                state.goroutines.held_up.as_secs_f64()
-            }),
+            goroutine_seconds: missing.take("goroutine_seconds", known, |last| last.held_up.as_secs_f64()),
             goroutines,
-            goroutine_groups: state.map_or_else(
+            goroutine_groups: last.as_ref().map_or_else(
                 |_missing| Vec::new(),
-                |state| state.goroutines.groups.iter().map(GoroutineGroupBody::from).collect(),
+                |last| last.groups.iter().map(GoroutineGroupBody::from).collect(),
             ),
             goroutines_missing,
+            goroutines_truncated_by: missing.applicable(
+                "goroutines_truncated_by",
+                goroutine_truncation.map(|reason| reason.name().to_owned()),
+                "no goroutine is known to be missing",
+            ),
             missing,
         }
     }

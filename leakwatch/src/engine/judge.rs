@@ -2,7 +2,7 @@
 
 use crate::store::event::EventKind;
 use crate::store::memory::Memory;
-use crate::store::memory::StoredTarget;
+use crate::store::target::StoredTarget;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::target::TargetId;

@@ -1,4 +1,5 @@
 //! The messages that inputs are written in.
+// tidy: long because it is one format
 
 /// First bytes of every recording. The last one is the major version of the format.
 pub(super) const MAGIC: [u8; 8] = *b"LWREC\0\0\x02";
@@ -75,7 +76,7 @@ pub(super) enum Kind {
     #[prost(message, tag = "4")]
     Sample(Box<Sample>),
     #[prost(message, tag = "5")]
-    Profile(TakenProfile),
+    Profile(Box<TakenProfile>),
     #[prost(message, tag = "6")]
     ProfileMissing(ProfileMissing),
     #[prost(message, tag = "7")]
@@ -454,6 +455,10 @@ pub(super) struct FinalState {
     pub(super) goroutines_missing: u64,
     #[prost(uint64, tag = "7")]
     pub(super) goroutines_held_up_nanos: u64,
+    #[prost(message, optional, tag = "8")]
+    pub(super) no_goroutines: Option<Missing>,
+    #[prost(uint32, optional, tag = "9")]
+    pub(super) goroutines_cut: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -477,9 +482,15 @@ pub(super) struct FinalHeap {
     pub(super) cut: Option<u32>,
     #[prost(uint64, tag = "9")]
     pub(super) held_up_nanos: u64,
-    #[prost(message, optional, tag = "10")]
+    #[prost(uint64, tag = "10")]
+    pub(super) not_reached: u64,
+    #[prost(uint64, tag = "11")]
+    pub(super) left_out: u64,
+    #[prost(uint64, tag = "12")]
+    pub(super) left_out_bytes: u64,
+    #[prost(message, optional, tag = "13")]
     pub(super) allocated_content: Option<ProfileContent>,
-    #[prost(message, optional, tag = "11")]
+    #[prost(message, optional, tag = "14")]
     pub(super) retained_content: Option<ProfileContent>,
 }
 

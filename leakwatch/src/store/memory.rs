@@ -8,15 +8,11 @@ use crate::store::event::EventKind;
 use crate::store::post_mortem::PostMortem;
 use crate::store::profiles::Kept;
 use crate::store::profiles::Profiles;
-use crate::store::view::TargetView;
+use crate::store::target::StoredTarget;
 use crate::store::view::View;
-use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::final_heap::FinalState;
-use leakwatch_analysis::model::investigation::Answer;
-use leakwatch_analysis::model::investigation::Investigation;
-use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::shared_log::SharedLog;
 use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::Target;
@@ -28,21 +24,6 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// One target with all that is known and concluded about it.
-#[derive(Debug)]
-pub(crate) struct StoredTarget {
-    /// Samples, processes, profiles, kills.
-    pub(crate) history: TargetHistory,
-    /// The newest answer; none before the first tick after it appeared.
-    pub(crate) investigation: Option<Arc<Investigation>>,
-    /// Steps that a person overruled.
-    pub(crate) overrides: BTreeMap<StepId, Answer>,
-    /// Something came in since the investigation was made.
-    pub(crate) changed: bool,
-    /// The target as in the last view; none once anything about it may have changed.
-    pub(super) view: Option<Arc<TargetView>>,
-}
 
 /// All that is remembered.
 #[derive(Debug)]
@@ -57,19 +38,6 @@ pub(crate) struct Memory {
     final_states: VecDeque<FinalState>,
     profiles: Profiles,
     losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
-}
-
-impl StoredTarget {
-    fn view(&mut self) -> Arc<TargetView> {
-        let view = self.view.get_or_insert_with(|| {
-            Arc::new(TargetView {
-                history: self.history.clone(),
-                investigation: self.investigation.clone(),
-                overrides: self.overrides.clone(),
-            })
-        });
-        Arc::clone(view)
-    }
 }
 
 impl Memory {
@@ -179,13 +147,10 @@ impl Memory {
             }
             Arc::make_mut(&mut self.by_inode).insert(target.cgroup.inode, id.clone());
         }
-        let stored = self.targets.entry(id).or_insert_with(|| StoredTarget {
-            history: TargetHistory::new(target.clone(), at),
-            investigation: None,
-            overrides: BTreeMap::new(),
-            changed: true,
-            view: None,
-        });
+        let stored = self
+            .targets
+            .entry(id)
+            .or_insert_with(|| StoredTarget::new(target.clone(), at));
         stored.history.target = target;
         stored.history.gone_at = None;
         stored.view = None;

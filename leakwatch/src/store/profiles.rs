@@ -3,8 +3,8 @@
 //! At the bound the least valuable goes first: of gone targets and post-mortems the oldest, as long as they take more than half of
 //! it, then the snapshots between the first and the newest of whoever has most.
 
-use crate::store::memory::StoredTarget;
 use crate::store::post_mortem::PostMortem;
+use crate::store::target::StoredTarget;
 use leakwatch_analysis::history::SnapshotSeries;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;

@@ -477,14 +477,25 @@ export interface components {
         AtDeath: {
             /**
              * Format: int64
-             * @description Buckets of the heap profile (allocations of one size by one stack) that were read.
+             * @description Buckets of the heap profile (allocations of one size by one stack) that were read and arrived. With those lost, unreadable and not reached
+             *     they are all that are known of; `left_out` and `without_stack` are among them.
              */
             buckets?: number | null;
+            /**
+             * Format: int64
+             * @description Buckets that are not in the profile as it has no room for more: the smallest.
+             */
+            buckets_left_out?: number | null;
             /**
              * Format: int64
              * @description Buckets that were read and got lost on the way.
              */
             buckets_lost?: number | null;
+            /**
+             * Format: int64
+             * @description Buckets that had been read before the kill and were not reached then; newer ones may be missing beside them.
+             */
+            buckets_not_reached?: number | null;
             /**
              * Format: int64
              * @description Buckets that were not in memory.
@@ -495,6 +506,11 @@ export interface components {
              * @description Buckets whose stack nobody knows: they are in the profile without one.
              */
             buckets_without_stack?: number | null;
+            /**
+             * Format: int64
+             * @description What is in use of those.
+             */
+            bytes_left_out?: number | null;
             /**
              * Format: int64
              * @description What is in use of those.
@@ -517,6 +533,8 @@ export interface components {
              * @description Goroutines in no group.
              */
             goroutines_missing?: number | null;
+            /** @description Why those are missing: `time`, `bound`, `room` or `unreadable`. */
+            goroutines_truncated_by?: string | null;
             /**
              * @description Which heap profile the post-mortem has: `complete` or `truncated`, both read by the kernel while the victim died,
              *     `last_snapshot`, or `none`. `pending` while what the kernel read is on its way, which takes about a second: profiles
@@ -535,7 +553,7 @@ export interface components {
             heap_seconds?: number | null;
             /** @description Why fields are `null`. */
             missing: components["schemas"]["MissingMap"];
-            /** @description Why reading ended before the last bucket: `time`, `bound`, `room`, `unreadable` or `damaged`. */
+            /** @description Why `heap` is `truncated`: `time`, `bound`, `room`, `unreadable`, `damaged`, `stacks` or `profile`. */
             truncated_by?: string | null;
         };
         /** @description What is kept at most. */

@@ -24,7 +24,7 @@ pub struct FinalState {
     /// Its heap.
     pub heap: Reading<FinalHeap>,
     /// Its goroutines.
-    pub goroutines: FinalGoroutines,
+    pub goroutines: Reading<FinalGoroutines>,
 }
 
 /// The heap profile at the end.
@@ -34,7 +34,7 @@ pub struct FinalHeap {
     pub allocated: Option<Arc<ProfileContent>>,
     /// The live heap of the last garbage collection: comparable with snapshots. None once it is kept elsewhere.
     pub retained: Option<Arc<ProfileContent>>,
-    /// Buckets (allocations of one size by one stack) that were read.
+    /// Buckets (allocations of one size by one stack) that were read and arrived.
     pub buckets: u64,
     /// Buckets that were read and lost on the way.
     pub lost: u64,
@@ -44,7 +44,13 @@ pub struct FinalHeap {
     pub unknown: u64,
     /// What is in use of those, in `allocated`.
     pub unknown_bytes: Bytes,
-    /// Why there are more than were read.
+    /// Buckets that were known before and that reading did not get to; new ones may be missing beside them.
+    pub not_reached: u64,
+    /// Buckets that arrived and are in `allocated` at their innermost frame only: there was no room for their stacks in it.
+    pub left_out: u64,
+    /// What is in use of those.
+    pub left_out_bytes: Bytes,
+    /// Why something is missing. Never absent when something is.
     pub truncation: Option<TruncationReason>,
     /// How long the process was held up for it.
     pub held_up: Duration,
@@ -53,7 +59,12 @@ pub struct FinalHeap {
 impl FinalHeap {
     /// Whether every bucket is there, with its stack.
     pub const fn is_complete(&self) -> bool {
-        self.lost == 0 && self.unreadable == 0 && self.unknown == 0 && self.truncation.is_none()
+        self.lost == 0
+            && self.unreadable == 0
+            && self.unknown == 0
+            && self.not_reached == 0
+            && self.left_out == 0
+            && self.truncation.is_none()
     }
 
     /// What is missing in it, as its profiles tell it.
@@ -74,7 +85,7 @@ impl FinalHeap {
     }
 }
 
-/// Why a reading ended before the last bucket.
+/// Why something is missing of what a process left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TruncationReason {
     /// It took too long.
@@ -83,15 +94,27 @@ pub enum TruncationReason {
     Bound,
     /// There was no room for what was read.
     Room,
-    /// The list of buckets led to where nothing could be read.
+    /// Something was not in memory.
     Unreadable,
     /// The list of buckets led to something that is no bucket, or to itself.
     Damaged,
+    /// The stacks of some buckets are not known.
+    Stacks,
+    /// There are more stacks than a profile has room for.
+    Profile,
 }
 
 impl TruncationReason {
     /// All of them. Recordings count on the order: append only.
-    pub const ALL: [Self; 5] = [Self::Time, Self::Bound, Self::Room, Self::Unreadable, Self::Damaged];
+    pub const ALL: [Self; 7] = [
+        Self::Time,
+        Self::Bound,
+        Self::Room,
+        Self::Unreadable,
+        Self::Damaged,
+        Self::Stacks,
+        Self::Profile,
+    ];
 
     /// Name on the wire.
     pub const fn name(self) -> &'static str {
@@ -101,6 +124,8 @@ impl TruncationReason {
             Self::Room => "room",
             Self::Unreadable => "unreadable",
             Self::Damaged => "damaged",
+            Self::Stacks => "stacks",
+            Self::Profile => "profile",
         }
     }
 }
@@ -112,6 +137,8 @@ pub struct FinalGoroutines {
     pub groups: Vec<GoroutineGroup>,
     /// Goroutines in no group, the runtime's own aside: unreadable, beyond a bound, or lost.
     pub missing: u64,
+    /// Why those are.
+    pub truncation: Option<TruncationReason>,
     /// How long the process was held up for it.
     pub held_up: Duration,
 }

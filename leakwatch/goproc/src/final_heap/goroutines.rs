@@ -2,17 +2,17 @@
 
 use super::walk::HeapWalk;
 use crate::attach::GoProcess;
+use crate::attach::NoGoroutines;
 use crate::goroutines::CensusGroup;
 use crate::goroutines::GoroutineBounds;
 use crate::goroutines::Status;
 use crate::memory::ReadMemory;
 
 impl<M: ReadMemory> GoProcess<M> {
-    /// The program's own goroutines of a walk, largest group first. Nothing is read of the process.
-    pub fn final_goroutines(&mut self, walk: &HeapWalk) -> Vec<CensusGroup> {
-        let Ok(goroutines) = self.goroutines(GoroutineBounds::default()) else {
-            return Vec::new();
-        };
+    /// The program's own goroutines of a walk, largest group first. Nothing is read of the process, unless nobody knows any more how the walk was
+    /// to read them.
+    pub fn final_goroutines(&mut self, walk: &HeapWalk) -> Result<Vec<CensusGroup>, NoGoroutines> {
+        let goroutines = self.goroutines(GoroutineBounds::default())?;
         let mut groups: Vec<CensusGroup> = walk
             .groups
             .iter()
@@ -38,6 +38,6 @@ impl<M: ReadMemory> GoProcess<M> {
                 group.status,
             )
         });
-        groups
+        Ok(groups)
     }
 }

@@ -22,10 +22,10 @@ pub struct WalkPlan {
 pub struct HeapPlan {
     /// Address of `runtime.mbuckets`.
     pub buckets: u64,
-    /// The newest bucket whose stack is known, and with it those of all older ones; zero for none.
+    /// The newest bucket that is known, and with it all older ones; zero for none.
     pub newest_known: u64,
-    /// Address of the counter of profile cycles, 32 bits.
-    pub cycle: u64,
+    /// The counter of profile cycles, 32 bits.
+    pub cycle: CycleSource,
     /// Address of `runtime.MemProfileRate`.
     pub rate: u64,
     /// Layout of the counters.
@@ -57,9 +57,7 @@ impl<M: ReadMemory> GoProcess<M> {
             Some(HeapPlan {
                 buckets: source.buckets,
                 newest_known: newest.and_then(|id| reader.index().address(id)).unwrap_or(0),
-                cycle: match source.cycle {
-                    CycleSource::Profile(address) | CycleSource::Collections(address) => address,
-                },
+                cycle: source.cycle,
                 rate: source.rate,
                 format: reader.format().or(source.format)?,
             })

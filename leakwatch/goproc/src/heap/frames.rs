@@ -15,6 +15,8 @@ pub struct Frames<'t, B> {
     table: &'t Pclntab<B>,
     bias: u64,
     known: HashMap<u64, Option<LogicalCall>>,
+    /// Whether an address is one of the runtime's.
+    runtime: HashMap<u64, bool>,
 }
 
 /// One logical call of a stack, named.
@@ -35,6 +37,7 @@ impl<'t, B: TableBytes> Frames<'t, B> {
             table,
             bias,
             known: HashMap::new(),
+            runtime: HashMap::new(),
         }
     }
 
@@ -84,7 +87,18 @@ impl<'t, B: TableBytes> Frames<'t, B> {
     }
 
     /// Whether runtime/pprof takes an address for one of the runtime's: by the function at the address itself.
-    fn is_runtime(&self, pc: u64) -> bool {
+    fn is_runtime(&mut self, pc: u64) -> bool {
+        if let Some(known) = self.runtime.get(&pc) {
+            return *known;
+        }
+        let is_runtime = self.look_up_runtime(pc);
+        if self.runtime.len() < MAX_REMEMBERED {
+            self.runtime.insert(pc, is_runtime);
+        }
+        is_runtime
+    }
+
+    fn look_up_runtime(&self, pc: u64) -> bool {
         let linked = pc.wrapping_sub(self.bias);
         self.table.function_at(linked).is_some_and(|function| {
             let call = self.table.innermost(&function, linked);

@@ -26,7 +26,7 @@ const FOLDED_CALLS: usize = 6;
 pub struct BucketId(u32);
 
 impl BucketId {
-    pub(super) fn new(index: usize) -> Option<Self> {
+    pub(crate) fn new(index: usize) -> Option<Self> {
         u32::try_from(index).ok().map(Self)
     }
 

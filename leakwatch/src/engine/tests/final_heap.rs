@@ -46,10 +46,13 @@ fn final_state(target: &Target, retained: i64, in_use: i64) -> FinalState {
             unreadable: 0,
             unknown: 0,
             unknown_bytes: Bytes(0),
+            not_reached: 0,
+            left_out: 0,
+            left_out_bytes: Bytes(0),
             truncation: None,
             held_up: Duration::from_millis(1),
         }),
-        goroutines: FinalGoroutines::default(),
+        goroutines: Ok(FinalGoroutines::default()),
     }
 }
 

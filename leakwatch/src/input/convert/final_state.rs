@@ -23,6 +23,8 @@ use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
 
 pub(super) fn final_state_to(state: &FinalState) -> messages::FinalState {
+    let none = FinalGoroutines::default();
+    let goroutines = state.goroutines.as_ref().unwrap_or(&none);
     messages::FinalState {
         target: state.target.as_str().to_owned(),
         process: Some(key_to(state.process)),
@@ -38,10 +40,12 @@ pub(super) fn final_state_to(state: &FinalState) -> messages::FinalState {
             unknown_bytes: heap.unknown_bytes.0,
             cut: heap.truncation.map(|reason| position(&TruncationReason::ALL, &reason)),
             held_up_nanos: nanos(heap.held_up),
+            not_reached: heap.not_reached,
+            left_out: heap.left_out,
+            left_out_bytes: heap.left_out_bytes.0,
         }),
         heap_missing: state.heap.as_ref().err().map(missing_to),
-        groups: state
-            .goroutines
+        groups: goroutines
             .groups
             .iter()
             .map(|group| messages::GoroutineGroup {
@@ -53,8 +57,12 @@ pub(super) fn final_state_to(state: &FinalState) -> messages::FinalState {
                 state: group.state.clone(),
             })
             .collect(),
-        goroutines_missing: state.goroutines.missing,
-        goroutines_held_up_nanos: nanos(state.goroutines.held_up),
+        goroutines_missing: goroutines.missing,
+        goroutines_held_up_nanos: nanos(goroutines.held_up),
+        no_goroutines: state.goroutines.as_ref().err().map(missing_to),
+        goroutines_cut: goroutines
+            .truncation
+            .map(|reason| position(&TruncationReason::ALL, &reason)),
     }
 }
 
@@ -76,6 +84,9 @@ pub(super) fn final_state_from(at: Timestamp, state: messages::FinalState) -> Co
                 .map(|cut| entry(&TruncationReason::ALL, cut, "cut"))
                 .transpose()?,
             held_up: Duration::from_nanos(heap.held_up_nanos),
+            not_reached: heap.not_reached,
+            left_out: heap.left_out,
+            left_out_bytes: Bytes(heap.left_out_bytes),
         })
     };
     let groups = state.groups.into_iter().map(|group| GoroutineGroup {
@@ -86,16 +97,24 @@ pub(super) fn final_state_from(at: Timestamp, state: messages::FinalState) -> Co
         line: group.line,
         state: group.state,
     });
+    let goroutines = match state.no_goroutines {
+        Some(missing) => Err(missing_from(missing)),
+        None => Ok(FinalGoroutines {
+            groups: groups.collect(),
+            missing: state.goroutines_missing,
+            truncation: state
+                .goroutines_cut
+                .map(|cut| entry(&TruncationReason::ALL, cut, "goroutines_cut"))
+                .transpose()?,
+            held_up: Duration::from_nanos(state.goroutines_held_up_nanos),
+        }),
+    };
     Ok(FinalState {
         at,
         target: TargetId::from_text(&state.target),
         process: key_from(state.process)?,
         heap,
-        goroutines: FinalGoroutines {
-            groups: groups.collect(),
-            missing: state.goroutines_missing,
-            held_up: Duration::from_nanos(state.goroutines_held_up_nanos),
-        },
+        goroutines,
     })
 }
 

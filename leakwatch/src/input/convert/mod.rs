@@ -68,7 +68,7 @@ pub(super) fn to_message(input: &Input) -> messages::Envelope {
         Input::TargetSeen { target, .. } => messages::Kind::TargetSeen(Box::new(target_to(target))),
         Input::TargetGone { target, .. } => messages::Kind::TargetGone(target.as_str().to_owned()),
         Input::Sample(sample) => messages::Kind::Sample(Box::new(sample_to(sample))),
-        Input::Profile(profile) => messages::Kind::Profile(messages::TakenProfile {
+        Input::Profile(profile) => messages::Kind::Profile(Box::new(messages::TakenProfile {
             target: profile.target.as_str().to_owned(),
             process: Some(key_to(profile.process)),
             type_name: profile.profile_type.name().to_owned(),
@@ -76,7 +76,7 @@ pub(super) fn to_message(input: &Input) -> messages::Envelope {
             pprof: Vec::new(),
             content: profile.profile.as_ref().ok().map(|content| content_to(content)),
             content_missing: profile.profile.as_ref().err().map(missing_to),
-        }),
+        })),
         Input::ProfileMissing {
             target,
             profile_type,

@@ -285,10 +285,13 @@ pub(super) fn inputs() -> Vec<Input> {
                 unreadable: 6,
                 unknown: 7,
                 unknown_bytes: Bytes(8),
+                not_reached: 14,
+                left_out: 15,
+                left_out_bytes: Bytes(16),
                 truncation: Some(TruncationReason::Damaged),
                 held_up: Duration::from_nanos(9),
             }),
-            goroutines: FinalGoroutines {
+            goroutines: Ok(FinalGoroutines {
                 groups: vec![GoroutineGroup {
                     count: 10,
                     function: "main.f".into(),
@@ -298,15 +301,16 @@ pub(super) fn inputs() -> Vec<Input> {
                     state: "select".into(),
                 }],
                 missing: 12,
+                truncation: Some(TruncationReason::Room),
                 held_up: Duration::from_nanos(13),
-            },
+            }),
         })),
         Input::FinalState(Box::new(FinalState {
             at,
             target: id.clone(),
             process: key,
             heap: Err(missing()),
-            goroutines: FinalGoroutines::default(),
+            goroutines: Err(missing()),
         })),
         Input::ProcessExit(ProcessExit {
             at,

@@ -2,6 +2,7 @@
 //! ([`walk`]), by way of a ring of its own.
 
 pub mod watch;
+mod entry;
 pub mod walk;
 mod ring;
 

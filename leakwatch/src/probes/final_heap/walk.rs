@@ -2,6 +2,7 @@
 //!
 //! Records are not trusted: lengths and counts are checked, and how many victims and buckets are held is bounded.
 
+use super::entry;
 use super::watch::WalkBounds;
 use crate::clock::Clock;
 use crate::probes::decode;
@@ -9,21 +10,16 @@ use crate::probes::decode::DecodeError;
 use crate::probes::decode::ticks;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::units::Timestamp;
-use leakwatch_common::final_heap::DEPTH_BITS;
-use leakwatch_common::final_heap::ENTRY_WORDS;
 use leakwatch_common::final_heap::GoroutineGroup;
-use leakwatch_common::final_heap::KIND_CHUNK;
 use leakwatch_common::final_heap::KIND_END;
-use leakwatch_common::final_heap::MAX_DEPTH;
+use leakwatch_common::final_heap::KIND_KNOWN;
+use leakwatch_common::final_heap::KIND_NEW;
 use leakwatch_common::final_heap::WalkChunk;
 use leakwatch_common::final_heap::WalkEnd;
 use leakwatch_common::final_heap::truncation;
 use leakwatch_goproc::final_heap::HeapWalk;
 use leakwatch_goproc::final_heap::Truncation;
-use leakwatch_goproc::final_heap::WalkedBucket;
 use leakwatch_goproc::final_heap::WalkedGroup;
-use leakwatch_goproc::heap::Counts;
-use leakwatch_goproc::heap::Record;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -79,7 +75,7 @@ impl HeapWalks {
     ) -> Result<Option<FinalHeap>, DecodeError> {
         let (kind, _) = decode::read_prefix(bytes)?;
         match kind {
-            KIND_CHUNK => {
+            KIND_NEW | KIND_KNOWN => {
                 let (chunk, words) = decode::read_prefix(bytes)?;
                 self.chunk(&chunk, words)?;
                 Ok(None)
@@ -101,33 +97,35 @@ impl HeapWalks {
             self.open.clear();
         }
         let walk = self.open.entry(key).or_default();
-        let length = (chunk.words as usize).saturating_mul(8);
+        let length = (chunk.words as usize).saturating_mul(4);
         let bytes = bytes.get(..length).ok_or(DecodeError::Length {
             expected: length,
             actual: bytes.len(),
         })?;
-        let words: Vec<u64> = bytes
-            .chunks_exact(8)
-            .filter_map(|word| Some(u64::from_le_bytes(*word.first_chunk()?)))
+        let words: Vec<u32> = bytes
+            .chunks_exact(4)
+            .filter_map(|word| Some(u32::from_le_bytes(*word.first_chunk()?)))
             .collect();
-        let mut rest = words.as_slice();
-        for _ in 0..chunk.entries {
-            if walk.buckets.len() >= self.bounds.buckets as usize {
-                break;
-            }
-            rest = entry(walk, rest).ok_or(DecodeError::Count {
-                field: "entries",
-                count: chunk.entries,
-            })?;
-        }
-        Ok(())
+        let most = self.bounds.buckets as usize;
+        let entries = chunk.entries as usize;
+        let taken = if chunk.kind == KIND_KNOWN {
+            entry::known(walk, chunk.first as usize, entries, most, &words)
+        } else {
+            entry::new(walk, entries, most, &words)
+        };
+        taken.ok_or(DecodeError::Count {
+            field: "entries",
+            count: chunk.entries,
+        })
     }
 
     fn end(&mut self, end: &WalkEnd, groups: Vec<(GoroutineGroup, u64)>) -> FinalHeap {
         let mut walk = self.open.remove(&(end.pid, end.start_boot_nanos)).unwrap_or_default();
-        let arrived = u64::try_from(walk.buckets.len()).unwrap_or(u64::MAX);
+        let arrived = walk.buckets.len() + walk.known.iter().flatten().count();
+        let arrived = u64::try_from(arrived).unwrap_or(u64::MAX);
         walk.has_heap = end.buckets > 0 || end.truncation & truncation::HEAP != 0 || end.rate != 0;
-        walk.cycle = end.cycle;
+        walk.newest_known = end.newest_known;
+        walk.known_passed = end.buckets_known.into();
         walk.rate = end.rate;
         walk.unreadable = end.buckets_unreadable.into();
         walk.lost = u64::from(end.buckets)
@@ -147,7 +145,9 @@ impl HeapWalks {
             })
             .collect();
         let counted = u64::from(end.goroutines) + u64::from(end.goroutines_ended);
+        walk.has_goroutines = end.goroutines_listed > 0;
         walk.goroutines_missing = end.goroutines_listed.saturating_sub(counted);
+        walk.goroutine_truncation = why_goroutines_are_missing(end);
         FinalHeap {
             at: self.clock.from_boot_nanos(end.boot_nanos),
             process: ProcessKey {
@@ -157,31 +157,6 @@ impl HeapWalks {
             walk,
         }
     }
-}
-
-/// Takes in the first bucket of some words and answers the rest.
-fn entry<'w>(walk: &mut HeapWalk, words: &'w [u64]) -> Option<&'w [u64]> {
-    let ([address, size_and_depth, counters @ ..], rest) = words.split_first_chunk::<ENTRY_WORDS>()?;
-    let depth = usize::try_from(size_and_depth & ((1 << DEPTH_BITS) - 1)).ok()?;
-    let (stack, rest) = rest.split_at_checked(depth).filter(|_| depth <= MAX_DEPTH)?;
-    let counts = |cycle: usize| {
-        Some(Counts {
-            allocs: *counters.get(2 * cycle)?,
-            frees: *counters.get(2 * cycle + 1)?,
-        })
-    };
-    let start = walk.stacks.len();
-    walk.stacks.extend_from_slice(stack);
-    walk.buckets.push(WalkedBucket {
-        address: *address,
-        size: size_and_depth >> DEPTH_BITS,
-        record: Record {
-            active: counts(0)?,
-            future: [counts(1)?, counts(2)?, counts(3)?],
-        },
-        stack: start..start + depth,
-    });
-    Some(rest)
 }
 
 /// The reason that says most.
@@ -194,6 +169,19 @@ fn why_truncated(bits: u32) -> Option<Truncation> {
     ]
     .into_iter()
     .find_map(|(mask, why)| (bits & mask != 0).then_some(why))
+}
+
+/// Likewise for goroutines.
+fn why_goroutines_are_missing(end: &WalkEnd) -> Option<Truncation> {
+    let unreadable = end.truncation & truncation::GOROUTINE_LIST != 0 || end.goroutines_unreadable > 0;
+    [
+        (unreadable, Truncation::Unreadable),
+        (end.truncation & truncation::GOROUTINE_TIME != 0, Truncation::Time),
+        (end.truncation & truncation::GOROUTINES != 0, Truncation::Bound),
+        (end.goroutines_ungrouped > 0, Truncation::Room),
+    ]
+    .into_iter()
+    .find_map(|(is_so, why)| is_so.then_some(why))
 }
 
 #[cfg(test)]
@@ -218,11 +206,13 @@ mod tests {
         let mut walks = walks();
         for pid in 1..=300 {
             let chunk = WalkChunk {
-                kind: KIND_CHUNK,
+                kind: KIND_NEW,
                 pid,
                 start_boot_nanos: 1,
                 words: 0,
                 entries: 0,
+                first: 0,
+                reserved: 0,
             };
             assert_eq!(walks.take_in(chunk.as_bytes(), |_pid| Vec::new()), Ok(None));
         }

@@ -10,6 +10,7 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_common::final_heap::Watch;
 use leakwatch_goproc::final_heap::WalkPlan;
+use leakwatch_goproc::heap::CycleSource;
 use leakwatch_goproc::heap::MAX_BUCKETS;
 use std::time::Duration;
 use zerocopy::transmute;
@@ -20,7 +21,7 @@ pub(in crate::probes) type WatchBytes = [u8; size_of::<Watch>()];
 /// How much a dying process is held up at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkBounds {
-    /// Time for heap and goroutines together. Half a million buckets take as long; the processor does nothing else meanwhile.
+    /// Time for heap and goroutines together. Some 400,000 buckets take as long; the processor does nothing else meanwhile.
     pub time: Duration,
     /// Buckets.
     pub buckets: u32,
@@ -84,7 +85,9 @@ impl HeapWatch {
             nanos_per_tick: self.nanos_per_tick,
             buckets: heap.map_or(0, |heap| heap.buckets),
             newest_known: heap.map_or(0, |heap| heap.newest_known),
-            cycle: heap.map_or(0, |heap| heap.cycle),
+            cycle: heap.map_or(0, |heap| match heap.cycle {
+                CycleSource::Profile(address) | CycleSource::Collections(address) => address,
+            }),
             rate: heap.map_or(0, |heap| heap.rate),
             goroutine_array: goroutines.map_or(0, |goroutines| goroutines.list.array),
             goroutine_length: goroutines.map_or(0, |goroutines| goroutines.list.length),
@@ -96,7 +99,7 @@ impl HeapWatch {
             wait_reason: after_status(layout.map(|layout| layout.wait_reason)),
             created_at: after_status(layout.map(|layout| layout.created_at)),
             start: after_status(layout.map(|layout| layout.start)),
-            reserved: 0,
+            cycle_shift: u32::from(heap.is_some_and(|heap| matches!(heap.cycle, CycleSource::Profile(_)))),
         }
     }
 }

@@ -35,10 +35,10 @@ pub static HOOK: Hook = Hook {
             IN_PARTS
         })
     },
-    // A hundred thousand buckets of 80 bytes, in case nobody drains it meanwhile.
+    // Four million buckets of four bytes, in case nobody drains it meanwhile: of eight large victims at once.
     ring: Ring {
         map: "FINAL_HEAP_EVENTS",
-        bytes: 8 * 1024 * 1024,
+        bytes: 16 * 1024 * 1024,
     },
     drain: final_heap::drain,
 };

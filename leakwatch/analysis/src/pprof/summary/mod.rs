@@ -271,7 +271,9 @@ impl<'a> Names<'a> {
         frames.map(|mut frames| {
             // All but the outermost have no frame of their own.
             if let Some((_, inlined)) = frames.split_last_mut() {
-                inlined.iter_mut().for_each(|frame| *frame |= StackTable::INLINED);
+                for frame in inlined {
+                    *frame |= StackTable::INLINED;
+                }
             }
             frames
         })

@@ -1,5 +1,6 @@
 //! What the kernel read of a dying process, in words: joined with the stacks that were known, and named.
 
+use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
 use crate::collect::runtime::go::profile::BucketStacks;
 use crate::collect::runtime::go::profile::BuildStacks;
@@ -7,19 +8,17 @@ use leakwatch_analysis::model::final_heap::FinalGoroutines;
 use leakwatch_analysis::model::final_heap::FinalHeap;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
 use leakwatch_analysis::model::final_heap::TruncationReason;
+use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_goproc::attach::GoProcess;
-use leakwatch_goproc::final_heap::FinalStack;
 use leakwatch_goproc::final_heap::HeapWalk;
 use leakwatch_goproc::final_heap::Truncation;
 use leakwatch_goproc::goroutines::CensusGroup;
 use leakwatch_goproc::goroutines::GoroutineBounds;
 use leakwatch_goproc::goroutines::Status;
-use leakwatch_goproc::heap;
-use leakwatch_goproc::heap::View;
 
 /// Groups of goroutines told; the rest is counted as missing.
 const MAX_GROUPS: usize = 256;
@@ -38,49 +37,96 @@ pub(super) fn heap(
         )
     })?;
     let heap = reader.final_heap(walk);
-    let unknown = heap
-        .buckets
-        .iter()
-        .filter(|bucket| heap.stack(bucket) == FinalStack::Unknown);
-    let (mut count, mut bytes) = (0, 0_u64);
+    let unknown = heap.buckets.iter().filter(|bucket| !heap.has_stack(bucket));
+    let (mut count, mut bytes) = (0, Bytes(0));
     for bucket in unknown {
-        let counts = heap.counts(View::Now, bucket);
-        let in_use = i64::try_from(counts.in_use().unwrap_or(0)).unwrap_or(i64::MAX);
-        let in_use = heap::scale(in_use, bucket.size, heap.rate).bytes;
         count += 1;
-        bytes = bytes.saturating_add(u64::try_from(in_use).unwrap_or(0));
+        bytes = Bytes(bytes.0.saturating_add(profile::in_use(&heap, bucket).0));
     }
     let [allocated, retained] = profile::final_heap(process, &heap, build, known);
+    let is_folded = |loss: &&ProfileLoss| loss.reason == ProfileLoss::FOLDED;
+    let folded = allocated.summary.losses.iter().find(is_folded);
+    let left_out = folded.map_or(0, |folded| folded.samples);
+    let left_out_bytes = folded.map_or(0, |folded| u64::try_from(folded.value.inuse_space).unwrap_or(0));
+    let lost = [
+        (heap.lost > 0, TruncationReason::Room),
+        (walk.unreadable > 0, TruncationReason::Unreadable),
+        (count > 0, TruncationReason::Stacks),
+        (left_out > 0, TruncationReason::Profile),
+    ];
+    let truncation = heap.truncation.map(reason);
     Ok(FinalHeap {
         allocated: Some(allocated),
         retained: Some(retained),
         buckets: u64::try_from(heap.buckets.len()).unwrap_or(u64::MAX),
-        lost: walk.lost,
+        lost: heap.lost,
         unreadable: walk.unreadable,
         unknown: count,
-        unknown_bytes: Bytes(bytes),
-        truncation: walk.truncation.map(|reason| match reason {
-            Truncation::Time => TruncationReason::Time,
-            Truncation::Bound => TruncationReason::Bound,
-            Truncation::Room => TruncationReason::Room,
-            Truncation::Unreadable => TruncationReason::Unreadable,
-            Truncation::Damaged => TruncationReason::Damaged,
-        }),
+        unknown_bytes: bytes,
+        not_reached: heap.not_reached,
+        left_out,
+        left_out_bytes: Bytes(left_out_bytes),
+        truncation: truncation.or_else(|| lost.into_iter().find_map(|(is_so, why)| is_so.then_some(why))),
         held_up: walk.heap_time,
     })
 }
 
-/// The goroutines of a walk.
-pub(super) fn goroutines(process: &mut GoProcess, walk: &HeapWalk) -> FinalGoroutines {
-    let census = process.final_goroutines(walk);
+fn reason(truncation: Truncation) -> TruncationReason {
+    match truncation {
+        Truncation::Time => TruncationReason::Time,
+        Truncation::Bound => TruncationReason::Bound,
+        Truncation::Room => TruncationReason::Room,
+        Truncation::Unreadable => TruncationReason::Unreadable,
+        Truncation::Damaged => TruncationReason::Damaged,
+    }
+}
+
+/// The goroutines of a walk. `before` is why they were not known before.
+pub(super) fn goroutines(
+    process: &mut GoProcess,
+    walk: &HeapWalk,
+    before: Option<Missing>,
+) -> Reading<FinalGoroutines> {
+    if !walk.has_goroutines {
+        return Err(match (walk.goroutine_truncation, before) {
+            (None, Some(before)) => Missing {
+                detail: format!("before the process was killed: {}", before.detail),
+                ..before
+            },
+            (None, None) => Missing::new(
+                MissingReason::NotYet,
+                "the list of goroutines of the process had not been found before it was killed",
+            ),
+            (Some(_), _) => Missing::new(
+                MissingReason::Failed,
+                "the list of goroutines was not in memory when the process was killed",
+            ),
+        });
+    }
+    let census = process
+        .final_goroutines(walk)
+        .map_err(|error| missing::no_goroutines(&error))?;
+    if census.is_empty() && walk.goroutines_missing > 0 {
+        return Err(Missing::new(
+            MissingReason::Timeout,
+            format!(
+                "none of {} goroutines could be counted while the process was killed{}",
+                walk.goroutines_missing,
+                walk.goroutine_truncation
+                    .map_or_else(String::new, |why| format!(": {}", reason(why).name()))
+            ),
+        ));
+    }
     let named = census.iter().take(MAX_GROUPS);
     let groups = named.map(|group| name(process, group)).collect();
     let beyond: u64 = census.iter().skip(MAX_GROUPS).map(|group| group.count).sum();
-    FinalGoroutines {
+    let bound = (beyond > 0).then_some(TruncationReason::Bound);
+    Ok(FinalGoroutines {
         groups,
         missing: walk.goroutines_missing.saturating_add(beyond),
+        truncation: walk.goroutine_truncation.map(reason).or(bound),
         held_up: walk.goroutine_time,
-    }
+    })
 }
 
 fn name(process: &mut GoProcess, group: &CensusGroup) -> GoroutineGroup {

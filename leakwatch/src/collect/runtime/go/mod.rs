@@ -25,6 +25,8 @@ use crate::collect::runtime::go::state::State;
 use crate::input::Input;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::final_heap::FinalState;
+use leakwatch_analysis::model::final_heap::TruncationReason;
+use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -247,7 +249,11 @@ impl GoMemoryCollector {
     /// A final state was made.
     fn told(&self, state: Result<FinalState, JoinError>) -> Vec<Input> {
         match state {
-            Ok(state) => vec![Input::FinalState(Box::new(state))],
+            Ok(state) => {
+                let mut inputs = losses(&state);
+                inputs.push(Input::FinalState(Box::new(state)));
+                inputs
+            }
             Err(error) => {
                 tracing::error!(%error, "telling what was read of a killed process failed");
                 vec![self.loss("death_not_told")]
@@ -358,6 +364,39 @@ impl GoMemoryCollector {
             }
         }
     }
+}
+
+/// What is missing of a final state, beside what the kernel counts itself: buckets for which its ring had no room.
+fn losses(state: &FinalState) -> Vec<Input> {
+    let heap = state.heap.as_ref().ok();
+    let is_cut = heap.is_some_and(|heap| {
+        heap.not_reached > 0
+            || heap.unreadable > 0
+            || heap
+                .truncation
+                .is_some_and(|reason| reason != TruncationReason::Profile && heap.lost == 0)
+    });
+    let counts = [
+        (
+            "final_heap_truncated",
+            heap.filter(|_| is_cut).map_or(0, |heap| {
+                heap.not_reached
+                    .saturating_add(heap.unreadable)
+                    .saturating_add(heap.unknown)
+                    .max(1)
+            }),
+        ),
+        (ProfileLoss::FOLDED, heap.map_or(0, |heap| heap.left_out)),
+    ];
+    let lost = counts.into_iter().filter(|(_, count)| *count > 0);
+    lost.map(|(reason, count)| {
+        Input::Loss(Loss {
+            at: state.at,
+            reason: reason.into(),
+            count,
+        })
+    })
+    .collect()
 }
 
 /// Completes when the time has come, if there is one.

@@ -12,17 +12,17 @@ use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::stack::StackId;
 use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::stack::StackTableFull;
+use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::pprof::signed;
 use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::final_heap::FinalBucket;
 use leakwatch_goproc::final_heap::FinalHeap;
-use leakwatch_goproc::final_heap::FinalStack;
 use leakwatch_goproc::goroutines;
 use leakwatch_goproc::heap;
 use leakwatch_goproc::heap::BucketId;
 use leakwatch_goproc::heap::Consistency;
 use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::Frames;
-use leakwatch_goproc::heap::HeapReader;
 use leakwatch_goproc::heap::LogicalCall;
 use leakwatch_goproc::heap::View;
 use std::collections::HashMap;
@@ -175,15 +175,11 @@ pub(super) fn final_heap(
     let mut frames = process.heap_frames();
     let views = [View::Now, View::LastGc];
     let mut sums = views.map(|_| Summing::with_capacity(heap.buckets.len()));
-    let index = process.heap_reader().map(HeapReader::index);
-    for bucket in heap.buckets {
-        let named = match heap.stack(bucket) {
-            FinalStack::Known(id) => {
-                let stack = || index.map_or_else(Vec::new, |index| index.stack(id));
-                known.named(id, build, || frames.allocating_calls(&stack()), process.bias())
-            }
-            FinalStack::Brought(stack) => Named::new(build, &frames.allocating_calls(&stack), process.bias()),
-            FinalStack::Unknown => Named::new(build, &[], process.bias()),
+    for bucket in &heap.buckets {
+        let stack = || heap.stack(bucket).unwrap_or_default();
+        let named = match bucket.known {
+            Some(id) => known.named(id, build, || frames.allocating_calls(&stack()), process.bias()),
+            None => Named::new(build, &frames.allocating_calls(&stack()), process.bias()),
         };
         for (view, sum) in views.iter().zip(&mut sums) {
             if let Some(value) = allocations(&heap.counts(*view, bucket), bucket.size, heap.rate) {
@@ -192,6 +188,12 @@ pub(super) fn final_heap(
         }
     }
     sums.map(|sum| build.content(sum.finish(signed(heap.rate))))
+}
+
+/// What is in use of a bucket of a process that was killed.
+pub(super) fn in_use(heap: &FinalHeap<'_>, bucket: &FinalBucket) -> Bytes {
+    let value = allocations(&heap.counts(View::Now, bucket), bucket.size, heap.rate);
+    Bytes(value.map_or(0, |value| u64::try_from(value.inuse_space).unwrap_or(0)))
 }
 
 /// The goroutine profile: how many there are of each distinct stack. Where only every second, third, ... goroutine was read, each
@@ -288,11 +290,7 @@ mod tests {
 
     #[test]
     fn a_bucket_is_worth_what_pprof_says_and_nothing_if_nothing_was_allocated() {
-        let counts = |allocs, frees| Counts {
-            allocs,
-            frees,
-            ..Counts::default()
-        };
+        let counts = |allocs, frees| Counts { allocs, frees };
         assert_eq!(allocations(&counts(0, 0), 64, 524_288), None);
         let value = allocations(&counts(2, 1), 64, 524_288).unwrap();
         assert_eq!((value.alloc_objects, value.alloc_space), (16_385, 1_048_640));

@@ -100,6 +100,8 @@ pub(super) struct Attached {
     buckets: BucketStacks,
     /// The goroutines whose stacks were read last.
     stacks: Option<LastStacks>,
+    /// Why its goroutines are not known, as long as they are not.
+    no_goroutines: Option<Missing>,
 }
 
 /// How a first try to read a process went.
@@ -227,7 +229,9 @@ impl Reader {
 
     /// Tries a process that has just been started: its buckets are read, no profile is made.
     pub(super) fn try_one(&mut self, key: ProcessKey, target: &TargetId) -> Tried {
-        let Attached { process, .. } = match self.attach(key, target) {
+        let Attached {
+            process, no_goroutines, ..
+        } = match self.attach(key, target) {
             Ok(attached) => attached,
             Err(missing) => {
                 return match missing.reason {
@@ -240,9 +244,13 @@ impl Reader {
             // Without heap profile there are still the goroutines; what tells their layout may not be there yet.
             Ok(_) | Err(NoHeap::NotLinked | NoHeap::RateZero { .. }) => {
                 match process.goroutines(GoroutineBounds::default()) {
-                    Ok(_) => Tried::Readable,
+                    Ok(_) => {
+                        *no_goroutines = None;
+                        Tried::Readable
+                    }
                     Err(error) => {
                         tracing::debug!(%key, %error, "goroutines are not known yet");
+                        *no_goroutines = Some(missing::no_goroutines(&error));
                         Tried::NotYet
                     }
                 }
@@ -281,6 +289,7 @@ impl Reader {
                 target: target.clone(),
                 plan: WalkPlan::default(),
                 stacks: None,
+                no_goroutines: None,
             },
         };
         Ok(self.attached.entry(key).or_insert(attached))
@@ -377,7 +386,7 @@ impl Attached {
             at,
             process,
             heap: final_heap::heap(&self.process, walk, &mut lock(&self.build), &mut self.buckets),
-            goroutines: final_heap::goroutines(&mut self.process, walk),
+            goroutines: final_heap::goroutines(&mut self.process, walk, self.no_goroutines),
             target: self.target,
         }
     }
@@ -396,7 +405,9 @@ impl Attached {
     /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
     fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Arc<ProfileContent>>> {
         let goroutines = self.process.goroutines(GoroutineBounds::default());
-        let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error))?;
+        let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error));
+        self.no_goroutines = goroutines.as_ref().err().cloned();
+        let goroutines = goroutines?;
         let census = goroutines.census().map_err(|error| missing::goroutines(&error))?;
         if self.stacks.as_ref().is_some_and(|last| last.is_current(at, &census)) {
             return Ok(None);

@@ -10,8 +10,8 @@ mod post_mortem;
 mod scenario;
 mod crash_loop;
 
-use crate::deaths::scenario::Scenario;
-use crate::deaths::scenario::Stage;
+use crate::final_heap::scenario::Scenario;
+use crate::final_heap::scenario::Stage;
 use anyhow::Context as _;
 use leakwatch_test_support::programs::Go;
 use leakwatch_test_support::wait::interrupt;

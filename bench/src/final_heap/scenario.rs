@@ -1,10 +1,10 @@
 //! One kind of death, with the daemon and without, in turns.
 
-use crate::deaths::kernel_trace::KernelTrace;
-use crate::deaths::post_mortem;
-use crate::deaths::post_mortem::Remains;
-use crate::deaths::victim::Truth;
-use crate::deaths::victim::Victim;
+use crate::final_heap::kernel_trace::KernelTrace;
+use crate::final_heap::post_mortem;
+use crate::final_heap::post_mortem::Remains;
+use crate::final_heap::victim::Truth;
+use crate::final_heap::victim::Victim;
 use crate::idle::TICKS_PER_SECOND;
 use crate::idle::mib;
 use crate::idle::pass;
@@ -63,7 +63,7 @@ impl Scenario {
 
 /// What came of one death, or several at once.
 #[derive(Debug, Default)]
-pub(crate) struct Deaths {
+pub(crate) struct Kills {
     pub(crate) remains: Vec<Remains>,
     /// Milliseconds from the kernel's choice to the end of the last thread, of each victim; empty without tracefs.
     pub(crate) delays: Vec<f64>,
@@ -111,7 +111,7 @@ impl Stage {
     }
 
     /// Kills, with a daemon that has read the victims before, or without.
-    pub(crate) fn kill(&mut self, scenario: Scenario, mut daemon: Option<&mut Daemon>) -> Result<Deaths> {
+    pub(crate) fn kill(&mut self, scenario: Scenario, mut daemon: Option<&mut Daemon>) -> Result<Kills> {
         let mut victims = Vec::new();
         for _ in 0..scenario.victims {
             self.started += 1;
@@ -138,7 +138,7 @@ impl Stage {
             victim.fill()?;
         }
         let truths: Vec<Truth> = victims.into_iter().map(Victim::wait).collect::<Result<_>>()?;
-        let mut deaths = Deaths::default();
+        let mut deaths = Kills::default();
         for truth in &truths {
             let marked = self.trace.as_ref().map(|trace| trace.marked(truth.pid)).transpose()?;
             deaths
@@ -209,11 +209,11 @@ fn wait_read(daemon: &Daemon, victim: &Victim) -> Result<()> {
     Ok(())
 }
 
-fn longest(deaths: &Deaths) -> Option<f64> {
+fn longest(deaths: &Kills) -> Option<f64> {
     deaths.delays.iter().copied().max_by(f64::total_cmp)
 }
 
-fn report(with: &[Deaths], delays: &[(f64, f64)]) {
+fn report(with: &[Kills], delays: &[(f64, f64)]) {
     let remains: Vec<&Remains> = with.iter().flat_map(|deaths| &deaths.remains).collect();
     let least = |of: fn(&Remains) -> f64| remains.iter().map(|remains| of(remains)).fold(f64::INFINITY, f64::min);
     let middle = |of: fn(&Remains) -> f64| median(remains.iter().map(|remains| of(remains))).unwrap_or(f64::NAN);

@@ -1,7 +1,7 @@
-//! Deaths one after the other, under one daemon: what it keeps of them, and whether it stays small.
+//! Kills one after the other, under one daemon: what it keeps of them, and whether it stays small.
 
-use crate::deaths::scenario::Scenario;
-use crate::deaths::scenario::Stage;
+use crate::final_heap::scenario::Scenario;
+use crate::final_heap::scenario::Stage;
 use crate::idle::mib;
 use crate::idle::status_kib;
 use anyhow::Context as _;

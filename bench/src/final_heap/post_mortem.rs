@@ -1,8 +1,8 @@
 //! What the daemon says of a victim, beside what the victim said.
 
-use crate::deaths::victim::OBJECT;
-use crate::deaths::victim::PIECE;
-use crate::deaths::victim::Truth;
+use crate::final_heap::victim::OBJECT;
+use crate::final_heap::victim::PIECE;
+use crate::final_heap::victim::Truth;
 use anyhow::Context as _;
 use anyhow::Result;
 use leakwatch_analysis::pprof;
@@ -14,6 +14,7 @@ use leakwatch_test_support::wait::wait_until;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use std::time::Instant;
 
 /// Larger than anything the daemon makes.
 const BOUNDS: Bounds = Bounds {
@@ -27,6 +28,9 @@ const BOUNDS: Bounds = Bounds {
     max_stack_depth: 2_048,
     max_elements: 1 << 27,
 };
+
+/// What was read may arrive after all when the post-mortem does not wait for it.
+const LATEST: Duration = Duration::from_secs(35);
 
 /// What is left of a victim.
 #[derive(Clone, Debug)]
@@ -53,10 +57,16 @@ pub(crate) struct Remains {
 pub(crate) fn wait(daemon: &Daemon, truth: &Truth) -> Result<Remains> {
     let client = daemon.client();
     let what = format!("the post-mortem of process {}", truth.pid);
+    let start = Instant::now();
     let kill = wait_until(&what, Duration::from_mins(2), || {
         let page = client.json("/api/v1/oom_kills?limit=20")?;
         let items = page["items"].as_array().context("items")?.clone();
-        let of_victim = |kill: &&Value| kill["victim"]["pid"] == truth.pid && kill["at_death"]["heap"] != "pending";
+        let is_over = |kill: &Value| match text(&kill["at_death"], "heap") {
+            "pending" => false,
+            "last_snapshot" | "none" => start.elapsed() > LATEST,
+            _ => true,
+        };
+        let of_victim = |kill: &&Value| kill["victim"]["pid"] == truth.pid && is_over(kill);
         Ok(items.iter().find(of_victim).cloned())
     })?;
     let at_death = &kill["at_death"];
@@ -72,9 +82,16 @@ pub(crate) fn wait(daemon: &Daemon, truth: &Truth) -> Result<Remains> {
     let filled = heap.of_function("main.fill");
     // The piece under way is allocated, and its number may not have been printed.
     let most = truth.held * OBJECT + truth.filled.max(filled.bytes / PIECE) * PIECE;
+    let mut told = told(at_death);
+    if text(at_death, "heap") == "last_snapshot" {
+        // Nothing was read: what was lost since the daemon was started may say why.
+        let losses = &client.json("/api/v1/status")?["losses"];
+        let scope = &kill["missing"]["scope"]["detail"];
+        told.push(format!("scope {} {scope}, losses {losses}", text(&kill, "scope")));
+    }
     Ok(Remains {
         outcome: text(at_death, "heap").to_owned(),
-        told: told(at_death),
+        told: told.join(", "),
         buckets: share(at_death["buckets"].as_f64().unwrap_or(0.0), truth.buckets),
         stacks: share(number(kept.stacks), truth.held.unsigned_abs()),
         bytes: share(number(kept.bytes + filled.bytes), most.unsigned_abs()),
@@ -88,7 +105,7 @@ pub(crate) fn wait(daemon: &Daemon, truth: &Truth) -> Result<Remains> {
 }
 
 /// Everything by which the post-mortem says that the heap is not complete.
-fn told(at_death: &Value) -> String {
+fn told(at_death: &Value) -> Vec<String> {
     let counts = at_death.as_object().into_iter().flatten().filter_map(|(field, value)| {
         let is_about_loss = ["lost", "unreadable", "without_stack", "left_out", "not_reached"]
             .iter()
@@ -99,7 +116,7 @@ fn told(at_death: &Value) -> String {
     let truncated = at_death["truncated_by"]
         .as_str()
         .map(|reason| format!("truncated_by {reason}"));
-    truncated.into_iter().chain(counts).collect::<Vec<_>>().join(", ")
+    truncated.into_iter().chain(counts).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -1,0 +1,51 @@
+//! What the engine keeps of one target.
+
+use crate::store::view::TargetView;
+use leakwatch_analysis::history::TargetHistory;
+use leakwatch_analysis::model::investigation::Answer;
+use leakwatch_analysis::model::investigation::Investigation;
+use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::units::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One target with all that is known and concluded about it.
+#[derive(Debug)]
+pub(crate) struct StoredTarget {
+    /// Samples, processes, profiles, kills.
+    pub(crate) history: TargetHistory,
+    /// The newest answer; none before the first tick after it appeared.
+    pub(crate) investigation: Option<Arc<Investigation>>,
+    /// Steps that a person overruled.
+    pub(crate) overrides: BTreeMap<StepId, Answer>,
+    /// Something came in since the investigation was made.
+    pub(crate) changed: bool,
+    /// The target as in the last view; none once anything about it may have changed.
+    pub(super) view: Option<Arc<TargetView>>,
+}
+
+impl StoredTarget {
+    /// A target just seen.
+    pub(super) fn new(target: Target, at: Timestamp) -> Self {
+        Self {
+            history: TargetHistory::new(target, at),
+            investigation: None,
+            overrides: BTreeMap::new(),
+            changed: true,
+            view: None,
+        }
+    }
+
+    /// As readers see it.
+    pub(super) fn view(&mut self) -> Arc<TargetView> {
+        let view = self.view.get_or_insert_with(|| {
+            Arc::new(TargetView {
+                history: self.history.clone(),
+                investigation: self.investigation.clone(),
+                overrides: self.overrides.clone(),
+            })
+        });
+        Arc::clone(view)
+    }
+}
