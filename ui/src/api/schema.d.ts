@@ -576,7 +576,7 @@ export interface components {
             points_per_target: number;
             /** @description Post-mortems. */
             post_mortems: number;
-            /** @description Bytes of profiles, originals and values, over all targets. */
+            /** @description Bytes of all profiles, those of post-mortems included: their values, their stacks and the names in them. */
             profile_bytes: number;
             /** @description Profiles per target and type. */
             profiles_per_target_and_type: number;
@@ -1706,7 +1706,7 @@ export interface components {
             gone_targets: number;
             /** @description Post-mortems. */
             post_mortems: number;
-            /** @description Bytes of profiles, originals and values, over all targets. */
+            /** @description Bytes of all profiles, those of post-mortems included: their values, their stacks and the names in them. */
             profile_bytes: number;
             /** @description Targets with a living cgroup. */
             targets: number;
