@@ -112,6 +112,8 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
             boot_id: Err(missing()),
             node_name: Err(missing()),
         },
+        own_memory: Arc::default(),
+        previous_run: None,
     };
     let config = Config::defaults(&Environment::default());
     let captures = Captures::new(clock, false, &inputs);

@@ -236,8 +236,11 @@ fn registers(place: &Place<'_>) -> UnwindRegsNative {
     UnwindRegsNative::new(0, place.stack_pointer, place.frame_pointer)
 }
 
+/// What unwinding needs of a file, and how many bytes that is.
+type SizedModule = (Module<Vec<u8>>, usize);
+
 /// What unwinding needs of a file, from sections of at most so many bytes each, and its size.
-fn module(file: &MappedFile, room: u64) -> Result<Option<(Module<Vec<u8>>, usize)>, ImageError> {
+fn module(file: &MappedFile, room: u64) -> Result<Option<SizedModule>, ImageError> {
     let image = Image::open(file)?;
     let elf = image.elf()?;
     let segments = image::code_segments(&elf);

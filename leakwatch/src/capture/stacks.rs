@@ -8,6 +8,7 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_nativeproc::image::ImageError;
 use leakwatch_nativeproc::unwind::Frames;
 use leakwatch_nativeproc::unwind::Place;
+use leakwatch_nativeproc::unwind::StackTruncation;
 use leakwatch_nativeproc::unwind::StackUnwinder;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -95,7 +96,7 @@ impl Known {
             addresses.truncate(FOLDED_FRAMES);
             Some(FOLDED)
         } else {
-            truncation.map(|truncation| truncation.reason())
+            truncation.map(StackTruncation::reason)
         };
         let known = self.distinct.get(addresses.as_slice()).cloned();
         let needed = FINGERPRINT_BYTES + known.as_ref().map_or_else(|| bytes(addresses.len()), |_| 0);
@@ -132,7 +133,6 @@ pub fn failed(error: &ImageError) -> Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leakwatch_nativeproc::unwind::StackTruncation;
 
     fn frames(addresses: Vec<u64>) -> Frames {
         Frames {
