@@ -236,10 +236,10 @@ fn registers(place: &Place<'_>) -> UnwindRegsNative {
     UnwindRegsNative::new(0, place.stack_pointer, place.frame_pointer)
 }
 
-/// What unwinding needs of a file, and its size.
+/// What unwinding needs of a file, and how many bytes that is.
 type SizedModule = (Module<Vec<u8>>, usize);
 
-/// From sections of at most so many bytes each.
+/// What unwinding needs of a file, from sections of at most so many bytes each, and its size.
 fn module(file: &MappedFile, room: u64) -> Result<Option<SizedModule>, ImageError> {
     let image = Image::open(file)?;
     let elf = image.elf()?;

@@ -169,9 +169,15 @@ fn capture(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) -> Read
         capture.attached = false;
     });
     let last = counted(observer.as_mut(), &slowdown);
-    let losses = observer.losses();
+    tell_losses(registry, id, observer.losses());
     // Its maps and its stacks, tens of MiB, before the debugging information is read.
     drop(observer);
+    symbolizer.finish(registry.clock.now(), last)?;
+    Ok(state)
+}
+
+/// What was lost in all, for the capture and for the engine.
+fn tell_losses(registry: &Registry, id: &str, losses: Vec<(&'static str, u64)>) {
     registry.update(id, |capture| capture.losses.clone_from(&losses));
     for (reason, count) in losses {
         registry.send(Input::Loss(Loss {
@@ -180,8 +186,6 @@ fn capture(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) -> Read
             count,
         }));
     }
-    symbolizer.finish(registry.clock.now(), last)?;
-    Ok(state)
 }
 
 /// Does what the governor has decided; `chance` is that of the window that begins.

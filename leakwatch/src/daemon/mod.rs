@@ -101,11 +101,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let state = StateDirectory::open(&config.state_dir)?;
     let (_note, previous_run) = look_back(&state, &host_identity)?;
     let listeners = Listeners::bind(&config.api).await?;
-    let recorder = config
-        .record
-        .as_deref()
-        .map(|path| Recorder::create(path, RECORDING_BYTES, &Head::of(host_identity.clone())))
-        .transpose()?;
+    let recorder = recorder(&config, &host_identity)?;
     let hierarchy = config
         .cgroup_root
         .as_deref()
@@ -222,6 +218,12 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
+}
+
+/// What writes the recording, if one is wanted.
+fn recorder(config: &Config, host: &HostIdentity) -> Result<Option<Recorder>, RecordError> {
+    let create = |path| Recorder::create(path, RECORDING_BYTES, &Head::of(host.clone()));
+    config.record.as_deref().map(create).transpose()
 }
 
 /// Leaves the note of this run, and tells of a daemon that was killed.
