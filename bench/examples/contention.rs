@@ -81,7 +81,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
     for round in 0..ROUNDS_BEFORE {
         let at = start.plus(ROUND * u32::try_from(round)?);
         if round % (PROFILE_ROUNDS * 2) == 0 {
-            engine.apply(decoded(taken(at), bytes(buckets, round, at)));
+            engine.apply(decoded(taken(at), &bytes(buckets, round, at)));
         }
         for target in 1..=targets {
             engine.apply(sample(target, at, round));
@@ -151,7 +151,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
         if round.is_multiple_of(PROFILE_ROUNDS) {
             let inputs = inputs.clone();
             let profile = tokio::task::spawn_blocking(move || bytes(buckets, round, at)).await?;
-            let profile = tokio::task::spawn_blocking(move || decoded(taken(at), profile)).await?;
+            let profile = tokio::task::spawn_blocking(move || decoded(taken(at), &profile)).await?;
             inputs.send(profile).await?;
         }
         for target in 1..=targets {
@@ -256,9 +256,9 @@ fn taken(at: Timestamp) -> TakenProfile {
 }
 
 /// What a collector does with the bytes of a profile.
-fn decoded(taken: TakenProfile, bytes: Arc<[u8]>) -> Input {
+fn decoded(taken: TakenProfile, bytes: &[u8]) -> Input {
     Input::Profile(TakenProfile {
-        profile: pprof::recorded(&bytes, ProfileType::Heap),
+        profile: pprof::recorded(bytes, ProfileType::Heap),
         ..taken
     })
 }

@@ -109,7 +109,7 @@ mod tests {
     fn packed_counters_are_what_they_were() {
         let words = [
             3 << 16 | 2,
-            packed::MEDIUM | 40_000,
+            packed::MEDIUM | 0x9c40,
             70_000,
             5,
             1,
@@ -155,7 +155,7 @@ mod tests {
         let mut deep = [0; NEW_WORDS];
         deep[2] = 3;
         assert_eq!(new(&mut walk, 1, 100, &deep), None, "a stack that is not there");
-        deep[2] = MAX_DEPTH as u32 + 1;
+        deep[2] = u32::try_from(MAX_DEPTH).unwrap() + 1;
         assert_eq!(new(&mut walk, 1, 100, &deep), None);
     }
 
@@ -179,7 +179,8 @@ mod tests {
             0x40_2000,
             0,
         ];
-        words.extend([0x2000, 1, 32 << DEPTH_BITS | NO_STACK as u32, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        let no_stack = u32::try_from(NO_STACK).unwrap();
+        words.extend([0x2000, 1, 32 << DEPTH_BITS | no_stack, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
         let mut walk = HeapWalk::default();
         assert_eq!(new(&mut walk, 2, 100, &words), Some(()));
         assert_eq!(walk.stacks, [0x40_1000, 0x40_2000]);
