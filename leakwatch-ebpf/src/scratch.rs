@@ -18,7 +18,7 @@ pub(crate) const FIELDS: usize = 256;
 pub(crate) struct Chunk {
     pub(crate) head: WalkChunk,
     /// Pairs of words.
-    pub(crate) words: [u64; (CHUNK_WORDS + NEW_WORDS) / 2 + MAX_DEPTH],
+    pub(crate) words: [u64; usize::midpoint(CHUNK_WORDS, NEW_WORDS) + MAX_DEPTH],
 }
 
 /// The state of one walk.

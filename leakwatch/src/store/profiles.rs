@@ -1,7 +1,7 @@
 //! All profiles within one bound: values by stack, and the one table of stacks that targets, gone ones and post-mortems share.
 //!
 //! At the bound the least valuable goes first: of gone targets and post-mortems the oldest, as long as they take more than half of
-//! it, then the snapshots between the first and the newest of whoever has most.
+//! it, then the snapshots between the first and the newest of whoever has most. What is left and still too much is merged.
 
 use crate::store::post_mortem::PostMortem;
 use crate::store::target::StoredTarget;
@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// A profile of so many stacks is not merged any further.
+const LEAST_MERGED: usize = 4_096;
 
 /// Values of a snapshot, shared between a target and the post-mortem of its process.
 type Values = Arc<[(StackId, StackValue)]>;
@@ -60,7 +63,7 @@ impl Profiles {
 
     /// Drops what is least valuable until all fit: what had to go, by reason.
     pub(super) fn fit(&mut self, mut kept: Kept<'_>, bound: usize) -> BTreeMap<&'static str, u64> {
-        let mut dropped = BTreeMap::new();
+        let mut counts = BTreeMap::new();
         self.values = kept.bytes();
         if self.stacks.bytes() > 2 * self.compacted + Self::SLACK || self.bytes() > bound {
             self.compact(&mut kept);
@@ -70,10 +73,12 @@ impl Profiles {
             let wanted = (bound - bound / 8).saturating_sub(self.stacks.bytes().min(bound / 2));
             let before = self.values;
             while self.values > wanted.min(before - before / 8) {
-                let Some(reason) = kept.drop_least_valuable(bound) else {
-                    break;
-                };
-                *dropped.entry(reason).or_default() += 1;
+                let dropped = kept
+                    .drop_least_valuable(bound)
+                    .or_else(|| kept.merge_the_largest(&mut self.stacks))
+                    .or_else(|| kept.drop_of_the_largest());
+                let Some(reason) = dropped else { break };
+                *counts.entry(reason).or_default() += 1;
                 self.values = kept.bytes();
             }
             self.compact(&mut kept);
@@ -81,7 +86,7 @@ impl Profiles {
                 break;
             }
         }
-        dropped
+        counts
     }
 
     fn shared(&mut self) -> Arc<StackTable> {
@@ -148,9 +153,7 @@ impl Kept<'_> {
                 return dropped;
             }
         }
-        self.thin_the_largest()
-            .or_else(|| self.drop_of_the_gone())
-            .or_else(|| self.drop_of_the_largest())
+        self.thin_the_largest().or_else(|| self.drop_of_the_gone())
     }
 
     fn drop_of_the_gone(&mut self) -> Option<&'static str> {
@@ -178,6 +181,30 @@ impl Kept<'_> {
         }
         largest.view = None;
         Some("profiles_thinned")
+    }
+
+    /// Merges the small stacks of the largest snapshot, of a newest one only if there is no other.
+    fn merge_the_largest(&mut self, stacks: &mut StackTable) -> Option<&'static str> {
+        let mut largest: Option<(bool, usize, &mut Snapshot)> = None;
+        for target in &mut self.targets {
+            if target.history.series().all(|series| !has_large(series)) {
+                continue;
+            }
+            target.view = None;
+            for series in target.history.series_mut().filter(|series| has_large(series)) {
+                let newest = series.as_slice().len().saturating_sub(1);
+                for (place, snapshot) in series.as_mut_slice().iter_mut().enumerate() {
+                    let rank = (place != newest, snapshot.values.len());
+                    let is_larger = largest.as_ref().is_none_or(|(older, len, _)| rank > (*older, *len));
+                    if rank.1 > LEAST_MERGED && is_larger {
+                        largest = Some((rank.0, rank.1, snapshot));
+                    }
+                }
+            }
+        }
+        let (_, len, snapshot) = largest?;
+        *snapshot = snapshot.merged(stacks, len / 4);
+        Some("profiles_merged")
     }
 
     fn drop_of_the_largest(&mut self) -> Option<&'static str> {
@@ -243,6 +270,12 @@ impl Kept<'_> {
             }
         }
     }
+}
+
+/// Whether a snapshot has so many stacks that merging the small ones is worth it.
+fn has_large(series: &SnapshotSeries) -> bool {
+    let mut snapshots = series.as_slice().iter();
+    snapshots.any(|snapshot| snapshot.values.len() > LEAST_MERGED)
 }
 
 fn has_profiles(target: &StoredTarget) -> bool {

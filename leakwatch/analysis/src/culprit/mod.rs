@@ -6,6 +6,7 @@
 //! dependency's file has `@version` in its path (module cache, also with `-trimpath`) or lies below `vendor/`.
 
 mod origin;
+mod merge;
 pub mod native;
 
 pub use origin::Origin;

@@ -1,6 +1,7 @@
 //! The engine joins samples, profiles and kills, and a recording of what it took in replays to the same answers.
 
 mod final_heap;
+mod profiles;
 
 use super::*;
 use crate::input::Head;

@@ -20,8 +20,8 @@ use crate::stats::robust;
 use crate::stats::robust::count;
 use std::collections::BTreeMap;
 
-/// Most changed stacks that are attributed to call sites; the rest is too small to matter.
-const MAX_STACKS: usize = 512;
+/// Most changed stacks that are attributed to call sites, those with the largest change: a leak may be spread over ten thousand.
+const MAX_STACKS: usize = 1 << 16;
 /// Most call sites that get a series over all profiles.
 const MAX_SITES: usize = 24;
 
