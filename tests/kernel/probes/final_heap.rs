@@ -34,7 +34,7 @@ use tokio::sync::mpsc::Receiver;
 /// Objects, each on a stack of its own.
 const HELD: u64 = 5_000;
 /// As a large service has them.
-const MANY: u64 = 70_000;
+const MANY: u64 = 25_000;
 /// Goroutines that wait for ever.
 const PARKED: u64 = 300;
 
