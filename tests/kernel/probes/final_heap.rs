@@ -16,8 +16,11 @@ use leakwatch::probes::plan::Plan;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_common::loss::LossReason;
 use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::attach::NoHeap;
 use leakwatch_goproc::final_heap::Truncation;
+use leakwatch_goproc::heap;
 use leakwatch_goproc::heap::Counts;
+use leakwatch_goproc::heap::HeapError;
 use leakwatch_goproc::heap::View;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::Go;
@@ -34,7 +37,7 @@ use tokio::sync::mpsc::Receiver;
 /// Objects, each on a stack of its own.
 const HELD: u64 = 5_000;
 /// As a large service has them.
-const MANY: u64 = 25_000;
+const MANY: u64 = 70_000;
 /// Goroutines that wait for ever.
 const PARKED: u64 = 300;
 
@@ -126,6 +129,14 @@ async fn final_heap_of(
     .await
 }
 
+/// Its heap, in as many readings as an emulated machine takes.
+fn heap_of(process: &mut GoProcess) -> Result<heap::Snapshot> {
+    wait_until("the heap to be read", DEADLINE, || match process.heap() {
+        Err(NoHeap::Heap(HeapError::Unfinished { .. })) => Ok(None),
+        read => Ok(Some(read?)),
+    })
+}
+
 /// Which buckets of a process the kernel is told to take for known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
@@ -146,7 +157,7 @@ async fn check(change: impl FnOnce(&mut Plan), held: u64, known: Known) -> Resul
     let victim = start_victim_of(held)?;
     let expected = victim.buckets;
     let mut process = GoProcess::attach(victim.key.pid)?;
-    let snapshot = process.heap()?;
+    let snapshot = heap_of(&mut process)?;
     let index = process.heap_reader().context("no heap")?.index();
     let middle = index.ids().nth(index.len() / 2).and_then(|id| index.address(id));
     let buckets = snapshot
@@ -272,7 +283,7 @@ async fn bounds_cut_a_walk_and_say_so() -> Result<()> {
         let mut watch = probes.take_heap_watch().context("no watch")?;
         let victim = start_victim()?;
         let mut process = GoProcess::attach(victim.key.pid)?;
-        process.heap()?;
+        heap_of(&mut process)?;
         let heap = final_heap_of(&mut watch, &mut events, victim, &mut process).await?;
         assert_eq!(heap.walk.truncation, Some(cut));
         let arrived = heap.walk.buckets.len() + heap.walk.known.len();
@@ -296,7 +307,7 @@ async fn what_finds_no_room_is_counted() -> Result<()> {
     let mut watch = probes.take_heap_watch().context("no watch")?;
     let victim = start_victim()?;
     let mut process = GoProcess::attach(victim.key.pid)?;
-    process.heap()?;
+    heap_of(&mut process)?;
     watch_as_it_is(&mut watch, victim.key, &mut process)?;
     victim.running.signal(Signal::KILL)?;
     let name = loss::name(LossReason::FinalHeapRingFull);
@@ -325,7 +336,7 @@ async fn only_the_process_that_was_meant_is_read() -> Result<()> {
     // Another process had this pid before.
     let other = start_victim()?;
     let mut process = GoProcess::attach(other.key.pid)?;
-    process.heap()?;
+    heap_of(&mut process)?;
     let plan = process.walk_plan();
     let before = ProcessKey {
         start_ticks: other.key.start_ticks - 1,

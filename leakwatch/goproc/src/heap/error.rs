@@ -25,6 +25,12 @@ pub enum HeapError {
         /// The newest bucket that was known.
         address: u64,
     },
+    /// The time for one reading is over; the next one goes on.
+    #[error("one reading is too short for the list of buckets: {buckets} so far, the next reading goes on")]
+    Unfinished {
+        /// Buckets found so far.
+        buckets: usize,
+    },
     /// Some counters have the layout of one version, some that of another.
     #[error("the counters contradict themselves: bytes are objects times size in {holds} cycles, not in {fails}")]
     Contradiction {

@@ -55,72 +55,118 @@ pub struct BucketIndex {
     by_address: Vec<u32>,
     truncated: bool,
     folded: u64,
+    /// A walk for which the time was over.
+    unfinished: Option<Walk>,
+}
+
+/// A walk over the list from its head towards the buckets that are known. What it has passed stays as it is: new buckets come before its head.
+#[derive(Debug)]
+struct Walk {
+    head: u64,
+    /// The bucket that is next.
+    at: u64,
+    /// Newest first.
+    found: Vec<Entry>,
+    folded: u64,
+    /// Brent: a bucket that comes again is a loop.
+    mark: u64,
+    steps: usize,
+    steps_to_next_mark: usize,
+}
+
+impl Walk {
+    fn new(head: u64) -> Self {
+        Self {
+            head,
+            at: head,
+            found: Vec::new(),
+            folded: 0,
+            mark: head,
+            steps: 0,
+            steps_to_next_mark: 1,
+        }
+    }
+
+    fn step(&mut self, next: u64) -> Result<(), HeapError> {
+        if next == self.mark {
+            return Err(HeapError::Loop { address: next });
+        }
+        self.at = next;
+        self.steps += 1;
+        if self.steps == self.steps_to_next_mark {
+            self.mark = next;
+            self.steps_to_next_mark = self.steps_to_next_mark.saturating_mul(2);
+            self.steps = 0;
+        }
+        Ok(())
+    }
 }
 
 impl BucketIndex {
-    /// Adds what is new since the last time: from the head to the first known bucket.
+    /// Adds what is new since the last time: from the head to the first known bucket. When the time for one reading is over before, the next one
+    /// goes on where this one was.
     pub(super) fn update<M: ReadMemory + ?Sized>(&mut self, memory: &M, head: u64) -> Result<(), HeapError> {
-        if head == self.head || self.truncated {
-            return Ok(());
+        while head != self.head && !self.truncated {
+            let mut walk = self.unfinished.take().unwrap_or_else(|| Walk::new(head));
+            match self.follow(memory, &mut walk) {
+                Ok(()) => self.add(walk),
+                Err(HeapError::Bucket(BucketError::Memory {
+                    source: MemoryError::TimedOut,
+                    ..
+                })) => {
+                    let buckets = self.entries.len() + walk.found.len();
+                    self.unfinished = Some(walk);
+                    return Err(HeapError::Unfinished { buckets });
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let mut new = Vec::new();
-        let mut folded = 0;
+        Ok(())
+    }
+
+    fn follow<M: ReadMemory + ?Sized>(&mut self, memory: &M, walk: &mut Walk) -> Result<(), HeapError> {
         let mut window = Window::new(memory);
-        let mut at = head;
-        // Brent: a bucket that comes again is a loop.
-        let mut mark = 0;
-        let mut steps_to_next_mark = 1_usize;
-        let mut steps = 0_usize;
-        while at != self.head && at != 0 {
-            if self.entries.len() + new.len() >= MAX_BUCKETS {
+        while walk.at != self.head && walk.at != 0 {
+            if self.entries.len() + walk.found.len() >= MAX_BUCKETS {
                 self.truncated = true;
-                break;
+                return Ok(());
             }
-            if at == mark {
-                return Err(HeapError::Loop { address: at });
-            }
-            steps += 1;
-            if steps == steps_to_next_mark {
-                mark = at;
-                steps_to_next_mark = steps_to_next_mark.saturating_mul(2);
-                steps = 0;
-            }
+            let address = walk.at;
             let failed = |source| match source {
                 MemoryError::Gone => HeapError::Gone,
-                source => HeapError::Bucket(BucketError::Memory { address: at, source }),
+                source => HeapError::Bucket(BucketError::Memory { address, source }),
             };
-            let bucket = Bucket::parse(at, window.read(at, HEADER).map_err(failed)?)?;
-            let head_and_stack = window.read(at, bucket.head_size()).map_err(failed)?;
+            let bucket = Bucket::parse(address, window.read(address, HEADER).map_err(failed)?)?;
+            let head_and_stack = window.read(address, bucket.head_size()).map_err(failed)?;
             let is_whole = self.calls.len() + bucket.depth <= MAX_WHOLE;
             let kept = if is_whole {
                 bucket.depth
             } else {
                 bucket.depth.min(FOLDED_CALLS)
             };
-            folded += u64::from(kept < bucket.depth);
             let stack: Vec<u64> = words(head_and_stack.get(HEADER..).unwrap_or_default())
                 .take(kept)
                 .collect();
-            new.push(Entry {
-                address: at,
+            walk.folded += u64::from(kept < bucket.depth);
+            walk.found.push(Entry {
+                address,
                 size: bucket.size,
                 stack: self.calls.insert(stack.into_iter()),
                 depth: u16::try_from(bucket.depth).unwrap_or(u16::MAX),
             });
-            at = bucket.next;
+            walk.step(bucket.next)?;
         }
-        if at == 0 && self.head != 0 {
+        if walk.at == 0 && self.head != 0 {
             return Err(HeapError::HeadLost { address: self.head });
         }
-        self.add(new);
-        self.folded += folded;
-        self.head = head;
         Ok(())
     }
 
     /// Newest first, as the list has them; kept oldest first, so that ids stay.
-    fn add(&mut self, new: Vec<Entry>) {
-        self.entries.extend(new.into_iter().rev());
+    fn add(&mut self, walk: Walk) {
+        self.entries.extend(walk.found.into_iter().rev());
+        self.folded += walk.folded;
+        self.head = walk.head;
         let known = u32::try_from(self.by_address.len()).unwrap_or(u32::MAX);
         let all = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         self.by_address.extend(known..all);

@@ -113,8 +113,22 @@ impl Difference {
 }
 
 impl HeapReader {
-    /// Reads all counters, and the buckets that are new. At most three times, when garbage collections interfere.
+    /// Reads all counters, and the buckets that are new. At most three times, when garbage collections interfere. New buckets may leave no time
+    /// for the counters: then the next reading has it.
     pub fn read<M: ReadMemory + ?Sized>(&mut self, memory: &M) -> Result<Snapshot, HeapError> {
+        let known = self.index.len();
+        let read = self.read_all(memory);
+        let buckets = self.index.len();
+        match read {
+            Err(HeapError::Variable {
+                source: MemoryError::TimedOut,
+                ..
+            }) if buckets > known => Err(HeapError::Unfinished { buckets }),
+            read => read,
+        }
+    }
+
+    fn read_all<M: ReadMemory + ?Sized>(&mut self, memory: &M) -> Result<Snapshot, HeapError> {
         let variable = |what| {
             move |source| match source {
                 MemoryError::Gone => HeapError::Gone,

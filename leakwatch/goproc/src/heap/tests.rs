@@ -288,6 +288,54 @@ fn a_collection_in_the_middle_makes_it_read_again() {
     }
 }
 
+/// Has time for so many reads, each time.
+struct Slow {
+    memory: FakeMemory,
+    left: std::cell::Cell<u64>,
+}
+
+impl ReadMemory for Slow {
+    fn read_some(&self, address: u64, buffer: &mut [u8]) -> Result<usize, MemoryError> {
+        let left = self.left.get().checked_sub(1).ok_or(MemoryError::TimedOut)?;
+        self.left.set(left);
+        self.memory.read_some(address, buffer)
+    }
+}
+
+#[test]
+fn a_list_that_takes_several_readings_is_read_to_its_end_while_it_grows() {
+    let format = RecordFormat::Objects;
+    let sizes = |count| {
+        (1..=count)
+            .map(|number| bucket(number * 16, (1, 0)))
+            .collect::<Vec<_>>()
+    };
+    let mut reader = reader(Some(format));
+    let mut unfinished = Vec::new();
+    // A window holds some thirty of these; the counters take 55 reads.
+    let snapshot = (0..).find_map(|round| {
+        let slow = Slow {
+            memory: memory(&sizes(400 + round.min(9)), format, 0),
+            left: std::cell::Cell::new(if round < 9 { 6 } else { 1_000 }),
+        };
+        match reader.read(&slow) {
+            Err(HeapError::Unfinished { buckets }) => unfinished.push(buckets),
+            read => return Some(read.unwrap()),
+        }
+        None
+    });
+    assert!(
+        unfinished.len() > 3 && unfinished.is_sorted_by(|before, after| before < after),
+        "{unfinished:?}"
+    );
+    let found: Vec<u64> = reader.index().ids().filter_map(|id| reader.index().size(id)).collect();
+    assert_eq!(
+        found,
+        (1..=found.len() as u64).map(|number| number * 16).collect::<Vec<_>>()
+    );
+    assert_eq!(snapshot.map(|snapshot| snapshot.all(View::Now).count()), Some(409));
+}
+
 #[test]
 fn deep_stacks_are_no_trouble() {
     let format = RecordFormat::Objects;

@@ -50,6 +50,7 @@ pub(super) fn heap(error: &NoHeap) -> Missing {
         }
         NoHeap::Locate(source) => locate(source),
         NoHeap::Heap(HeapError::Gone) => MissingReason::Gone,
+        NoHeap::Heap(HeapError::Unfinished { .. }) => MissingReason::Timeout,
         NoHeap::Heap(HeapError::UnknownLayout { .. }) => MissingReason::Unsupported,
         NoHeap::Heap(HeapError::Variable { source, .. }) => memory(source),
         NoHeap::Heap(_) => MissingReason::Malformed,
