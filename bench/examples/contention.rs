@@ -307,7 +307,11 @@ fn sample(number: u64, at: Timestamp, round: u64) -> Input {
             limit: Limit::Bytes(Bytes::from_mib(256)),
             counters: Counters::new(Some(CgroupVersion::V2), []),
         }),
-        new_processes: if round == 0 { vec![process] } else { Vec::new() },
+        new_processes: if round == 0 {
+            vec![Arc::new(process)]
+        } else {
+            Vec::new()
+        },
         processes: vec![ProcessSample {
             key: key(number),
             memory: Ok(ProcessMemory {

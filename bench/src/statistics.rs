@@ -88,6 +88,15 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     Some(f64::midpoint(*low, *values.get(values.len() / 2)?))
 }
 
+/// What a value gains for each unit of the first number: the median over all pairs of points (Theil and Sen).
+pub(crate) fn slope(points: &[(u32, f64)]) -> Option<f64> {
+    let pairs = points.iter().enumerate().flat_map(|(index, (earlier, before))| {
+        let later = points.iter().skip(index + 1).filter(move |(later, _)| later != earlier);
+        later.map(move |(later, after)| (after - before) / (f64::from(*later) - f64::from(*earlier)))
+    });
+    median(pairs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +133,15 @@ mod tests {
             assert!((value - 3.0).abs() < 1e-9, "{paired:?}");
         }
         assert!(paired.sure);
+    }
+
+    #[test]
+    fn a_slope_is_not_moved_by_one_value() {
+        let points: Vec<(u32, f64)> = (0..9)
+            .map(|at| (at, if at == 4 { 1e9 } else { 2.0 * f64::from(at) }))
+            .collect();
+        assert!((slope(&points).unwrap() - 2.0).abs() < 1e-9);
+        assert_eq!(slope(&points[..1]), None);
     }
 
     #[test]

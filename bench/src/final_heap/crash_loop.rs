@@ -4,6 +4,7 @@ use crate::final_heap::scenario::Scenario;
 use crate::final_heap::scenario::Stage;
 use crate::idle::mib;
 use crate::idle::status_kib;
+use crate::statistics;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
@@ -20,7 +21,7 @@ const TOP: &str = "main.fill";
 /// Kills `deaths` times, `scenario.victims` programs each time.
 pub(crate) fn run(stage: &mut Stage, scenario: Scenario, deaths: u32) -> Result<()> {
     let mut daemon = stage.daemon()?;
-    say_size(&mut daemon, 0)?;
+    let mut sizes = vec![say_size(&mut daemon, 0)?];
     let (mut wrong, mut incomplete) = (0_usize, 0_usize);
     for death in 1..=deaths {
         let came = stage.kill(scenario, Some(&mut daemon))?;
@@ -40,8 +41,21 @@ pub(crate) fn run(stage: &mut Stage, scenario: Scenario, deaths: u32) -> Result<
             }
         }
         if death % EVERY == 0 || death == deaths {
-            say_size(&mut daemon, death)?;
+            sizes.push(say_size(&mut daemon, death)?);
         }
+    }
+    let second_half: Vec<_> = sizes.into_iter().filter(|(death, _)| *death >= deaths / 2).collect();
+    if let Some(slope) = statistics::slope(&second_half) {
+        tools::say(format!(
+            "resident memory over the second half: {:+.1} KiB a death",
+            slope * 1024.0
+        ));
+    }
+    for loss in daemon.client().json("/api/v1/status")?["losses"]
+        .as_array()
+        .context("losses")?
+    {
+        tools::say(format!("dropped and counted: {loss}"));
     }
     tools::say(format!(
         "{scenario}, {deaths} times: {wrong} with another function on top, {incomplete} not complete"
@@ -50,9 +64,12 @@ pub(crate) fn run(stage: &mut Stage, scenario: Scenario, deaths: u32) -> Result<
     Ok(())
 }
 
-fn say_size(daemon: &mut Daemon, deaths: u32) -> Result<()> {
+/// The death after which it was, and the resident MiB.
+fn say_size(daemon: &mut Daemon, deaths: u32) -> Result<(u32, f64)> {
     let pid = daemon.process().pid();
     let [resident, anonymous, peak] = ["VmRSS", "RssAnon", "VmHWM"].map(|key| status_kib(pid, key));
+    let resident = resident?;
+    let allocated = daemon.client().json("/api/v1/status")?["own"]["allocated_bytes"].as_u64();
     let page = daemon.client().json("/api/v1/oom_kills?limit=1000")?;
     let kills = page["items"].as_array().context("items")?;
     let with_profile = kills.iter().filter(|kill| {
@@ -60,12 +77,13 @@ fn say_size(daemon: &mut Daemon, deaths: u32) -> Result<()> {
         profiles.is_some_and(|profiles| profiles.iter().any(|profile| text(profile, "type") == "heap"))
     });
     tools::say(format!(
-        "{deaths} deaths: {:.1} MiB resident ({:.1} MiB anonymous, peak {:.1} MiB), {} post-mortems, {} with a heap profile",
-        mib(resident?),
+        "{deaths} deaths: {:.1} MiB resident ({:.1} MiB anonymous, {:.1} MiB allocated, peak {:.1} MiB), {} post-mortems, {} with a heap profile",
+        mib(resident),
         mib(anonymous?),
+        mib(allocated.context("allocated_bytes")? / 1024),
         mib(peak?),
         kills.len(),
         with_profile.count()
     ));
-    Ok(())
+    Ok((deaths, mib(resident)))
 }

@@ -12,15 +12,27 @@ pub struct HeapUse {
     pub unused: u64,
 }
 
-/// As few arenas as that, and nothing kept of a block of so many bytes or more once it is released. To be called before other threads are
-/// started. False where the C library does not know one of the settings.
+/// How the allocator is to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// As few arenas as that.
+    pub arenas: i32,
+    /// Nothing is kept of a block of so many bytes or more once it is released.
+    pub own_mapping_bytes: i32,
+    /// So much is kept for later at the end of an arena, where the C library gives it back by itself.
+    pub kept_bytes: i32,
+}
+
+/// To be called before other threads are started. False where the C library does not know one of the settings.
 #[cfg(target_env = "gnu")]
-pub fn configure(arenas: i32, own_mapping_bytes: i32) -> bool {
+pub fn configure(settings: Settings) -> bool {
     let set = |parameter, value| {
         // SAFETY: changes settings under the allocator's own lock.
         unsafe { libc::mallopt(parameter, value) == 1 }
     };
-    set(libc::M_ARENA_MAX, arenas) && set(libc::M_MMAP_THRESHOLD, own_mapping_bytes)
+    set(libc::M_ARENA_MAX, settings.arenas)
+        && set(libc::M_MMAP_THRESHOLD, settings.own_mapping_bytes)
+        && set(libc::M_TRIM_THRESHOLD, settings.kept_bytes)
 }
 
 /// Gives back what is unused, page by page; true if there was any.
@@ -44,7 +56,7 @@ pub fn heap_use() -> Option<HeapUse> {
 
 /// Not with this C library.
 #[cfg(not(target_env = "gnu"))]
-pub fn configure(_arenas: i32, _own_mapping_bytes: i32) -> bool {
+pub fn configure(_settings: Settings) -> bool {
     false
 }
 

@@ -6,12 +6,14 @@ use crate::dto::diff::DiffBody;
 use crate::dto::diff::DiffSideBody;
 use crate::dto::diff::FunctionDeltaBody;
 use crate::dto::instant::Instant;
+use crate::dto::page::LossBody;
 use crate::dto::profile::FlamegraphBody;
 use crate::dto::profile::SpeedscopeBody;
 use crate::dto::profile::TopBody;
 use crate::dto::profile::TopRowBody;
 use crate::dto::tree::NodeBody;
 use axum::Json;
+use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -70,6 +72,9 @@ impl Selection {
     }
 }
 
+/// Where a form has no place for what is missing: `reason=count, ...`.
+const LOSSES: HeaderName = HeaderName::from_static("leakwatch-losses");
+
 /// One profile.
 pub(crate) fn profile(
     snapshot: &Snapshot,
@@ -83,11 +88,13 @@ pub(crate) fn profile(
         selection.sample_type.name().to_owned(),
         selection.sample_type.unit().to_owned(),
     );
+    let losses = LossBody::of_profile(&snapshot.losses);
     match format {
         ProfileFormat::Pprof => pprof_bytes(pprof::encode(&export::pprof(stacks, snapshot))),
-        ProfileFormat::Folded => text(export::folded(&diff())),
+        ProfileFormat::Folded => text(export::folded(&diff()), &losses),
         ProfileFormat::Speedscope => {
-            let name = format!("{type} {value} {at}", r#type = r#type);
+            let incomplete = LossBody::line(&losses).map_or_else(String::new, |line| format!(", incomplete: {line}"));
+            let name = format!("{type} {value} {at}{incomplete}", r#type = r#type);
             Json(SpeedscopeBody::new(name, export::speedscope(&diff()))).into_response()
         }
         ProfileFormat::Flamegraph => {
@@ -99,6 +106,7 @@ pub(crate) fn profile(
                 unit,
                 at,
                 total: diff.compare_total(),
+                losses,
                 tree,
             })
             .into_response()
@@ -112,6 +120,7 @@ pub(crate) fn profile(
                 unit,
                 at,
                 total: diff.compare_total(),
+                losses,
                 top,
             })
             .into_response()
@@ -129,7 +138,10 @@ pub(crate) fn diff(
 ) -> Response {
     let diff = || Diff::new(stacks, selection.sample_type, base.values.iter(), compare.values.iter());
     match format {
-        DiffFormat::Folded => text(export::folded(&diff())),
+        DiffFormat::Folded => {
+            let losses = [base, compare].map(|side| LossBody::of_profile(&side.losses));
+            text(export::folded(&diff()), &losses.concat())
+        }
         DiffFormat::Pprof => pprof_bytes(pprof::encode(&export::pprof_diff(stacks, base, compare))),
         DiffFormat::Json => {
             let diff = diff();
@@ -137,19 +149,21 @@ pub(crate) fn diff(
                 r#type: compare.profile_type.name().to_owned(),
                 value: selection.sample_type.name().to_owned(),
                 unit: selection.sample_type.unit().to_owned(),
-                base: DiffSideBody {
-                    at: base.at.into(),
-                    total: diff.base_total(),
-                },
-                compare: DiffSideBody {
-                    at: compare.at.into(),
-                    total: diff.compare_total(),
-                },
+                base: side(base, diff.base_total()),
+                compare: side(compare, diff.compare_total()),
                 tree: NodeBody::from(&diff.tree(selection.max_nodes)),
                 top: diff.top(TOP_ROWS).iter().map(FunctionDeltaBody::from).collect(),
             })
             .into_response()
         }
+    }
+}
+
+fn side(snapshot: &Snapshot, total: i64) -> DiffSideBody {
+    DiffSideBody {
+        at: snapshot.at.into(),
+        total,
+        losses: LossBody::of_profile(&snapshot.losses),
     }
 }
 
@@ -164,13 +178,91 @@ fn pprof_bytes(profile: Vec<u8>) -> Response {
         .into_response()
 }
 
-fn text(text: String) -> Response {
-    (
-        [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        )],
-        text,
-    )
-        .into_response()
+fn text(text: String, losses: &[LossBody]) -> Response {
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    let mut response = ([(header::CONTENT_TYPE, content_type)], text).into_response();
+    for loss in losses {
+        if let Ok(value) = HeaderValue::try_from(format!("{}={}", loss.reason, loss.count)) {
+            response.headers_mut().append(LOSSES, value);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leakwatch_analysis::model::profile::ProfileLoss;
+    use leakwatch_analysis::model::profile::ProfileSource;
+    use leakwatch_analysis::model::profile::Program;
+    use leakwatch_analysis::model::profile::StackValue;
+    use leakwatch_analysis::model::target::ProcessKey;
+    use leakwatch_analysis::model::target::TargetId;
+    use leakwatch_analysis::model::units::Timestamp;
+    use std::io::Read as _;
+
+    fn snapshot(losses: Vec<ProfileLoss>) -> Snapshot {
+        Snapshot {
+            target: TargetId::from_text("t1"),
+            process: ProcessKey { pid: 7, start_ticks: 1 },
+            profile_type: ProfileType::Heap,
+            at: Timestamp::from_unix_seconds(1_000),
+            source: ProfileSource::Snapshot,
+            values: Vec::new().into(),
+            total: StackValue::default(),
+            period: 524_288,
+            program: Program::default(),
+            losses: losses.into(),
+        }
+    }
+
+    /// Head and body as text, decompressed.
+    async fn shown(response: Response) -> String {
+        let head = format!("{:?}", response.headers());
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let mut decompressed = Vec::new();
+        let body = match flate2::read::GzDecoder::new(&*body).read_to_end(&mut decompressed) {
+            Ok(_) => decompressed,
+            Err(_) => body.to_vec(),
+        };
+        head + &String::from_utf8_lossy(&body)
+    }
+
+    #[tokio::test]
+    async fn every_form_says_what_is_missing_and_why() {
+        let stacks = StackTable::default();
+        let selection = Selection {
+            sample_type: SampleType::InuseSpace,
+            max_nodes: 10,
+        };
+        let (whole, never) = (snapshot(Vec::new()), "4711");
+        for reason in ProfileLoss::REASONS {
+            let cut = snapshot(ProfileLoss::of(reason, 4711).into_iter().collect());
+            let words = reason.replace('_', " ");
+            for format in [
+                ProfileFormat::Pprof,
+                ProfileFormat::Flamegraph,
+                ProfileFormat::Folded,
+                ProfileFormat::Speedscope,
+                ProfileFormat::Top,
+            ] {
+                let text = shown(profile(&cut, &stacks, format, selection)).await;
+                assert!(
+                    text.contains("4711") && (text.contains(reason) || text.contains(&words)),
+                    "{format:?}: {text}"
+                );
+                let text = shown(profile(&whole, &stacks, format, selection)).await;
+                assert!(
+                    !text.contains(never) && !text.contains("incomplete"),
+                    "{format:?}: {text}"
+                );
+            }
+            for format in [DiffFormat::Json, DiffFormat::Pprof, DiffFormat::Folded] {
+                for (base, compare) in [(&cut, &whole), (&whole, &cut)] {
+                    let text = shown(diff(base, compare, &stacks, format, selection)).await;
+                    assert!(text.contains("4711") && text.contains(reason), "{format:?}: {text}");
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::text;
 use crate::dto::diff::DiffBody;
+use crate::dto::page::LossBody;
 use crate::dto::profile::TopBody;
 use std::path::Path;
 
@@ -86,11 +87,12 @@ fn top_table(top: &TopBody) -> String {
     });
     let table = text::table(&["FLAT", "SHARE", "CUM", "FUNCTION"], &["FLAT", "SHARE", "CUM"], rows);
     format!(
-        "{} {} at {}: {} in total\n\n{table}",
+        "{} {} at {}: {} in total{}\n\n{table}",
         top.r#type,
         top.value,
         top.at,
-        amount(top.total)
+        amount(top.total),
+        incomplete(&top.losses)
     )
 }
 
@@ -115,15 +117,21 @@ fn diff_table(diff: &DiffBody) -> String {
         rows,
     );
     format!(
-        "{} {}: {} at {}\n  compared with {} at {}: {}\n\n{table}",
+        "{} {}: {} at {}{}\n  compared with {} at {}: {}{}\n\n{table}",
         diff.r#type,
         diff.value,
         text::amount(diff.compare.total, &diff.unit),
         diff.compare.at,
+        incomplete(&diff.compare.losses),
         text::amount(diff.base.total, &diff.unit),
         diff.base.at,
         delta(total),
+        incomplete(&diff.base.losses),
     )
+}
+
+fn incomplete(losses: &[LossBody]) -> String {
+    LossBody::line(losses).map_or_else(String::new, |line| format!("\n  incomplete: {line}"))
 }
 
 fn place(function: &str, file: Option<&str>, line: Option<u32>) -> String {

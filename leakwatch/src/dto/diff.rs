@@ -2,6 +2,7 @@
 
 use crate::dto::instant::Instant;
 use crate::dto::missing::MissingMap;
+use crate::dto::page::LossBody;
 use crate::dto::source;
 use crate::dto::tree::NodeBody;
 use leakwatch_analysis::diff::FunctionDelta;
@@ -37,6 +38,8 @@ pub struct DiffSideBody {
     pub at: Instant,
     /// Sum over all stacks.
     pub total: i64,
+    /// What is missing in it, by reason; none when it is complete.
+    pub losses: Vec<LossBody>,
 }
 
 /// One function in both profiles.

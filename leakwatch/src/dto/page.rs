@@ -50,4 +50,12 @@ impl LossBody {
             })
             .collect()
     }
+
+    /// Losses in one line for people: `3 x samples lost, 1 x ...`; none where there are none.
+    pub fn line(losses: &[Self]) -> Option<String> {
+        let each = losses
+            .iter()
+            .map(|loss| format!("{} x {}", loss.count, loss.reason.replace('_', " ")));
+        (!losses.is_empty()).then(|| each.collect::<Vec<_>>().join(", "))
+    }
 }

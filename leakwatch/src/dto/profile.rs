@@ -100,6 +100,8 @@ pub struct FlamegraphBody {
     pub at: Instant,
     /// Sum over all stacks.
     pub total: i64,
+    /// What is missing in it, by reason; none when it is complete.
+    pub losses: Vec<LossBody>,
     /// Root first; the profile's values are in `compare` and `self_compare`, as in a diff with nothing.
     pub tree: NodeBody,
 }
@@ -118,6 +120,8 @@ pub struct TopBody {
     pub at: Instant,
     /// Sum over all stacks.
     pub total: i64,
+    /// What is missing in it, by reason; none when it is complete.
+    pub losses: Vec<LossBody>,
     /// By `flat`, then by `cum`.
     pub top: Vec<TopRowBody>,
 }

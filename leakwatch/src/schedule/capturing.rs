@@ -100,19 +100,21 @@ fn is_suspect(stored: &TargetView) -> bool {
     let Some(investigation) = &stored.investigation else {
         return false;
     };
+    if !investigation.verdict.class.is_open() {
+        return false;
+    }
     let answer = |id| {
         let step = investigation.steps.iter().find(|step| step.id == id);
         step.map(|step| step.answer)
     };
     // Without a heap profile only the allocator's calls can tell whether it is native memory.
     let untold =
-        !stored.history.snapshots.contains_key(&ProfileType::Heap) && answer(StepId::Memory) == Some(Answer::Yes);
-    investigation.verdict.class.is_open()
-        && match answer(StepId::Native) {
-            Some(Answer::Yes) => true,
-            Some(Answer::Unknown) => untold,
-            _ => false,
-        }
+        || !stored.history.snapshots.contains_key(&ProfileType::Heap) && answer(StepId::Memory) == Some(Answer::Yes);
+    match answer(StepId::Native) {
+        Some(Answer::Yes) => true,
+        Some(Answer::Unknown) => untold(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

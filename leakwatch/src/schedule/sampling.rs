@@ -153,6 +153,7 @@ mod tests {
     use leakwatch_analysis::model::target::Target;
     use leakwatch_analysis::model::target::TargetKind;
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     #[test]
     fn a_full_round_comes_every_interval_and_urgent_ones_in_between() {
@@ -218,13 +219,13 @@ mod tests {
                         ],
                     ),
                 }),
-                new_processes: vec![Process {
+                new_processes: vec![Arc::new(Process {
                     key,
                     started_at: at(1000),
                     comm: "shop".into(),
                     exe: Err(missing()),
                     runtime: Err(missing()),
-                }],
+                })],
                 processes: vec![ProcessSample {
                     key,
                     memory: Err(missing()),

@@ -12,10 +12,13 @@ use std::time::Duration;
 
 const STATM: &str = "/proc/self/statm";
 const FDINFO: &str = "/proc/self/fdinfo";
-/// Arenas of the allocator: two processors' worth, however many the host has. Most of the daemon's threads wait most of the time.
-const ARENAS: i32 = 2;
-/// Blocks from this size on have a mapping of their own.
-const OWN_MAPPING_BYTES: i32 = 1 << 20;
+/// Two processors' worth of arenas, however many the host has: most of the daemon's threads wait most of the time.
+const ALLOCATOR: leakwatch_malloc::Settings = leakwatch_malloc::Settings {
+    arenas: 2,
+    own_mapping_bytes: 1 << 20,
+    // What one round needs and the next will need again: without it the C library keeps 128 KiB, and every round faults its pages in anew.
+    kept_bytes: 4 << 20,
+};
 
 /// Processor time of all threads since the process started (`CLOCK_PROCESS_CPUTIME_ID`).
 pub fn cpu_time() -> Duration {
@@ -44,7 +47,7 @@ pub fn resident() -> Reading<Bytes> {
 /// Sets the allocator up for a daemon: to be called before there is another thread. Memory that was released in one arena is not there for another,
 /// and what is released in the middle of one stays; large blocks have mappings of their own and go back at once.
 pub fn configure_allocator() {
-    if !leakwatch_malloc::configure(ARENAS, OWN_MAPPING_BYTES) {
+    if !leakwatch_malloc::configure(ALLOCATOR) {
         tracing::debug!("the allocator cannot be configured");
     }
 }

@@ -151,7 +151,9 @@ impl Memory {
             .targets
             .entry(id)
             .or_insert_with(|| StoredTarget::new(target.clone(), at));
-        stored.history.target = target;
+        if *stored.history.target != target {
+            stored.history.target = Arc::new(target);
+        }
         stored.history.gone_at = None;
         stored.view = None;
         Some(stored)

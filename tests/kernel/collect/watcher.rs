@@ -50,7 +50,8 @@ impl Watcher {
                 Input::TargetSeen { target, .. } => self.targets.push(target),
                 Input::TargetGone { target, .. } => self.gone.push(target),
                 Input::Sample(sample) => {
-                    self.processes.extend(sample.new_processes.iter().cloned());
+                    self.processes
+                        .extend(sample.new_processes.iter().map(|process| Process::clone(process)));
                     samples.push(sample);
                 }
                 other => anyhow::bail!("unexpected {other:?}"),

@@ -765,6 +765,8 @@ export interface components {
         DiffSide: {
             /** @description When it was taken. */
             at: components["schemas"]["Instant"];
+            /** @description What is missing in it, by reason; none when it is complete. */
+            losses: components["schemas"]["Loss"][];
             /**
              * Format: int64
              * @description Sum over all stacks.
@@ -889,6 +891,8 @@ export interface components {
         Flamegraph: {
             /** @description When the profile was taken. */
             at: components["schemas"]["Instant"];
+            /** @description What is missing in it, by reason; none when it is complete. */
+            losses: components["schemas"]["Loss"][];
             /**
              * Format: int64
              * @description Sum over all stacks.

@@ -4,7 +4,7 @@ import { withQuery } from "../api/client";
 import type { Diff, Flamegraph } from "../api/model";
 import { useResource } from "../api/resource";
 import { clock, profileUnit } from "../lib/format";
-import { Loaded } from "../parts/frame";
+import { Loaded, Losses } from "../parts/frame";
 import { FlameGraph, type GraphState } from "./graph";
 
 /** What one screen can show; the rest is summed into `other`. */
@@ -23,14 +23,18 @@ export function DiffGraph({ link, ...graph }: Props) {
   return (
     <Loaded resource={resource} what="profiles">
       {(diff) => (
-        <FlameGraph
-          root={diff.tree}
-          unit={profileUnit(diff.type, diff.unit)}
-          top={diff.top}
-          base={clock(new Date(diff.base.at))}
-          compare={clock(new Date(diff.compare.at))}
-          {...graph}
-        />
+        <>
+          <Losses losses={diff.base.losses} of="earlier profile" />
+          <Losses losses={diff.compare.losses} of="later profile" />
+          <FlameGraph
+            root={diff.tree}
+            unit={profileUnit(diff.type, diff.unit)}
+            top={diff.top}
+            base={clock(new Date(diff.base.at))}
+            compare={clock(new Date(diff.compare.at))}
+            {...graph}
+          />
+        </>
       )}
     </Loaded>
   );
@@ -41,14 +45,17 @@ export function ProfileGraph({ link, ...graph }: Props) {
   return (
     <Loaded resource={resource} what="profile">
       {(profile) => (
-        <FlameGraph
-          root={profile.tree}
-          unit={profileUnit(profile.type, profile.unit)}
-          top={[]}
-          base={null}
-          compare={clock(new Date(profile.at))}
-          {...graph}
-        />
+        <>
+          <Losses losses={profile.losses} of="profile" />
+          <FlameGraph
+            root={profile.tree}
+            unit={profileUnit(profile.type, profile.unit)}
+            top={[]}
+            base={null}
+            compare={clock(new Date(profile.at))}
+            {...graph}
+          />
+        </>
       )}
     </Loaded>
   );

@@ -78,11 +78,17 @@ export function sureness(verdict: Verdict): string | null {
   return typeof verdict.confidence === "number" ? `${percent(verdict.confidence)} sure` : null;
 }
 
-export function Losses({ losses }: { losses: readonly Loss[] | null | undefined }) {
+interface LossesProps {
+  losses: readonly Loss[] | null | undefined;
+  /** What is incomplete, where that is not the whole view. */
+  of?: string;
+}
+
+export function Losses({ losses, of }: LossesProps) {
   if (!losses || losses.length === 0) return null;
   return (
     <p class="losses">
-      <strong>Incomplete:</strong>{" "}
+      <strong>Incomplete{of ? ` ${of}` : ""}:</strong>{" "}
       {losses.map((loss) => `${loss.count} \u00d7 ${words(readable(loss.reason))}`).join(", ")}.
     </p>
   );

@@ -235,6 +235,18 @@ impl ProfileLoss {
     /// Small ones were put down to their function, so that the profile can be kept.
     pub const MERGED: &'static str = "small_stacks_merged";
 
+    /// All reasons.
+    pub const REASONS: [&'static str; 8] = [
+        Self::FOLDED,
+        Self::UNREADABLE,
+        Self::NOT_READ,
+        Self::SAMPLED,
+        Self::INCONSISTENT,
+        Self::LOST,
+        Self::WITHOUT_STACK,
+        Self::MERGED,
+    ];
+
     /// `samples` of which is not known what they hold; none if there are none.
     pub fn of(reason: &'static str, samples: u64) -> Option<Self> {
         (samples > 0).then(|| Self {

@@ -8,6 +8,7 @@ use crate::model::target::ProcessKey;
 use crate::model::target::TargetId;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
+use std::sync::Arc;
 
 /// A limit: a number or none. Never a sentinel number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +154,7 @@ pub struct Sample {
     pub cgroup: Reading<CgroupMemory>,
     /// Processes seen for the first time in this sample, and those whose facts changed: the program became known, or `exec`
     /// replaced it.
-    pub new_processes: Vec<Process>,
+    pub new_processes: Vec<Arc<Process>>,
     /// All processes in the cgroup now; one that is no longer listed has left or exited.
     pub processes: Vec<ProcessSample>,
 }

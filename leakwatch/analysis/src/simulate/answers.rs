@@ -24,6 +24,7 @@ use crate::model::target::CgroupKey;
 use crate::model::verdict::VerdictClass;
 use crate::service;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn replica(rate: f64, seed: u64) -> Outcome {
     let sites = with(steady(60.0 * MIB), site("main.leak", 2000.0, 0.0, move |t| rate * t));
@@ -70,7 +71,7 @@ fn the_leaking_replica_is_the_outlier_and_none_is_when_all_are_alike() {
                 .map(|i| {
                     let rate = if leaking == Some(i) { MIB } else { 0.0 };
                     let mut history = replica(rate, 40 + i).history;
-                    history.target.cgroup = CgroupKey {
+                    Arc::make_mut(&mut history.target).cgroup = CgroupKey {
                         inode: 1 + i,
                         path: format!("/test/{i}"),
                     };
@@ -95,7 +96,7 @@ fn goroutines_proven_leaked_are_a_leak_without_growth() {
     for (leaked, expected) in [(400, goroutine_leak::CLASS), (2, stable::CLASS)] {
         let mut history = replica(0.0, 3).history;
         let at = history.newest_at;
-        let stack = std::sync::Arc::make_mut(&mut history.stacks)
+        let stack = Arc::make_mut(&mut history.stacks)
             .intern(&blocked("main.forget.func1"))
             .unwrap();
         let value = StackValue {

@@ -296,7 +296,7 @@ fn sample(
                 ],
             ),
         }),
-        new_processes: new.into_iter().collect(),
+        new_processes: new.into_iter().map(Arc::new).collect(),
         processes: vec![ProcessSample {
             key: key(pid),
             memory: Ok(ProcessMemory {

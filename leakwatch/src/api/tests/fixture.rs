@@ -268,7 +268,11 @@ fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u
                 ],
             ),
         }),
-        new_processes: if round == 0 { vec![process.clone()] } else { Vec::new() },
+        new_processes: if round == 0 {
+            vec![Arc::new(process.clone())]
+        } else {
+            Vec::new()
+        },
         processes: vec![ProcessSample {
             key: process.key,
             memory: Ok(ProcessMemory {

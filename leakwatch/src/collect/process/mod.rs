@@ -33,6 +33,7 @@ use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// `PF_KTHREAD` of `/proc/PID/stat` field 9 (include/linux/sched.h).
 const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -83,7 +84,8 @@ pub(super) struct Processes {
 
 #[derive(Debug)]
 struct Entry {
-    process: Process,
+    /// Shared with all samples and histories.
+    process: Arc<Process>,
     directory: Option<Kept>,
     kernel_thread: bool,
     /// `Name` of `/proc/PID/status` when the program was looked up.
@@ -151,13 +153,13 @@ impl Processes {
     }
 
     /// Those not announced yet, or changed since: each once.
-    pub(super) fn announcements(&mut self) -> Vec<Process> {
+    pub(super) fn announcements(&mut self) -> Vec<Arc<Process>> {
         self.entries
             .values_mut()
             .filter(|entry| !entry.kernel_thread && !entry.announced)
             .map(|entry| {
                 entry.announced = true;
-                entry.process.clone()
+                Arc::clone(&entry.process)
             })
             .collect()
     }
@@ -200,7 +202,7 @@ impl Entry {
             }
         };
         let mut entry = Self {
-            process: Process {
+            process: Arc::new(Process {
                 key: ProcessKey {
                     pid,
                     start_ticks: stat.starttime,
@@ -209,7 +211,7 @@ impl Entry {
                 comm: stat.comm,
                 exe: Err(not_yet()),
                 runtime: Err(not_yet()),
-            },
+            }),
             directory: None,
             kernel_thread: stat.flags & KERNEL_THREAD != 0,
             name: Vec::new(),
@@ -312,8 +314,9 @@ impl Entry {
                 }
                 Err(source) => {
                     let missing = FileError::Read { path, source }.missing();
-                    self.process.exe = Err(missing.clone());
-                    self.process.runtime = Err(missing);
+                    let process = Arc::make_mut(&mut self.process);
+                    process.exe = Err(missing.clone());
+                    process.runtime = Err(missing);
                     return;
                 }
             },
@@ -344,9 +347,10 @@ impl Entry {
         self.executable = id.ok();
         self.identified = true;
         if self.process.exe != exe || self.process.runtime != runtime || self.process.comm != comm {
-            self.process.exe = exe;
-            self.process.runtime = runtime;
-            self.process.comm = comm;
+            let process = Arc::make_mut(&mut self.process);
+            process.exe = exe;
+            process.runtime = runtime;
+            process.comm = comm;
             self.announced = false;
         }
     }

@@ -80,7 +80,7 @@ fn sample(target: &Target, second: u64, mib: u64, oom_kill: u64) -> Input {
     };
     Input::Sample(Sample {
         cgroup: Ok(memory),
-        new_processes: vec![process()],
+        new_processes: vec![Arc::new(process())],
         processes: vec![ProcessSample {
             key: KEY,
             memory: Ok(of_process),

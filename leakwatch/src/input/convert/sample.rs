@@ -24,6 +24,7 @@ use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::target::TargetKind;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use std::sync::Arc;
 
 // Numbers on the wire are positions in these tables: append only.
 const KINDS: [TargetKind; 3] = [TargetKind::Container, TargetKind::Service, TargetKind::Cgroup];
@@ -113,7 +114,7 @@ pub(super) fn sample_to(sample: &sample::Sample) -> messages::Sample {
             ..messages::CgroupMemory::default()
         }),
         cgroup_missing: sample.cgroup.as_ref().err().map(missing_to),
-        new_processes: sample.new_processes.iter().map(process_to).collect(),
+        new_processes: sample.new_processes.iter().map(|process| process_to(process)).collect(),
         processes: sample
             .processes
             .iter()
@@ -145,7 +146,7 @@ pub(super) fn sample_from(at: Timestamp, sample: messages::Sample, skipped: &mut
         new_processes: sample
             .new_processes
             .into_iter()
-            .map(process_from)
+            .map(|process| Ok(Arc::new(process_from(process)?)))
             .collect::<Converted<_>>()?,
         processes: sample
             .processes

@@ -106,12 +106,14 @@ pub(super) fn inputs() -> Vec<Input> {
         pid: 7,
         start_ticks: 99,
     };
-    let process = |runtime, exe| Process {
-        key,
-        started_at: at,
-        comm: "comm".into(),
-        exe,
-        runtime,
+    let process = |runtime, exe| {
+        Arc::new(Process {
+            key,
+            started_at: at,
+            comm: "comm".into(),
+            exe,
+            runtime,
+        })
     };
     let memory = CgroupMemory {
         charge: Bytes(10),

@@ -30,8 +30,8 @@ use std::sync::Arc;
 /// A process of the target, while it lives and for a while after.
 #[derive(Clone, Debug)]
 pub struct ProcessRecord {
-    /// Static facts.
-    pub process: Process,
+    /// Static facts, shared with whoever copies the record.
+    pub process: Arc<Process>,
     /// Newest numbers.
     pub memory: Reading<ProcessMemory>,
     /// When it was first listed.
@@ -74,7 +74,7 @@ pub struct PastWindow {
 #[derive(Clone, Debug)]
 pub struct TargetHistory {
     /// Who it is.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// Set once its cgroup is gone.
     pub gone_at: Option<Timestamp>,
     /// Start of the current window: all points before belong to another identity.
@@ -126,7 +126,7 @@ impl TargetHistory {
     /// A target just seen.
     pub fn new(target: Target, at: Timestamp) -> Self {
         Self {
-            target,
+            target: Arc::new(target),
             gone_at: None,
             window_start: at,
             past_windows: Vec::new(),
@@ -363,7 +363,7 @@ impl TargetHistory {
             self.processes.insert(
                 process.key,
                 ProcessRecord {
-                    process: process.clone(),
+                    process: Arc::clone(process),
                     memory: Err(Missing::new(MissingReason::NotYet, "not sampled yet")),
                     first_seen: sample.at,
                     last_seen: sample.at,

@@ -13,6 +13,7 @@ use crate::model::runtime::Runtime;
 use crate::model::sample::ProcessSample;
 use crate::model::target::CgroupKey;
 use crate::model::target::TargetKind;
+use std::sync::Arc;
 
 fn missing() -> Missing {
     Missing::new(MissingReason::Unsupported, "not in this test")
@@ -70,7 +71,10 @@ fn sample(second: u64, limit: Limit, oom_kill: u64, processes: &[(u32, u64)]) ->
                 ],
             ),
         }),
-        new_processes: processes.iter().map(|sampled| process(sampled.key.pid)).collect(),
+        new_processes: processes
+            .iter()
+            .map(|sampled| Arc::new(process(sampled.key.pid)))
+            .collect(),
         processes,
     }
 }
