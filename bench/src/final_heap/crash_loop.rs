@@ -3,6 +3,7 @@
 use crate::final_heap::scenario::Scenario;
 use crate::final_heap::scenario::Stage;
 use crate::idle::mib;
+use crate::idle::pass;
 use crate::idle::status_kib;
 use crate::statistics;
 use anyhow::Context as _;
@@ -10,6 +11,8 @@ use anyhow::Result;
 use anyhow::ensure;
 use leakwatch_test_support::daemon::Daemon;
 use leakwatch_test_support::daemon::text;
+
+use std::time::Duration;
 use xtask::tools;
 
 /// How often is told how large the daemon is.
@@ -44,6 +47,9 @@ pub(crate) fn run(stage: &mut Stage, scenario: Scenario, deaths: u32) -> Result<
             sizes.push(say_size(&mut daemon, death)?);
         }
     }
+    // What was released goes back within half a minute.
+    pass(Duration::from_secs(30))?;
+    say_size(&mut daemon, deaths)?;
     let second_half: Vec<_> = sizes.into_iter().filter(|(death, _)| *death >= deaths / 2).collect();
     if let Some(slope) = statistics::slope(&second_half) {
         tools::say(format!(

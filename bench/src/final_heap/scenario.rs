@@ -126,9 +126,7 @@ impl Stage {
             trace.clear()?;
         }
         let ticks = if let Some(daemon) = daemon.as_deref_mut() {
-            for victim in &victims {
-                wait_read(daemon, victim)?;
-            }
+            wait_read(daemon, &victims)?;
             processor_ticks(daemon.process().pid())?
         } else {
             pass(Duration::from_secs(2))?;
@@ -191,21 +189,26 @@ impl Stage {
     }
 }
 
-/// Waits until the daemon has read a victim after it was ready.
-fn wait_read(daemon: &Daemon, victim: &Victim) -> Result<()> {
-    let target = daemon.wait_target(victim.cgroup().path())?;
-    let newest = || -> Result<Option<String>> {
+/// Waits until the daemon has read all victims after they were ready.
+fn wait_read(daemon: &Daemon, victims: &[Victim]) -> Result<()> {
+    let newest = |target: &str| -> Result<Option<String>> {
         let list = daemon
             .client()
             .json(&format!("/api/v1/targets/{target}/profiles?type=heap&limit=1"))?;
         let newest = list["items"].as_array().and_then(|items| items.first());
         Ok(newest.map(|newest| text(newest, "id").to_owned()))
     };
-    let what = format!("the heap of process {} to be read", victim.pid());
-    let before = newest()?;
-    wait_until(&what, Duration::from_mins(3), || {
-        Ok(newest()?.filter(|newest| Some(newest) != before.as_ref()))
-    })?;
+    let mut before = Vec::new();
+    for victim in victims {
+        let target = daemon.wait_target(victim.cgroup().path())?;
+        before.push((newest(&target)?, target));
+    }
+    for (victim, (before, target)) in victims.iter().zip(&before) {
+        let what = format!("the heap of process {} to be read", victim.pid());
+        wait_until(&what, Duration::from_mins(3), || {
+            Ok(newest(target)?.filter(|newest| Some(newest) != before.as_ref()))
+        })?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What it costs to read Go processes from outside, beside what their own endpoint costs in the same run, and whether the
-//! program notices. The measuring itself is `bench/examples/cost.rs`, built with optimisation.
+//! program notices; and what a heap profile costs on the whole way to a verdict. The measuring itself is `bench/examples/cost.rs`
+//! and `bench/examples/judged.rs`, built with optimisation.
 
 mod large;
 
@@ -19,6 +20,8 @@ use xtask::tools;
 
 /// Goals, in milliseconds of processor time.
 const MOST_PER_100K_BUCKETS: f64 = 50.0;
+/// Of a profile on the whole way from the memory to a verdict: the first of a process whose stacks are known, and later ones.
+const MOST_JUDGED: [(&str, f64); 2] = [("judged_first", 50.0), ("judged_later", 15.0)];
 const MOST_PER_100K_GOROUTINES: f64 = 250.0;
 const MOST_PER_ATTACH: f64 = 20.0;
 
@@ -37,6 +40,9 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 }
+
+/// As many heap profile buckets, each allocation counted.
+const MANY_STACKS: [&str; 4] = ["-rate", "1", "-stacks", "100000"];
 
 /// Figures by name.
 type Figures = BTreeMap<String, f64>;
@@ -58,6 +64,14 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         let what = format!("{name} reading of 100,000 buckets");
         goal(&what, scale * figure(&heap, name)?, MOST_PER_100K_BUCKETS);
     }
+    let judged = bench.judged()?;
+    for (name, most) in MOST_JUDGED {
+        goal(
+            &format!("{name} of 100,000 buckets"),
+            scale * figure(&judged, name)?,
+            most,
+        );
+    }
     let goroutines = bench.goroutines()?;
     let scale = 1e5 / figure(&goroutines, "goroutines_count")?;
     let stacks = scale * figure(&goroutines, "stacks")?;
@@ -78,6 +92,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
 struct Bench<'a> {
     arguments: &'a Arguments,
     cost: PathBuf,
+    judged: PathBuf,
     target: PathBuf,
     directory: tempfile::TempDir,
 }
@@ -87,7 +102,7 @@ impl<'a> Bench<'a> {
         tools::step("building the reader", || {
             let mut cargo = tools::cargo();
             cargo.args(["build", "--release", "--locked", "-p", "leakwatch-bench"]);
-            tools::run(cargo.args(["--example", "cost"]))
+            tools::run(cargo.args(["--example", "cost", "--example", "judged"]))
         })?;
         let directory = tempfile::tempdir()?;
         let target = tools::step("building the program", || {
@@ -96,6 +111,7 @@ impl<'a> Bench<'a> {
         Ok(Self {
             arguments,
             cost: tools::target_dir().join("release/examples/cost"),
+            judged: tools::target_dir().join("release/examples/judged"),
             target,
             directory,
         })
@@ -104,7 +120,7 @@ impl<'a> Bench<'a> {
     fn attach(&self) -> anyhow::Result<Figures> {
         let executable = large::ensure(&self.arguments.release)?;
         let size = std::fs::metadata(&executable)?.len();
-        let (process, _) = self.start(&executable, &[])?;
+        let (process, _) = self.start(&executable, &[], "log")?;
         let figures = self.measure(&["attach", &process.pid().to_string(), &self.repeats()])?;
         tools::say(format!(
             "attach to a program of {} MB, stripped: {:.1} ms; to another process of it: {:.2} ms",
@@ -116,7 +132,7 @@ impl<'a> Bench<'a> {
     }
 
     fn heap(&self) -> anyhow::Result<Figures> {
-        let (process, endpoint) = self.start(&self.target, &["-rate", "1", "-stacks", "100000"])?;
+        let (process, endpoint) = self.start(&self.target, &MANY_STACKS, "log")?;
         let figures = self.measure(&["heap", &process.pid().to_string(), &self.repeats(), &endpoint])?;
         let theirs = figure(&figures, "endpoint_target")? + figure(&figures, "endpoint_reader")?;
         let later = figure(&figures, "later")?;
@@ -131,9 +147,26 @@ impl<'a> Bench<'a> {
         Ok(figures)
     }
 
+    fn judged(&self) -> anyhow::Result<Figures> {
+        let (first, _) = self.start(&self.target, &MANY_STACKS, "first")?;
+        let (second, _) = self.start(&self.target, &MANY_STACKS, "second")?;
+        let processes = [&first, &second].map(|process| process.pid().to_string());
+        let mut command = Command::new(&self.judged);
+        let figures = Self::figures(command.args(processes).arg(self.repeats()))?;
+        tools::say(format!(
+            "from memory to a verdict, {} stacks: {:.1} ms of a program that is not known, {:.1} ms the first time of another process of it, \
+             {:.1} ms later",
+            figure(&figures, "judged_stacks")?,
+            figure(&figures, "judged_unknown")?,
+            figure(&figures, "judged_first")?,
+            figure(&figures, "judged_later")?
+        ));
+        Ok(figures)
+    }
+
     fn goroutines(&self) -> anyhow::Result<Figures> {
         let many = ["-goroutines", "100000", "-frames", "7"];
-        let (process, endpoint) = self.start(&self.target, &many)?;
+        let (process, endpoint) = self.start(&self.target, &many, "log")?;
         let figures = self.measure(&["goroutines", &process.pid().to_string(), &self.repeats(), &endpoint])?;
         let theirs = figure(&figures, "endpoint_target")? + figure(&figures, "endpoint_reader")?;
         let stacks = figure(&figures, "stacks")?;
@@ -149,7 +182,7 @@ impl<'a> Bench<'a> {
 
     fn throughput(&self) -> anyhow::Result<Figures> {
         let arguments = ["-work", "-goroutines", "10000", "-frames", "7"];
-        let (process, endpoint) = self.start(&self.target, &arguments)?;
+        let (process, endpoint) = self.start(&self.target, &arguments, "log")?;
         let (pairs, seconds) = (self.arguments.pairs.to_string(), self.arguments.seconds.to_string());
         let what = format!("one snapshot a second against none: {pairs} pairs of {seconds} s");
         let figures = tools::step(&what, || {
@@ -174,10 +207,10 @@ impl<'a> Bench<'a> {
     }
 
     /// Starts a program, and answers where its endpoint is.
-    fn start(&self, executable: &Path, arguments: &[&str]) -> anyhow::Result<(Running, String)> {
+    fn start(&self, executable: &Path, arguments: &[&str], log: &str) -> anyhow::Result<(Running, String)> {
         let mut command = Command::new(executable);
         command.args(arguments).env_remove("GOGC").env_remove("GOMEMLIMIT");
-        let process = Running::start(command, &self.directory.path().join("log"))?;
+        let process = Running::start(command, &self.directory.path().join(log))?;
         let address = wait_until("the program to be ready", Duration::from_mins(2), || {
             let output = process.output();
             let ready = output.lines().find_map(|line| line.strip_prefix("ready "));
@@ -187,7 +220,11 @@ impl<'a> Bench<'a> {
     }
 
     fn measure(&self, arguments: &[&str]) -> anyhow::Result<Figures> {
-        let output = tools::output(Command::new(&self.cost).args(arguments))?;
+        Self::figures(Command::new(&self.cost).args(arguments))
+    }
+
+    fn figures(command: &mut Command) -> anyhow::Result<Figures> {
+        let output = tools::output(command)?;
         let figure = |line: &str| -> anyhow::Result<(String, f64)> {
             let (name, value) = line.split_once('\t').with_context(|| line.to_owned())?;
             Ok((name.to_owned(), value.parse()?))

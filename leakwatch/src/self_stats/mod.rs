@@ -15,7 +15,7 @@ const FDINFO: &str = "/proc/self/fdinfo";
 /// Two processors' worth of arenas, however many the host has: most of the daemon's threads wait most of the time.
 const ALLOCATOR: leakwatch_malloc::Settings = leakwatch_malloc::Settings {
     arenas: 2,
-    own_mapping_bytes: 1 << 20,
+    own_mapping_bytes: 256 << 10,
     // What one round needs and the next will need again: without it the C library keeps 128 KiB, and every round faults its pages in anew.
     kept_bytes: 4 << 20,
 };
