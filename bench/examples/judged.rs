@@ -135,7 +135,7 @@ impl Judging {
                 break;
             }
         }
-        self.engine.apply(sample(&self.clock, process, is_new));
+        self.engine.apply(sample(self.clock, process, is_new));
         self.engine.apply(Input::Tick { at: self.clock.now() });
         Ok(spent()?.saturating_sub(before))
     }
@@ -182,7 +182,7 @@ fn watched(process: ProcessKey) -> Watched {
     }
 }
 
-fn sample(clock: &Clock, key: ProcessKey, is_new: bool) -> Input {
+fn sample(clock: Clock, key: ProcessKey, is_new: bool) -> Input {
     let memory = Bytes::from_mib(300);
     let process = Process {
         key,
