@@ -30,8 +30,12 @@ pub(super) struct Profiles {
     stacks: StackTable,
     /// The table as readers have it; none once it has grown.
     shared: Option<Arc<StackTable>>,
+    /// Where the stacks of running programs are in it, those that were asked for last at the end.
+    known: Vec<Adopted>,
     /// Bytes of the table after it was compacted last.
     compacted: usize,
+    /// Bytes of values that were dropped since.
+    dropped: usize,
     /// Bytes of all values when they were added up last.
     values: usize,
 }
@@ -47,9 +51,19 @@ impl Profiles {
     /// Stacks that nobody uses any more are dropped once the table is so much larger than twice what was in use.
     const SLACK: usize = 1 << 20;
 
+    /// Programs of which is known where their stacks are: more are looked up anew.
+    const MAX_KNOWN: usize = 8;
+
     pub(super) fn intern(&mut self, content: &ProfileContent) -> (Summary, Arc<StackTable>) {
         let before = self.stacks.len();
-        let summary = content.intern(&mut self.stacks);
+        let place = self.known.iter().position(|known| known.is_of(&content.stacks));
+        let mut known = place.map_or_else(|| Adopted::of(&content.stacks), |place| self.known.remove(place));
+        let summary = content.intern(&mut self.stacks, &mut known);
+        self.known.retain(|known| !known.is_orphan());
+        if self.known.len() >= Self::MAX_KNOWN {
+            self.known.remove(0);
+        }
+        self.known.push(known);
         if self.stacks.len() != before {
             self.shared = None;
         }
@@ -58,19 +72,31 @@ impl Profiles {
 
     /// Bytes of all profiles, as of the last fitting.
     pub(super) fn bytes(&self) -> usize {
-        self.values + self.stacks.bytes()
+        self.values + self.bytes_of_stacks()
+    }
+
+    fn bytes_of_stacks(&self) -> usize {
+        self.stacks.bytes() + self.bytes_of_known()
+    }
+
+    fn bytes_of_known(&self) -> usize {
+        self.known.iter().map(Adopted::bytes).sum()
     }
 
     /// Drops what is least valuable until all fit: what had to go, by reason.
     pub(super) fn fit(&mut self, mut kept: Kept<'_>, bound: usize) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
         self.values = kept.bytes();
-        if self.stacks.bytes() > 2 * self.compacted + Self::SLACK || self.bytes() > bound {
+        self.known.retain(|known| !known.is_orphan());
+        while self.bytes_of_known() > bound / 4 {
+            self.known.remove(0);
+        }
+        if self.stacks.bytes() > 2 * self.compacted + Self::SLACK {
             self.compact(&mut kept);
         }
         while self.bytes() > bound {
             // Some more than has to, so that this is not done again and again.
-            let wanted = (bound - bound / 8).saturating_sub(self.stacks.bytes().min(bound / 2));
+            let wanted = (bound - bound / 8).saturating_sub(self.bytes_of_stacks().min(bound / 2));
             let before = self.values;
             while self.values > wanted.min(before - before / 8) {
                 let dropped = kept
@@ -81,7 +107,11 @@ impl Profiles {
                 *counts.entry(reason).or_default() += 1;
                 self.values = kept.bytes();
             }
-            self.compact(&mut kept);
+            self.dropped += before - self.values;
+            // Compacting goes through everything: only once it may be worth it.
+            if self.bytes() > bound || self.dropped > bound {
+                self.compact(&mut kept);
+            }
             if self.values == before {
                 break;
             }
@@ -100,6 +130,8 @@ impl Profiles {
         let (stacks, moved) = self.stacks.compacted(used);
         self.stacks = stacks;
         self.compacted = self.stacks.bytes();
+        self.dropped = 0;
+        self.known.iter_mut().for_each(|known| known.follow(&moved));
         self.shared = None;
         let shared = self.shared();
         kept.renumber(&moved, &shared);

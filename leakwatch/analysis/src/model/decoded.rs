@@ -35,12 +35,12 @@ pub struct ProfileContent {
 }
 
 impl ProfileContent {
-    /// The same with the stacks of another table, which gets those that it does not have yet.
-    pub fn intern(&self, stacks: &mut StackTable) -> Summary {
-        let mut known = Adopted::default();
+    /// The same with the stacks of another table, which gets those that it does not have yet. `known` has what was found before of
+    /// the same two tables.
+    pub fn intern(&self, stacks: &mut StackTable, known: &mut Adopted) -> Summary {
         let mut sum = Summing::with_capacity(self.summary.values.len());
         for (stack, value) in &self.summary.values {
-            let here = stacks.adopt(&self.stacks, *stack, &mut known);
+            let here = stacks.adopt(&self.stacks, *stack, known);
             sum.add(stacks, here, self.stacks.frames(*stack).next(), value);
         }
         let mut summary = sum.finish(self.summary.period);
@@ -159,6 +159,9 @@ mod tests {
         );
         let content = ProfileContent { stacks, summary };
         let mut other = StackTable::default();
-        assert_eq!(content.intern(&mut other), content.summary);
+        let mut known = Adopted::of(&content.stacks);
+        for _ in 0..2 {
+            assert_eq!(content.intern(&mut other, &mut known), content.summary);
+        }
     }
 }

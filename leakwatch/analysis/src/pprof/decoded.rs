@@ -50,6 +50,7 @@ fn missing(error: &PprofError) -> Missing {
 mod tests {
     use super::*;
     use crate::model::decoded::Summary;
+    use crate::model::stack::Adopted;
     use crate::model::units::Timestamp;
     use crate::pprof::ProfileBuilder;
     use crate::pprof::encode;
@@ -98,7 +99,7 @@ mod tests {
             let received = received(&profile.encode_to_vec(), ProfileType::Goroutine, &Bounds::default());
             assert_eq!(received.unwrap(), *made);
             let expected = summarize(&profile, ProfileType::Goroutine, &mut direct).unwrap();
-            let there = made.intern(&mut interned);
+            let there = made.intern(&mut interned, &mut Adopted::of(&made.stacks));
             assert_eq!(there.total, expected.total);
             assert_eq!(told(&there, &interned), told(&expected, &direct));
         }

@@ -16,14 +16,27 @@ pub(super) struct CallTree {
     callers: Vec<StackNumber>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    /// The calls of the stack that was added last, outermost first: the next one often has most of them.
+    path: Vec<(u64, StackNumber)>,
 }
 
 impl CallTree {
     /// Adds a stack, innermost call first.
     pub(super) fn insert(&mut self, stack: impl DoubleEndedIterator<Item = u64>) -> StackNumber {
-        stack
-            .rev()
-            .fold(StackNumber::default(), |caller, address| self.call(caller, address))
+        let mut caller = StackNumber::default();
+        let mut depth = 0;
+        for address in stack.rev() {
+            match self.path.get(depth) {
+                Some((known, number)) if *known == address => caller = *number,
+                _ => {
+                    self.path.truncate(depth);
+                    caller = self.call(caller, address);
+                    self.path.push((address, caller));
+                }
+            }
+            depth += 1;
+        }
+        caller
     }
 
     fn call(&mut self, caller: StackNumber, address: u64) -> StackNumber {

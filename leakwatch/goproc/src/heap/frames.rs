@@ -3,7 +3,7 @@
 use crate::pclntab::Frame;
 use crate::pclntab::Pclntab;
 use crate::pclntab::TableBytes;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// Calls remembered. A program has some thousand places that allocate; only a hostile one has more.

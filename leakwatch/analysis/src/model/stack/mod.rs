@@ -62,6 +62,10 @@ pub struct StackTable {
 /// What finds a frame or a stack in its table again: only whoever adds to a table needs it.
 #[derive(Default)]
 struct Index {
+    /// The same for a table and its copies, as long as nothing is added to these.
+    origin: Arc<()>,
+    /// Of a copy, which has the numbers of its table and no index.
+    is_copy: bool,
     hasher: DefaultHashBuilder,
     texts: HashSet<Arc<str>>,
     text_bytes: usize,
@@ -72,7 +76,11 @@ struct Index {
 impl Clone for Index {
     /// A copy of a table is for reading and has no index; one that is added to all the same makes its own.
     fn clone(&self) -> Self {
-        Self::default()
+        Self {
+            origin: Arc::clone(&self.origin),
+            is_copy: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -273,7 +281,7 @@ impl StackTable {
                 outer = self.nodes.get(place).map_or(StackId::EMPTY, |node| node.caller);
             }
         }
-        let (mut table, mut moved) = (Self::default(), Adopted::default());
+        let (mut table, mut moved) = (Self::default(), Adopted::of(self));
         for (place, _) in (0_u32..).zip(is_used).filter(|(_, is_used)| *is_used) {
             // It fitted before, and its caller was moved before it.
             let _fits = table.adopt(self, StackId(place + 1), &mut moved);
@@ -293,8 +301,9 @@ impl StackTable {
 }
 
 /// Where stacks and frames of one table are in another.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Adopted {
+    origin: Arc<()>,
     /// By place there; `UNKNOWN` where it was not looked up.
     frames: Vec<u32>,
     stacks: Vec<u32>,
@@ -302,6 +311,40 @@ pub struct Adopted {
 
 impl Adopted {
     const UNKNOWN: u32 = u32::MAX;
+
+    /// Nothing of this table was looked up yet.
+    pub fn of(there: &StackTable) -> Self {
+        Self {
+            origin: Arc::clone(&there.index.origin),
+            frames: Vec::new(),
+            stacks: Vec::new(),
+        }
+    }
+
+    /// Whether it tells of this table, or of a copy of it.
+    pub fn is_of(&self, there: &StackTable) -> bool {
+        Arc::ptr_eq(&self.origin, &there.index.origin)
+    }
+
+    /// Whether that table is gone with all its copies.
+    pub fn is_orphan(&self) -> bool {
+        Arc::strong_count(&self.origin) == 1
+    }
+
+    /// Follows what has moved to another table; what is not there is unknown again.
+    pub fn follow(&mut self, moved: &Self) {
+        for here in self.stacks.iter_mut().filter(|here| **here != Self::UNKNOWN) {
+            *here = moved.stack(StackId(*here)).map_or(Self::UNKNOWN, StackId::number);
+        }
+        for here in self.frames.iter_mut().filter(|here| **here != Self::UNKNOWN) {
+            *here = moved.frame(*here).unwrap_or(Self::UNKNOWN);
+        }
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        (self.frames.capacity() + self.stacks.capacity()) * size_of::<u32>()
+    }
 
     /// Where a stack is, if it was looked up.
     pub fn stack(&self, there: StackId) -> Option<StackId> {
@@ -340,7 +383,7 @@ fn note(known: &mut Vec<u32>, place: usize, here: u32) {
 impl Index {
     /// Makes the index of a table that has none.
     fn cover(&mut self, frames: &SharedLog<Frame>, nodes: &SharedLog<Node>) {
-        if (self.frames.len(), self.nodes.len()) == (frames.len(), nodes.len()) {
+        if !self.is_copy && (self.frames.len(), self.nodes.len()) == (frames.len(), nodes.len()) {
             return;
         }
         *self = Self::default();

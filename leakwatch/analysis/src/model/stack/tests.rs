@@ -65,12 +65,29 @@ proptest! {
     fn stacks_stay_themselves_in_another_table_and_in_a_compacted_one(stacks in stacks(), keep in prop::collection::vec(any::<bool>(), 40)) {
         let mut table = StackTable::default();
         let ids: Vec<StackId> = stacks.iter().map(|stack| table.intern(stack).unwrap()).collect();
-        let (mut other, mut known) = (StackTable::default(), Adopted::default());
+        let (mut other, mut known) = (StackTable::default(), Adopted::of(&table));
         other.intern(&[frame("main.other", 1)]).unwrap();
         for (id, stack) in ids.iter().zip(&stacks) {
             let there = other.adopt(&table, *id, &mut known).unwrap();
             prop_assert_eq!(&other.frames(there).cloned().collect::<Vec<_>>(), stack);
             prop_assert_eq!(known.stack(*id), Some(there));
+        }
+        prop_assert!(known.is_of(&table.clone()) && !known.is_of(&other));
+        // A copy that goes on by itself gives its own numbers.
+        let mut copy = table.clone();
+        copy.intern(&[frame("main.other", 1)]).unwrap();
+        prop_assert!(known.is_of(&table) && !known.is_of(&copy));
+        let (fewer, moved) = other.compacted(ids.iter().zip(&keep).filter_map(|(id, keep)| known.stack(*id).filter(|_| *keep)));
+        known.follow(&moved);
+        for (id, stack) in ids.iter().zip(&stacks) {
+            if let Some(here) = known.stack(*id) {
+                prop_assert_eq!(&fewer.frames(here).cloned().collect::<Vec<_>>(), stack);
+            }
+        }
+        let mut grown = fewer;
+        for (id, stack) in ids.iter().zip(&stacks) {
+            let here = grown.adopt(&table, *id, &mut known).unwrap();
+            prop_assert_eq!(&grown.frames(here).cloned().collect::<Vec<_>>(), stack);
         }
         let used: Vec<(StackId, &Vec<Frame>)> = ids.iter().copied().zip(&stacks).zip(keep).filter_map(|(used, keep)| keep.then_some(used)).collect();
         let (compacted, moved) = table.compacted(used.iter().map(|(id, _)| *id));

@@ -2,6 +2,7 @@
 //!
 //! The heap is that of the last garbage collection, where a program's own endpoint shows the one before.
 
+use hashbrown::HashMap;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::decoded::Summing;
@@ -25,7 +26,6 @@ use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::Frames;
 use leakwatch_goproc::heap::LogicalCall;
 use leakwatch_goproc::heap::View;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The stacks of one executable in words, as far as they were met: all its processes share them.
@@ -35,6 +35,8 @@ pub(super) struct BuildStacks {
     stacks: StackTable,
     /// Frames by the addresses that they return to, in the file.
     frames: HashMap<u64, u32>,
+    /// The calls of the stack that was looked up last, outermost first: the next one often has most of them.
+    path: Vec<(u32, StackId)>,
 }
 
 /// The stacks of the buckets of one process, by their places: each is put in words once.
@@ -58,12 +60,20 @@ impl BuildStacks {
 
     /// The stack of these calls, innermost first. `bias` is what their addresses have more than those in the file.
     fn intern(&mut self, calls: &[LogicalCall], bias: u64) -> Result<StackId, StackTableFull> {
-        let mut outermost_first = calls.iter().rev();
-        outermost_first.try_fold(StackId::EMPTY, |caller, call| {
-            let frame = self.frame(call, bias)?;
+        let mut caller = StackId::EMPTY;
+        for (depth, call) in calls.iter().rev().enumerate() {
             let inlined = if call.inlined { StackTable::INLINED } else { 0 };
-            self.stacks.intern_call(caller, frame | inlined)
-        })
+            let frame = self.frame(call, bias)? | inlined;
+            match self.path.get(depth) {
+                Some((known, stack)) if *known == frame => caller = *stack,
+                _ => {
+                    self.path.truncate(depth);
+                    caller = self.stacks.intern_call(caller, frame)?;
+                    self.path.push((frame, caller));
+                }
+            }
+        }
+        Ok(caller)
     }
 
     fn frame(&mut self, call: &LogicalCall, bias: u64) -> Result<u32, StackTableFull> {
