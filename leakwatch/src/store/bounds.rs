@@ -29,7 +29,7 @@ impl Default for Bounds {
             gone_for: Duration::from_hours(6),
             events: 10_000,
             post_mortems: 500,
-            profile_bytes: 24 << 20,
+            profile_bytes: 20 << 20,
             final_states: 16,
         }
     }

@@ -123,14 +123,23 @@ impl Profiles {
         Arc::clone(self.shared.get_or_insert_with(|| Arc::new(self.stacks.clone())))
     }
 
-    /// Drops stacks that are in no profile any more.
+    /// Drops stacks that are in no profile any more, if they are many.
     fn compact(&mut self, kept: &mut Kept<'_>) {
-        let mut used = HashSet::new();
-        kept.each_snapshot(|snapshot| used.extend(snapshot.values.iter().map(|(stack, _)| *stack)));
-        let (stacks, moved) = self.stacks.compacted(used);
+        self.dropped = 0;
+        let mut lists = HashMap::new();
+        kept.each_snapshot(|snapshot| drop(lists.insert(snapshot.values.as_ptr(), Arc::clone(&snapshot.values))));
+        let used = self
+            .stacks
+            .used(lists.values().flat_map(|values| values.iter().map(|(stack, _)| *stack)));
+        drop(lists);
+        if used.count() > self.stacks.len() / 4 * 3 {
+            self.compacted = self.stacks.bytes();
+            kept.forget_tables();
+            return;
+        }
+        let (stacks, moved) = self.stacks.compacted(&used);
         self.stacks = stacks;
         self.compacted = self.stacks.bytes();
-        self.dropped = 0;
         self.known.iter_mut().for_each(|known| known.follow(&moved));
         self.shared = None;
         let shared = self.shared();

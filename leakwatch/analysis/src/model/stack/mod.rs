@@ -268,21 +268,30 @@ impl StackTable {
         Ok(here | inlined)
     }
 
-    /// A table of these stacks alone, and where they are in it. Their order stays.
-    pub fn compacted(&self, used: impl IntoIterator<Item = StackId>) -> (Self, Adopted) {
-        let mut is_used = vec![false; self.nodes.len()];
-        for id in used {
+    /// Which stacks these are, with those that called them.
+    pub fn used(&self, stacks: impl IntoIterator<Item = StackId>) -> Used {
+        let mut used = Used {
+            is_used: vec![false; self.nodes.len()],
+            count: 0,
+        };
+        for id in stacks {
             let mut outer = id;
             while let Some(place) = outer.node()
-                && let Some(flag) = is_used.get_mut(place)
+                && let Some(flag) = used.is_used.get_mut(place)
                 && !*flag
             {
                 *flag = true;
+                used.count += 1;
                 outer = self.nodes.get(place).map_or(StackId::EMPTY, |node| node.caller);
             }
         }
+        used
+    }
+
+    /// A table of these stacks alone, and where they are in it. Their order stays.
+    pub fn compacted(&self, used: &Used) -> (Self, Adopted) {
         let (mut table, mut moved) = (Self::default(), Adopted::of(self));
-        for (place, _) in (0_u32..).zip(is_used).filter(|(_, is_used)| *is_used) {
+        for (place, _) in (0_u32..).zip(&used.is_used).filter(|(_, is_used)| **is_used) {
             // It fitted before, and its caller was moved before it.
             let _fits = table.adopt(self, StackId(place + 1), &mut moved);
         }
@@ -297,6 +306,20 @@ impl StackTable {
         const INDEXED: usize = 8;
         let texts = self.index.text_bytes + self.index.texts.len() * (TEXT + 3 * INDEXED);
         texts + self.frames.len() * (size_of::<Frame>() + INDEXED) + self.nodes.len() * (size_of::<Node>() + INDEXED)
+    }
+}
+
+/// Stacks of a table that somebody uses.
+#[derive(Clone, Debug)]
+pub struct Used {
+    is_used: Vec<bool>,
+    count: usize,
+}
+
+impl Used {
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.count
     }
 }
 

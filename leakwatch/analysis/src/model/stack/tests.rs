@@ -77,7 +77,7 @@ proptest! {
         let mut copy = table.clone();
         copy.intern(&[frame("main.other", 1)]).unwrap();
         prop_assert!(known.is_of(&table) && !known.is_of(&copy));
-        let (fewer, moved) = other.compacted(ids.iter().zip(&keep).filter_map(|(id, keep)| known.stack(*id).filter(|_| *keep)));
+        let (fewer, moved) = other.compacted(&other.used(ids.iter().zip(&keep).filter_map(|(id, keep)| known.stack(*id).filter(|_| *keep))));
         known.follow(&moved);
         for (id, stack) in ids.iter().zip(&stacks) {
             if let Some(here) = known.stack(*id) {
@@ -90,7 +90,7 @@ proptest! {
             prop_assert_eq!(&grown.frames(here).cloned().collect::<Vec<_>>(), stack);
         }
         let used: Vec<(StackId, &Vec<Frame>)> = ids.iter().copied().zip(&stacks).zip(keep).filter_map(|(used, keep)| keep.then_some(used)).collect();
-        let (compacted, moved) = table.compacted(used.iter().map(|(id, _)| *id));
+        let (compacted, moved) = table.compacted(&table.used(used.iter().map(|(id, _)| *id)));
         prop_assert!(compacted.len() <= table.len());
         let mut places = Vec::new();
         for (id, stack) in used {
