@@ -1,7 +1,8 @@
 //! All profiles within one bound: values by stack, and the one table of stacks that targets, gone ones and post-mortems share.
 //!
-//! At the bound the least valuable goes first: of gone targets and post-mortems the oldest, as long as they take more than half of
-//! it, then the snapshots between the first and the newest of whoever has most. What is left and still too much is merged.
+//! At the bound the least valuable goes first: of gone targets the oldest, then the small stacks of the oldest post-mortems and at last
+//! these themselves, as long as all of them take more than half of it; then the snapshots between the first and the newest of whoever
+//! has most. What is left and still too much is merged.
 
 use crate::store::post_mortem::PostMortem;
 use crate::store::target::StoredTarget;
@@ -100,7 +101,7 @@ impl Profiles {
             let before = self.values;
             while self.values > wanted.min(before - before / 8) {
                 let dropped = kept
-                    .drop_least_valuable(bound)
+                    .drop_least_valuable(&mut self.stacks, bound)
                     .or_else(|| kept.merge_the_largest(&mut self.stacks))
                     .or_else(|| kept.drop_of_the_largest());
                 let Some(reason) = dropped else { break };
@@ -187,17 +188,18 @@ impl Kept<'_> {
     }
 
     /// Drops one thing; why it was there to be dropped, or none if there is nothing left.
-    fn drop_least_valuable(&mut self, bound: usize) -> Option<&'static str> {
+    fn drop_least_valuable(&mut self, stacks: &mut StackTable, bound: usize) -> Option<&'static str> {
         if self.bytes_of_the_gone() > bound / 2 {
-            let dropped = self.drop_of_the_gone();
+            let dropped = self.drop_of_the_gone(stacks);
             if dropped.is_some() {
                 return dropped;
             }
         }
-        self.thin_the_largest().or_else(|| self.drop_of_the_gone())
+        self.thin_the_largest().or_else(|| self.drop_of_the_gone(stacks))
     }
 
-    fn drop_of_the_gone(&mut self) -> Option<&'static str> {
+    /// Of gone targets everything goes before post-mortems lose anything: these have the last profile. Of a post-mortem the small stacks go first.
+    fn drop_of_the_gone(&mut self, stacks: &mut StackTable) -> Option<&'static str> {
         let gone = self
             .targets
             .iter_mut()
@@ -207,6 +209,18 @@ impl Kept<'_> {
             oldest.history.previous_snapshots.clear();
             oldest.view = None;
             return Some("profiles_of_gone_target_dropped");
+        }
+        let is_large = |snapshot: &Snapshot| snapshot.values.len() > LEAST_MERGED;
+        let mut oldest_first = self.post_mortems.iter_mut();
+        if let Some(oldest) = oldest_first.find(|post_mortem| post_mortem.profiles.iter().any(is_large)) {
+            for snapshot in Arc::make_mut(oldest)
+                .profiles
+                .iter_mut()
+                .filter(|snapshot| is_large(snapshot))
+            {
+                *snapshot = snapshot.merged(stacks, snapshot.values.len() / 4);
+            }
+            return Some("post_mortem_profiles_merged");
         }
         let mut oldest_first = self.post_mortems.iter_mut();
         let oldest = oldest_first.find(|post_mortem| !post_mortem.profiles.is_empty())?;

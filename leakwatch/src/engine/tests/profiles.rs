@@ -104,3 +104,47 @@ fn stacks_of_targets_that_are_gone_are_given_back() {
         .filter(|(_, target)| !target.history.snapshots.is_empty());
     assert!(kept.count() > 10, "as many as fit are still there");
 }
+
+#[test]
+fn many_that_die_at_once_all_keep_a_profile_and_the_oldest_lose_small_stacks_first() {
+    const KILLS: u64 = 12;
+    let content = heap(30_000);
+    // Two of them fit as they are.
+    let bounds = Bounds {
+        profile_bytes: 8 << 20,
+        ..Bounds::default()
+    };
+    let mut engine = Engine::new(bounds, None);
+    for number in 1..=KILLS {
+        let target = target(number);
+        let mut inputs = life(&target);
+        inputs.retain(|input| !matches!(input, Input::OomKill(_)));
+        inputs.push(taken(&target, 1_200, &content));
+        inputs.push(kill(&target, 1_201));
+        inputs.push(Input::TargetGone {
+            at: Timestamp::from_unix_seconds(1_202),
+            target: target.id(),
+        });
+        run(&mut engine, inputs);
+    }
+    let view = run(
+        &mut engine,
+        vec![Input::Tick {
+            at: Timestamp::from_unix_seconds(1_205),
+        }],
+    );
+    assert!(view.profile_bytes() <= 8 << 20, "{}", view.profile_bytes());
+    let kept: Vec<(usize, StackValue)> = view
+        .post_mortems()
+        .flat_map(|post_mortem| &post_mortem.profiles)
+        .map(|profile| (profile.values.len(), profile.total))
+        .collect();
+    assert_eq!(kept.len() as u64, KILLS);
+    assert!(kept.iter().all(|(_, total)| *total == content.summary.total));
+    assert!(kept.is_sorted_by_key(|(stacks, _)| *stacks), "{kept:?}");
+    assert!(
+        view.losses().contains_key("post_mortem_profiles_merged"),
+        "{:?}",
+        view.losses()
+    );
+}
