@@ -24,8 +24,7 @@ impl CallTree {
     /// Adds a stack, innermost call first.
     pub(super) fn insert(&mut self, stack: impl DoubleEndedIterator<Item = u64>) -> StackNumber {
         let mut caller = StackNumber::default();
-        let mut depth = 0;
-        for address in stack.rev() {
+        for (depth, address) in stack.rev().enumerate() {
             match self.path.get(depth) {
                 Some((known, number)) if *known == address => caller = *number,
                 _ => {
@@ -34,7 +33,6 @@ impl CallTree {
                     self.path.push((address, caller));
                 }
             }
-            depth += 1;
         }
         caller
     }
