@@ -98,7 +98,7 @@ impl Profiles {
         while self.bytes() > bound {
             // Some more than has to, so that this is not done again and again.
             let wanted = (bound - bound / 8).saturating_sub(self.bytes_of_stacks().min(bound / 2));
-            let before = self.values;
+            let (before, stacks) = (self.values, self.stacks.len());
             while self.values > wanted.min(before - before / 8) {
                 let dropped = kept
                     .drop_least_valuable(&mut self.stacks, bound)
@@ -110,8 +110,11 @@ impl Profiles {
             }
             self.dropped += before - self.values;
             // Compacting goes through everything: only once it may be worth it.
-            if self.bytes() > bound || self.dropped > bound {
-                self.compact(&mut kept);
+            let is_compacted = (self.bytes() > bound || self.dropped > bound) && self.compact(&mut kept);
+            if !is_compacted && self.stacks.len() != stacks {
+                // Merged profiles have stacks that nobody's copy of the table has.
+                self.shared = None;
+                kept.share(&self.shared());
             }
             if self.values == before {
                 break;
@@ -124,8 +127,8 @@ impl Profiles {
         Arc::clone(self.shared.get_or_insert_with(|| Arc::new(self.stacks.clone())))
     }
 
-    /// Drops stacks that are in no profile any more, if they are many.
-    fn compact(&mut self, kept: &mut Kept<'_>) {
+    /// Drops stacks that are in no profile any more; false where they are not worth it.
+    fn compact(&mut self, kept: &mut Kept<'_>) -> bool {
         self.dropped = 0;
         let mut lists = HashMap::new();
         kept.each_snapshot(|snapshot| drop(lists.insert(snapshot.values.as_ptr(), Arc::clone(&snapshot.values))));
@@ -136,7 +139,7 @@ impl Profiles {
         if used.count() > self.stacks.len() / 4 * 3 {
             self.compacted = self.stacks.bytes();
             kept.forget_tables();
-            return;
+            return false;
         }
         let (stacks, moved) = self.stacks.compacted(&used);
         self.stacks = stacks;
@@ -144,7 +147,10 @@ impl Profiles {
         self.known.iter_mut().for_each(|known| known.follow(&moved));
         self.shared = None;
         let shared = self.shared();
-        kept.renumber(&moved, &shared);
+        kept.renumber(&moved);
+        kept.share(&shared);
+        kept.forget_tables();
+        true
     }
 }
 
@@ -281,7 +287,7 @@ impl Kept<'_> {
     }
 
     /// Gives every value the number that its stack has in a compacted table.
-    fn renumber(&mut self, moved: &Adopted, shared: &Arc<StackTable>) {
+    fn renumber(&mut self, moved: &Adopted) {
         let mut renumbered: HashMap<*const (StackId, StackValue), Values> = HashMap::new();
         // The old values are kept until all are done: an address stands for one list.
         let mut old = Vec::new();
@@ -296,19 +302,21 @@ impl Kept<'_> {
             for series in target.history.series_mut() {
                 series.as_mut_slice().iter_mut().for_each(&mut renumber);
             }
+        }
+        for post_mortem in having_profiles(&mut self.post_mortems) {
+            post_mortem.profiles.iter_mut().for_each(&mut renumber);
+        }
+    }
+
+    /// Gives whoever has profiles this copy of the table.
+    fn share(&mut self, shared: &Arc<StackTable>) {
+        for target in self.targets.iter_mut().filter(|target| has_profiles(target)) {
             target.history.stacks = Arc::clone(shared);
             target.view = None;
         }
-        for post_mortem in self
-            .post_mortems
-            .iter_mut()
-            .filter(|post_mortem| !post_mortem.profiles.is_empty())
-        {
-            let post_mortem = Arc::make_mut(post_mortem);
-            post_mortem.profiles.iter_mut().for_each(&mut renumber);
+        for post_mortem in having_profiles(&mut self.post_mortems) {
             post_mortem.stacks = Arc::clone(shared);
         }
-        self.forget_tables();
     }
 
     /// Whoever has no profiles any more holds no table of stacks either.
@@ -325,6 +333,13 @@ impl Kept<'_> {
             }
         }
     }
+}
+
+fn having_profiles<'a>(post_mortems: &'a mut [&mut Arc<PostMortem>]) -> impl Iterator<Item = &'a mut PostMortem> {
+    let having = post_mortems
+        .iter_mut()
+        .filter(|post_mortem| !post_mortem.profiles.is_empty());
+    having.map(|post_mortem| Arc::make_mut(post_mortem))
 }
 
 /// Whether a snapshot has so many stacks that merging the small ones is worth it.

@@ -142,6 +142,12 @@ fn many_that_die_at_once_all_keep_a_profile_and_the_oldest_lose_small_stacks_fir
     assert_eq!(kept.len() as u64, KILLS);
     assert!(kept.iter().all(|(_, total)| *total == content.summary.total));
     assert!(kept.is_sorted_by_key(|(stacks, _)| *stacks), "{kept:?}");
+    for post_mortem in view.post_mortems() {
+        for (stack, _) in post_mortem.profiles.iter().flat_map(|profile| &*profile.values) {
+            let innermost = post_mortem.stacks.frames(*stack).next().unwrap();
+            assert!(innermost.function.starts_with("main.site"), "{innermost:?}");
+        }
+    }
     assert!(
         view.losses().contains_key("post_mortem_profiles_merged"),
         "{:?}",
