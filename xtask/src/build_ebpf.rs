@@ -105,6 +105,7 @@ pub fn cargo(subcommand: &str) -> anyhow::Result<Command> {
         ])
         // What the host's dependencies save in build time is no model for `core` in a program that the kernel verifies.
         .args(["--config", "profile.release.package.\"*\".opt-level=3"])
+        .args(["--config", "profile.release.lto=false"])
         // Lets the stable compiler build core from source; set for this call only.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
