@@ -11,7 +11,6 @@ use anyhow::Result;
 use anyhow::ensure;
 use leakwatch_test_support::daemon::Daemon;
 use leakwatch_test_support::daemon::text;
-
 use std::time::Duration;
 use xtask::tools;
 

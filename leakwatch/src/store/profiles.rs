@@ -60,7 +60,6 @@ impl Profiles {
         let place = self.known.iter().position(|known| known.is_of(&content.stacks));
         let mut known = place.map_or_else(|| Adopted::of(&content.stacks), |place| self.known.remove(place));
         let summary = content.intern(&mut self.stacks, &mut known);
-        self.known.retain(|known| !known.is_orphan());
         if self.known.len() >= Self::MAX_KNOWN {
             self.known.remove(0);
         }
