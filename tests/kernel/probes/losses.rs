@@ -21,6 +21,10 @@ use std::sync::mpsc;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+/// Four times as many exits as a ring of a page has room for: of some the kernel does not run the program, where it was preempted in the middle
+/// of another one.
+const MANY: u32 = 256;
+
 /// Runs `cause` with probes that follow a changed plan, and waits until a loss of that name is reported.
 ///
 /// The runtime of these tests has one thread, which is busy with `cause`: rings are not drained meanwhile.
@@ -65,7 +69,7 @@ async fn a_full_ring_of_exits_is_counted() -> Result<()> {
     check(
         loss::name(LossReason::ExitRingFull),
         |plan| set_ring(plan, &process_exit::HOOK, 4096),
-        || exits(64),
+        || exits(MANY),
     )
     .await
 }
@@ -131,7 +135,7 @@ async fn logged(filter: &str) -> Result<String> {
     check(
         loss::name(LossReason::ExitRingFull),
         |plan| set_ring(plan, &process_exit::HOOK, 4096),
-        || exits(64),
+        || exits(MANY),
     )
     .await?;
     drop(logging);
