@@ -51,13 +51,13 @@ fn heap(pid: u32, repeats: usize, endpoint: &str) -> Result<()> {
     let mut buckets = 0;
     let first = median(repeats, || {
         let mut process = GoProcess::attach(pid)?;
-        let cost = own(|| Ok(process.heap()?))?;
+        let cost = own(|| Ok(process.heap(&mut Vec::<Vec<u64>>::new())?))?;
         buckets = process.heap_reader().context("heap")?.index().len();
         Ok(cost)
     })?;
     let mut process = GoProcess::attach(pid)?;
-    process.heap()?;
-    let later = median(repeats, || own(|| Ok(process.heap()?)))?;
+    process.heap(&mut Vec::<Vec<u64>>::new())?;
+    let later = median(repeats, || own(|| Ok(process.heap(&mut Vec::<Vec<u64>>::new())?)))?;
     println!("buckets_count\t{buckets}");
     say("first", first);
     say("later", later);
@@ -105,7 +105,7 @@ fn throughput(pid: u32, pairs: usize, seconds: u64, endpoint: &str) -> Result<()
         let (start, worked, spent) = (Instant::now(), operations()?, of_process(pid)?);
         for second in 1..=seconds {
             if reading {
-                process.heap()?;
+                process.heap(&mut Vec::<Vec<u64>>::new())?;
                 process.goroutines(ALL)?.snapshot()?;
             }
             pass(start, Duration::from_secs(second))?;

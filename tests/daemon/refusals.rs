@@ -160,7 +160,7 @@ fn the_api_says_why_a_heap_cannot_be_read() -> Result<()> {
 /// Sets all counters to zero, in a program that the test has started: nothing tells their layout then.
 fn wipe(pid: u32) -> Result<()> {
     let mut process = leakwatch_goproc::attach::GoProcess::attach(pid)?;
-    process.heap()?;
+    process.heap(&mut Vec::<Vec<u64>>::new())?;
     let index = process.heap_reader().context("read")?.index();
     let memory = fs::File::options().write(true).open(format!("/proc/{pid}/mem"))?;
     for id in index.ids() {
@@ -173,7 +173,7 @@ fn wipe(pid: u32) -> Result<()> {
 /// Makes a bucket its own successor, in a program that the test has started.
 fn corrupt(pid: u32) -> Result<()> {
     let mut process = leakwatch_goproc::attach::GoProcess::attach(pid)?;
-    process.heap()?;
+    process.heap(&mut Vec::<Vec<u64>>::new())?;
     let index = process.heap_reader().context("read")?.index();
     let address = index.ids().nth(50).and_then(|id| index.address(id)).context("bucket")?;
     let memory = fs::File::options().write(true).open(format!("/proc/{pid}/mem"))?;

@@ -59,7 +59,9 @@ fn the_advised_line_makes_the_heap_readable() -> Result<()> {
             Ok(process.output().contains("ready").then_some(()))
         })?;
         let mut process = GoProcess::attach(process.pid())?;
-        let snapshot = process.heap().with_context(|| format!("{release}, advised"))?;
+        let snapshot = process
+            .heap(&mut Vec::<Vec<u64>>::new())
+            .with_context(|| format!("{release}, advised"))?;
         let index = process.heap_reader().context("read")?.index();
         let bytes = snapshot.in_use(View::Now, index).bytes;
         ensure!(bytes > 16 << 20, "{release}: {bytes}");

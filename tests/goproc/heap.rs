@@ -1,6 +1,7 @@
 //! The heap of programs whose allocations are known, for each release of Go and each kind of executable.
 
 use crate::oracle::compare;
+use crate::oracle::stack_of;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
@@ -68,13 +69,17 @@ fn outside_heap_equals_the_endpoint() -> Result<()> {
 }
 
 /// Functions by the bytes in use that they have allocated, most first.
-fn ranking(process: &mut GoProcess, bytes: impl Fn(u64, u64, u64) -> f64) -> Result<Vec<(String, f64)>> {
-    let snapshot = process.heap()?;
+fn ranking(
+    process: &mut GoProcess,
+    stacks: &mut Vec<Vec<u64>>,
+    bytes: impl Fn(u64, u64, u64) -> f64,
+) -> Result<Vec<(String, f64)>> {
+    let snapshot = process.heap(stacks)?;
     let index = process.heap_reader().context("read")?.index();
     let mut frames = process.heap_frames();
     let mut functions: BTreeMap<String, f64> = BTreeMap::new();
     for (id, counts) in snapshot.all(View::LastGc) {
-        let stack = frames.of_stack(&index.stack(id));
+        let stack = frames.of_stack(stack_of(index, stacks, id)?);
         let innermost = stack.first().map(|frame| frame.function.clone());
         let size = index.size(id).context("size")?;
         let in_use = counts.in_use().unwrap_or(0);
@@ -96,8 +101,11 @@ fn a_leak_of_small_objects_ranks_before_a_large_buffer() -> Result<()> {
         let arguments = ["-small", "524288", "-static", "4194304", "-objects", "0"];
         let target = Target::start(&executable, &arguments, "100", &directory.path().join("log"))?;
         let mut process = GoProcess::attach(target.process.pid())?;
-        let sampled = ranking(&mut process, |count, size, _| (count * size) as f64)?;
-        let ours = ranking(&mut process, |count, size, rate| estimate(count, size, rate).bytes)?;
+        let mut stacks = Vec::new();
+        let sampled = ranking(&mut process, &mut stacks, |count, size, _| (count * size) as f64)?;
+        let ours = ranking(&mut process, &mut stacks, |count, size, rate| {
+            estimate(count, size, rate).bytes
+        })?;
         eprintln!("{release}: as sampled {sampled:?}\n{release}: scaled {ours:?}");
         let first = |ranked: &[(String, f64)]| ranked.first().map(|(function, _)| function.clone());
         ensure!(
@@ -157,7 +165,7 @@ fn numbers_of_the_collector_equal_memstats() -> Result<()> {
             );
             ensure!(numbers.mapped_ready > numbers.heap_in_use, "{what}: {numbers:?}");
             ensure!(numbers.runtime_metadata > 1 << 20, "{what}: {numbers:?}");
-            let heap = process.heap()?;
+            let heap = process.heap(&mut Vec::<Vec<u64>>::new())?;
             let index = process.heap_reader().context("read")?.index();
             let retained = u64::try_from(heap.in_use(View::LastGc, index).bytes)?;
             ensure!(

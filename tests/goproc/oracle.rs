@@ -5,6 +5,8 @@ use anyhow::Result;
 use anyhow::ensure;
 use leakwatch_analysis::pprof;
 use leakwatch_goproc::attach::GoProcess;
+use leakwatch_goproc::heap::BucketId;
+use leakwatch_goproc::heap::BucketIndex;
 use leakwatch_goproc::heap::Snapshot;
 use leakwatch_goproc::heap::View;
 use leakwatch_goproc::heap::scale;
@@ -50,14 +52,14 @@ fn printed(text: &str) -> Result<Buckets> {
     Ok(buckets)
 }
 
-fn read(process: &GoProcess, snapshot: &Snapshot, view: View) -> Result<Buckets> {
+fn read(process: &GoProcess, stacks: &[Vec<u64>], snapshot: &Snapshot, view: View) -> Result<Buckets> {
     let index = process.heap_reader().context("read")?.index();
     let mut buckets = Buckets::new();
     for (id, counts) in snapshot.all(view) {
         let size = i64::try_from(index.size(id).context("size")?)?;
         let (allocs, frees) = (i64::try_from(counts.allocs)?, i64::try_from(counts.frees)?);
         if counts.allocs != 0 || counts.frees != 0 {
-            buckets.entry(index.stack(id)).or_default().push([
+            buckets.entry(stack_of(index, stacks, id)?.to_vec()).or_default().push([
                 allocs - frees,
                 (allocs - frees) * size,
                 allocs,
@@ -136,12 +138,12 @@ fn sites(profile: &[u8], files: &Files) -> Result<Sites> {
 }
 
 /// The same from outside, and the files of each function.
-fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(Sites, Files)> {
+fn read_sites(process: &GoProcess, stacks: &[Vec<u64>], snapshot: &Snapshot) -> Result<(Sites, Files)> {
     let index = process.heap_reader().context("read")?.index();
     let mut frames = process.heap_frames();
     let mut files = Files::new();
     for (id, _) in snapshot.all(View::Pprof) {
-        for frame in frames.of_stack(&index.stack(id)) {
+        for frame in frames.of_stack(stack_of(index, stacks, id)?) {
             files
                 .entry(frame.function.clone())
                 .or_default()
@@ -157,7 +159,7 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(Sites, Files)
         let in_use = scale(allocs - i64::try_from(counts.frees)?, size, snapshot.rate);
         let values = vec![allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
         if values.iter().any(|value| *value != 0) {
-            let stack = frames.of_stack(&index.stack(id));
+            let stack = frames.of_stack(stack_of(index, stacks, id)?);
             let stack = stack.iter().map(|frame| {
                 let file = first(&frame.function).unwrap_or_default();
                 (frame.function.clone(), file, frame.line.into())
@@ -174,17 +176,24 @@ fn read_sites(process: &GoProcess, snapshot: &Snapshot) -> Result<(Sites, Files)
     Ok((sites, files))
 }
 
+/// The stack of a bucket, which was kept when the bucket was found.
+pub(crate) fn stack_of<'s>(index: &BucketIndex, stacks: &'s [Vec<u64>], id: BucketId) -> Result<&'s [u64]> {
+    let kept = index.stack(id).context("a bucket")?;
+    Ok(stacks.get(kept.number as usize).context("a stack")?)
+}
+
 /// Compares bucket by bucket and total by total, in a moment without a garbage collection.
 pub(crate) fn compare(client: &Client, process: &mut GoProcess) -> Result<usize> {
+    let mut stacks = Vec::new();
     wait_until("a reading without a garbage collection", DEADLINE, || {
-        let before = process.heap()?;
+        let before = process.heap(&mut stacks)?;
         let text = String::from_utf8(client.bytes("/debug/pprof/heap?debug=1")?)?;
         let encoded = client.bytes("/debug/pprof/heap")?;
-        let after = process.heap()?;
+        let after = process.heap(&mut stacks)?;
         if before.cycle != after.cycle {
             return Ok(None);
         }
-        let outside = read(process, &before, View::Pprof)?;
+        let outside = read(process, &stacks, &before, View::Pprof)?;
         let inside = printed(&text)?;
         ensure!(
             outside == inside,
@@ -198,7 +207,7 @@ pub(crate) fn compare(client: &Client, process: &mut GoProcess) -> Result<usize>
         let in_use = before.in_use(View::Pprof, index);
         let scaled = [allocated.objects, allocated.bytes, in_use.objects, in_use.bytes];
         ensure!(scaled == totals(&encoded)?, "scaled totals: outside {scaled:?}");
-        let (named, files) = read_sites(process, &before)?;
+        let (named, files) = read_sites(process, &stacks, &before)?;
         let shown = sites(&encoded, &files)?;
         ensure!(
             named == shown,

@@ -46,7 +46,7 @@ fn without_a_profile_the_reason_and_the_rest_is_told() -> Result<()> {
             let executable = toolchains::build("unprofiled", release, form, directory.path())?;
             let target = start(&executable, &[], &directory)?;
             let mut process = GoProcess::attach(target.pid())?;
-            let refusal = process.heap().expect_err("no profile");
+            let refusal = process.heap(&mut Vec::<Vec<u64>>::new()).expect_err("no profile");
             ensure!(refusal == NoHeap::NotLinked, "{release} {form:?}: {refusal:?}");
             ensure!(refusal.to_string().contains("net/http/pprof"), "{refusal}");
             let numbers = process.gc()?;
@@ -65,7 +65,7 @@ fn a_rate_of_zero_is_told() -> Result<()> {
     for release in toolchains::releases() {
         let executable = toolchains::build("goproc-target", release, Form::StrippedPie, directory.path())?;
         let target = start(&executable, &["-rate", "0"], &directory)?;
-        let refusal = GoProcess::attach(target.pid())?.heap();
+        let refusal = GoProcess::attach(target.pid())?.heap(&mut Vec::<Vec<u64>>::new());
         ensure!(refusal == Err(NoHeap::RateZero { rate: 0 }), "{release}: {refusal:?}");
     }
     Ok(())
@@ -80,7 +80,7 @@ fn an_unknown_version_is_read_as_far_as_memory_tells() -> Result<()> {
         let target = start(&executable, &["-objects", "200000"], &directory)?;
         let mut process = GoProcess::attach(target.pid())?;
         // The counters tell their layout themselves.
-        let heap = process.heap()?;
+        let heap = process.heap(&mut Vec::<Vec<u64>>::new())?;
         let index = process.heap_reader().context("read")?.index();
         let bytes = heap.in_use(View::LastGc, index).bytes;
         ensure!((100 << 20..400 << 20).contains(&bytes), "{release}: {bytes}");
@@ -100,7 +100,7 @@ fn an_unknown_version_that_has_counted_nothing_is_refused() -> Result<()> {
     let arguments = ["-rate", "1000000000000", "-objects", "0", "-static", "0"];
     let target = start(&executable, &arguments, &directory)?;
     let mut process = GoProcess::attach(target.pid())?;
-    process.heap()?;
+    process.heap(&mut Vec::<Vec<u64>>::new())?;
     let reader = process.heap_reader().context("read")?;
     ensure!(
         reader.format() == Some(RecordFormat::ObjectsAndBytes),
@@ -115,7 +115,7 @@ fn an_unknown_version_that_has_counted_nothing_is_refused() -> Result<()> {
         let record = index.address(id).context("address")? + 48 + 8 * index.depth(id).context("depth")? as u64;
         memory.write_all_at(&[0; 128], record)?;
     }
-    let refusal = GoProcess::attach(target.pid())?.heap();
+    let refusal = GoProcess::attach(target.pid())?.heap(&mut Vec::<Vec<u64>>::new());
     let version = "go1.99.13".to_owned();
     ensure!(
         refusal == Err(HeapError::UnknownLayout { version }.into()),
@@ -146,7 +146,7 @@ fn memory_that_contradicts_the_version_is_refused() -> Result<()> {
             let executable = toolchains::relabelled(&known, release, pretended)?;
             let target = start(&executable, &["-objects", "200000"], &directory)?;
             let mut process = GoProcess::attach(target.pid())?;
-            let refusal = process.heap();
+            let refusal = process.heap(&mut Vec::<Vec<u64>>::new());
             let version = pretended.to_owned();
             let layout = HeapError::Layout {
                 version,
@@ -196,10 +196,10 @@ fn a_process_that_has_ended_is_gone_and_never_mistaken_for_another() -> Result<(
     let executable = toolchains::build("goproc-target", "go1.24.13", Form::Plain, directory.path())?;
     let mut target = start(&executable, &[], &directory)?;
     let mut process = GoProcess::attach(target.pid())?;
-    process.heap()?;
+    process.heap(&mut Vec::<Vec<u64>>::new())?;
     target.signal(Signal::KILL)?;
     target.wait(DEADLINE)?;
-    ensure!(process.heap() == Err(HeapError::Gone.into()));
+    ensure!(process.heap(&mut Vec::<Vec<u64>>::new()) == Err(HeapError::Gone.into()));
     ensure!(process.gc() == Err(GcError::Gone.into()));
     let again = GoProcess::attach(target.pid());
     ensure!(
@@ -226,7 +226,7 @@ fn a_list_that_the_program_has_destroyed_is_refused() -> Result<()> {
     let executable = toolchains::build("goproc-target", "go1.27.3", Form::Plain, directory.path())?;
     let target = start(&executable, &["-rate", "1", "-stacks", "100"], &directory)?;
     let mut process = GoProcess::attach(target.pid())?;
-    process.heap()?;
+    process.heap(&mut Vec::<Vec<u64>>::new())?;
     let index = process.heap_reader().context("read")?.index();
     let address = index.ids().nth(50).and_then(|id| index.address(id)).context("bucket")?;
     // The program does it to itself; here the test does, in the program that it has started.
@@ -234,7 +234,7 @@ fn a_list_that_the_program_has_destroyed_is_refused() -> Result<()> {
         .write(true)
         .open(format!("/proc/{}/mem", target.pid()))?;
     memory.write_all_at(&address.to_le_bytes(), address + 8)?;
-    let refusal = GoProcess::attach(target.pid())?.heap();
+    let refusal = GoProcess::attach(target.pid())?.heap(&mut Vec::<Vec<u64>>::new());
     ensure!(refusal == Err(HeapError::Loop { address }.into()), "{refusal:?}");
     Ok(())
 }

@@ -21,6 +21,7 @@ use leakwatch_goproc::final_heap::Truncation;
 use leakwatch_goproc::heap;
 use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::HeapError;
+use leakwatch_goproc::heap::Kept;
 use leakwatch_goproc::heap::View;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::programs::Go;
@@ -131,8 +132,8 @@ async fn final_heap_of(
 }
 
 /// Its heap, in as many readings as an emulated machine takes.
-fn heap_of(process: &mut GoProcess) -> Result<heap::Snapshot> {
-    wait_until("the heap to be read", DEADLINE, || match process.heap() {
+fn heap_of(process: &mut GoProcess, stacks: &mut Vec<Vec<u64>>) -> Result<heap::Snapshot> {
+    wait_until("the heap to be read", DEADLINE, || match process.heap(stacks) {
         Err(NoHeap::Heap(HeapError::Unfinished { .. })) => Ok(None),
         read => Ok(Some(read?)),
     })
@@ -158,12 +159,14 @@ async fn check(change: impl FnOnce(&mut Plan), held: u64, known: Known) -> Resul
     let victim = start_victim_of(held)?;
     let expected = victim.buckets;
     let mut process = GoProcess::attach(victim.key.pid)?;
-    let snapshot = heap_of(&mut process)?;
+    let mut stacks = Vec::new();
+    let snapshot = heap_of(&mut process, &mut stacks)?;
     let index = process.heap_reader().context("no heap")?.index();
+    let stack_of = |kept: Option<Kept>| stacks.get(kept?.number as usize).cloned();
     let middle = index.ids().nth(index.len() / 2).and_then(|id| index.address(id));
     let buckets = snapshot
         .all(View::Now)
-        .map(|(id, counts)| (Some(index.stack(id)), counts));
+        .map(|(id, counts)| (stack_of(index.stack(id)), counts));
     let before = kept(&process, buckets)?;
     let mut plan = process.walk_plan();
     if let Some(heap) = &mut plan.heap {
@@ -195,10 +198,11 @@ async fn check(change: impl FnOnce(&mut Plan), held: u64, known: Known) -> Resul
     assert!(walk.heap_time > Duration::ZERO && walk.heap_time < Duration::from_secs(10));
 
     let heap = process.heap_reader().context("no heap")?.final_heap(walk);
-    let buckets = heap
-        .buckets
-        .iter()
-        .map(|bucket| (heap.stack(bucket), heap.counts(View::Now, bucket)));
+    let buckets = heap.buckets.iter().map(|bucket| {
+        let brought = heap.brought(bucket).map(<[u64]>::to_vec);
+        let stack = brought.or_else(|| stack_of(heap.kept(bucket)));
+        (stack, heap.counts(View::Now, bucket))
+    });
     let (objects, stacks) = kept(&process, buckets)?;
     // What the runtime itself has: of many allocations it counts a few twice.
     assert!(objects >= held && stacks >= held, "{objects} objects, {stacks} stacks");
@@ -284,7 +288,7 @@ async fn bounds_cut_a_walk_and_say_so() -> Result<()> {
         let mut watch = probes.take_heap_watch().context("no watch")?;
         let victim = start_victim()?;
         let mut process = GoProcess::attach(victim.key.pid)?;
-        heap_of(&mut process)?;
+        heap_of(&mut process, &mut Vec::new())?;
         let heap = final_heap_of(&mut watch, &mut events, victim, &mut process).await?;
         assert_eq!(heap.walk.truncation, Some(cut));
         let arrived = heap.walk.buckets.len() + heap.walk.known.len();
@@ -308,7 +312,7 @@ async fn what_finds_no_room_is_counted() -> Result<()> {
     let mut watch = probes.take_heap_watch().context("no watch")?;
     let victim = start_victim()?;
     let mut process = GoProcess::attach(victim.key.pid)?;
-    heap_of(&mut process)?;
+    heap_of(&mut process, &mut Vec::new())?;
     watch_as_it_is(&mut watch, victim.key, &mut process)?;
     victim.running.signal(Signal::KILL)?;
     let name = loss::name(LossReason::FinalHeapRingFull);
@@ -337,7 +341,7 @@ async fn only_the_process_that_was_meant_is_read() -> Result<()> {
     // Another process had this pid before.
     let mut other = start_victim()?;
     let mut process = GoProcess::attach(other.key.pid)?;
-    heap_of(&mut process)?;
+    heap_of(&mut process, &mut Vec::new())?;
     let plan = process.walk_plan();
     let before = ProcessKey {
         start_ticks: other.key.start_ticks - 1,

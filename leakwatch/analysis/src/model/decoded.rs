@@ -83,6 +83,11 @@ impl Summing {
             let alone = innermost.map(std::slice::from_ref).unwrap_or_default();
             stacks.intern(alone).unwrap_or(StackId::EMPTY)
         });
+        self.put(stack, value);
+    }
+
+    /// Adds a sample of a stack that is interned.
+    pub fn put(&mut self, stack: StackId, value: &StackValue) {
         self.total.add(value);
         self.values.push((stack, *value));
     }

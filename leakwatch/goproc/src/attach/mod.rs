@@ -20,6 +20,7 @@ use crate::heap::Frames;
 use crate::heap::HeapError;
 use crate::heap::HeapReader;
 use crate::heap::HeapSource;
+use crate::heap::KeepStacks;
 use crate::heap::Snapshot;
 use crate::layout::Layout;
 use crate::locate::GcVariables;
@@ -221,8 +222,8 @@ impl<M: ReadMemory> GoProcess<M> {
         Ok(gc::read(&self.memory, controller, memstats, layout)?)
     }
 
-    /// Reads its heap profile. The buckets are those of [`Self::heap_reader`].
-    pub fn heap(&mut self) -> Result<Snapshot, NoHeap> {
+    /// Reads its heap profile. The buckets are those of [`Self::heap_reader`]; `stacks` gets the stacks of those that are new.
+    pub fn heap(&mut self, stacks: &mut dyn KeepStacks) -> Result<Snapshot, NoHeap> {
         self.memory.begin();
         let rate = self.variables.rate.clone()?.address;
         let value = self.memory.read_u64(rate).map_err(|source| match source {
@@ -244,7 +245,7 @@ impl<M: ReadMemory> GoProcess<M> {
             Some(reader) => reader,
             None => HeapReader::new(self.heap_source(rate)?),
         };
-        let snapshot = reader.read(&self.memory);
+        let snapshot = reader.read(&self.memory, stacks);
         self.heap = Some(reader);
         Ok(snapshot?)
     }

@@ -7,6 +7,7 @@ use crate::heap::BucketId;
 use crate::heap::BucketIndex;
 use crate::heap::Counts;
 use crate::heap::HeapReader;
+use crate::heap::Kept;
 use crate::heap::View;
 use std::ops::Range;
 
@@ -53,11 +54,14 @@ impl FinalHeap<'_> {
         }
     }
 
-    /// The stack of a bucket: return addresses, innermost first; none where nobody knows it.
-    pub fn stack(&self, bucket: &FinalBucket) -> Option<Vec<u64>> {
-        let brought = bucket.brought.clone().and_then(|range| self.walk.stacks.get(range));
-        let known = || bucket.known.map(|id| self.index.stack(id));
-        brought.map(<[u64]>::to_vec).or_else(known)
+    /// The stack of a bucket that the walk has brought: return addresses, innermost first.
+    pub fn brought(&self, bucket: &FinalBucket) -> Option<&[u64]> {
+        self.walk.stacks.get(bucket.brought.clone()?)
+    }
+
+    /// Where the stack of a bucket is kept that was known before.
+    pub fn kept(&self, bucket: &FinalBucket) -> Option<Kept> {
+        self.index.stack(bucket.known?)
     }
 
     /// Whether anybody knows its stack.

@@ -63,8 +63,8 @@ impl<'t, B: TableBytes> Frames<'t, B> {
         stack.iter().filter_map(|pc| self.call(*pc)).collect()
     }
 
-    /// The call that returns to `pc`.
-    fn call(&mut self, pc: u64) -> Option<LogicalCall> {
+    /// The call that returns to `pc`; none for `runtime.goexit`, to which every goroutine returns, and for an address without a function.
+    pub fn call(&mut self, pc: u64) -> Option<LogicalCall> {
         if let Some(known) = self.known.get(&pc) {
             return known.clone();
         }
@@ -87,7 +87,7 @@ impl<'t, B: TableBytes> Frames<'t, B> {
     }
 
     /// Whether runtime/pprof takes an address for one of the runtime's: by the function at the address itself.
-    fn is_runtime(&mut self, pc: u64) -> bool {
+    pub fn is_runtime(&mut self, pc: u64) -> bool {
         if let Some(known) = self.runtime.get(&pc) {
             return *known;
         }

@@ -5,9 +5,9 @@ use super::bucket::Bucket;
 use super::bucket::BucketError;
 use super::bucket::HEADER;
 use super::bucket::words;
-use super::calls::CallTree;
-use super::calls::StackNumber;
 use super::error::HeapError;
+use super::keep::KeepStacks;
+use super::keep::Kept;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::memory::Window;
@@ -15,12 +15,6 @@ use std::ops::Range;
 
 /// Buckets kept of one process. A million take some 300 MB in the process itself.
 pub const MAX_BUCKETS: usize = 1 << 20;
-/// Calls kept, those that stacks share counted once, before stacks are no longer kept whole: some 40 MiB. Half a million buckets of a program
-/// take no more.
-const MAX_WHOLE: usize = 2 << 20;
-/// Calls kept of the stacks beyond, the innermost: enough to tell who has allocated, and for whom.
-const FOLDED_CALLS: usize = 6;
-
 /// A bucket by the order in which it was found: stays the same as long as the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BucketId(u32);
@@ -40,21 +34,19 @@ impl BucketId {
 struct Entry {
     address: u64,
     size: u64,
-    stack: StackNumber,
+    stack: Kept,
     /// Calls of its stack in the process, kept or not.
     depth: u16,
 }
 
-/// Addresses, sizes and stacks of the buckets of one process.
+/// Addresses and sizes of the buckets of one process, and where their stacks are kept.
 #[derive(Debug, Default)]
 pub struct BucketIndex {
     head: u64,
     entries: Vec<Entry>,
-    calls: CallTree,
     /// Ids in the order of addresses.
     by_address: Vec<u32>,
     truncated: bool,
-    folded: u64,
     /// A walk for which the time was over.
     unfinished: Option<Walk>,
 }
@@ -67,7 +59,6 @@ struct Walk {
     at: u64,
     /// Newest first.
     found: Vec<Entry>,
-    folded: u64,
     /// Brent: a bucket that comes again is a loop.
     mark: u64,
     steps: usize,
@@ -80,7 +71,6 @@ impl Walk {
             head,
             at: head,
             found: Vec::new(),
-            folded: 0,
             mark: head,
             steps: 0,
             steps_to_next_mark: 1,
@@ -105,10 +95,15 @@ impl Walk {
 impl BucketIndex {
     /// Adds what is new since the last time: from the head to the first known bucket. When the time for one reading is over before, the next one
     /// goes on where this one was.
-    pub(super) fn update<M: ReadMemory + ?Sized>(&mut self, memory: &M, head: u64) -> Result<(), HeapError> {
+    pub(super) fn update<M: ReadMemory + ?Sized>(
+        &mut self,
+        memory: &M,
+        head: u64,
+        stacks: &mut dyn KeepStacks,
+    ) -> Result<(), HeapError> {
         while head != self.head && !self.truncated {
             let mut walk = self.unfinished.take().unwrap_or_else(|| Walk::new(head));
-            match self.follow(memory, &mut walk) {
+            match self.follow(memory, &mut walk, stacks) {
                 Ok(()) => self.add(walk),
                 Err(HeapError::Bucket(BucketError::Memory {
                     source: MemoryError::TimedOut,
@@ -124,8 +119,14 @@ impl BucketIndex {
         Ok(())
     }
 
-    fn follow<M: ReadMemory + ?Sized>(&mut self, memory: &M, walk: &mut Walk) -> Result<(), HeapError> {
+    fn follow<M: ReadMemory + ?Sized>(
+        &mut self,
+        memory: &M,
+        walk: &mut Walk,
+        stacks: &mut dyn KeepStacks,
+    ) -> Result<(), HeapError> {
         let mut window = Window::new(memory);
+        let mut stack = Vec::new();
         while walk.at != self.head && walk.at != 0 {
             if self.entries.len() + walk.found.len() >= MAX_BUCKETS {
                 self.truncated = true;
@@ -138,20 +139,12 @@ impl BucketIndex {
             };
             let bucket = Bucket::parse(address, window.read(address, HEADER).map_err(failed)?)?;
             let head_and_stack = window.read(address, bucket.head_size()).map_err(failed)?;
-            let is_whole = self.calls.len() + bucket.depth <= MAX_WHOLE;
-            let kept = if is_whole {
-                bucket.depth
-            } else {
-                bucket.depth.min(FOLDED_CALLS)
-            };
-            let stack: Vec<u64> = words(head_and_stack.get(HEADER..).unwrap_or_default())
-                .take(kept)
-                .collect();
-            walk.folded += u64::from(kept < bucket.depth);
+            stack.clear();
+            stack.extend(words(head_and_stack.get(HEADER..).unwrap_or_default()));
             walk.found.push(Entry {
                 address,
                 size: bucket.size,
-                stack: self.calls.insert(stack.into_iter()),
+                stack: stacks.keep(&stack),
                 depth: u16::try_from(bucket.depth).unwrap_or(u16::MAX),
             });
             walk.step(bucket.next)?;
@@ -165,7 +158,6 @@ impl BucketIndex {
     /// Newest first, as the list has them; kept oldest first, so that ids stay.
     fn add(&mut self, walk: Walk) {
         self.entries.extend(walk.found.into_iter().rev());
-        self.folded += walk.folded;
         self.head = walk.head;
         let known = u32::try_from(self.by_address.len()).unwrap_or(u32::MAX);
         let all = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
@@ -190,11 +182,6 @@ impl BucketIndex {
         self.truncated
     }
 
-    /// Buckets whose stack is only kept in part: its outer calls are missing.
-    pub fn folded(&self) -> u64 {
-        self.folded
-    }
-
     /// Calls of the bucket's stack in the process, kept or not.
     pub fn depth(&self, id: BucketId) -> Option<usize> {
         self.entries.get(id.index()).map(|entry| entry.depth.into())
@@ -210,10 +197,9 @@ impl BucketIndex {
         self.entries.get(id.index()).map(|entry| entry.size)
     }
 
-    /// The bucket's stack: return addresses in the process, innermost first, one for each logical call.
-    pub fn stack(&self, id: BucketId) -> Vec<u64> {
-        let entry = self.entries.get(id.index());
-        entry.map_or_else(Vec::new, |entry| self.calls.stack(entry.stack).collect())
+    /// Where the bucket's stack is kept.
+    pub fn stack(&self, id: BucketId) -> Option<Kept> {
+        self.entries.get(id.index()).map(|entry| entry.stack)
     }
 
     /// The bucket at an address in the process.

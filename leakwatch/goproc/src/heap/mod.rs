@@ -5,7 +5,7 @@ mod cycle;
 mod bucket;
 mod calibrate;
 mod error;
-mod calls;
+mod keep;
 mod index;
 mod view;
 mod scale;
@@ -23,6 +23,8 @@ pub use frames::LogicalCall;
 pub use index::BucketId;
 pub use index::BucketIndex;
 pub use index::MAX_BUCKETS;
+pub use keep::KeepStacks;
+pub use keep::Kept;
 pub use scale::Amount;
 pub use scale::Estimate;
 pub use scale::estimate;
@@ -73,7 +75,7 @@ impl HeapReader {
         }
     }
 
-    /// Addresses, sizes and stacks of all buckets seen so far.
+    /// All buckets seen so far.
     pub fn index(&self) -> &BucketIndex {
         &self.index
     }

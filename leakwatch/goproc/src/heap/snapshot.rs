@@ -4,6 +4,7 @@ use super::BucketId;
 use super::BucketIndex;
 use super::HeapError;
 use super::HeapReader;
+use super::KeepStacks;
 use super::bucket::Counts;
 use super::bucket::Record;
 use super::scale::Amount;
@@ -113,11 +114,15 @@ impl Difference {
 }
 
 impl HeapReader {
-    /// Reads all counters, and the buckets that are new. At most three times, when garbage collections interfere. New buckets may leave no time
+    /// Reads all counters, and the buckets that are new, whose stacks `stacks` gets. At most three times, when garbage collections interfere. New buckets may leave no time
     /// for the counters: then the next reading has it.
-    pub fn read<M: ReadMemory + ?Sized>(&mut self, memory: &M) -> Result<Snapshot, HeapError> {
+    pub fn read<M: ReadMemory + ?Sized>(
+        &mut self,
+        memory: &M,
+        stacks: &mut dyn KeepStacks,
+    ) -> Result<Snapshot, HeapError> {
         let known = self.index.len();
-        let read = self.read_all(memory);
+        let read = self.read_all(memory, stacks);
         let buckets = self.index.len();
         match read {
             Err(HeapError::Variable {
@@ -128,7 +133,11 @@ impl HeapReader {
         }
     }
 
-    fn read_all<M: ReadMemory + ?Sized>(&mut self, memory: &M) -> Result<Snapshot, HeapError> {
+    fn read_all<M: ReadMemory + ?Sized>(
+        &mut self,
+        memory: &M,
+        stacks: &mut dyn KeepStacks,
+    ) -> Result<Snapshot, HeapError> {
         let variable = |what| {
             move |source| match source {
                 MemoryError::Gone => HeapError::Gone,
@@ -144,7 +153,7 @@ impl HeapReader {
             let head = memory
                 .read_u64(self.source.buckets)
                 .map_err(variable("runtime.mbuckets"))?;
-            self.index.update(memory, head)?;
+            self.index.update(memory, head, stacks)?;
             let format = self.calibrate(memory)?;
             let (ids, ranges) = self.index.records(format.record_size());
             let mut records = vec![None; self.index.len()];

@@ -37,6 +37,9 @@ fn address(index: usize) -> u64 {
     BUCKETS + index as u64 * STRIDE
 }
 
+/// Stacks as they come.
+type Stacks = Vec<Vec<u64>>;
+
 /// Buckets in the order of their allocation: the last one is the head.
 fn memory(buckets: &[Written], format: RecordFormat, cycle: u32) -> FakeMemory {
     let mut memory = FakeMemory::new();
@@ -86,7 +89,7 @@ fn the_layout_is_told_by_the_counters_and_must_be_the_expected_one() {
         let memory = memory(&some_buckets(), found, 5);
         for expected in [None, Some(found)] {
             let mut reader = reader(expected);
-            let snapshot = reader.read(&memory).unwrap();
+            let snapshot = reader.read(&memory, &mut Stacks::new()).unwrap();
             assert_eq!(reader.format(), Some(found));
             let in_use: u64 = (1..40).map(|number| number * 2 * number * 16).sum();
             assert_eq!(
@@ -95,7 +98,7 @@ fn the_layout_is_told_by_the_counters_and_must_be_the_expected_one() {
             );
         }
         for expected in FORMATS.into_iter().filter(|format| *format != found) {
-            let result = reader(Some(expected)).read(&memory);
+            let result = reader(Some(expected)).read(&memory, &mut Stacks::new());
             let version = "go1.99".to_owned();
             assert_eq!(
                 result,
@@ -113,7 +116,7 @@ fn the_layout_is_told_by_the_counters_and_must_be_the_expected_one() {
 fn what_cannot_be_told_is_refused() {
     // Nothing counted yet, by a release that nobody knows.
     let quiet = [bucket(64, (0, 0))];
-    let result = reader(None).read(&memory(&quiet, RecordFormat::Objects, 0));
+    let result = reader(None).read(&memory(&quiet, RecordFormat::Objects, 0), &mut Stacks::new());
     let version = "go1.99".to_owned();
     assert_eq!(result, Err(HeapError::UnknownLayout { version }));
     // Half of the buckets say one thing, half another.
@@ -125,7 +128,7 @@ fn what_cannot_be_told_is_refused() {
         memory.map(address(index), bytes);
     }
     for expected in [None, Some(RecordFormat::Objects), Some(RecordFormat::ObjectsAndBytes)] {
-        let result = reader(expected).read(&memory);
+        let result = reader(expected).read(&memory, &mut Stacks::new());
         assert!(matches!(result, Err(HeapError::Contradiction { .. })), "{result:?}");
     }
 }
@@ -137,7 +140,7 @@ fn damaged_lists_are_refused_with_the_reason() {
     let damaged = |damage: &dyn Fn(&mut FakeMemory)| {
         let mut memory = whole.clone();
         damage(&mut memory);
-        reader(Some(format)).read(&memory)
+        reader(Some(format)).read(&memory, &mut Stacks::new())
     };
     let at = address(20);
     // A bucket that leads to itself, and one that leads back to a newer one.
@@ -170,11 +173,14 @@ fn a_list_that_no_longer_leads_to_known_buckets_is_refused() {
     let format = RecordFormat::Objects;
     let mut memory = memory(&some_buckets(), format, 0);
     let mut reader = reader(Some(format));
-    reader.read(&memory).unwrap();
+    reader.read(&memory, &mut Stacks::new()).unwrap();
     let other = BUCKETS + 0x10_0000;
     memory.map(other, bucket(64, (1, 0)).bytes(0, format));
     assert!(memory.write_u64(HEAD, other));
-    assert_eq!(reader.read(&memory), Err(HeapError::HeadLost { address: address(38) }));
+    assert_eq!(
+        reader.read(&memory, &mut Stacks::new()),
+        Err(HeapError::HeadLost { address: address(38) })
+    );
 }
 
 #[test]
@@ -182,10 +188,10 @@ fn counters_that_cannot_be_read_are_counted() {
     let format = RecordFormat::Objects;
     let mut memory = memory(&some_buckets(), format, 0);
     let mut reader = reader(Some(format));
-    reader.read(&memory).unwrap();
+    reader.read(&memory, &mut Stacks::new()).unwrap();
     // Its identity is known by now; only its counters are gone.
     memory.unmap(address(7));
-    let snapshot = reader.read(&memory).unwrap();
+    let snapshot = reader.read(&memory, &mut Stacks::new()).unwrap();
     assert_eq!(snapshot.unreadable, 1);
     let gone = reader
         .index()
@@ -227,10 +233,10 @@ fn differences_are_those_of_raw_counts() {
     let format = RecordFormat::ObjectsAndBytes;
     let mut buckets = some_buckets();
     let mut reader = reader(Some(format));
-    let before = reader.read(&memory(&buckets, format, 0)).unwrap();
+    let before = reader.read(&memory(&buckets, format, 0), &mut Stacks::new()).unwrap();
     buckets[3].record[0] = (112, 4);
     buckets.push(bucket(640, (5, 1)));
-    let after = reader.read(&memory(&buckets, format, 0)).unwrap();
+    let after = reader.read(&memory(&buckets, format, 0), &mut Stacks::new()).unwrap();
     let found: Vec<_> = after
         .since(&before, View::LastGc)
         .map(|difference| {
@@ -279,7 +285,7 @@ fn a_collection_in_the_middle_makes_it_read_again() {
             reads: std::cell::Cell::new(0),
             changes,
         };
-        let snapshot = reader(Some(format)).read(&busy).unwrap();
+        let snapshot = reader(Some(format)).read(&busy, &mut Stacks::new()).unwrap();
         assert_eq!(
             (snapshot.consistency, busy.reads.get()),
             (consistency, reads),
@@ -314,7 +320,7 @@ fn a_list_that_takes_several_readings_is_read_to_its_end_while_it_grows() {
             memory: memory(&sizes(400 + round.min(9)), format, 0),
             left: std::cell::Cell::new(if round < 9 { 6 } else { 1_000 }),
         };
-        match reader.read(&slow) {
+        match reader.read(&slow, &mut Stacks::new()) {
             Err(HeapError::Unfinished { buckets }) => unfinished.push(buckets),
             read => return Some(read.unwrap()),
         }
@@ -349,52 +355,16 @@ fn deep_stacks_are_no_trouble() {
     memory.map(BUCKETS, image);
     assert!(memory.write_u64(HEAD, next));
     let mut reader = reader(Some(format));
-    let snapshot = reader.read(&memory).unwrap();
+    let mut stacks = Stacks::new();
+    let snapshot = reader.read(&memory, &mut stacks).unwrap();
     assert_eq!(reader.index().len() as u64, count);
     assert_eq!(
         snapshot.in_use(View::Now, reader.index()).objects,
         i64::try_from(count).unwrap()
     );
     let last = reader.index().ids().last().unwrap();
-    assert_eq!(reader.index().stack(last).len(), 1024);
-    assert_eq!(reader.index().stack(last)[0], 0x40_0000 + (count - 1) * 1024);
-}
-
-/// Those that were found first are whole, of the others the innermost calls are there, and all of their counters.
-#[test]
-fn very_many_deep_stacks_are_folded() {
-    let format = RecordFormat::Objects;
-    let mut image = Vec::new();
-    let depth = 200;
-    let size = 48 + depth * 8 + 64;
-    let count = 20_000_u64;
-    for index in 0..count {
-        let deep = Written {
-            size: 32,
-            stack: (0..depth).map(|call| 0x40_0000 + index * depth + call).collect(),
-            record: [(2, 1), (0, 0), (0, 0), (0, 0)],
-        };
-        let next = if index == 0 { 0 } else { BUCKETS + (index - 1) * size };
-        image.extend(deep.bytes(next, format));
-    }
-    let mut memory = memory(&[], format, 0);
-    memory.map(BUCKETS, image);
-    assert!(memory.write_u64(HEAD, BUCKETS + (count - 1) * size));
-    let mut reader = reader(Some(format));
-    let snapshot = reader.read(&memory).unwrap();
-    let index = reader.index();
-    assert_eq!(index.len() as u64, count);
-    let whole = (2 << 20) / depth;
-    assert_eq!(index.folded(), count - whole);
-    let calls = |place: usize| {
-        let id = index.ids().nth(place).unwrap();
-        (index.stack(id)[0], index.stack(id).len(), index.depth(id))
-    };
-    let (oldest, newest) = (0x40_0000, 0x40_0000 + (count - 1) * depth);
-    assert_eq!(calls(0), (oldest, 6, Some(200)));
-    assert_eq!(calls(usize::try_from(count).unwrap() - 1), (newest, 200, Some(200)));
-    assert_eq!(snapshot.unreadable, 0);
-    assert_eq!(snapshot.in_use(View::Now, index).objects, i64::try_from(count).unwrap());
+    let stack = &stacks[reader.index().stack(last).unwrap().number as usize];
+    assert_eq!((stack.len(), stack[0]), (1024, 0x40_0000 + (count - 1) * 1024));
 }
 
 /// As many buckets as are kept, one after the other as the runtime puts them, and one more.
@@ -418,7 +388,7 @@ fn a_million_buckets_are_read_and_one_more_is_told() {
     assert!(memory.write_u64(HEAD, HEAD + 0x18 + (total - 2) * length));
     assert!(memory.write_u64(RATE, 1));
     let mut reader = reader(Some(RecordFormat::Objects));
-    let snapshot = reader.read(&memory).unwrap();
+    let snapshot = reader.read(&memory, &mut Stacks::new()).unwrap();
     assert_eq!(
         (reader.index().len(), reader.index().is_truncated()),
         (MAX_BUCKETS, false)
@@ -426,7 +396,7 @@ fn a_million_buckets_are_read_and_one_more_is_told() {
     let objects = snapshot.in_use(View::LastGc, reader.index()).objects;
     assert_eq!(objects, 2 * i64::try_from(MAX_BUCKETS).unwrap());
     assert!(memory.write_u64(HEAD, HEAD + 0x18 + (total - 1) * length));
-    reader.read(&memory).unwrap();
+    reader.read(&memory, &mut Stacks::new()).unwrap();
     assert_eq!(
         (reader.index().len(), reader.index().is_truncated()),
         (MAX_BUCKETS, true)
@@ -455,15 +425,18 @@ proptest! {
         let format = FORMATS[usize::from(narrow)];
         let mut reader = reader(Some(format));
         let first = first.min(buckets.len());
+        let mut stacks = Stacks::new();
         if first > 0 {
-            reader.read(&memory(&buckets[..first], format, cycle)).unwrap();
+            reader.read(&memory(&buckets[..first], format, cycle), &mut stacks).unwrap();
         }
-        let snapshot = reader.read(&memory(&buckets, format, cycle)).unwrap();
+        let snapshot = reader.read(&memory(&buckets, format, cycle), &mut stacks).unwrap();
+        prop_assert_eq!(stacks.len(), buckets.len(), "each once");
         prop_assert_eq!(reader.index().len(), buckets.len());
         for (id, written) in reader.index().ids().zip(&buckets) {
             prop_assert_eq!(reader.index().address(id), Some(address(id.index())));
             prop_assert_eq!(reader.index().size(id), Some(written.size));
-            prop_assert_eq!(&reader.index().stack(id), &written.stack);
+            let kept = reader.index().stack(id).unwrap();
+            prop_assert_eq!(&stacks[kept.number as usize], &written.stack);
             prop_assert_eq!(reader.index().find(address(id.index())), Some(id));
             let [active, future @ ..] = written.record.map(|(allocs, frees)| Counts { allocs, frees });
             prop_assert_eq!(snapshot.record(id), Some(&Record { active, future }));
@@ -485,7 +458,7 @@ proptest! {
         }
         for expected in [None, Some(format)] {
             let mut reader = reader(expected);
-            if let Ok(snapshot) = reader.read(&memory) {
+            if let Ok(snapshot) = reader.read(&memory, &mut Stacks::new()) {
                 prop_assert!(reader.index().len() <= 39);
                 for view in [View::Pprof, View::LastGc, View::Now] {
                     std::hint::black_box(snapshot.in_use(view, reader.index()));

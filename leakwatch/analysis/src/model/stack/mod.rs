@@ -35,6 +35,11 @@ impl StackId {
         self.0
     }
 
+    /// The stack with this [`Self::number`] in its table; one that is not there has no frames.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     /// Place of the node, none for the empty stack.
     const fn node(self) -> Option<usize> {
         (self.0 as usize).checked_sub(1)

@@ -1,9 +1,8 @@
 //! What the kernel read of a dying process, in words: joined with the stacks that were known, and named.
 
+use crate::collect::runtime::go::build_stacks::BuildStacks;
 use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
-use crate::collect::runtime::go::profile::BucketStacks;
-use crate::collect::runtime::go::profile::BuildStacks;
 use leakwatch_analysis::model::final_heap::FinalGoroutines;
 use leakwatch_analysis::model::final_heap::FinalHeap;
 use leakwatch_analysis::model::final_heap::GoroutineGroup;
@@ -24,12 +23,7 @@ use leakwatch_goproc::goroutines::Status;
 const MAX_GROUPS: usize = 256;
 
 /// The heap of a walk.
-pub(super) fn heap(
-    process: &GoProcess,
-    walk: &HeapWalk,
-    build: &mut BuildStacks,
-    known: &mut BucketStacks,
-) -> Reading<FinalHeap> {
+pub(super) fn heap(process: &GoProcess, walk: &HeapWalk, build: &mut BuildStacks) -> Reading<FinalHeap> {
     let reader = process.heap_reader().filter(|_| walk.has_heap).ok_or_else(|| {
         Missing::new(
             MissingReason::Unsupported,
@@ -43,7 +37,7 @@ pub(super) fn heap(
         count += 1;
         bytes = Bytes(bytes.0.saturating_add(profile::in_use(&heap, bucket).0));
     }
-    let [allocated, retained] = profile::final_heap(process, &heap, build, known);
+    let [allocated, retained] = profile::final_heap(process, &heap, build);
     let is_folded = |loss: &&ProfileLoss| loss.reason == ProfileLoss::FOLDED;
     let folded = allocated.summary.losses.iter().find(is_folded);
     let left_out = folded.map_or(0, |folded| folded.samples);

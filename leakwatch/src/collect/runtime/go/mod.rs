@@ -9,6 +9,7 @@
 
 mod goroutine_stacks;
 mod missing;
+mod build_stacks;
 mod profile;
 mod final_heap;
 mod reader;

@@ -2,17 +2,14 @@
 //!
 //! The heap is that of the last garbage collection, where a program's own endpoint shows the one before.
 
-use hashbrown::HashMap;
+use crate::collect::runtime::go::build_stacks::BuildStacks;
+use crate::collect::runtime::go::build_stacks::Names;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::decoded::Summing;
 use leakwatch_analysis::model::profile::ProfileLoss;
-use leakwatch_analysis::model::profile::Program;
 use leakwatch_analysis::model::profile::StackValue;
-use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::stack::StackId;
-use leakwatch_analysis::model::stack::StackTable;
-use leakwatch_analysis::model::stack::StackTableFull;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::pprof::signed;
 use leakwatch_goproc::attach::GoProcess;
@@ -21,124 +18,26 @@ use leakwatch_goproc::final_heap::FinalHeap;
 use leakwatch_goproc::goroutines;
 use leakwatch_goproc::heap;
 use leakwatch_goproc::heap::BucketId;
+use leakwatch_goproc::heap::BucketIndex;
 use leakwatch_goproc::heap::Consistency;
 use leakwatch_goproc::heap::Counts;
 use leakwatch_goproc::heap::Frames;
-use leakwatch_goproc::heap::LogicalCall;
+use leakwatch_goproc::heap::Kept;
 use leakwatch_goproc::heap::View;
 use std::sync::Arc;
 
-/// The stacks of one executable in words, as far as they were met: all its processes share them.
+/// The buckets of a process in the order of their stacks, in which a profile has its values.
 #[derive(Debug, Default)]
-pub(super) struct BuildStacks {
-    program: Program,
-    stacks: StackTable,
-    /// Frames by the addresses that they return to, in the file.
-    frames: HashMap<u64, u32>,
-    /// The calls of the stack that was looked up last, outermost first: the next one often has most of them.
-    path: Vec<(u32, StackId)>,
-}
+pub(super) struct StackOrder(Vec<BucketId>);
 
-/// The stacks of the buckets of one process, by their places: each is put in words once.
-#[derive(Debug, Default)]
-pub(super) struct BucketStacks(Vec<Option<StackId>>);
-
-impl BuildStacks {
-    /// None are known yet of the executable at this path.
-    pub(super) fn new(exe: &str) -> Self {
-        Self {
-            program: Program {
-                file: exe.into(),
-                ..Program::default()
-            },
-            ..Self::default()
+impl StackOrder {
+    fn of(&mut self, index: &BucketIndex) -> &[BucketId] {
+        // Buckets are only ever added.
+        if self.0.len() != index.len() {
+            self.0 = index.ids().collect();
+            self.0.sort_by_key(|id| index.stack(*id).map(|kept| kept.number));
         }
-    }
-
-    /// Calls remembered. A program has some thousand places that allocate; only a hostile one has more.
-    const MAX_REMEMBERED: usize = 1 << 18;
-
-    /// The stack of these calls, innermost first. `bias` is what their addresses have more than those in the file.
-    fn intern(&mut self, calls: &[LogicalCall], bias: u64) -> Result<StackId, StackTableFull> {
-        let mut caller = StackId::EMPTY;
-        for (depth, call) in calls.iter().rev().enumerate() {
-            let inlined = if call.inlined { StackTable::INLINED } else { 0 };
-            let frame = self.frame(call, bias)? | inlined;
-            match self.path.get(depth) {
-                Some((known, stack)) if *known == frame => caller = *stack,
-                _ => {
-                    self.path.truncate(depth);
-                    caller = self.stacks.intern_call(caller, frame)?;
-                    self.path.push((frame, caller));
-                }
-            }
-        }
-        Ok(caller)
-    }
-
-    fn frame(&mut self, call: &LogicalCall, bias: u64) -> Result<u32, StackTableFull> {
-        let address = call.address.wrapping_sub(bias);
-        if let Some(known) = self.frames.get(&address) {
-            return Ok(*known);
-        }
-        let frame = self.stacks.intern_frame(&frame(call))?;
-        if self.frames.len() < Self::MAX_REMEMBERED {
-            self.frames.insert(address, frame);
-        }
-        Ok(frame)
-    }
-
-    fn content(&self, summary: Summary) -> Arc<ProfileContent> {
-        Arc::new(ProfileContent {
-            stacks: self.stacks.clone(),
-            summary: Summary {
-                program: self.program.clone(),
-                ..summary
-            },
-        })
-    }
-}
-
-/// A stack in words.
-struct Named {
-    stack: Result<StackId, StackTableFull>,
-    /// Its innermost frame, where there was no room for it.
-    innermost: Option<Frame>,
-}
-
-impl Named {
-    fn new(build: &mut BuildStacks, calls: &[LogicalCall], bias: u64) -> Self {
-        let stack = build.intern(calls, bias);
-        let innermost = if stack.is_err() { calls.first().map(frame) } else { None };
-        Self { stack, innermost }
-    }
-}
-
-impl BucketStacks {
-    /// The stack of a bucket, looked up the first time.
-    fn named(
-        &mut self,
-        bucket: BucketId,
-        build: &mut BuildStacks,
-        calls: impl FnOnce() -> Vec<LogicalCall>,
-        bias: u64,
-    ) -> Named {
-        if let Some(stack) = self.0.get(bucket.index()).copied().flatten() {
-            return Named {
-                stack: Ok(stack),
-                innermost: None,
-            };
-        }
-        let named = Named::new(build, &calls(), bias);
-        if let Ok(stack) = named.stack {
-            if self.0.len() <= bucket.index() {
-                self.0.resize(bucket.index() + 1, None);
-            }
-            if let Some(known) = self.0.get_mut(bucket.index()) {
-                *known = Some(stack);
-            }
-        }
-        named
+        &self.0
     }
 }
 
@@ -146,24 +45,23 @@ impl BucketStacks {
 pub(super) fn heap(
     process: &GoProcess,
     snapshot: &heap::Snapshot,
-    build: &mut BuildStacks,
-    known: &mut BucketStacks,
+    build: &BuildStacks,
+    order: &mut StackOrder,
 ) -> Arc<ProfileContent> {
-    let mut frames = process.heap_frames();
-    let mut sum = Summing::default();
+    let mut sum = KeptSum::default();
     let mut losses = Vec::new();
     if let Some(reader) = process.heap_reader() {
         let index = reader.index();
-        sum = Summing::with_capacity(index.len());
-        for (id, counts) in snapshot.all(View::LastGc) {
-            let Some(value) = allocations(&counts, index.size(id).unwrap_or(0), snapshot.rate) else {
-                continue;
-            };
-            let named = known.named(id, build, || frames.allocating_calls(&index.stack(id)), process.bias());
-            sum.add(&mut build.stacks, named.stack, named.innermost.as_ref(), &value);
+        sum = KeptSum::with_capacity(index.len());
+        for id in order.of(index) {
+            let value = snapshot
+                .counts(View::LastGc, *id)
+                .and_then(|counts| allocations(&counts, index.size(*id).unwrap_or(0), snapshot.rate));
+            if let Some((value, kept)) = value.zip(index.stack(*id)) {
+                sum.add(kept, &value);
+            }
         }
         losses.extend(ProfileLoss::of(ProfileLoss::UNREADABLE, snapshot.unreadable));
-        losses.extend(ProfileLoss::of(ProfileLoss::FOLDED, index.folded()));
         // How many more there are is not known: one at least.
         losses.extend(ProfileLoss::of(ProfileLoss::NOT_READ, u64::from(index.is_truncated())));
         let is_mixed = snapshot.consistency == Consistency::Mixed;
@@ -180,20 +78,17 @@ pub(super) fn final_heap(
     process: &GoProcess,
     heap: &FinalHeap<'_>,
     build: &mut BuildStacks,
-    known: &mut BucketStacks,
 ) -> [Arc<ProfileContent>; 2] {
-    let mut frames = process.heap_frames();
+    let mut names = Names::new(process.heap_frames(), process.bias());
     let views = [View::Now, View::LastGc];
-    let mut sums = views.map(|_| Summing::with_capacity(heap.buckets.len()));
+    let mut sums = views.map(|_| KeptSum::with_capacity(heap.buckets.len()));
     for bucket in &heap.buckets {
-        let stack = || heap.stack(bucket).unwrap_or_default();
-        let named = match bucket.known {
-            Some(id) => known.named(id, build, || frames.allocating_calls(&stack()), process.bias()),
-            None => Named::new(build, &frames.allocating_calls(&stack()), process.bias()),
-        };
+        let kept = heap
+            .kept(bucket)
+            .unwrap_or_else(|| build.heap(heap.brought(bucket).unwrap_or_default(), &mut names));
         for (view, sum) in views.iter().zip(&mut sums) {
             if let Some(value) = allocations(&heap.counts(*view, bucket), bucket.size, heap.rate) {
-                sum.add(&mut build.stacks, named.stack, named.innermost.as_ref(), &value);
+                sum.add(kept, &value);
             }
         }
     }
@@ -214,18 +109,15 @@ pub(super) fn goroutines(
     build: &mut BuildStacks,
 ) -> Arc<ProfileContent> {
     // Their addresses are those of the file already.
-    let mut frames = Frames::new(process.binary().pclntab(), 0);
-    let mut sum = Summing::with_capacity(snapshot.groups.len());
+    let mut names = Names::new(Frames::new(process.binary().pclntab(), 0), 0);
+    let mut sum = KeptSum::with_capacity(snapshot.groups.len());
     let stride = snapshot.stride.max(1);
     for group in &snapshot.groups {
-        let calls = frames.calls(&group.stack);
-        let stack = build.intern(&calls, 0);
-        let innermost = calls.first().map(frame);
         let value = StackValue {
             inuse_objects: signed(group.count.saturating_mul(stride)),
             ..StackValue::default()
         };
-        sum.add(&mut build.stacks, stack, innermost.as_ref(), &value);
+        sum.add(build.goroutine(&group.stack, &mut names), &value);
     }
     let mut summary = sum.finish(1);
     let passed_over = snapshot.listed - snapshot.listed / stride;
@@ -235,6 +127,41 @@ pub(super) fn goroutines(
     ];
     summary.losses.extend(losses.into_iter().flatten());
     build.content(summary)
+}
+
+/// Adds values up by stacks of a build, and what is not at its whole stack.
+#[derive(Default)]
+struct KeptSum {
+    sum: Summing,
+    folded: u64,
+    folded_value: StackValue,
+}
+
+impl KeptSum {
+    fn with_capacity(samples: usize) -> Self {
+        Self {
+            sum: Summing::with_capacity(samples),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, kept: Kept, value: &StackValue) {
+        if !kept.is_whole {
+            self.folded += 1;
+            self.folded_value.add(value);
+        }
+        self.sum.put(StackId::from_number(kept.number), value);
+    }
+
+    fn finish(self, period: i64) -> Summary {
+        let mut summary = self.sum.finish(period);
+        summary.losses.extend((self.folded > 0).then(|| ProfileLoss {
+            reason: ProfileLoss::FOLDED.into(),
+            samples: self.folded,
+            value: self.folded_value,
+        }));
+        summary
+    }
 }
 
 /// What a bucket holds; none if nothing was ever allocated there.
@@ -256,47 +183,9 @@ fn allocations(counts: &Counts, size: u64, rate: u64) -> Option<StackValue> {
     })
 }
 
-fn frame(call: &LogicalCall) -> Frame {
-    Frame {
-        function: call.frame.function.as_str().into(),
-        file: call.frame.file.as_str().into(),
-        line: call.frame.line,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leakwatch_goproc::pclntab;
-
-    fn call(address: u64, function: &str, line: u32, inlined: bool) -> LogicalCall {
-        LogicalCall {
-            address,
-            inlined,
-            frame: Arc::new(pclntab::Frame {
-                function: function.to_owned(),
-                file: "/src/main.go".to_owned(),
-                line,
-            }),
-        }
-    }
-
-    #[test]
-    fn processes_of_a_build_share_its_stacks_wherever_it_is_mapped() {
-        let mut build = BuildStacks::default();
-        let stack = |bias: u64| {
-            [
-                call(bias + 0x2010, "main.small", 5, true),
-                call(bias + 0x2020, "main.put", 9, false),
-                call(bias + 0x3000, "main.main", 20, false),
-            ]
-        };
-        let first = build.intern(&stack(0), 0).unwrap();
-        assert_eq!(build.intern(&stack(0x5500_0000), 0x5500_0000), Ok(first));
-        assert_eq!((build.stacks.len(), build.frames.len()), (3, 3));
-        let functions: Vec<&str> = build.stacks.frames(first).map(|frame| &*frame.function).collect();
-        assert_eq!(functions, ["main.small", "main.put", "main.main"]);
-    }
 
     #[test]
     fn a_bucket_is_worth_what_pprof_says_and_nothing_if_nothing_was_allocated() {

@@ -2,12 +2,14 @@
 
 use crate::clock::Clock;
 use crate::collect::endpoint::Watched;
+use crate::collect::runtime::go::build_stacks::BuildStacks;
+use crate::collect::runtime::go::build_stacks::HeapStacks;
+use crate::collect::runtime::go::build_stacks::Names;
 use crate::collect::runtime::go::final_heap;
 use crate::collect::runtime::go::goroutine_stacks::LastStacks;
 use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
-use crate::collect::runtime::go::profile::BucketStacks;
-use crate::collect::runtime::go::profile::BuildStacks;
+use crate::collect::runtime::go::profile::StackOrder;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::ProfileType;
@@ -27,7 +29,9 @@ use leakwatch_goproc::attach::NoHeap;
 use leakwatch_goproc::final_heap::HeapWalk;
 use leakwatch_goproc::final_heap::WalkPlan;
 use leakwatch_goproc::goroutines::GoroutineBounds;
+use leakwatch_goproc::heap::Frames;
 use leakwatch_goproc::heap::HeapError;
+use leakwatch_goproc::heap::Snapshot;
 use leakwatch_goproc::memory::MemoryError;
 use leakwatch_goproc::memory::ReadMemory as _;
 use std::collections::HashMap;
@@ -96,8 +100,7 @@ pub(super) struct Attached {
     plan: WalkPlan,
     /// The stacks of its executable.
     build: Arc<Mutex<BuildStacks>>,
-    /// Those of its buckets.
-    buckets: BucketStacks,
+    order: StackOrder,
     /// The goroutines whose stacks were read last.
     stacks: Option<LastStacks>,
     /// Why its goroutines are not known, as long as they are not.
@@ -229,9 +232,7 @@ impl Reader {
 
     /// Tries a process that has just been started: its buckets are read, no profile is made.
     pub(super) fn try_one(&mut self, key: ProcessKey, target: &TargetId) -> Tried {
-        let Attached {
-            process, no_goroutines, ..
-        } = match self.attach(key, target) {
+        let attached = match self.attach(key, target) {
             Ok(attached) => attached,
             Err(missing) => {
                 return match missing.reason {
@@ -240,17 +241,17 @@ impl Reader {
                 };
             }
         };
-        match process.heap() {
+        match attached.read_heap() {
             // Without heap profile there are still the goroutines; what tells their layout may not be there yet.
             Ok(_) | Err(NoHeap::NotLinked | NoHeap::RateZero { .. }) => {
-                match process.goroutines(GoroutineBounds::default()) {
+                match attached.process.goroutines(GoroutineBounds::default()) {
                     Ok(_) => {
-                        *no_goroutines = None;
+                        attached.no_goroutines = None;
                         Tried::Readable
                     }
                     Err(error) => {
                         tracing::debug!(%key, %error, "goroutines are not known yet");
-                        *no_goroutines = Some(missing::no_goroutines(&error));
+                        attached.no_goroutines = Some(missing::no_goroutines(&error));
                         Tried::NotYet
                     }
                 }
@@ -285,7 +286,7 @@ impl Reader {
             None => Attached {
                 process: self.open(key)?,
                 build: self.build(key.pid),
-                buckets: BucketStacks::default(),
+                order: StackOrder::default(),
                 target: target.clone(),
                 plan: WalkPlan::default(),
                 stacks: None,
@@ -385,21 +386,27 @@ impl Attached {
         FinalState {
             at,
             process,
-            heap: final_heap::heap(&self.process, walk, &mut lock(&self.build), &mut self.buckets),
+            heap: final_heap::heap(&self.process, walk, &mut lock(&self.build)),
             goroutines: final_heap::goroutines(&mut self.process, walk, self.no_goroutines),
             target: self.target,
         }
     }
 
     fn heap(&mut self) -> Reading<Option<Arc<ProfileContent>>> {
-        let snapshot = self.process.heap().map_err(|error| missing::heap(&error))?;
-        let mut build = lock(&self.build);
-        Ok(Some(profile::heap(
-            &self.process,
-            &snapshot,
-            &mut build,
-            &mut self.buckets,
-        )))
+        let snapshot = self.read_heap().map_err(|error| missing::heap(&error))?;
+        let build = lock(&self.build);
+        Ok(Some(profile::heap(&self.process, &snapshot, &build, &mut self.order)))
+    }
+
+    /// Reads the heap; the stacks of buckets that are new are put in words.
+    fn read_heap(&mut self) -> Result<Snapshot, NoHeap> {
+        let binary = Arc::clone(self.process.binary());
+        let bias = self.process.bias();
+        let mut stacks = HeapStacks {
+            build: &mut lock(&self.build),
+            names: Names::new(Frames::new(binary.pclntab(), bias), bias),
+        };
+        self.process.heap(&mut stacks)
     }
 
     /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
