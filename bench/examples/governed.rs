@@ -15,6 +15,7 @@ use leakwatch::capture::lanes::Lane;
 use leakwatch::capture::lanes::growth;
 use leakwatch::capture::lanes::native;
 use leakwatch::clock::Clock;
+use leakwatch::config::CpuBudget;
 use leakwatch::input::Input;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
@@ -30,6 +31,10 @@ use tokio::sync::mpsc;
 /// As long as a capture that the daemon starts by itself: how long a window is depends on it.
 const DURATION: Duration = Duration::from_mins(1);
 const PERCENT: f64 = 2.0;
+const BUDGET: CpuBudget = CpuBudget {
+    percent: PERCENT,
+    floor_percent: 1.0,
+};
 /// Then it is clear whether the program bears it.
 const UNDER_WAY: Duration = Duration::from_millis(2_500);
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -91,7 +96,7 @@ fn request(pid: u32, lane: &'static Lane, low_duty: bool) -> anyhow::Result<Capt
         exe: stat.comm,
         duration: DURATION,
         sample_bytes: DEFAULT_SAMPLE_BYTES,
-        cpu_budget_percent: PERCENT,
+        cpu_budget: BUDGET,
         automatic: true,
         low_duty: false,
     };

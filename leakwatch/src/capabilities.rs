@@ -18,6 +18,7 @@ use std::error::Error;
 use std::fs;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 /// One thing the host offers or does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,26 +123,60 @@ fn cgroup_memory(hierarchy: Result<&Hierarchy, &CgroupError>) -> Reading<String>
     Ok(format!("{version} at {}", hierarchy.root.display()))
 }
 
-/// Executables of other users' processes: their names, runtimes and versions. Process 1 stands for them.
+/// Processes that are tried; a host has some thousand.
+const MAX_TRIED: usize = 1_000;
+
+/// Executables of the processes there are: their names, runtimes and versions.
 fn process_executables() -> Reading<String> {
-    const PATH: &str = "/proc/1/exe";
-    match fs::read_link(PATH) {
-        Ok(_) => Ok(PATH.to_owned()),
-        Err(error) => Err(refused(PATH, &error)),
-    }
+    of_processes("exe", |path| fs::read_link(path).map(drop))
 }
 
-/// Memory of other users' processes: the Go runtime read from outside. Opening is what the kernel checks.
+/// Memory of the processes there are: the Go runtime read from outside. Opening is what the kernel checks.
 fn process_memory() -> Reading<String> {
-    const PATH: &str = "/proc/1/mem";
-    match File::open(PATH) {
-        Ok(_) => Ok(PATH.to_owned()),
-        Err(error) => Err(refused(PATH, &error)),
+    of_processes("mem", |path| File::open(path).map(drop))
+}
+
+/// Tries a file of each process. Some may be denied (a security module guards its own); where most are, it does not work here.
+fn of_processes(file: &str, attempt: impl Fn(&Path) -> io::Result<()>) -> Reading<String> {
+    let processes = fs::read_dir("/proc").map_err(|error| refused(Path::new("/proc"), &error))?;
+    let (mut tried, mut denied) = (0_usize, Vec::new());
+    for process in processes
+        .flatten()
+        .filter(|process| has_memory(&process.path()))
+        .take(MAX_TRIED)
+    {
+        let path = process.path().join(file);
+        match attempt(&path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => denied.push((path, error)),
+            // Whatever else: it has ended meanwhile.
+            _ => {}
+        }
+        tried += 1;
+    }
+    let count = format!("of {} of {tried} processes", tried - denied.len());
+    match denied.first() {
+        None => Ok(count),
+        Some((path, error)) if denied.len() * 2 <= tried => Ok(format!("{count}; not {}: {error}", path.display())),
+        Some((path, error)) => {
+            let refused = refused(path, error);
+            Err(Missing {
+                detail: format!("{count}; not {}", refused.detail),
+                ..refused
+            })
+        }
     }
 }
 
-fn refused(path: &str, error: &io::Error) -> Missing {
-    Missing::new(MissingReason::NotPermitted, format!("{path}: {error}")).with_fix(
+/// Whether it is a process with memory of its own, no thread of the kernel.
+fn has_memory(process: &Path) -> bool {
+    let is_process = process
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    is_process && fs::read_to_string(process.join("statm")).is_ok_and(|pages| !pages.starts_with("0 "))
+}
+
+fn refused(path: &Path, error: &io::Error) -> Missing {
+    Missing::new(MissingReason::NotPermitted, format!("{}: {error}", path.display())).with_fix(
         "run as root in the host's pid namespace, or grant the capability SYS_PTRACE; a security module may deny it too",
     )
 }

@@ -14,6 +14,7 @@ use leakwatch::capture::budget::measure::HostCost;
 use leakwatch::capture::lanes::native;
 use leakwatch::capture::lanes::native::Session;
 use leakwatch::clock::Clock;
+use leakwatch::config::CpuBudget;
 use leakwatch::input::Input;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -30,6 +31,10 @@ use tokio::sync::mpsc;
 
 const DEADLINE: Duration = Duration::from_mins(5);
 const PERCENT: f64 = 2.0;
+const BUDGET: CpuBudget = CpuBudget {
+    percent: PERCENT,
+    floor_percent: 1.0,
+};
 
 /// Captures whose profiles nobody wants.
 fn captures() -> (Captures, mpsc::Receiver<Input>) {
@@ -53,7 +58,7 @@ fn request(pid: u32, duration: Duration) -> CaptureRequest {
         exe: String::new(),
         duration,
         sample_bytes: DEFAULT_SAMPLE_BYTES,
-        cpu_budget_percent: PERCENT,
+        cpu_budget: BUDGET,
         automatic: false,
         low_duty: false,
     }

@@ -9,6 +9,7 @@ use crate::capture::Capture;
 use crate::capture::CaptureError;
 use crate::capture::CaptureRequest;
 use crate::capture::lanes::Lane;
+use crate::config::CpuBudget;
 use crate::dto::capture::CaptureBody;
 use crate::dto::capture::CaptureRequestBody;
 use crate::dto::problem::Problem;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 const MAX_SECONDS: u64 = 3_600;
 /// No capture may cost a process more of its processor time, whoever asks.
-const MAX_CPU_PERCENT: f64 = 5.0;
+const MAX_CPU_PERCENT: f64 = CpuBudget::MAX_PERCENT;
 const MAX_SAMPLE_BYTES: u64 = 1 << 30;
 
 /// Captures the allocator's calls, or what makes memory resident, of the target's largest process for a while. The profile is there, and grows, while it runs.
@@ -82,7 +83,7 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
     }
     let percent = asked
         .cpu_budget_percent
-        .unwrap_or(context.config.native.cpu_budget_percent.min(MAX_CPU_PERCENT));
+        .unwrap_or(context.config.native.cpu_budget.percent);
     if !(percent > 0.0 && percent <= MAX_CPU_PERCENT) {
         return Err(ApiError::parameter(
             "cpu_budget_percent",
@@ -105,7 +106,10 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
         exe: record.process.exe.clone().unwrap_or_default(),
         duration: Duration::from_secs(asked.seconds),
         sample_bytes: asked.sample_bytes,
-        cpu_budget_percent: percent,
+        cpu_budget: CpuBudget {
+            percent,
+            ..context.config.native.cpu_budget
+        },
         automatic: false,
         low_duty: false,
     })

@@ -4,6 +4,7 @@
 use crate::capture::budget::cost::ProbeCost;
 use crate::capture::budget::measure::HostCost;
 use crate::capture::symbolize::profile::StackRow;
+use crate::config::CpuBudget;
 use crate::probes::allocator::AttachMode;
 use crate::probes::allocator::HitCounts;
 use leakwatch_analysis::model::profile::ProfileType;
@@ -64,8 +65,8 @@ pub struct CaptureRequest {
     pub duration: Duration,
     /// Mean bytes between samples; 1 takes every call. For calls of the allocator.
     pub sample_bytes: u64,
-    /// Processor time it may cost, in percent of what the process uses.
-    pub cpu_budget_percent: f64,
+    /// Processor time it may cost.
+    pub cpu_budget: CpuBudget,
     /// Started by the daemon itself, not by a person.
     pub automatic: bool,
     /// Samples in short windows only, so rarely that the process does not notice, however much its calls cost.
@@ -93,7 +94,7 @@ impl CaptureRequest {
         );
         let fix = format!(
             "capture for a while at an overhead of {} % of its processor time: leakwatch capture {}",
-            self.cpu_budget_percent, self.target
+            self.cpu_budget.percent, self.target
         );
         Missing::new(MissingReason::TooLarge, detail).with_fix(fix)
     }

@@ -79,7 +79,7 @@ fn capture(registry: &Arc<Registry>, id: &str, request: &CaptureRequest) -> Read
     let cost = observer.cost(&registry.host);
     let duty_cycled = observer.duty_cycle().is_some();
     let terms = Terms {
-        percent: request.cpu_budget_percent,
+        budget: request.cpu_budget,
         share,
         duration: request.duration,
         duty_cycled,

@@ -38,9 +38,6 @@ pub(crate) async fn run(config: Config, colours: bool) -> Result<Exit, CliError>
     if let Some(error) = refused {
         tracing::warn!("{LOG_VARIABLE} is {asked:?}: {error}");
     }
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
     daemon::run(config).await?;
     Ok(Exit::Fine)
 }

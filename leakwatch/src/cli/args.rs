@@ -14,7 +14,8 @@ use std::path::PathBuf;
     name = "leakwatch",
     version,
     propagate_version = true,
-    after_help = "TARGET is an id, the start of a container id, a unit name, a cgroup path or a pid.\n\
+    after_help = "TARGET is an id or the start of one, a container id or the start of one (docker://ID, too), a pod's uid, a unit name,\n\
+        a cgroup path, also as a directory of the file system, or a pid.\n\
         Exit codes: 0 fine, 1 error, 2 usage, 3 a leak was found (investigate, replay)."
 )]
 pub struct Cli {
@@ -55,6 +56,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// List what is watched, with verdicts
     Targets(TargetsArgs),
+    /// List services with their replicas, or the replicas of one
+    Services(ServicesArgs),
     /// Watch what grows
     Top(TopArgs),
     /// Go through the guided workflow of a target
@@ -123,6 +126,13 @@ pub struct TargetsArgs {
     pub limit: Option<usize>,
 }
 
+/// Options of `services`.
+#[derive(Debug, Args)]
+pub struct ServicesArgs {
+    /// Which service; lists them without it
+    pub name: Option<String>,
+}
+
 /// Options of `top`.
 #[derive(Debug, Args)]
 pub struct TopArgs {
@@ -183,7 +193,7 @@ pub struct DiffArgs {
     /// Instant of the later profile [default: newest]
     #[arg(long, allow_hyphen_values = true)]
     pub compare: Option<String>,
-    /// `json`, `pprof` or `folded` instead of a table
+    /// `json`, `pprof` or `folded` instead of a table [default with --out: pprof]
     #[arg(long)]
     pub format: Option<String>,
     /// Sample type, for example `inuse_space`
@@ -240,6 +250,15 @@ pub struct EventsArgs {
 pub struct OomArgs {
     /// Which OOM kill; lists them without it
     pub id: Option<String>,
+    /// The victim's last profile of this type instead: `heap`, `goroutine` or `native`
+    #[arg(long, value_name = "TYPE", requires = "id")]
+    pub profile: Option<String>,
+    /// `top`, `pprof`, `flamegraph`, `folded` or `speedscope` [default: top, pprof with --out]
+    #[arg(long, requires = "profile")]
+    pub format: Option<String>,
+    /// Write the profile to this file
+    #[arg(short = 'o', long, value_name = "FILE", requires = "profile")]
+    pub out: Option<PathBuf>,
 }
 
 /// Options of `replay`.

@@ -14,6 +14,7 @@ mod oom;
 mod output;
 mod profile;
 mod replay;
+mod services;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
@@ -35,6 +36,8 @@ use crate::config::args::AgentArgs;
 use crate::self_stats;
 use clap::CommandFactory as _;
 use clap::Parser as _;
+use std::io;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,14 +49,13 @@ pub fn main() -> ExitCode {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "errors of the command line go to standard error")]
 async fn run_arguments() -> ExitCode {
     match run(Cli::parse()).await {
         Ok(exit) => exit.into(),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.exit_code();
-            eprintln!("leakwatch: {:#}", anyhow::Error::from(error));
+            let _closed = writeln!(io::stderr(), "leakwatch: {:#}", anyhow::Error::from(error));
             ExitCode::from(code)
         }
     }
@@ -76,14 +78,15 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
     };
     match cli.command {
         Command::Agent(args) => agent::run(load(&args)?, output.log_colours()).await,
-        Command::Doctor(args) => doctor::run(
-            &load(&AgentArgs {
+        Command::Doctor(args) => {
+            let config = load(&AgentArgs {
                 no_bpf: args.no_bpf,
                 ..AgentArgs::default()
-            })?,
-            output,
-        ),
+            })?;
+            doctor::run(&config, connect().ok().as_ref(), output).await
+        }
         Command::Targets(args) => list::targets(&connect()?, &args, output).await,
+        Command::Services(args) => services::run(&connect()?, &args, output).await,
         Command::Top(args) => top::run(&connect()?, &args, output).await,
         Command::Investigate(args) => investigate::run(&connect()?, &args, output).await,
         Command::Profile(args) => profile::one(&connect()?, &args, output).await,
@@ -95,10 +98,7 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Config {
             command: ConfigCommand::Check(args),
         } => {
-            let config = load(&args)?;
-            for warning in &config.warnings {
-                output.note(warning);
-            }
+            load(&args)?;
             output.line("the configuration is valid")
         }
         Command::Config {

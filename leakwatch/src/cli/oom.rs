@@ -13,6 +13,7 @@ use crate::cli::investigate;
 use crate::cli::list;
 use crate::cli::output::Output;
 use crate::cli::output::Style;
+use crate::cli::profile;
 use crate::cli::text;
 use crate::cli::text::one_line;
 use crate::dto::missing::Reason;
@@ -22,6 +23,10 @@ use crate::dto::page::Page;
 pub(crate) async fn run(client: &Client, args: &OomArgs, output: Output) -> Result<Exit, CliError> {
     if let Some(id) = &args.id {
         let kill: OomKillBody = client.get(&format!("/api/v1/oom_kills/{}", encoded(id))).await?;
+        if let Some(wanted) = &args.profile {
+            let link = profile_link(&kill, wanted)?;
+            return profile::last(client, link, args.format.as_deref(), args.out.as_deref(), output).await;
+        }
         return if output.is_json() {
             output.json(&kill)
         } else {
@@ -49,6 +54,20 @@ pub(crate) async fn run(client: &Client, args: &OomArgs, output: Output) -> Resu
     });
     let header = ["ID", "AT", "SCOPE", "VICTIM", "ANON", "LIMIT", "VERDICT", "CGROUP"];
     output.text(&text::table(&header, &["ANON", "LIMIT"], rows))
+}
+
+/// Where the last profile of a type is.
+fn profile_link<'k>(kill: &'k OomKillBody, wanted: &str) -> Result<&'k str, CliError> {
+    let found = kill.profiles.iter().find(|profile| profile.r#type == wanted);
+    found.map(|profile| profile.link.as_str()).ok_or_else(|| {
+        let there: Vec<&str> = kill.profiles.iter().map(|profile| profile.r#type.as_str()).collect();
+        let there = if there.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there is {}", there.join(", "))
+        };
+        CliError::Usage(format!("no {wanted} profile of {} is kept: {there}", kill.id))
+    })
 }
 
 pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {

@@ -32,15 +32,42 @@ pub(crate) async fn one(client: &Client, args: &ProfileArgs, output: Output) -> 
         encoded(&args.target),
         encoded(&args.profile_type)
     );
-    if format == "top" && args.out.is_none() && !output.is_json() {
-        let top: TopBody = client.get(&path).await?;
+    show(client, &path, format, args.out.as_deref(), output).await
+}
+
+/// The last profile of a victim, where its post-mortem says it is.
+pub(super) async fn last(
+    client: &Client,
+    link: &str,
+    format: Option<&str>,
+    out: Option<&Path>,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let format = format.unwrap_or(if out.is_some() { "pprof" } else { "top" });
+    let separator = if link.contains('?') { '&' } else { '?' };
+    show(
+        client,
+        &format!("{link}{separator}format={}", encoded(format)),
+        format,
+        out,
+        output,
+    )
+    .await
+}
+
+async fn show(client: &Client, path: &str, format: &str, out: Option<&Path>, output: Output) -> Result<Exit, CliError> {
+    if format == "top" && out.is_none() && !output.is_json() {
+        let top: TopBody = client.get(path).await?;
         return output.text(&top_table(&top));
     }
-    save(&client.bytes(&path).await?, format, args.out.as_deref(), output)
+    save(&client.bytes(path).await?, format, out, output)
 }
 
 pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: Output) -> Result<Exit, CliError> {
-    let format = args.format.as_deref().unwrap_or("json");
+    let format = args
+        .format
+        .as_deref()
+        .unwrap_or(if args.out.is_some() { "pprof" } else { "json" });
     let table = args.format.is_none() && args.out.is_none() && !output.is_json();
     let query = query([
         ("type", Some(args.profile_type.as_str())),

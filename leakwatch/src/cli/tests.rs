@@ -15,6 +15,7 @@ use crate::cli::list;
 use crate::cli::oom;
 use crate::cli::output::Output;
 use crate::cli::replay;
+use crate::cli::services;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Environment;
@@ -23,6 +24,7 @@ use crate::config::token::Token;
 use crate::dto::investigation::InvestigationBody;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::Page;
+use crate::dto::service::ServiceBody;
 use crate::dto::target::TargetBody;
 use crate::input::Head;
 use crate::input::Recorder;
@@ -78,6 +80,17 @@ async fn the_post_mortem_names_victim_limit_and_last_profile() {
         "page_table_bytes: Linux 6.9 has it",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn services_are_listed_with_their_replicas() {
+    let daemon = Daemon::new();
+    let page: Page<ServiceBody> = body(&daemon, "/api/v1/services").await;
+    let text = services::table(&page.items);
+    assert_eq!(text.lines().count(), page.items.len() + 1, "{text}");
+    for service in &page.items {
+        assert!(text.lines().any(|line| line.starts_with(&service.name)), "{text}");
     }
 }
 

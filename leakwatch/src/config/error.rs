@@ -36,6 +36,14 @@ pub enum ConfigError {
         /// The existing key that is nearest.
         nearest: Option<String>,
     },
+    /// A variable with our prefix that is no setting.
+    #[error("environment variable {name} is not a setting{}", did_you_mean(nearest.as_deref()))]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// The variable of a setting that is nearest.
+        nearest: Option<String>,
+    },
     /// The value has another type than the key.
     #[error("{origin}: `{key}` is {found}, expected {expected}")]
     WrongType {

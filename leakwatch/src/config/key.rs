@@ -1,6 +1,7 @@
 //! The keys of the configuration: name, meaning, how a value is taken in and how it is printed. One row per key; the file,
 //! the environment and the flags all go through here, so that they cannot differ.
 
+use crate::config::CpuBudget;
 use crate::config::settings::Config;
 use crate::size_text::format_duration;
 use crate::size_text::format_size;
@@ -106,6 +107,14 @@ impl Value {
                 .map_err(|error| Refusal::Value(format!("{text:?} is not a number: {error}"))),
             _ => Err(Refusal::Type),
         }
+    }
+
+    fn percent(&self) -> Result<f64, Refusal> {
+        let percent = self.number()?;
+        if !(percent > 0.0 && percent <= CpuBudget::MAX_PERCENT) {
+            return Err(Refusal::Value(format!("{percent} is out of range")));
+        }
+        Ok(percent)
     }
 
     fn list(&self) -> Result<Vec<String>, Refusal> {
@@ -299,16 +308,21 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "native.cpu_budget_percent",
-        expected: "a number above 0, at most 100, like 2.0",
+        expected: "a number above 0, at most 5, like 2.0",
         set: |config, value| {
-            let percent = value.number()?;
-            if !(percent > 0.0 && percent <= 100.0) {
-                return Err(Refusal::Value(format!("{percent} is out of range")));
-            }
-            config.native.cpu_budget_percent = percent;
+            config.native.cpu_budget.percent = value.percent()?;
             Ok(())
         },
-        show: |config| Some(format!("{:?}", config.native.cpu_budget_percent)),
+        show: |config| Some(format!("{:?}", config.native.cpu_budget.percent)),
+    },
+    Key {
+        name: "native.cpu_floor_percent",
+        expected: "a number above 0, at most 5, like 1.0",
+        set: |config, value| {
+            config.native.cpu_budget.floor_percent = value.percent()?;
+            Ok(())
+        },
+        show: |config| Some(format!("{:?}", config.native.cpu_budget.floor_percent)),
     },
     Key {
         name: "store.max_bytes",

@@ -15,6 +15,7 @@ pub mod token;
 pub use crate::config::environment::Environment;
 pub use crate::config::settings::ApiConfig;
 pub use crate::config::settings::Config;
+pub use crate::config::settings::CpuBudget;
 pub use crate::config::settings::EndpointRule;
 pub use crate::config::settings::GoConfig;
 pub use crate::config::settings::NativeConfig;
@@ -41,6 +42,15 @@ const OTHER_VARIABLES: [&str; 4] = [
     "LEAKWATCH_LOG",
 ];
 const PREFIX: &str = "LEAKWATCH_";
+
+/// Whether Kubernetes sets a variable of this name for containers beside a Service whose name begins with ours
+/// (`makeEnvVariableName` in pkg/kubelet/envvars/envvars.go).
+fn is_of_kubernetes(name: &str) -> bool {
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"]
+        .iter()
+        .any(|part| name.contains(part))
+        || name.ends_with("_PORT")
+}
 
 impl Config {
     /// Loads and validates. `file` is what `--config` says; without it the default file is used if it exists.
@@ -123,13 +133,12 @@ impl Config {
                     &Value::Untyped(value.clone()),
                     &Origin::Environment(name.clone()),
                 )?;
-            } else {
-                // Kubernetes sets LEAKWATCH_SERVICE_HOST and the like for a Service of this name: not ours to refuse.
+            } else if !is_of_kubernetes(name) {
                 let names: Vec<String> = KEYS.iter().map(|key| variable(key.name)).collect();
-                let near = key::nearest(name, names.iter().map(String::as_str));
-                let hint = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
-                self.warnings
-                    .push(format!("environment variable {name} is not a setting{hint}"));
+                return Err(ConfigError::UnknownVariable {
+                    name: name.clone(),
+                    nearest: key::nearest(name, names.iter().map(String::as_str)),
+                });
             }
         }
         Ok(())

@@ -33,7 +33,7 @@ pub struct Config {
     pub native: NativeConfig,
     /// How much is kept.
     pub store: StoreConfig,
-    /// Things in the environment that look like a mistake, for the log.
+    /// What looks like a mistake on this host, for the log and the status.
     pub warnings: Vec<String>,
     pub(super) origins: BTreeMap<&'static str, Origin>,
 }
@@ -84,8 +84,22 @@ pub struct EndpointRule {
 pub struct NativeConfig {
     /// Capture suspects without being asked to.
     pub automatic: bool,
-    /// Percent of the target's CPU that automatic captures may take.
-    pub cpu_budget_percent: f64,
+    /// Processor time that a capture may cost which asks for no other.
+    pub cpu_budget: CpuBudget,
+}
+
+/// Processor time that a capture may cost: the larger of two.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CpuBudget {
+    /// Percent of what the process uses by itself.
+    pub percent: f64,
+    /// Percent of one processor, however little the process uses.
+    pub floor_percent: f64,
+}
+
+impl CpuBudget {
+    /// The most percent of either.
+    pub const MAX_PERCENT: f64 = 5.0;
 }
 
 /// How much is kept.
@@ -129,7 +143,10 @@ impl Config {
             },
             native: NativeConfig {
                 automatic: true,
-                cpu_budget_percent: 2.0,
+                cpu_budget: CpuBudget {
+                    percent: 2.0,
+                    floor_percent: 1.0,
+                },
             },
             store: StoreConfig {
                 max_bytes: Bytes::from_mib(1024),

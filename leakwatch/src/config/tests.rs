@@ -32,6 +32,7 @@ url = "http://127.0.0.1:6060/debug/pprof/"
 
 [native]
 cpu_budget_percent = 2.0
+cpu_floor_percent = 1.0
 
 [store]
 max_bytes = "1GiB"
@@ -160,6 +161,11 @@ fn wrong_units_types_and_ranges_are_refused_with_what_is_expected() {
         ("[store]\nmax_age = \"1s\"", "too short"),
         ("[native]\ncpu_budget_percent = 0", "0 is out of range"),
         ("[native]\ncpu_budget_percent = nan", "out of range"),
+        (
+            "[native]\ncpu_budget_percent = 7.5",
+            ":2: `native.cpu_budget_percent`: 7.5 is out of range",
+        ),
+        ("[native]\ncpu_floor_percent = 5.1", "5.1 is out of range"),
         ("only = \"/a/../b\"", "is not a cgroup path"),
         ("[api]\nlisten = \"example.org:80\"", "is not an address"),
         ("[api]\nlisten = \"127.0.0.1\"", "is not an address"),
@@ -236,15 +242,21 @@ fn flags_and_variables_are_refused_by_name() {
 }
 
 #[test]
-fn variables_of_others_are_only_warned_about() {
+fn variables_that_are_no_settings_are_refused_like_keys() {
+    let refused = load_with("", &[("LEAKWATCH_INTERVALL", "5s")], &AgentArgs::default()).unwrap_err();
+    let expected = "environment variable LEAKWATCH_INTERVALL is not a setting, did you mean `LEAKWATCH_INTERVAL`?";
+    assert_eq!(refused.to_string(), expected);
+    // Those of other commands, of other programs, and what Kubernetes sets for a Service of this name.
     let variables = [
-        ("LEAKWATCH_INTERVALL", "5s"),
         ("LEAKWATCH_ENDPOINT", "http://127.0.0.1:1"),
         ("PATH", "/bin"),
+        ("LEAKWATCH_SERVICE_HOST", "10.0.0.1"),
+        ("LEAKWATCH_SERVICE_PORT_HTTP", "7411"),
+        ("LEAKWATCH_PORT", "tcp://10.0.0.1:7411"),
+        ("LEAKWATCH_PORT_7411_TCP_ADDR", "10.0.0.1"),
+        ("LEAKWATCH_PAGE_SERVICE_PORT", "80"),
     ];
-    let config = load_with("", &variables, &AgentArgs::default()).unwrap();
-    let expected = "environment variable LEAKWATCH_INTERVALL is not a setting, did you mean LEAKWATCH_INTERVAL?";
-    assert_eq!(config.warnings, [expected]);
+    load_with("", &variables, &AgentArgs::default()).unwrap();
 }
 
 #[test]

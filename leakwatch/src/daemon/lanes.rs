@@ -48,8 +48,8 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
                     "on request"
                 };
                 format!(
-                    "allocator calls {who}, for at most {} % of the processor time that the process uses",
-                    config.native.cpu_budget_percent
+                    "allocator calls {who}, for at most {} % of the processor time that the process uses or {} % of one processor, whichever is more",
+                    config.native.cpu_budget.percent, config.native.cpu_budget.floor_percent
                 )
             }),
             probe_fix,
@@ -63,8 +63,8 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
                     "on request"
                 };
                 format!(
-                    "page faults and mappings {who}, for at most {} % of the processor time that the process uses",
-                    config.native.cpu_budget_percent
+                    "page faults and mappings {who}, for at most {} % of the processor time that the process uses or {} % of one processor, whichever is more",
+                    config.native.cpu_budget.percent, config.native.cpu_budget.floor_percent
                 )
             }),
             probe_fix,

@@ -96,16 +96,12 @@ pub enum DaemonError {
 /// Runs the daemon until it is told to end (SIGTERM, SIGINT) or cannot go on.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let clock = Clock::start();
-    let config = Arc::new(config);
+    let (config, hierarchy) = on_this_host(config)?;
     let host_identity = host::identity(Path::new("/"));
     let state = StateDirectory::open(&config.state_dir)?;
     let (_note, previous_run) = look_back(&state, &host_identity)?;
     let listeners = Listeners::bind(&config.api).await?;
     let recorder = recorder(&config, &host_identity)?;
-    let hierarchy = config
-        .cgroup_root
-        .as_deref()
-        .map_or_else(Hierarchy::detect, Hierarchy::at)?;
     let collector = Collector::new(CollectConfig {
         hierarchy: hierarchy.clone(),
         only: config.only.as_ref().map(PathBuf::from),
@@ -218,6 +214,29 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
+}
+
+/// Finds the cgroups, and what of the configuration looks like a mistake here.
+fn on_this_host(mut config: Config) -> Result<(Arc<Config>, Hierarchy), DaemonError> {
+    let root = config.cgroup_root.as_deref();
+    let hierarchy = root.map_or_else(Hierarchy::detect, Hierarchy::at)?;
+    config.warnings.extend(not_there(&config, &hierarchy));
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok((Arc::new(config), hierarchy))
+}
+
+/// The subtree that is to be watched may come later, or be misspelt.
+fn not_there(config: &Config, hierarchy: &Hierarchy) -> Option<String> {
+    let only = config.only.as_deref()?;
+    let directory = hierarchy.root.join(only.trim_start_matches('/'));
+    (!directory.is_dir()).then(|| {
+        format!(
+            "only = \"{only}\": there is no cgroup {} yet, so nothing is watched",
+            directory.display()
+        )
+    })
 }
 
 /// What writes the recording, if one is wanted.

@@ -124,7 +124,7 @@ impl Sampler {
                 .unwrap_or_default(),
             duration: due.duration,
             sample_bytes: DEFAULT_SAMPLE_BYTES,
-            cpu_budget_percent: self.readers.config.native.cpu_budget_percent,
+            cpu_budget: self.readers.config.native.cpu_budget,
             automatic: true,
             low_duty: false,
         };

@@ -162,7 +162,7 @@ impl From<&Capture> for CaptureBody {
                 release_hits: capture.counts.frees,
                 cpu_seconds: capture.overhead.as_secs_f64(),
                 allowed_cpu_seconds: capture.allowance.as_secs_f64(),
-                cpu_budget_percent: request.cpu_budget_percent,
+                cpu_budget_percent: request.cpu_budget.percent,
                 process_cpus: capture.share,
             },
             samples: capture.counts.samples,

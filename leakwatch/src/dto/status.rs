@@ -101,7 +101,7 @@ impl From<&Capture> for RunningCaptureBody {
             lane: capture.request.lane.name.to_owned(),
             cpu_seconds: spent,
             cpu_percent: finite(100.0 * spent / own),
-            cpu_budget_percent: capture.request.cpu_budget_percent,
+            cpu_budget_percent: capture.request.cpu_budget.percent,
             attached: capture.attached,
         }
     }

@@ -1,11 +1,12 @@
-//! From what a person writes to a target: its id, a pid, a cgroup path, a container id or the start of one, a unit name.
+//! From what a person writes to a target: its id or the start of one, a pid, a cgroup path or its directory, a container id or the start of one,
+//! the uid of a pod, a unit name.
 
 use crate::store::view::TargetView;
 use crate::store::view::View;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 
-/// The shortest start of a container id that is looked for.
+/// The shortest start of an id that is looked for.
 const MIN_ID_PREFIX: usize = 4;
 /// Candidates that are named when several targets fit.
 const MAX_CANDIDATES: usize = 5;
@@ -44,11 +45,15 @@ pub fn target<'a>(view: &'a View, text: &str) -> Result<(&'a TargetId, &'a Targe
             return single(text, &by_pid);
         }
     }
+    // As Kubernetes writes it: docker://ID.
+    if let Some((_runtime, id)) = text.split_once("://") {
+        return single(text, &matching(view, |target| is_container(&target.history.target, id)));
+    }
     if text.contains('/') {
-        let path = format!("/{}", text.trim_matches('/'));
+        let paths = cgroup_paths(text);
         return single(
             text,
-            &matching(view, |target| target.history.target.cgroup.path == path),
+            &matching(view, |target| paths.contains(&target.history.target.cgroup.path)),
         );
     }
     let by_name = matching(view, |target| is_name(&target.history.target, text));
@@ -57,8 +62,25 @@ pub fn target<'a>(view: &'a View, text: &str) -> Result<(&'a TargetId, &'a Targe
     }
     single(
         text,
-        &matching(view, |target| is_container(&target.history.target, text)),
+        &matching(view, |target| {
+            let of = &target.history.target;
+            is_container(of, text) || is_start(of.id().as_str(), text) || is_pod(of, text)
+        }),
     )
+}
+
+/// What cgroup a path may mean: itself, or as a directory below the mount points that systemd makes, with the controllers of cgroup v1.
+fn cgroup_paths(text: &str) -> Vec<String> {
+    let path = format!("/{}", text.trim_matches('/'));
+    let mut paths = Vec::new();
+    if let Some(below) = path.strip_prefix("/sys/fs/cgroup/") {
+        paths.push(format!("/{below}"));
+        if let Some((_controller, below)) = below.split_once('/') {
+            paths.push(format!("/{below}"));
+        }
+    }
+    paths.push(path);
+    paths
 }
 
 type Found<'a> = Vec<(&'a TargetId, &'a TargetView)>;
@@ -97,9 +119,18 @@ fn is_name(target: &Target, text: &str) -> bool {
 }
 
 fn is_container(target: &Target, text: &str) -> bool {
-    text.len() >= MIN_ID_PREFIX
-        && target
-            .container
-            .as_ref()
-            .is_some_and(|container| container.id.starts_with(text))
+    let container = target.container.as_ref();
+    container.is_some_and(|container| is_start(&container.id, text))
+}
+
+fn is_pod(target: &Target, text: &str) -> bool {
+    let pod = target
+        .container
+        .as_ref()
+        .and_then(|container| container.pod_uid.as_deref());
+    pod == Some(text)
+}
+
+fn is_start(id: &str, text: &str) -> bool {
+    text.len() >= MIN_ID_PREFIX && id.starts_with(text)
 }

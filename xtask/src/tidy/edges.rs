@@ -16,7 +16,7 @@ const EDGES: [(&str, &[&str]); 18] = [
     ("identity", &[]),
     ("probes", &["clock"]),
     ("input", &[]),
-    ("capture", &["clock", "input", "probes", "self_stats"]),
+    ("capture", &["clock", "config", "input", "probes", "self_stats"]),
     ("capabilities", &["clock", "identity", "probes"]),
     ("collect", &["clock", "config", "identity", "input", "schedule"]),
     ("engine", &["input", "store"]),

@@ -178,7 +178,20 @@ async fn a_target_is_found_by_all_that_a_person_knows_of_it() {
     let daemon = Daemon::new();
     let id = daemon.id(&LEAKING.repeat(8));
     let path = format!("%2Fdocker%2F{}", LEAKING.repeat(8));
-    for text in [id.as_str(), LEAKING, "1111aaaa1111", &LEAKING.repeat(8), &path] {
+    let directory = format!("%2Fsys%2Ffs%2Fcgroup%2Fmemory{path}");
+    let unified = format!("%2Fsys%2Ffs%2Fcgroup{path}%2F");
+    let docker = format!("docker:%2F%2F{}", LEAKING.repeat(8));
+    for text in [
+        id.as_str(),
+        id.get(..8).unwrap(),
+        LEAKING,
+        "1111aaaa1111",
+        &LEAKING.repeat(8),
+        &docker,
+        &path,
+        &directory,
+        &unified,
+    ] {
         let target = body(&daemon, &format!("/api/v1/targets/{text}")).await;
         assert_eq!(target["id"], id, "{text}");
     }

@@ -10,12 +10,12 @@ pub mod measure;
 pub(super) mod slowdown;
 
 use crate::capture::budget::cost::ProbeCost;
+use crate::config::CpuBudget;
 use crate::probes::allocator::HitCounts;
 use fastrand::Rng;
 use std::time::Duration;
 
-/// A program that uses less earns as if it used this share of a processor, so that it can be watched all the time: windows show less
-/// (docs/native.md), and at two per cent this is a hundredth of one processor, for a minute.
+/// A program that uses less than this share of a processor is slowed as if it used so much: the rest of the time it waits.
 const LEAST_SHARE: f64 = 0.5;
 /// Part of a capture's whole budget that a window with probes may cost on average.
 const WINDOW_PART: f64 = 0.02;
@@ -79,8 +79,8 @@ pub enum Decision {
 /// What a capture may do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
-    /// Budget in percent of the processor time that the program uses by itself.
-    pub percent: f64,
+    /// What it may cost.
+    pub budget: CpuBudget,
     /// Share of a processor that it used before.
     pub share: f64,
     /// How long the capture is to be.
@@ -98,7 +98,9 @@ pub struct Terms {
 pub struct Governor {
     cost: ProbeCost,
     terms: Terms,
+    /// The budget as parts of the program's own time and of a processor's.
     fraction: f64,
+    floor: f64,
     /// Overhead that the whole capture may have.
     whole: Duration,
     random: Rng,
@@ -134,13 +136,15 @@ struct Window {
 impl Governor {
     /// For a capture on these terms.
     pub fn new(cost: ProbeCost, terms: Terms, random: Rng) -> Self {
-        let fraction = (terms.percent / 100.0).clamp(0.0, 1.0);
-        let share = terms.share.clamp(LEAST_SHARE, 1_024.0);
+        let fraction = (terms.budget.percent / 100.0).clamp(0.0, 1.0);
+        let floor = (terms.budget.floor_percent / 100.0).clamp(0.0, 1.0);
+        let share = terms.share.clamp(0.0, 1_024.0);
         Self {
             cost,
             terms,
             fraction,
-            whole: terms.duration.mul_f64(fraction * share),
+            floor,
+            whole: terms.duration.mul_f64((fraction * share).max(floor)),
             random,
             earned: Duration::ZERO,
             overhead: Duration::ZERO,
@@ -169,7 +173,8 @@ impl Governor {
     pub fn check(&mut self, at: Duration, used: Duration, counts: &HitCounts, attached: bool) -> Decision {
         let before = std::mem::replace(&mut self.overhead, self.cost.overhead(counts));
         let own = used.saturating_sub(self.overhead);
-        self.earned = self.earned.max(own.max(at.mul_f64(LEAST_SHARE)).mul_f64(self.fraction));
+        let earned = own.mul_f64(self.fraction).max(at.mul_f64(self.floor));
+        self.earned = self.earned.max(earned);
         let since = at.saturating_sub(std::mem::replace(&mut self.checked, at));
         let rate = self.overhead.saturating_sub(before).as_secs_f64() / since.as_secs_f64().max(1e-9);
         if attached {

@@ -9,9 +9,14 @@ const COST: ProbeCost = ProbeCost {
     single_step: 14_500.0,
 };
 
+const BUDGET: CpuBudget = CpuBudget {
+    percent: 2.0,
+    floor_percent: 1.0,
+};
+
 fn asked_for(share: f64) -> Terms {
     Terms {
-        percent: 2.0,
+        budget: BUDGET,
         share,
         duration: Duration::from_mins(1),
         duty_cycled: true,

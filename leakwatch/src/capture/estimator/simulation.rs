@@ -7,6 +7,7 @@ use crate::capture::budget::cost::ProbeCost;
 use crate::capture::estimator::Estimator;
 use crate::capture::estimator::Phase;
 use crate::capture::estimator::scale;
+use crate::config::CpuBudget;
 use crate::probes::allocator::HitCounts;
 use crate::probes::allocator::StackTotals;
 use fastrand::Rng;
@@ -35,7 +36,10 @@ struct Program {
 fn capture(program: &Program, random: &mut Rng) -> (StackValue, StackValue) {
     let seed = random.u64(..);
     let terms = Terms {
-        percent: 2.0,
+        budget: CpuBudget {
+            percent: 2.0,
+            floor_percent: 1.0,
+        },
         share: 1.0,
         duration: Duration::from_secs(SECONDS.into()),
         duty_cycled: true,
