@@ -1,6 +1,7 @@
 //! The daemon's executable on this kernel, with real processes, through its HTTP API and command line.
 
 mod cli;
+mod ending;
 mod endpoint;
 mod engines;
 mod final_heap;
