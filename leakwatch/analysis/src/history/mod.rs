@@ -1,5 +1,6 @@
 //! What is remembered of one target: bounded, in memory, filled by the engine in the order things happened.
 
+mod thinning;
 mod points;
 mod snapshots;
 mod runtimes;

@@ -189,7 +189,10 @@ mod tests {
                 let expected = 1_000_000 + u64::from(point.age_seconds) * 30_000;
                 let memory = point.memory.unwrap().0;
                 // The mean age is kept in whole seconds.
-                assert!(memory.abs_diff(expected) <= 40_000 + expected / 100, "{seconds}: {point:?}");
+                assert!(
+                    memory.abs_diff(expected) <= 40_000 + expected / 100,
+                    "{seconds}: {point:?}"
+                );
             }
         }
     }

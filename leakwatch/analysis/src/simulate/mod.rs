@@ -10,6 +10,7 @@ mod runs;
 mod answers;
 mod native;
 mod traces;
+mod lines;
 mod properties;
 mod speed;
 

@@ -13,6 +13,9 @@ use crate::model::profile::Snapshot;
 use crate::model::reading::Missing;
 use crate::model::reading::MissingReason;
 use crate::model::reading::Reading;
+use crate::model::run::Run;
+use crate::model::run::RunEnd;
+use crate::model::run::RunSample;
 use crate::model::runtime::RuntimeStats;
 use crate::model::sample::CgroupMemory;
 use crate::model::sample::Limit;
@@ -81,6 +84,10 @@ pub struct TargetHistory {
     pub window_start: Timestamp,
     /// Earlier windows, oldest first, bounded by [`TargetHistory::MAX_PAST_WINDOWS`].
     pub past_windows: Vec<PastWindow>,
+    /// The run of the process that holds most of the memory, by its age; none before its first sample.
+    pub run: Option<Run>,
+    /// Runs that ended, oldest first, bounded by [`TargetHistory::MAX_PAST_RUNS`].
+    pub past_runs: Vec<Run>,
     /// All points, across windows.
     pub points: Points,
     /// The newest raw numbers of the cgroup.
@@ -118,6 +125,8 @@ pub struct TargetHistory {
 impl TargetHistory {
     /// Finished windows kept.
     pub const MAX_PAST_WINDOWS: usize = 32;
+    /// Finished runs kept: 2 kB each, and the newest say most.
+    pub const MAX_PAST_RUNS: usize = 8;
     /// Processes kept.
     pub const MAX_PROCESSES: usize = 4096;
     /// OOM kills kept per target.
@@ -130,6 +139,8 @@ impl TargetHistory {
             gone_at: None,
             window_start: at,
             past_windows: Vec::new(),
+            run: None,
+            past_runs: Vec::new(),
             points: Points::default(),
             newest: Err(Missing::new(MissingReason::NotYet, "no sample taken yet")),
             newest_at: at,
@@ -223,6 +234,7 @@ impl TargetHistory {
         }
         self.newest.clone_from(&sample.cgroup);
         self.newest_at = sample.at;
+        self.follow_run(sample);
         if let Ok(memory) = &sample.cgroup {
             self.count_kills(memory);
             let unreclaimable = Amount::from(memory.unreclaimable().ok());
@@ -233,7 +245,9 @@ impl TargetHistory {
                 .try_fold(Bytes(0), |sum, rss| rss.map(|rss| sum.saturating_add(rss)));
             self.points.push(MemoryPoint {
                 at: sample.at,
-                charge: memory.charge,
+                begins_window: self.window_start == sample.at || self.points.as_slice().is_empty(),
+                lowest_before: 0,
+                charge: memory.charge.into(),
                 unreclaimable,
                 unreclaimable_min: unreclaimable,
                 unreclaimable_max: unreclaimable,
@@ -246,8 +260,57 @@ impl TargetHistory {
         }
     }
 
+    /// Adds a sample to the course of the run, or begins another one.
+    fn follow_run(&mut self, sample: &Sample) {
+        let main = self.main_sampled.and_then(|key| self.processes.get(&key));
+        let main = main.map(|record| (record.process.key, record.process.started_at));
+        let is_other = |run: &Run| main.is_some_and(|(key, _)| key != run.process);
+        let has_ended = |run: &Run| {
+            let record = self.processes.get(&run.process);
+            record.is_none_or(|record| record.gone_at.is_some())
+        };
+        if self.run.as_ref().is_some_and(|run| is_other(run) || has_ended(run)) {
+            self.end_run(sample.at);
+        }
+        let (Some((process, started_at)), Ok(memory)) = (main, &sample.cgroup) else {
+            return;
+        };
+        let newest = |profile_type| {
+            let snapshot = self.snapshots.get(&profile_type).and_then(SnapshotSeries::newest);
+            snapshot.filter(|snapshot| snapshot.process == process)
+        };
+        let heap = newest(ProfileType::Heap);
+        let bytes = |bytes: i64| u64::try_from(bytes).ok().map(Bytes);
+        let added = RunSample {
+            memory: memory.unreclaimable().ok(),
+            live_heap: heap.and_then(|heap| bytes(heap.total.inuse_space)),
+            goroutines: newest(ProfileType::Goroutine)
+                .and_then(|snapshot| u32::try_from(snapshot.total.inuse_objects).ok()),
+            work: heap.and_then(|heap| bytes(heap.total.alloc_space)),
+        };
+        let run = self
+            .run
+            .get_or_insert_with(|| Run::new(process, started_at, memory.limit));
+        run.limit = memory.limit;
+        run.course.add(sample.at.since(started_at), added);
+    }
+
+    fn end_run(&mut self, at: Timestamp) {
+        let Some(mut run) = self.run.take() else { return };
+        let killed = self
+            .oom_kills
+            .iter()
+            .any(|kill| kill.victim.pid == run.process.pid && kill.at >= run.started_at);
+        run.ended = Some((at, if killed { RunEnd::OomKill } else { RunEnd::Exit }));
+        if self.past_runs.len() >= Self::MAX_PAST_RUNS {
+            self.past_runs.remove(0);
+        }
+        self.past_runs.push(run);
+    }
+
     /// Takes in that the cgroup is gone, and with it all its processes.
     pub fn apply_gone(&mut self, at: Timestamp) {
+        self.end_run(at);
         self.gone_at.get_or_insert(at);
         for record in self.processes.values_mut() {
             record.gone_at.get_or_insert(at);
@@ -339,6 +402,13 @@ impl TargetHistory {
             && kill.at >= last.from
         {
             last.end = WindowEnd::OomKill;
+        }
+        if let Some(last) = self.past_runs.last_mut()
+            && last.process.pid == kill.victim.pid
+            && let Some((at, end)) = &mut last.ended
+            && kill.at <= *at
+        {
+            *end = RunEnd::OomKill;
         }
         if self.oom_kills.len() >= Self::MAX_OOM_KILLS {
             self.oom_kills.remove(0);
