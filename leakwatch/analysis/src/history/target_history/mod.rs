@@ -27,6 +27,7 @@ use crate::model::target::ProcessKey;
 use crate::model::target::Target;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
+use crate::model::verdict::Verdict;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,6 +74,15 @@ pub struct PastWindow {
     pub peak: Option<Bytes>,
 }
 
+/// A leak that was claimed: it stands until something speaks against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The process that leaks.
+    pub process: ProcessKey,
+    /// The function that was named.
+    pub function: Arc<str>,
+}
+
 /// Everything remembered of one target.
 #[derive(Clone, Debug)]
 pub struct TargetHistory {
@@ -88,6 +98,8 @@ pub struct TargetHistory {
     pub run: Option<Run>,
     /// Runs that ended, oldest first, bounded by [`TargetHistory::MAX_PAST_RUNS`].
     pub past_runs: Vec<Run>,
+    /// The leak that was claimed of this run.
+    pub claim: Option<Claim>,
     /// All points, across windows.
     pub points: Points,
     /// The newest raw numbers of the cgroup.
@@ -141,6 +153,7 @@ impl TargetHistory {
             past_windows: Vec::new(),
             run: None,
             past_runs: Vec::new(),
+            claim: None,
             points: Points::default(),
             newest: Err(Missing::new(MissingReason::NotYet, "no sample taken yet")),
             newest_at: at,
@@ -282,7 +295,8 @@ impl TargetHistory {
         let heap = newest(ProfileType::Heap);
         let bytes = |bytes: i64| u64::try_from(bytes).ok().map(Bytes);
         let added = RunSample {
-            memory: memory.unreclaimable().ok(),
+            // As for windows: the charge where memory.stat is not readable.
+            memory: Some(memory.unreclaimable().unwrap_or(memory.charge)),
             live_heap: heap.and_then(|heap| bytes(heap.total.inuse_space)),
             goroutines: newest(ProfileType::Goroutine)
                 .and_then(|snapshot| u32::try_from(snapshot.total.inuse_objects).ok()),
@@ -371,6 +385,18 @@ impl TargetHistory {
         }
         series.push(snapshot);
         true
+    }
+
+    /// Takes in what was answered: a claim is remembered until its process ends.
+    pub fn apply_verdict(&mut self, verdict: &Verdict) {
+        let main = self.main_process().map(|record| record.process.key);
+        if self.claim.as_ref().is_some_and(|claim| Some(claim.process) != main) {
+            self.claim = None;
+        }
+        if let (true, Some(process), Some(culprit)) = (verdict.class.is_leak(), main, &verdict.culprit) {
+            let function = Arc::clone(&culprit.frame.function);
+            self.claim = Some(Claim { process, function });
+        }
     }
 
     /// Takes in what the runtime of a process counts, or why that is not known.
