@@ -10,7 +10,7 @@ use crate::model::run::Run;
 use crate::model::run::RunEnd;
 use crate::odds::growth::Growth;
 use crate::odds::row::Family;
-use crate::odds::row::Row;
+use crate::odds::row::OddsRow;
 use crate::stats::robust::count;
 
 /// Above the highest level of earlier runs by this part a run is still inside their band, by `OUTSIDE` it surely is not.
@@ -34,7 +34,7 @@ fn of(weights: &[f64], runs: usize) -> f64 {
     weights.get(index).or(weights.last()).copied().unwrap_or(0.0)
 }
 
-pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
+pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     let own = facts.history.past_runs.iter();
     let of_others = facts.replicas.iter().flat_map(|replica| &replica.past_runs);
     let runs: Vec<(&Run, CourseShape)> = own.chain(of_others).map(|run| (run, course::shape(run))).collect();
@@ -54,7 +54,7 @@ pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
         return None;
     }
     let weight = weight_of_killed(facts, &killed).max(if replaced > 0 { REPLACED } else { 0.0 });
-    Some(Row::new(
+    Some(OddsRow::new(
         Family::Comparison,
         format!(
             "{} earlier run(s) climbed until they were killed, {replaced} until they were replaced; none levelled off",
@@ -81,7 +81,7 @@ fn weight_of_killed(facts: &Facts<'_>, killed: &[&Run]) -> f64 {
     of(&KILLED, killed.len()) * (MAY_LOAD + (1.0 - MAY_LOAD) * sure)
 }
 
-fn by_levels(facts: &Facts<'_>, growth: &Growth, levels: &[(f64, f64)]) -> Option<Row> {
+fn by_levels(facts: &Facts<'_>, growth: &Growth, levels: &[(f64, f64)]) -> Option<OddsRow> {
     let highest = levels.iter().map(|level| level.0).fold(0.0, f64::max);
     let latest = levels.iter().map(|level| level.1).fold(0.0, f64::max);
     let part = facts.memory.level / highest.max(1.0);
@@ -100,5 +100,11 @@ fn by_levels(facts: &Facts<'_>, growth: &Growth, levels: &[(f64, f64)]) -> Optio
     } else {
         return None;
     };
-    Some(Row::new(Family::Comparison, told, count(levels.len()), "runs", weight))
+    Some(OddsRow::new(
+        Family::Comparison,
+        told,
+        count(levels.len()),
+        "runs",
+        weight,
+    ))
 }

@@ -5,7 +5,7 @@ use crate::history::window;
 use crate::model::profile::ProfileType;
 use crate::odds::growth::Growth;
 use crate::odds::row::Family;
-use crate::odds::row::Row;
+use crate::odds::row::OddsRow;
 
 /// So many that nobody can wake are no leftover of starting up: `select {}` in `main` is one. What they are worth within a day is more
 /// than a forgotten worker pool.
@@ -18,14 +18,14 @@ const LEAST_PROFILES: usize = 6;
 const FELL: f64 = 0.05;
 
 /// The runtime's own proof.
-pub(super) fn proof(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
+pub(super) fn proof(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     growth.profile.filter(|profile| *profile == ProfileType::Goroutine)?;
     let newest = window::snapshots(facts.history, ProfileType::GoroutineLeak, facts.now).last()?;
     let proven = u32::try_from(newest.total.inuse_objects).ok().map(f64::from)?;
     let is_material = proven >= MATERIAL;
-    Some(Row {
+    Some(OddsRow {
         is_proof: is_material,
-        ..Row::new(
+        ..OddsRow::new(
             Family::Goroutines,
             format!("the runtime proves that nothing can wake {proven:.0} goroutines"),
             proven,
@@ -37,7 +37,7 @@ pub(super) fn proof(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
 }
 
 /// Goroutines of the place that only ever became more.
-pub(super) fn piling_up(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
+pub(super) fn piling_up(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     growth.profile.filter(|profile| *profile == ProfileType::Goroutine)?;
     let site = facts.goroutine_suspect()?;
     let counts: Vec<f64> = window::snapshots(facts.history, ProfileType::Goroutine, facts.now)
@@ -62,7 +62,7 @@ pub(super) fn piling_up(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
     } else {
         ("never became fewer", 1.0)
     };
-    Some(Row::new(
+    Some(OddsRow::new(
         Family::Goroutines,
         format!("{:.0} goroutines at {} {claim}", site.now, site.frame.function),
         site.now,

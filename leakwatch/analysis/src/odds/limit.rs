@@ -7,7 +7,7 @@ use crate::model::run::RunEnd;
 use crate::model::verdict::EvidenceLink;
 use crate::odds::growth::Growth;
 use crate::odds::row::Family;
-use crate::odds::row::Row;
+use crate::odds::row::OddsRow;
 use crate::stats::robust::count;
 
 /// Shorter runs may have been killed while they loaded.
@@ -15,7 +15,7 @@ const LEAST_SECONDS: f64 = 60.0;
 /// By the number of kills while climbing.
 const WEIGHTS: [f64; 3] = [0.9, 1.2, 1.5];
 
-pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
+pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     let killed = facts
         .history
         .past_runs
@@ -27,9 +27,9 @@ pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
         return None;
     }
     let weight = WEIGHTS.get(killed - 1).or(WEIGHTS.last()).copied()?;
-    Some(Row {
+    Some(OddsRow {
         link: Some(EvidenceLink::Events),
-        ..Row::new(
+        ..OddsRow::new(
             Family::Limit,
             format!("the limit ended {killed} earlier run(s) that were climbing"),
             count(killed),

@@ -5,7 +5,7 @@ use crate::detect::facts::Facts;
 use crate::format;
 use crate::odds::growth::Growth;
 use crate::odds::row::Family;
-use crate::odds::row::Row;
+use crate::odds::row::OddsRow;
 
 /// Of what had come with the load, the part that is left at low load when it stays.
 const STAYS: f64 = 0.97;
@@ -16,12 +16,12 @@ const SLOWS: f64 = 0.5;
 /// And within these it is the same.
 const EVEN: (f64, f64) = (0.75, 1.33);
 
-pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
+pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     let load = facts.against_load()?;
     if !growth.is_known || !load.varied() {
         return None;
     }
-    let row = |claim: String, value: f64, weight: f64| Some(Row::new(Family::Load, claim, value, "ratio", weight));
+    let row = |claim: String, value: f64, weight: f64| Some(OddsRow::new(Family::Load, claim, value, "ratio", weight));
     match load.kept {
         Some(kept) if load.explains(growth.bytes) => row(
             format!(

@@ -14,7 +14,7 @@ mod limit;
 
 pub use crate::odds::growth::Growth;
 pub use crate::odds::row::Family;
-pub use crate::odds::row::Row;
+pub use crate::odds::row::OddsRow;
 
 use crate::detect::facts::Facts;
 
@@ -26,7 +26,7 @@ const LEAST_FAMILIES: usize = 2;
 const SPEAKS: f64 = 0.5;
 
 /// One function per piece of evidence.
-const EVIDENCE: [fn(&Facts<'_>, &Growth) -> Option<Row>; 7] = [
+const EVIDENCE: [fn(&Facts<'_>, &Growth) -> Option<OddsRow>; 7] = [
     replicas::row,
     earlier_runs::row,
     load::row,
@@ -40,7 +40,7 @@ const EVIDENCE: [fn(&Facts<'_>, &Growth) -> Option<Row>; 7] = [
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeakOdds {
     /// The prior first, then one row of each family that says something.
-    pub rows: Vec<Row>,
+    pub rows: Vec<OddsRow>,
     /// The probability that what grows does not end by itself.
     pub probability: f64,
     /// Whether that is enough to claim a leak.
@@ -58,9 +58,9 @@ impl LeakOdds {
 /// Weighs all evidence about what grows. `person` is set when a person says that it leaks.
 pub fn weigh(facts: &Facts<'_>, growth: &Growth, person: bool) -> LeakOdds {
     let mut rows = vec![prior::row(growth)];
-    let mut all: Vec<Row> = EVIDENCE.iter().filter_map(|row| row(facts, growth)).collect();
+    let mut all: Vec<OddsRow> = EVIDENCE.iter().filter_map(|row| row(facts, growth)).collect();
     if person {
-        all.push(Row::of_person());
+        all.push(OddsRow::of_person());
     }
     for family in Family::ALL {
         let of_family = all.iter().filter(|row| row.family == family);

@@ -5,7 +5,7 @@
 
 use crate::odds::growth::Growth;
 use crate::odds::row::Family;
-use crate::odds::row::Row;
+use crate::odds::row::OddsRow;
 
 /// The base rate.
 pub(super) const BASE_RATE: f64 = 0.05;
@@ -14,7 +14,7 @@ const WITHOUT_GROWTH: f64 = 0.005;
 /// What slows down mostly ends; a leak may be behind it.
 const SLOWING: f64 = 0.02;
 
-pub(super) fn row(growth: &Growth) -> Row {
+pub(super) fn row(growth: &Growth) -> OddsRow {
     let (rate, claim) = if growth.slows {
         (SLOWING, "growth slows down")
     } else if growth.is_known {
@@ -25,7 +25,7 @@ pub(super) fn row(growth: &Growth) -> Row {
     } else {
         (WITHOUT_GROWTH, "nothing is seen to grow")
     };
-    Row::new(
+    OddsRow::new(
         Family::Prior,
         claim.to_owned(),
         rate,

@@ -8,7 +8,7 @@ use crate::measure::motion::MATERIAL_BYTES;
 use crate::model::run::Run;
 use crate::odds::growth::Growth;
 use crate::odds::row::Family;
-use crate::odds::row::Row;
+use crate::odds::row::OddsRow;
 use crate::stats::robust::count;
 
 /// A replica that grew by less than this part of the growth does not grow, by more than `ALIKE` grows alike.
@@ -23,7 +23,7 @@ const LEAST_SECONDS: f64 = 60.0;
 /// By the number of replicas that do not grow.
 const WEIGHTS: [f64; 3] = [3.2, 3.6, 4.0];
 
-pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
+pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     let own = Growth::run(facts)?;
     let (from, to) = growth.ages;
     if !growth.is_known || growth.bytes < 2.0 * MATERIAL_BYTES || to - from < LEAST_SECONDS {
@@ -52,7 +52,7 @@ pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
         return None;
     }
     let weight = WEIGHTS.get(flat - 1).or(WEIGHTS.last()).copied().unwrap_or(0.0);
-    Some(Row::new(
+    Some(OddsRow::new(
         Family::Comparison,
         format!(
             "{flat} replica(s) of the service did not grow at the same age, under as much load; this one grew by {}",

@@ -10,7 +10,7 @@ use crate::model::profile::StackValue;
 use crate::model::stack::StackId;
 use crate::odds::growth::Growth;
 use crate::odds::row::Family;
-use crate::odds::row::Row;
+use crate::odds::row::OddsRow;
 
 /// Bytes that one sample of a Go heap stands for (`runtime.MemProfileRate`), and samples in a half from which on it is trusted.
 const SAMPLE: f64 = 524_288.0;
@@ -27,7 +27,7 @@ const FULL: f64 = 0.2;
     clippy::cast_precision_loss,
     reason = "a part is computed; the rounding starts at 8 PiB"
 )]
-pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
+pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     let profile = growth.profile.filter(|profile| !profile.is_of_capture())?;
     let heap = facts.trend(ProfileType::Heap)?;
     let site = match profile {
@@ -65,7 +65,7 @@ pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<Row> {
     } else {
         return None;
     };
-    Some(Row::new(
+    Some(OddsRow::new(
         Family::Retention,
         format!(
             "{} {claim}: {} in the second half, {} in the first",

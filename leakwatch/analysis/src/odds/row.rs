@@ -47,7 +47,7 @@ impl Family {
 
 /// One piece of evidence.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct OddsRow {
     /// What it measures.
     pub family: Family,
     /// A sentence.
@@ -64,7 +64,7 @@ pub struct Row {
     pub link: Option<EvidenceLink>,
 }
 
-impl Row {
+impl OddsRow {
     pub(super) const fn new(family: Family, claim: String, value: f64, unit: &'static str, weight: f64) -> Self {
         Self {
             family,

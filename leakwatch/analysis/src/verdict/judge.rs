@@ -49,7 +49,7 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
         finding.confidence = finding.confidence.min(1.0 - odds.probability);
     }
     if growth.is_known {
-        finding.evidence.extend(odds.rows.iter().map(odds::Row::evidence));
+        finding.evidence.extend(odds.rows.iter().map(odds::OddsRow::evidence));
     }
     let is_growth = class.is_leak() || class == growing::CLASS;
     let rate = match class {
