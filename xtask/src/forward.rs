@@ -13,7 +13,17 @@ pub(crate) struct Arguments {
 
 /// Runs the executable of `package` in our place.
 pub(crate) fn main(package: &str, arguments: &Arguments) -> anyhow::Result<()> {
-    let mut cargo = tools::cargo();
-    cargo.args(["run", "--quiet", "--locked", "--package", package, "--"]);
-    tools::become_command(cargo.args(&arguments.arguments))
+    start(&["run", "--quiet", "--locked", "--package", package, "--"], arguments)
+}
+
+/// The same for a package that computes for minutes.
+pub(crate) fn optimised(package: &str, arguments: &Arguments) -> anyhow::Result<()> {
+    start(
+        &["run", "--quiet", "--locked", "--release", "--package", package, "--"],
+        arguments,
+    )
+}
+
+fn start(cargo: &[&str], arguments: &Arguments) -> anyhow::Result<()> {
+    tools::become_command(tools::cargo().args(cargo).args(&arguments.arguments))
 }

@@ -52,6 +52,8 @@ enum Command {
     Demo(forward::Arguments),
     /// Measure what the daemon costs
     Bench(forward::Arguments),
+    /// Judge simulated services of minutes to weeks and write the scores
+    Eval(forward::Arguments),
     /// Formatting, dependencies, clippy (host and bpf target) and documentation, warnings being errors
     Lint,
     /// Rules no compiler checks: edges and cycles of modules, records, names, sizes of files and documents
@@ -75,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run(arguments) => run::main(&arguments),
         Command::Demo(arguments) => forward::main("leakwatch-demo", &arguments),
         Command::Bench(arguments) => forward::main("leakwatch-bench", &arguments),
+        Command::Eval(arguments) => forward::optimised("leakwatch-eval", &arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
         Command::VmTest => vm::main(),

@@ -51,7 +51,7 @@ impl Metric {
 
     fn of_point(self, history: &TargetHistory, point: &MemoryPoint) -> Option<u64> {
         let bytes = match self {
-            Self::Charge => Some(point.charge),
+            Self::Charge => point.charge.bytes(),
             Self::Unreclaimable => point.unreclaimable.bytes(),
             Self::Anon => point.anon.bytes(),
             Self::File => point.file.bytes(),

@@ -1,5 +1,6 @@
 //! What is remembered of one target: bounded, in memory, filled by the engine in the order things happened.
 
+mod thinning;
 mod points;
 mod snapshots;
 mod runtimes;
@@ -13,6 +14,7 @@ pub use crate::history::points::Points;
 pub use crate::history::runtimes::RuntimePoint;
 pub use crate::history::runtimes::RuntimeSeries;
 pub use crate::history::snapshots::SnapshotSeries;
+pub use crate::history::target_history::Claim;
 pub use crate::history::target_history::PastWindow;
 pub use crate::history::target_history::ProcessRecord;
 pub use crate::history::target_history::TargetHistory;

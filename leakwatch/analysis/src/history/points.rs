@@ -1,8 +1,10 @@
-//! The memory of a target over time, bounded: recent points at full resolution, older ones merged.
+//! The memory of a target over time, bounded: recent points at full resolution, older ones merged, the more the older they are.
 
+use crate::history::thinning::least_missed;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An amount of memory that may be unknown, in the four bytes that 200,000 kept points can afford: whole units of 4 KiB,
 /// rounded to the nearest, at most 16 TiB. Nearly every number of a memory cgroup is a multiple of the page size anyway.
@@ -44,8 +46,13 @@ impl From<Option<Bytes>> for Amount {
 pub struct MemoryPoint {
     /// Instant of the newest sample in it.
     pub at: Timestamp,
+    /// Whether it is the first of a window: nothing is merged across the beginning of one.
+    pub begins_window: bool,
+    /// Whole seconds from the sample with `unreclaimable_min` to the newest one. A line whose lowest values stood at other instants
+    /// than they were measured would bend.
+    pub lowest_before: u16,
     /// Charge of the cgroup, newest.
-    pub charge: Bytes,
+    pub charge: Amount,
     /// Charge minus reclaimable page cache, newest.
     pub unreclaimable: Amount,
     /// Lowest `unreclaimable` of the merged samples: the envelope that survives garbage collections.
@@ -65,23 +72,39 @@ pub struct MemoryPoint {
 }
 
 impl MemoryPoint {
+    /// Instant of the sample with the lowest `unreclaimable`.
+    pub fn lowest_at(&self) -> Timestamp {
+        self.at.minus(Duration::from_secs(self.lowest_before.into()))
+    }
+
     fn merge(older: &Self, newer: &Self) -> Self {
+        let lowest = older.unreclaimable_min.pick(newer.unreclaimable_min, Ord::min);
+        let lowest_at = if newer.unreclaimable_min == lowest && older.unreclaimable_min != lowest {
+            newer.lowest_at()
+        } else {
+            older.lowest_at()
+        };
+        let before = (newer.at.since(lowest_at) + Duration::from_millis(500)).as_secs();
         Self {
-            unreclaimable_min: older.unreclaimable_min.pick(newer.unreclaimable_min, Ord::min),
+            begins_window: older.begins_window,
+            lowest_before: u16::try_from(before).unwrap_or(u16::MAX),
+            unreclaimable_min: lowest,
             unreclaimable_max: older.unreclaimable_max.pick(newer.unreclaimable_max, Ord::max),
             ..*newer
         }
     }
 }
 
-/// A bounded series: the newer half at full resolution, older points merged pairwise again and again. Copies share the points until one
-/// changes.
+/// A bounded series: the newest quarter at full resolution; of the older points those are merged whose merging makes the shortest step
+/// relative to their age, so that two weeks are kept in steps of some hundredths of the age. Copies share the points until one changes.
 #[derive(Clone, Debug, Default)]
 pub struct Points(Arc<Vec<MemoryPoint>>);
 
 impl Points {
     /// 500 targets at this capacity take about 9 MiB.
     pub const CAPACITY: usize = 384;
+    /// The newest of them are never merged.
+    const FULL: usize = Self::CAPACITY / 4;
     /// Room is made for so many points at a time.
     const STEP: usize = Self::CAPACITY / 6;
 
@@ -92,14 +115,13 @@ impl Points {
         }
         let points = self.own();
         if points.len() >= Self::CAPACITY {
-            let (old, _) = points.split_at(Self::CAPACITY / 2);
-            let pairs = old.chunks(2).filter_map(|pair| match pair {
-                [older, newer] => Some(MemoryPoint::merge(older, newer)),
-                [single] => Some(*single),
-                _ => None,
-            });
-            let merged: Vec<_> = pairs.collect();
-            drop(points.splice(..Self::CAPACITY / 2, merged));
+            let older = 1..Self::CAPACITY - Self::FULL;
+            let merged = least_missed(points, |point| point.at, |point| !point.begins_window, older);
+            // Where every point begins a window, the oldest goes.
+            let removed = points.remove(merged.unwrap_or(0));
+            if let Some(younger) = merged.and_then(|index| points.get_mut(index)) {
+                *younger = MemoryPoint::merge(&removed, younger);
+            }
         }
         if points.len() == points.capacity() {
             // Doubling would end a third above the capacity, in every target.
@@ -139,7 +161,9 @@ mod tests {
         let bytes = Amount::from(Bytes::from_kib(4 * ((second * 7919) % 1000)));
         MemoryPoint {
             at: Timestamp::from_unix_seconds(second),
-            charge: Bytes(second),
+            begins_window: false,
+            lowest_before: 0,
+            charge: Amount::from(Bytes(second * 4096)),
             unreclaimable: bytes,
             unreclaimable_min: bytes,
             unreclaimable_max: bytes,
@@ -172,8 +196,8 @@ mod tests {
         let newest: Vec<u64> = kept
             .iter()
             .rev()
-            .take(Points::CAPACITY / 2)
-            .map(|point| point.charge.0)
+            .take(Points::FULL)
+            .filter_map(|point| Some(point.charge.bytes()?.0 / 4096))
             .collect();
         assert!(
             newest

@@ -1,5 +1,6 @@
 //! What a runtime counts over time, bounded.
 
+use crate::history::thinning::least_missed;
 use crate::model::runtime::GoRuntimeStats;
 use crate::model::runtime::RuntimeStats;
 use crate::model::target::ProcessKey;
@@ -17,7 +18,7 @@ pub struct RuntimePoint {
     pub stats: RuntimeStats,
 }
 
-/// Readings of one process: the newer half at full resolution, older ones thinned again and again. Copies share them
+/// Readings of one process: the newer half at full resolution, older ones the thinner the older they are. Copies share them
 /// until one changes.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeSeries(Arc<Vec<RuntimePoint>>);
@@ -35,11 +36,10 @@ impl RuntimeSeries {
             _ => {}
         }
         if points.len() >= Self::CAPACITY {
-            let mut index = 0;
-            points.retain(|_| {
-                index += 1;
-                index > Self::CAPACITY / 2 || index % 2 == 0
-            });
+            let older = 1..Self::CAPACITY / 2;
+            if let Some(victim) = least_missed(points, |point| point.at, |_| true, older) {
+                points.remove(victim);
+            }
         }
         points.push(point);
     }

@@ -1,5 +1,6 @@
 //! Profiles of one type over time, bounded.
 
+use crate::history::thinning::least_missed;
 use crate::model::profile::Snapshot;
 use crate::model::units::Timestamp;
 use std::sync::Arc;
@@ -23,18 +24,8 @@ impl SnapshotSeries {
         if snapshots.len() <= Self::CAPACITY {
             return;
         }
-        let Some(newest) = snapshots.last().map(|last| last.at) else {
-            return;
-        };
-        let cost = |i: usize| -> f64 {
-            let (Some(before), Some(this), Some(after)) =
-                (snapshots.get(i - 1), snapshots.get(i), snapshots.get(i + 1))
-            else {
-                return f64::INFINITY;
-            };
-            after.at.since(before.at).as_secs_f64() / (newest.since(this.at).as_secs_f64() + 1.0)
-        };
-        if let Some(victim) = (1..snapshots.len() - 1).min_by(|&a, &b| cost(a).total_cmp(&cost(b))) {
+        let interior = 1..snapshots.len() - 1;
+        if let Some(victim) = least_missed(snapshots, |snapshot| snapshot.at, |_| true, interior) {
             snapshots.remove(victim);
         }
     }

@@ -16,27 +16,33 @@ use std::time::Duration;
 /// Memory of the current window up to `now` as (seconds since the window's start, bytes): the lower envelope of what cannot be
 /// reclaimed; the charge where `memory.stat` was never readable.
 pub fn memory(history: &TargetHistory, now: Timestamp) -> Vec<(f64, f64)> {
-    envelope(history, now, |point| point.unreclaimable_min)
+    envelope(history, now, |point| (point.lowest_at(), point.unreclaimable_min))
 }
 
 /// The same as [`memory`], but its upper envelope.
 pub fn peaks(history: &TargetHistory, now: Timestamp) -> Vec<(f64, f64)> {
-    envelope(history, now, |point| point.unreclaimable_max)
+    envelope(history, now, |point| (point.at, point.unreclaimable_max))
 }
 
-fn envelope(history: &TargetHistory, now: Timestamp, side: impl Fn(&MemoryPoint) -> Amount) -> Vec<(f64, f64)> {
+fn envelope(
+    history: &TargetHistory,
+    now: Timestamp,
+    side: impl Fn(&MemoryPoint) -> (Timestamp, Amount),
+) -> Vec<(f64, f64)> {
     let window = history.window();
     let window = window
         .get(..window.partition_point(|point| point.at <= now))
         .unwrap_or(window);
     let has_stat = window.iter().any(|point| point.unreclaimable.bytes().is_some());
-    points_of(history, window, |point| {
-        if has_stat {
-            side(point).bytes()
+    let values = window.iter().filter_map(|point| {
+        let (at, value) = if has_stat {
+            side(point)
         } else {
-            Some(point.charge)
-        }
-    })
+            (point.at, point.charge)
+        };
+        Some((at.seconds_from(history.window_start), value.bytes()?.as_f64()))
+    });
+    values.collect()
 }
 
 /// A process younger than this is starting up, at least and at most; in between it is a part of its age.
@@ -61,21 +67,11 @@ pub fn after_start_up<'a>(history: &TargetHistory, series: &'a [(f64, f64)], now
 
 /// Any number of the current window's points as (seconds since the window's start, bytes).
 pub fn series(history: &TargetHistory, value: impl Fn(&MemoryPoint) -> Option<Bytes>) -> Vec<(f64, f64)> {
-    points_of(history, history.window(), value)
-}
-
-fn points_of(
-    history: &TargetHistory,
-    points: &[MemoryPoint],
-    value: impl Fn(&MemoryPoint) -> Option<Bytes>,
-) -> Vec<(f64, f64)> {
-    points
-        .iter()
-        .filter_map(|point| {
-            let value = value(point)?;
-            Some((point.at.seconds_from(history.window_start), value.as_f64()))
-        })
-        .collect()
+    let values = history.window().iter().filter_map(|point| {
+        let value = value(point)?;
+        Some((point.at.seconds_from(history.window_start), value.as_f64()))
+    });
+    values.collect()
 }
 
 /// Snapshots of the process that is followed, oldest first, each of them showing something new: a Go heap profile only changes

@@ -155,7 +155,10 @@ impl Ledger {
         lines.extend(unknown());
         lines.extend(of_kernel(&newest));
         Self {
-            charge: Ok(point.charge),
+            charge: point
+                .charge
+                .bytes()
+                .ok_or_else(|| Missing::new(MissingReason::NotYet, "the charge was not read in this sample")),
             lines,
             swap: newest.and_then(|memory| memory.swap()),
         }

@@ -4,7 +4,9 @@
 use crate::history::TargetHistory;
 use crate::history::window;
 use crate::model::units::Timestamp;
+use crate::model::verdict::Estimate;
 use crate::stats::trend;
+use crate::stats::trend::Shape;
 use crate::stats::trend::Trend;
 use std::time::Duration;
 
@@ -16,8 +18,8 @@ pub const MATERIAL_PART: f64 = 0.02;
 /// Noise that could hide growth of more than this part of the level over half the window leaves the question open.
 pub const HIDDEN_PART: f64 = 0.2;
 
-/// The last half, quarter and so on of the window, where growth that started late is looked for.
-const LATE_PARTS: [usize; 5] = [2, 4, 8, 16, 32];
+/// Where growth that started late is looked for: the last half of the window, the last quarter and so on, so often.
+const LATE_HALVINGS: usize = 12;
 /// Fewer samples do not show that growth goes on.
 const LEAST_FOR_LATE: usize = 10;
 
@@ -92,9 +94,28 @@ impl MemoryTrend {
         })
     }
 
-    /// Instant at which the trend begins.
+    /// The rate of growth with its 95 % interval: that of the shape, so that the rate lies within it.
+    pub fn growth(&self) -> Option<Estimate> {
+        let trend = self.trend.as_ref()?;
+        let estimate = self.growth_rate()?;
+        let interval = match trend.shape {
+            Shape::Linear => trend.slope,
+            _ => trend.recent,
+        };
+        Some(Estimate {
+            estimate,
+            low: interval.low.min(estimate),
+            high: interval.high.max(estimate),
+        })
+    }
+
+    /// Instant at which the growth began, or the trend where there is none.
     pub fn since(&self) -> Option<Timestamp> {
-        let from = self.trend.as_ref()?.from;
+        let trend = self.trend.as_ref()?;
+        let from = match trend.shape {
+            Shape::LateGrowth { at } | Shape::Step { at } if self.motion != Motion::Flat => at,
+            _ => trend.from,
+        };
         Some(self.window_start.plus(Duration::from_secs_f64(from.clamp(0.0, 1e9))))
     }
 }
@@ -109,8 +130,13 @@ fn memory_trend(series: &[(f64, f64)]) -> (Option<Trend>, Motion) {
     if matches!(moves, Motion::Growing | Motion::Levelling) {
         return (Some(whole), moves);
     }
-    for part in LATE_PARTS {
-        let (earlier, later) = series.split_at(series.len() - series.len() / part);
+    let (from, to) = (
+        series.first().map_or(0.0, |point| point.0),
+        series.last().map_or(0.0, |point| point.0),
+    );
+    let lengths = std::iter::successors(Some((to - from) / 2.0), |length| Some(length / 2.0));
+    for length in lengths.take(LATE_HALVINGS) {
+        let (earlier, later) = series.split_at(series.partition_point(|point| point.0 < to - length));
         let highest = earlier.iter().map(|point| point.1).fold(0.0, f64::max);
         let newest = later.last().map_or(0.0, |point| point.1);
         if later.len() < LEAST_FOR_LATE || newest <= highest {

@@ -9,6 +9,7 @@ pub mod target;
 pub mod counter;
 pub mod sample;
 pub mod event;
+pub mod run;
 pub mod shared_log;
 pub mod stack;
 pub mod profile;

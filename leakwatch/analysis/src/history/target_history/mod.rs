@@ -1,5 +1,7 @@
 //! All that is remembered of one target, and how samples, events and profiles become part of it.
 
+mod runs;
+
 use crate::history::points::Amount;
 use crate::history::points::MemoryPoint;
 use crate::history::points::Points;
@@ -13,6 +15,8 @@ use crate::model::profile::Snapshot;
 use crate::model::reading::Missing;
 use crate::model::reading::MissingReason;
 use crate::model::reading::Reading;
+use crate::model::run::Run;
+use crate::model::run::RunEnd;
 use crate::model::runtime::RuntimeStats;
 use crate::model::sample::CgroupMemory;
 use crate::model::sample::Limit;
@@ -70,6 +74,15 @@ pub struct PastWindow {
     pub peak: Option<Bytes>,
 }
 
+/// A leak that was claimed: it stands until something speaks against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The process that leaks.
+    pub process: ProcessKey,
+    /// The function that was named.
+    pub function: Arc<str>,
+}
+
 /// Everything remembered of one target.
 #[derive(Clone, Debug)]
 pub struct TargetHistory {
@@ -81,6 +94,12 @@ pub struct TargetHistory {
     pub window_start: Timestamp,
     /// Earlier windows, oldest first, bounded by [`TargetHistory::MAX_PAST_WINDOWS`].
     pub past_windows: Vec<PastWindow>,
+    /// The run of the process that holds most of the memory, by its age; none before its first sample.
+    pub run: Option<Run>,
+    /// Runs that ended, oldest first, bounded by [`TargetHistory::MAX_PAST_RUNS`].
+    pub past_runs: Vec<Run>,
+    /// The leak that was claimed of this run.
+    pub claim: Option<Claim>,
     /// All points, across windows.
     pub points: Points,
     /// The newest raw numbers of the cgroup.
@@ -118,6 +137,8 @@ pub struct TargetHistory {
 impl TargetHistory {
     /// Finished windows kept.
     pub const MAX_PAST_WINDOWS: usize = 32;
+    /// Finished runs kept: 2 kB each, and the newest say most.
+    pub const MAX_PAST_RUNS: usize = 8;
     /// Processes kept.
     pub const MAX_PROCESSES: usize = 4096;
     /// OOM kills kept per target.
@@ -130,6 +151,9 @@ impl TargetHistory {
             gone_at: None,
             window_start: at,
             past_windows: Vec::new(),
+            run: None,
+            past_runs: Vec::new(),
+            claim: None,
             points: Points::default(),
             newest: Err(Missing::new(MissingReason::NotYet, "no sample taken yet")),
             newest_at: at,
@@ -223,6 +247,7 @@ impl TargetHistory {
         }
         self.newest.clone_from(&sample.cgroup);
         self.newest_at = sample.at;
+        self.follow_run(sample);
         if let Ok(memory) = &sample.cgroup {
             self.count_kills(memory);
             let unreclaimable = Amount::from(memory.unreclaimable().ok());
@@ -233,7 +258,9 @@ impl TargetHistory {
                 .try_fold(Bytes(0), |sum, rss| rss.map(|rss| sum.saturating_add(rss)));
             self.points.push(MemoryPoint {
                 at: sample.at,
-                charge: memory.charge,
+                begins_window: self.window_start == sample.at || self.points.as_slice().is_empty(),
+                lowest_before: 0,
+                charge: memory.charge.into(),
                 unreclaimable,
                 unreclaimable_min: unreclaimable,
                 unreclaimable_max: unreclaimable,
@@ -248,6 +275,7 @@ impl TargetHistory {
 
     /// Takes in that the cgroup is gone, and with it all its processes.
     pub fn apply_gone(&mut self, at: Timestamp) {
+        self.end_run(at);
         self.gone_at.get_or_insert(at);
         for record in self.processes.values_mut() {
             record.gone_at.get_or_insert(at);
@@ -339,6 +367,13 @@ impl TargetHistory {
             && kill.at >= last.from
         {
             last.end = WindowEnd::OomKill;
+        }
+        if let Some(last) = self.past_runs.last_mut()
+            && last.process.pid == kill.victim.pid
+            && let Some((at, end)) = &mut last.ended
+            && kill.at <= *at
+        {
+            *end = RunEnd::OomKill;
         }
         if self.oom_kills.len() >= Self::MAX_OOM_KILLS {
             self.oom_kills.remove(0);

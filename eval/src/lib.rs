@@ -1,0 +1,98 @@
+//! How true verdicts are: services of minutes to weeks are simulated, each with its truth, watched as the daemon watches, and the
+//! answers scored per run. Shares no code with the detectors. See `docs/evaluation.md`.
+#![forbid(unsafe_code)]
+
+mod random;
+mod service;
+mod process;
+mod inputs;
+mod watch;
+mod score;
+
+use crate::service::Service;
+
+/// What is simulated.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Seed of the first service.
+    pub first_seed: u64,
+    /// How many services.
+    pub services: u64,
+    /// Length of the longest in seconds.
+    pub longest_seconds: f64,
+    /// Processors to use.
+    pub threads: usize,
+}
+
+/// Simulates, judges and scores: what, and its value.
+pub fn evaluate(setup: &Setup) -> Vec<(String, String)> {
+    score::score(&runs(setup))
+}
+
+fn runs(setup: &Setup) -> Vec<watch::Run> {
+    let next = std::sync::atomic::AtomicU64::new(0);
+    let work = || {
+        let mut found = Vec::new();
+        loop {
+            let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if index >= setup.services {
+                return found;
+            }
+            let seed = setup.first_seed + index;
+            found.extend(watch::watch(&Service::draw(seed, setup.longest_seconds)));
+        }
+    };
+    let mut runs = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..setup.threads.max(1)).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .flatten()
+            .collect::<Vec<_>>()
+    });
+    runs.sort_by_key(|run| (run.seed, run.earlier));
+    runs
+}
+
+/// The course of the answers about every run that was judged wrong, or about every run of a kind, one line each.
+pub fn courses(setup: &Setup, kind: Option<&str>) -> Vec<String> {
+    let runs = runs(setup);
+    let wanted = runs.iter().filter(|run| match kind {
+        Some(kind) => run.kind == kind,
+        None => run.is_miss(),
+    });
+    wanted.map(watch::Run::course).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Setup = Setup {
+        first_seed: 7,
+        services: 12,
+        longest_seconds: 20_000.0,
+        threads: 2,
+    };
+
+    /// The figures of a release are in `docs/evaluation.md`; here only what makes them worth reading.
+    #[test]
+    fn the_same_seeds_give_the_same_scores() {
+        let once = evaluate(&SMALL);
+        assert_eq!(once, evaluate(&SMALL));
+        assert!(once.len() > 20);
+    }
+
+    #[test]
+    fn services_of_every_kind_are_drawn_and_leaks_reach_their_limit() {
+        let runs = runs(&Setup { services: 110, ..SMALL });
+        let kinds: std::collections::BTreeSet<&str> = runs.iter().map(|run| run.kind).collect();
+        assert!(kinds.len() >= 18, "{kinds:?}");
+        let killed = runs.iter().filter(|run| run.leaks && run.killed).count();
+        assert!(killed >= 10, "{killed}");
+        let overused = runs
+            .iter()
+            .find(|run| !run.leaks && run.killed && run.kind != "small limit");
+        assert!(overused.is_none(), "{overused:?}");
+    }
+}
