@@ -114,6 +114,10 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
         },
         own_memory: Arc::default(),
         previous_run: None,
+        disk: Err(leakwatch_analysis::model::reading::Missing::new(
+            leakwatch_analysis::model::reading::MissingReason::NotConfigured,
+            "not in this test",
+        )),
     };
     let config = Config::defaults(&Environment::default());
     let captures = Captures::new(clock, false, &inputs);

@@ -27,6 +27,12 @@ pub(super) fn encode(input: &Input) -> Vec<u8> {
     convert::to_message(input).encode_length_delimited_to_vec()
 }
 
+/// The input in a frame with its length; none for one that is not understood.
+pub(super) fn decode_delimited(frame: &[u8]) -> Option<Input> {
+    let envelope = messages::Envelope::decode_length_delimited(frame).ok()?;
+    convert::from_message(envelope, &mut Skipped::default()).ok()
+}
+
 /// The head in a frame without its length.
 pub(super) fn decode_head(frame: &[u8]) -> Result<Head, CodecError> {
     Ok(convert::head_from(messages::Head::decode(frame)?))

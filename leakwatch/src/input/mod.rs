@@ -132,6 +132,16 @@ pub enum Input {
     },
 }
 
+/// An input as a recording has it, for whoever keeps it elsewhere.
+pub(crate) fn to_bytes(input: &Input) -> Vec<u8> {
+    codec::encode(input)
+}
+
+/// The input again; none if these bytes are none that this version knows.
+pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Input> {
+    codec::decode_delimited(bytes)
+}
+
 /// A profile that was taken, decoded already: the engine only looks its stacks up.
 #[derive(Clone, Debug)]
 pub struct TakenProfile {

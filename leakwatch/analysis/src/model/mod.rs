@@ -8,6 +8,7 @@ pub mod runtime;
 pub mod target;
 pub mod counter;
 pub mod sample;
+pub mod run;
 pub mod event;
 pub mod shared_log;
 pub mod stack;

@@ -76,7 +76,13 @@ impl Journal {
             if !read_into(&bytes, &mut replayed.rows) {
                 replayed.damaged.push(path.clone());
             }
-            let newest = replayed.rows.iter().skip(rows).map(|(_, row)| row.at).max().unwrap_or(0);
+            let newest = replayed
+                .rows
+                .iter()
+                .skip(rows)
+                .map(|(_, row)| row.at)
+                .max()
+                .unwrap_or(0);
             complete.push((path, newest, bytes.len() as u64));
         }
         let journal = Self {
@@ -98,7 +104,8 @@ impl Journal {
     pub(crate) fn append(&mut self, at: u64, rows: &[(Arc<str>, Row)]) -> Result<(), DiskError> {
         let is_over = |current: &mut Current| at.abs_diff(current.began) >= FILE_SPAN;
         if let Some(full) = self.current.take_if(is_over) {
-            self.complete.push((full.log.path().to_owned(), full.newest, full.log.end()));
+            self.complete
+                .push((full.log.path().to_owned(), full.newest, full.log.end()));
         }
         let current = match &mut self.current {
             Some(current) => current,
@@ -119,19 +126,16 @@ impl Journal {
         let mut written = Vec::with_capacity(rows.len());
         let mut known = current.before.len();
         for (target, row) in rows {
-            let number = match current.before.get(target) {
-                Some((number, before)) => {
-                    put(&mut payload, u64::from(*number) + 1);
-                    row.encode(before, &mut payload);
-                    *number
-                }
-                None => {
-                    payload.push(0);
-                    put_sized(&mut payload, target.as_bytes());
-                    row.encode(&Row::new(0), &mut payload);
-                    known += 1;
-                    u32::try_from(known - 1).unwrap_or(u32::MAX)
-                }
+            let number = if let Some((number, before)) = current.before.get(target) {
+                put(&mut payload, u64::from(*number) + 1);
+                row.encode(before, &mut payload);
+                *number
+            } else {
+                payload.push(0);
+                put_sized(&mut payload, target.as_bytes());
+                row.encode(&Row::new(0), &mut payload);
+                known += 1;
+                u32::try_from(known - 1).unwrap_or(u32::MAX)
             };
             written.push((target, number, row));
         }
@@ -185,7 +189,11 @@ fn read_into(file: &[u8], rows: &mut Vec<(Arc<str>, Row)>) -> bool {
     found.damage.is_empty()
 }
 
-fn read_tick(payload: &[u8], before: &mut Vec<(Arc<str>, Row)>, rows: &mut Vec<(Arc<str>, Row)>) -> Result<(), CodecError> {
+fn read_tick(
+    payload: &[u8],
+    before: &mut Vec<(Arc<str>, Row)>,
+    rows: &mut Vec<(Arc<str>, Row)>,
+) -> Result<(), CodecError> {
     let payload = block::decompress(payload, MAX_TICK)?;
     let mut reader = Reader::new(&payload);
     for _ in 0..reader.count("rows", MAX_ROWS)? {
@@ -218,7 +226,7 @@ mod tests {
         let row = |target: &str| {
             let mut row = Row::new(at);
             row.set(Column::Charge, Some(at / 7 * 4096));
-            row.set(Column::Anon, (at % 2 == 0).then_some(target.len() as u64));
+            row.set(Column::Anon, at.is_multiple_of(2).then_some(target.len() as u64));
             row
         };
         targets.iter().map(|target| ((*target).into(), row(target))).collect()
@@ -229,13 +237,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(directory.path()).unwrap();
         let mut written = Vec::new();
-        for (at, targets) in [(5, &["a", "b"][..]), (10, &["a", "b", "c"]), (15, &["c"]), (700_000, &["b", "d"])] {
+        for (at, targets) in [
+            (5, &["a", "b"][..]),
+            (10, &["a", "b", "c"]),
+            (15, &["c"]),
+            (700_000, &["b", "d"]),
+        ] {
             let rows = tick(at, targets);
             journal.append(at, &rows).unwrap();
             written.extend(rows);
         }
         let (mut again, replayed) = Journal::open(directory.path()).unwrap();
-        assert_eq!((replayed.rows, replayed.damaged.len(), again.complete.len()), (written.clone(), 0, 2));
+        assert_eq!(
+            (replayed.rows, replayed.damaged.len(), again.complete.len()),
+            (written.clone(), 0, 2)
+        );
         again.forget(Some(15));
         assert_eq!(again.complete.len(), 2);
         again.forget(Some(16));
@@ -245,7 +261,11 @@ mod tests {
         for end in 0..whole.len() {
             fs::write(&path, &whole[..end]).unwrap();
             let (_, replayed) = Journal::open(directory.path()).unwrap();
-            assert_eq!((replayed.rows.len(), replayed.damaged.len()), (0, 0), "cut off at {end}");
+            assert_eq!(
+                (replayed.rows.len(), replayed.damaged.len()),
+                (0, 0),
+                "cut off at {end}"
+            );
         }
     }
 }

@@ -54,6 +54,13 @@ impl LogFile {
         })
     }
 
+    /// Puts it in its place.
+    pub(crate) fn rename(&mut self, to: PathBuf) -> Result<(), DiskError> {
+        std::fs::rename(&self.path, &to).map_err(DiskError::io(&self.path))?;
+        self.path = to;
+        Ok(())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -10,3 +10,28 @@ mod log;
 pub(crate) mod partition;
 pub mod retention;
 mod journal;
+mod pending;
+mod messages;
+mod convert;
+mod catalog;
+pub(crate) mod profiles;
+pub(crate) mod batch;
+pub mod shared;
+mod store;
+mod records;
+mod rolling;
+mod open;
+pub mod history;
+pub(crate) mod restore;
+pub(crate) mod thread;
+pub mod feed;
+pub mod verify;
+
+pub use crate::store::disk::codec::rollup::Aggregate;
+pub use crate::store::disk::codec::rollup::Rollup;
+pub use crate::store::disk::codec::row::Row;
+pub use crate::store::disk::partition::name::Tier;
+pub use crate::store::disk::profiles::StoredProfile;
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,7 @@ impl Store {
             tended: 0,
             now,
             written: 0,
-            catalog_written: 0,
+            waiting: Vec::new(),
             directory,
         };
         for note in notes {
@@ -66,7 +66,10 @@ impl Store {
         }
         for path in replayed.damaged {
             store.lose("store_journal_damaged", 1);
-            store.note(format!("journal {} is damaged: what it says after that is lost", path.display()));
+            store.note(format!(
+                "journal {} is damaged: what it says after that is lost",
+                path.display()
+            ));
         }
         for note in &recovered.notes {
             store.lose("store_catalog_damaged", 1);
@@ -74,6 +77,8 @@ impl Store {
         }
         store.find_partitions()?;
         store.take_over_journal(replayed.rows);
+        let newest = store.last_written().into_values().max().unwrap_or(0);
+        store.shared.update_status(|status| status.newest = newest);
         store.roll_up_missing();
         store.stay_within_bounds(now);
         store.share_files();
@@ -165,7 +170,9 @@ impl Store {
                 "partition {name} is damaged: it is set aside as {aside}, and {} whole parts of it are served",
                 salvaged.frames
             )),
-            Err(error) => self.note(format!("partition {name} is damaged, and what is whole in it cannot be saved: {error}")),
+            Err(error) => self.note(format!(
+                "partition {name} is damaged, and what is whole in it cannot be saved: {error}"
+            )),
         }
         self.share_files();
     }
@@ -194,10 +201,22 @@ impl Store {
     /// The newest instant in blocks, by target: of the partition that is being filled and the one before it.
     fn last_written(&self) -> HashMap<Arc<str>, u64> {
         let mut written: HashMap<Arc<str>, u64> = HashMap::new();
-        let open = self.open.get(&Tier::Raw).map(|writer| PartitionReader::shared(&writer.index()));
-        let sealed = self.held.keys().rev().find(|name| name.tier == Tier::Raw && !name.damaged);
+        let open = self
+            .open
+            .get(&Tier::Raw)
+            .map(|writer| PartitionReader::shared(&writer.index()));
+        let sealed = self
+            .held
+            .keys()
+            .rev()
+            .find(|name| name.tier == Tier::Raw && !name.damaged);
         let sealed = sealed.map(|name| PartitionReader::open(&name.path(&self.directory)));
-        for (entries, names) in open.into_iter().chain(sealed).flatten().filter_map(|reader| reader.all().ok()) {
+        for (entries, names) in open
+            .into_iter()
+            .chain(sealed)
+            .flatten()
+            .filter_map(|reader| reader.all().ok())
+        {
             for entry in entries {
                 if let Some(name) = names.get(&entry.target) {
                     let last = written.entry(Arc::clone(name)).or_default();
@@ -210,9 +229,17 @@ impl Store {
 
     /// Rollups that a daemon before did not come to make.
     fn roll_up_missing(&mut self) {
-        let newest = self.held.keys().filter(|name| name.tier == Tier::Minute).map(|name| name.sequence).max();
+        let newest = self
+            .held
+            .keys()
+            .filter(|name| name.tier == Tier::Minute)
+            .map(|name| name.sequence)
+            .max();
         let raw = self.held.keys().filter(|name| name.tier == Tier::Raw && !name.damaged);
-        let missing: Vec<PartitionName> = raw.filter(|name| newest.is_none_or(|newest| name.sequence > newest)).copied().collect();
+        let missing: Vec<PartitionName> = raw
+            .filter(|name| newest.is_none_or(|newest| name.sequence > newest))
+            .copied()
+            .collect();
         for name in missing {
             if let Err(error) = self.roll_up(name) {
                 self.note(error.to_string());

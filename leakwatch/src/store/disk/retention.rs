@@ -31,7 +31,9 @@ const FUTURE: u64 = 24 * 3600 * 1000;
 pub(crate) fn doomed(held: &[Held], limits: Limits, other: u64, room: u64, now: u64) -> BTreeSet<PartitionName> {
     let mut doomed = too_old(held, limits.max_age, now);
     let bytes_of = |doomed: &BTreeSet<PartitionName>, tier: Tier| -> u64 {
-        let kept = held.iter().filter(|file| file.name.tier == tier && !doomed.contains(&file.name));
+        let kept = held
+            .iter()
+            .filter(|file| file.name.tier == tier && !doomed.contains(&file.name));
         kept.map(|file| file.bytes).sum()
     };
     let oldest = |doomed: &BTreeSet<PartitionName>, tier: Tier| {
@@ -53,8 +55,11 @@ pub(crate) fn doomed(held: &[Held], limits: Limits, other: u64, room: u64, now: 
             return doomed;
         }
         // Of what is closest to its share, counted in thousandths.
-        let fullness = |tier: Tier| bytes_of(&doomed, tier).saturating_mul(1000) / tier.share_of(limits.max_bytes).max(1);
-        let candidates = Tier::ALL.into_iter().filter_map(|tier| Some((fullness(tier), oldest(&doomed, tier)?)));
+        let fullness =
+            |tier: Tier| bytes_of(&doomed, tier).saturating_mul(1000) / tier.share_of(limits.max_bytes).max(1);
+        let candidates = Tier::ALL
+            .into_iter()
+            .filter_map(|tier| Some((fullness(tier), oldest(&doomed, tier)?)));
         let Some((_, name)) = candidates.max_by_key(|(fullness, _)| *fullness) else {
             return doomed;
         };
@@ -124,7 +129,11 @@ mod tests {
             held(Tier::Raw, 3, 10 * DAY, 200_000, true),
         ];
         let gone = doomed(&files, LIMITS, 0, 0, 10 * DAY);
-        assert_eq!(gone.into_iter().map(|name| name.sequence).collect::<Vec<_>>(), [1], "by the order of writing, not by the clock");
+        assert_eq!(
+            gone.into_iter().map(|name| name.sequence).collect::<Vec<_>>(),
+            [1],
+            "by the order of writing, not by the clock"
+        );
     }
 
     #[test]

@@ -23,8 +23,14 @@ impl Store {
     /// Makes the rollups of a partition of raw samples. They have its sequence number.
     pub(super) fn roll_up(&mut self, raw: PartitionName) -> Result<(), DiskError> {
         self.stay_within_bounds(self.now);
-        let minute = PartitionName { tier: Tier::Minute, ..raw };
-        let hour = PartitionName { tier: Tier::Hour, ..raw };
+        let minute = PartitionName {
+            tier: Tier::Minute,
+            ..raw
+        };
+        let hour = PartitionName {
+            tier: Tier::Hour,
+            ..raw
+        };
         let made = self.make_rollups(raw, minute, hour);
         if let Err(error) = &made {
             for name in [minute, hour] {
@@ -38,7 +44,12 @@ impl Store {
         made
     }
 
-    fn make_rollups(&mut self, raw: PartitionName, minute: PartitionName, hour: PartitionName) -> Result<(), DiskError> {
+    fn make_rollups(
+        &mut self,
+        raw: PartitionName,
+        minute: PartitionName,
+        hour: PartitionName,
+    ) -> Result<(), DiskError> {
         let reader = PartitionReader::open(&raw.path(&self.directory))?;
         let (mut entries, names) = reader.all()?;
         entries.retain(|entry| entry.kind == kind::ROWS);
@@ -84,7 +95,9 @@ fn append(writer: &mut PartitionWriter, name: &std::sync::Arc<str>, rollups: &[R
         if let (Some(first), Some(last)) = (rollups.first(), rollups.last()) {
             let payload = block::encode_rollups(rollups).map_err(Failure::Codec)?;
             let span = (first.from, last.from);
-            writer.append(kind::ROLLUPS, name, span, &payload).map_err(Failure::Disk)?;
+            writer
+                .append(kind::ROLLUPS, name, span, &payload)
+                .map_err(Failure::Disk)?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! A file system that refuses writes suspends the store: rows stay in memory up to a bound, the rest is counted as lost, and every batch tries again.
 
 use super::batch::Batch;
+use super::batch::Record;
 use super::catalog::Catalog;
 use super::codec::block;
 use super::codec::row::Row;
@@ -14,6 +15,9 @@ use super::partition::name::Tier;
 use super::partition::writer::PartitionWriter;
 use super::pending::Pending;
 use super::profiles::ProfileWriter;
+use super::restore::AXIS_KEY;
+use super::restore::Axis;
+use super::restore::axis_to;
 use super::retention::Held;
 use super::retention::Limits;
 use super::retention::doomed;
@@ -54,8 +58,8 @@ pub(crate) struct Store {
     pub(super) tended: u64,
     pub(super) now: u64,
     pub(super) written: u64,
-    /// Bytes of the catalog before the last batch.
-    pub(super) catalog_written: u64,
+    /// Runs and post-mortems that could not be written yet.
+    pub(super) waiting: Vec<Record>,
 }
 
 impl Store {
@@ -66,13 +70,18 @@ impl Store {
         let suspended = result.as_ref().err().map(ToString::to_string);
         self.shared.update_status(|status| {
             if status.suspended.is_some() != suspended.is_some() {
-                match &suspended {
-                    Some(why) => tracing::warn!("the store is suspended, history is in memory alone: {why}"),
-                    None => tracing::info!("the store is written again"),
+                if let Some(why) = &suspended {
+                    tracing::warn!("the store is suspended, history is in memory alone: {why}");
+                } else {
+                    tracing::info!("the store is written again");
                 }
             }
             status.suspended = suspended;
-            status.newest = if status.suspended.is_none() { batch.at } else { status.newest };
+            status.newest = if status.suspended.is_none() {
+                batch.at
+            } else {
+                status.newest
+            };
         });
     }
 
@@ -86,7 +95,12 @@ impl Store {
         let cataloged = self.write_catalog(batch);
         let synced = self.sync(batch.at);
         self.report();
-        tended.and(journaled).and(flushed).and(profiles).and(cataloged).and(synced)
+        tended
+            .and(journaled)
+            .and(flushed)
+            .and(profiles)
+            .and(cataloged)
+            .and(synced)
     }
 
     fn journal_rows(&mut self, batch: &Batch) -> Result<(), DiskError> {
@@ -103,11 +117,12 @@ impl Store {
         for (target, row) in rows {
             match self.pending.get_mut(target) {
                 Some(pending) if pending.last() < row.at => pending.push(row),
-                // The clock went back: the block before has to be written on its own.
-                Some(pending) => {
-                    let lost = self.write_block(target).is_err().then_some(()).map(|()| 1);
-                    self.lose("store_rows_dropped", lost.unwrap_or(0));
-                    self.pending.insert(Arc::clone(target), Pending::new(row));
+                // The clock went back: the rows before are a block of their own.
+                Some(_) => {
+                    drop(self.write_block(target));
+                    if let Some(unwritten) = self.pending.insert(Arc::clone(target), Pending::new(row)) {
+                        self.lose("store_rows_dropped", unwritten.len() as u64);
+                    }
                 }
                 None => {
                     self.pending.insert(Arc::clone(target), Pending::new(row));
@@ -129,7 +144,12 @@ impl Store {
         let mut result = Ok(());
         for target in due {
             let written = self.write_block(&target);
-            if written.is_err() && self.pending.get(&target).is_some_and(|pending| pending.len() >= MAX_PENDING) {
+            if written.is_err()
+                && self
+                    .pending
+                    .get(&target)
+                    .is_some_and(|pending| pending.len() >= MAX_PENDING)
+            {
                 let lost = self.pending.remove(&target).map_or(0, |pending| pending.len());
                 self.lose("store_rows_dropped", lost as u64);
             }
@@ -154,11 +174,26 @@ impl Store {
             let mut by_slot: Vec<Vec<Row>> = Vec::new();
             for row in rows {
                 match by_slot.last_mut() {
-                    Some(slot) if slot.first().is_some_and(|first| Tier::Raw.slot_of(first.at) == Tier::Raw.slot_of(row.at)) => slot.push(row),
+                    Some(slot)
+                        if slot
+                            .first()
+                            .is_some_and(|first| Tier::Raw.slot_of(first.at) == Tier::Raw.slot_of(row.at)) =>
+                    {
+                        slot.push(row);
+                    }
                     _ => by_slot.push(vec![row]),
                 }
             }
-            by_slot.iter().map(|rows| Ok((rows.first().map_or(first, |row| row.at), rows.last().map_or(last, |row| row.at), block::encode_rows(rows)?))).collect::<Result<Vec<_>, _>>()
+            by_slot
+                .iter()
+                .map(|rows| {
+                    Ok((
+                        rows.first().map_or(first, |row| row.at),
+                        rows.last().map_or(last, |row| row.at),
+                        block::encode_rows(rows)?,
+                    ))
+                })
+                .collect::<Result<Vec<_>, _>>()
         });
         for (first, last, payload) in encoded.map_err(DiskError::encode(&directory))? {
             self.append(Tier::Raw, first, kind::ROWS, target, (first, last), &payload)?;
@@ -310,7 +345,8 @@ impl Store {
 
     pub(super) fn lose(&self, reason: &'static str, count: u64) {
         if count > 0 {
-            self.shared.update_status(|status| *status.losses.entry(reason).or_default() += count);
+            self.shared
+                .update_status(|status| *status.losses.entry(reason).or_default() += count);
         }
     }
 
@@ -327,7 +363,13 @@ impl Store {
 
     pub(super) fn share_files(&self) {
         let open = self.open.iter().map(|(tier, writer)| (*tier, writer.index()));
-        self.shared.set_files(self.held.keys().copied().collect(), open.collect());
+        self.shared
+            .set_files(self.held.keys().copied().collect(), open.collect());
+    }
+
+    /// Notes where the time axis of this daemon stands.
+    pub(super) fn set_axis(&mut self, axis: &Axis) -> Result<(), DiskError> {
+        self.catalog.apply(&[(AXIS_KEY.to_owned(), Some(axis_to(axis)))])
     }
 
     /// Bytes on disk, everything counted.

@@ -101,7 +101,8 @@ pub(crate) fn decode_rollups(block: &[u8]) -> Result<Vec<Rollup>, CodecError> {
         for (row, rollup) in rollups.iter_mut().enumerate() {
             let value = |values: &Vec<Option<u64>>| values.get(row).copied().flatten();
             let Some(min) = value(&min) else { continue };
-            let (Some(max), Some(last), Some(sum), Some(count)) = (value(&max), value(&last), value(&sum), value(&count))
+            let (Some(max), Some(last), Some(sum), Some(count)) =
+                (value(&max), value(&last), value(&sum), value(&count))
             else {
                 return Err(CodecError::Inconsistent("parts of a rollup"));
             };
@@ -202,12 +203,14 @@ mod tests {
 
     #[test]
     fn a_steady_target_takes_next_to_nothing() {
-        let rows: Vec<Row> = (0..120).map(|n| {
-            let mut row = Row::new(1_700_000_000_000 + n * 5000);
-            row.set(Column::Charge, Some(64 << 20));
-            row.set(Column::Anon, Some(32 << 20));
-            row
-        }).collect();
+        let rows: Vec<Row> = (0..120)
+            .map(|n| {
+                let mut row = Row::new(1_700_000_000_000 + n * 5000);
+                row.set(Column::Charge, Some(64 << 20));
+                row.set(Column::Anon, Some(32 << 20));
+                row
+            })
+            .collect();
         let block = encode_rows(&rows).unwrap();
         assert!(block.len() < 60, "{} bytes", block.len());
     }

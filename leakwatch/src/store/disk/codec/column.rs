@@ -15,7 +15,11 @@ const MOST_SHIFT: u32 = 12;
 /// Appends a column.
 pub(crate) fn encode(out: &mut Vec<u8>, values: &[Option<u64>]) {
     let shift = values.iter().flatten().fold(MOST_SHIFT, |shift, value| {
-        if *value == 0 { shift } else { shift.min(value.trailing_zeros()) }
+        if *value == 0 {
+            shift
+        } else {
+            shift.min(value.trailing_zeros())
+        }
     });
     out.push((shift & 0xff) as u8);
     put_runs(out, values);
@@ -128,7 +132,7 @@ mod tests {
         encode(&mut out, &[Some(0), None, Some(0)]);
         assert_eq!(decode(&out, 3), Ok(vec![Some(0), None, Some(0)]));
         out.clear();
-        encode(&mut out, &[Some(64 << 20); 10_000]);
+        encode(&mut out, &vec![Some(64 << 20); 10_000]);
         assert!(out.len() < 12, "{} bytes", out.len());
     }
 }

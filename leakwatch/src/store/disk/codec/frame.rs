@@ -82,7 +82,9 @@ pub(crate) fn decode_head(bytes: &[u8]) -> Result<Head, HeadError> {
 
 /// Appends a frame.
 pub(crate) fn put_frame(out: &mut Vec<u8>, kind: u8, payload: &[u8]) -> Result<(), CodecError> {
-    let length = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD);
+    let length = u32::try_from(payload.len())
+        .ok()
+        .filter(|_| payload.len() <= MAX_PAYLOAD);
     let length = length.ok_or(CodecError::OverBound {
         what: "bytes",
         bound: MAX_PAYLOAD,
@@ -167,7 +169,11 @@ pub(crate) fn scan(file: &[u8]) -> Scan<'_> {
     let mut offset = HEAD_BYTES;
     let at_end = file.len().saturating_sub(TRAILER_BYTES);
     let is_complete = file.get(at_end..).and_then(decode_trailer).is_some();
-    let file = if is_complete { file.get(..at_end).unwrap_or(file) } else { file };
+    let file = if is_complete {
+        file.get(..at_end).unwrap_or(file)
+    } else {
+        file
+    };
     while let Some(rest) = file.get(offset..).filter(|rest| !rest.is_empty()) {
         match frame(rest) {
             Ok(found) if scan.frames.len() < MAX_ENTRIES => {
@@ -286,7 +292,10 @@ mod tests {
             put_frame(&mut file, kind, &[kind; 20]).unwrap();
         }
         let whole = scan(&file);
-        assert_eq!((whole.frames.len(), whole.end, whole.damage.len()), (4, file.len() as u64, 0));
+        assert_eq!(
+            (whole.frames.len(), whole.end, whole.damage.len()),
+            (4, file.len() as u64, 0)
+        );
         for bit in 0..file.len() * 8 {
             let mut changed = file.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

@@ -6,3 +6,5 @@ pub(crate) mod row;
 pub(crate) mod rollup;
 pub(crate) mod block;
 pub(crate) mod frame;
+pub(crate) mod profile;
+pub(crate) mod stacks;

@@ -71,7 +71,7 @@ impl Rollup {
 }
 
 /// Rows in order of time, by spans of `span` milliseconds.
-pub fn of_rows<'a>(rows: impl IntoIterator<Item = &'a Row>, span: u64) -> Vec<Rollup> {
+pub(crate) fn of_rows<'a>(rows: impl IntoIterator<Item = &'a Row>, span: u64) -> Vec<Rollup> {
     let mut rollups: Vec<Rollup> = Vec::new();
     for row in rows {
         let rollup = span_of(&mut rollups, row.at, span);
@@ -85,7 +85,7 @@ pub fn of_rows<'a>(rows: impl IntoIterator<Item = &'a Row>, span: u64) -> Vec<Ro
 }
 
 /// Rollups of shorter spans in order of time, by spans of `span` milliseconds.
-pub fn of_rollups<'a>(shorter: impl IntoIterator<Item = &'a Rollup>, span: u64) -> Vec<Rollup> {
+pub(crate) fn of_rollups<'a>(shorter: impl IntoIterator<Item = &'a Rollup>, span: u64) -> Vec<Rollup> {
     let mut rollups: Vec<Rollup> = Vec::new();
     for short in shorter {
         let rollup = span_of(&mut rollups, short.from, span);

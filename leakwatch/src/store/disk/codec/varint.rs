@@ -145,7 +145,9 @@ mod tests {
         #[test]
         fn every_number_is_read_as_it_was_written(numbers in prop::collection::vec(any::<u64>(), 0..50)) {
             let mut out = Vec::new();
-            numbers.iter().for_each(|number| put(&mut out, *number));
+            for number in &numbers {
+                put(&mut out, *number);
+            }
             let mut reader = Reader::new(&out);
             for number in &numbers {
                 prop_assert_eq!(reader.number(), Ok(*number));

@@ -6,6 +6,3 @@ pub(crate) mod index;
 pub(crate) mod reader;
 pub(crate) mod writer;
 pub(crate) mod salvage;
-
-#[cfg(test)]
-mod tests;

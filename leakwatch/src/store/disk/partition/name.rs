@@ -40,13 +40,55 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// Profiles get a day: each partition begins with all stacks and a whole profile of each target. The rest of the bytes is for the catalog and the journal.
 const ROWS: [Row; 7] = [
-    Row { tier: Tier::Raw, name: "raw", number: 1, slot: QUARTER_DAY, share: 470 },
-    Row { tier: Tier::Minute, name: "minute", number: 2, slot: QUARTER_DAY, share: 200 },
-    Row { tier: Tier::Hour, name: "hour", number: 3, slot: QUARTER_DAY, share: 20 },
-    Row { tier: Tier::Profiles, name: "profiles", number: 4, slot: DAY, share: 170 },
-    Row { tier: Tier::OtherProfiles, name: "otherprofiles", number: 5, slot: DAY, share: 70 },
-    Row { tier: Tier::Runs, name: "runs", number: 6, slot: DAY, share: 20 },
-    Row { tier: Tier::Incidents, name: "incidents", number: 7, slot: DAY, share: 20 },
+    Row {
+        tier: Tier::Raw,
+        name: "raw",
+        number: 1,
+        slot: QUARTER_DAY,
+        share: 470,
+    },
+    Row {
+        tier: Tier::Minute,
+        name: "minute",
+        number: 2,
+        slot: QUARTER_DAY,
+        share: 200,
+    },
+    Row {
+        tier: Tier::Hour,
+        name: "hour",
+        number: 3,
+        slot: QUARTER_DAY,
+        share: 20,
+    },
+    Row {
+        tier: Tier::Profiles,
+        name: "profiles",
+        number: 4,
+        slot: DAY,
+        share: 170,
+    },
+    Row {
+        tier: Tier::OtherProfiles,
+        name: "otherprofiles",
+        number: 5,
+        slot: DAY,
+        share: 70,
+    },
+    Row {
+        tier: Tier::Runs,
+        name: "runs",
+        number: 6,
+        slot: DAY,
+        share: 20,
+    },
+    Row {
+        tier: Tier::Incidents,
+        name: "incidents",
+        number: 7,
+        slot: DAY,
+        share: 20,
+    },
 ];
 
 impl Tier {
@@ -151,11 +193,23 @@ mod tests {
     fn names_are_read_as_they_are_written() {
         for tier in Tier::ALL {
             for damaged in [false, true] {
-                let name = PartitionName { tier, sequence: 42, slot: 1_700_000_000_000, damaged };
+                let name = PartitionName {
+                    tier,
+                    sequence: 42,
+                    slot: 1_700_000_000_000,
+                    damaged,
+                };
                 assert_eq!(PartitionName::parse(&name.to_string()), Some(name));
             }
         }
-        for other in ["raw-1.lwp", "raw-1-2-3.lwp", "raw-1-2.tmp", "x-1-2.lwp", "raw-a-2.lwp", "lock"] {
+        for other in [
+            "raw-1.lwp",
+            "raw-1-2-3.lwp",
+            "raw-1-2.tmp",
+            "x-1-2.lwp",
+            "raw-a-2.lwp",
+            "lock",
+        ] {
             assert_eq!(PartitionName::parse(other), None, "{other}");
         }
     }

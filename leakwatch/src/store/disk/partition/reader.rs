@@ -21,6 +21,9 @@ const MAX_INDEX: usize = 64 << 20;
 /// Names in a partition at most.
 const MAX_NAMES: usize = 1 << 20;
 
+/// Names by their number within a partition.
+pub(crate) type Names = HashMap<u32, Arc<str>>;
+
 /// A partition to read from.
 #[derive(Debug)]
 pub(crate) struct PartitionReader {
@@ -43,7 +46,7 @@ enum Index {
 #[derive(Debug)]
 pub(crate) struct Scanned {
     pub(crate) entries: Vec<Entry>,
-    pub(crate) names: HashMap<u32, Arc<str>>,
+    pub(crate) names: Names,
     /// End of the last whole frame.
     pub(crate) end: u64,
 }
@@ -93,13 +96,16 @@ impl PartitionReader {
     }
 
     /// Names and all that is known about where things are.
-    pub(crate) fn all(&self) -> Result<(Vec<Entry>, HashMap<u32, Arc<str>>), DiskError> {
+    pub(crate) fn all(&self) -> Result<(Vec<Entry>, Names), DiskError> {
         match &self.index {
             Index::Sealed(bytes) => {
                 let mut reader = Reader::new(bytes);
                 let names = decode_names(&mut reader).map_err(|error| DiskError::damaged(&self.path, 0, error))?;
                 let entries = frame::decode_index(reader.rest(), |_| true);
-                Ok((entries.map_err(|error| DiskError::damaged(&self.path, 0, error))?, names))
+                Ok((
+                    entries.map_err(|error| DiskError::damaged(&self.path, 0, error))?,
+                    names,
+                ))
             }
             Index::Shared(shared) => Ok(shared.all()),
             Index::Scanned(scanned) => Ok((scanned.entries.clone(), scanned.names.clone())),
@@ -140,7 +146,11 @@ impl PartitionReader {
     }
 
     /// The same, decoded by a codec.
-    pub(crate) fn decoded<T>(&self, entry: &Entry, codec: impl FnOnce(&[u8]) -> Result<T, CodecError>) -> Result<T, DiskError> {
+    pub(crate) fn decoded<T>(
+        &self,
+        entry: &Entry,
+        codec: impl FnOnce(&[u8]) -> Result<T, CodecError>,
+    ) -> Result<T, DiskError> {
         let payload = self.payload(entry)?;
         codec(&payload).map_err(|error| DiskError::damaged(&self.path, entry.offset, error))
     }
@@ -199,7 +209,7 @@ fn subject(reader: &mut Reader<'_>) -> Result<(u32, u64, u64), CodecError> {
     Ok((target, reader.number()?, reader.number()?))
 }
 
-fn decode_names(reader: &mut Reader<'_>) -> Result<HashMap<u32, Arc<str>>, CodecError> {
+fn decode_names(reader: &mut Reader<'_>) -> Result<Names, CodecError> {
     let count = reader.count("names", MAX_NAMES)?;
     let mut names = HashMap::new();
     for _ in 0..count {
