@@ -8,24 +8,30 @@ use std::sync::Arc;
 
 /// Everything new since the batch before.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub struct Batch {
     /// Milliseconds since the Unix epoch.
-    pub(crate) at: u64,
+    pub at: u64,
     /// At most one for each target.
-    pub(crate) rows: Vec<(Arc<str>, Row)>,
-    pub(crate) profiles: Vec<ProfileRecord>,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) records: Vec<Record>,
+    pub rows: Vec<(Arc<str>, Row)>,
+    /// Profiles to keep.
+    pub profiles: Vec<ProfileRecord>,
+    /// For the catalog.
+    pub changes: Vec<Change>,
+    /// Runs and post-mortems.
+    pub records: Vec<Record>,
 }
 
 /// A frame of its own: a run that has ended, a post-mortem.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
-    pub(crate) tier: Tier,
-    pub(crate) kind: u8,
+pub struct Record {
+    /// Where it goes.
+    pub tier: Tier,
+    /// Kind of its frame.
+    pub kind: u8,
     /// What it is found by.
-    pub(crate) name: Arc<str>,
+    pub name: Arc<str>,
     /// First and last instant, in milliseconds since the Unix epoch.
-    pub(crate) span: (u64, u64),
-    pub(crate) payload: Vec<u8>,
+    pub span: (u64, u64),
+    /// Not compressed yet.
+    pub payload: Vec<u8>,
 }

@@ -30,7 +30,7 @@ const LEAST: u64 = 128 << 10;
 const TIER: u8 = 0;
 
 /// A new value of a key; none removes it.
-pub(crate) type Change = (String, Option<Vec<u8>>);
+pub type Change = (String, Option<Vec<u8>>);
 
 /// What is known, and its file.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct Catalog {
 
 /// What earlier daemons knew.
 #[derive(Debug, Default)]
-pub(crate) struct Recovered {
+pub struct Recovered {
     pub(crate) known: BTreeMap<String, Arc<[u8]>>,
     pub(crate) notes: Vec<String>,
 }
@@ -247,7 +247,8 @@ mod tests {
         let mut expected: BTreeMap<String, Arc<[u8]>> = BTreeMap::new();
         for round in 0..2000_u32 {
             let key = format!("t/{}", round % 37);
-            let value = (round % 5 != 0).then(|| round.wrapping_mul(2_654_435_761).to_le_bytes().repeat(40));
+            let noise = |n: u32| (n ^ round).wrapping_mul(2_654_435_761).to_le_bytes();
+            let value = (round % 5 != 0).then(|| (0..40).flat_map(noise).collect::<Vec<u8>>());
             catalog.apply(&[(key.clone(), value.clone())]).unwrap();
             match value {
                 Some(value) => expected.insert(key, value.into()),

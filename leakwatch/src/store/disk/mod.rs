@@ -27,11 +27,17 @@ pub(crate) mod thread;
 pub mod feed;
 pub mod verify;
 
+pub use crate::store::disk::batch::Batch;
+pub use crate::store::disk::batch::Record;
+pub use crate::store::disk::catalog::Change;
+pub use crate::store::disk::catalog::Recovered;
 pub use crate::store::disk::codec::rollup::Aggregate;
 pub use crate::store::disk::codec::rollup::Rollup;
 pub use crate::store::disk::codec::row::Row;
 pub use crate::store::disk::partition::name::Tier;
+pub use crate::store::disk::profiles::ProfileRecord;
 pub use crate::store::disk::profiles::StoredProfile;
+pub use crate::store::disk::store::Store;
 
 #[cfg(test)]
 mod tests;

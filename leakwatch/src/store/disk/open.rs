@@ -33,7 +33,7 @@ pub(crate) fn folder(state_dir: &Path) -> PathBuf {
 
 impl Store {
     /// Opens the store, with what the catalog remembers. `now` is in milliseconds since the Unix epoch.
-    pub(crate) fn open(state_dir: &Path, limits: Limits, now: u64) -> Result<(Self, Recovered), DiskError> {
+    pub fn open(state_dir: &Path, limits: Limits, now: u64) -> Result<(Self, Recovered), DiskError> {
         let mut notes = Vec::new();
         let directory = folder(state_dir);
         set_aside_newer(state_dir, &directory, &mut notes)?;
@@ -205,12 +205,14 @@ impl Store {
             .open
             .get(&Tier::Raw)
             .map(|writer| PartitionReader::shared(&writer.index()));
-        let sealed = self
+        let raw = self
             .held
             .keys()
             .rev()
-            .find(|name| name.tier == Tier::Raw && !name.damaged);
-        let sealed = sealed.map(|name| PartitionReader::open(&name.path(&self.directory)));
+            .filter(|name| name.tier == Tier::Raw && !name.damaged);
+        let sealed = raw
+            .take(2)
+            .map(|name| PartitionReader::open(&name.path(&self.directory)));
         for (entries, names) in open
             .into_iter()
             .chain(sealed)

@@ -8,6 +8,7 @@ use super::catalog::Catalog;
 use super::codec::block;
 use super::codec::row::Row;
 use super::error::DiskError;
+use super::history::History;
 use super::journal::Journal;
 use super::kind;
 use super::partition::name::PartitionName;
@@ -42,7 +43,7 @@ const PARTS_OF_SHARE: u64 = 8;
 
 /// The store, as its writer has it.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub struct Store {
     pub(super) directory: PathBuf,
     pub(super) limits: Limits,
     pub(super) shared: Arc<Shared>,
@@ -63,8 +64,13 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// A reader of it.
+    pub fn history(&self) -> History {
+        History::new(Arc::clone(&self.shared))
+    }
+
     /// Takes in a batch. What cannot be written waits or is counted; the store is usable whatever happens.
-    pub(crate) fn apply(&mut self, batch: &Batch) {
+    pub fn apply(&mut self, batch: &Batch) {
         self.now = batch.at;
         let result = self.try_apply(batch);
         let suspended = result.as_ref().err().map(ToString::to_string);
@@ -119,7 +125,7 @@ impl Store {
                 Some(pending) if pending.last() < row.at => pending.push(row),
                 // The clock went back: the rows before are a block of their own.
                 Some(_) => {
-                    drop(self.write_block(target));
+                    drop(self.write_blocks(std::slice::from_ref(target), None));
                     if let Some(unwritten) = self.pending.insert(Arc::clone(target), Pending::new(row)) {
                         self.lose("store_rows_dropped", unwritten.len() as u64);
                     }
@@ -141,65 +147,72 @@ impl Store {
         };
         let due = self.pending.iter().filter(|(_, pending)| is_due(pending));
         let due: Vec<Arc<str>> = due.map(|(target, _)| Arc::clone(target)).collect();
-        let mut result = Ok(());
-        for target in due {
-            let written = self.write_block(&target);
-            if written.is_err()
-                && self
-                    .pending
-                    .get(&target)
-                    .is_some_and(|pending| pending.len() >= MAX_PENDING)
-            {
-                let lost = self.pending.remove(&target).map_or(0, |pending| pending.len());
-                self.lose("store_rows_dropped", lost as u64);
-            }
-            result = result.and(written);
+        let written = self.write_blocks(&due, Some(slot));
+        if written.is_err() {
+            let over = |pending: &mut Pending| pending.len() >= MAX_PENDING;
+            let lost: usize = self
+                .pending
+                .extract_if(|_, pending| over(pending))
+                .map(|(_, pending)| pending.len())
+                .sum();
+            self.lose("store_rows_dropped", lost as u64);
         }
-        result
+        written
     }
 
     /// Writes all that waits, whether due or not.
     pub(super) fn flush_all(&mut self) -> Result<(), DiskError> {
         let targets: Vec<Arc<str>> = self.pending.keys().map(Arc::clone).collect();
-        targets.iter().try_for_each(|target| self.write_block(target))
+        self.write_blocks(&targets, None)
     }
 
-    fn write_block(&mut self, target: &Arc<str>) -> Result<(), DiskError> {
-        let Some(pending) = self.pending.get(target) else {
-            return Ok(());
-        };
-        let (first, last, directory) = (pending.first(), pending.last(), self.directory.clone());
-        let encoded = pending.decode().and_then(|rows| {
-            // A block belongs to one slot.
-            let mut by_slot: Vec<Vec<Row>> = Vec::new();
+    /// Writes what waits of these targets. Each block belongs to one slot, and those of earlier slots go first: a partition is begun once. Rows of the slot
+    /// that has just begun go on waiting if there are others.
+    fn write_blocks(&mut self, targets: &[Arc<str>], current: Option<u64>) -> Result<(), DiskError> {
+        let mut blocks: Vec<(u64, Arc<str>, Vec<Row>)> = Vec::new();
+        for target in targets {
+            let Some(pending) = self.pending.get(target) else {
+                continue;
+            };
+            let rows = pending.decode().map_err(DiskError::encode(&self.directory))?;
             for row in rows {
-                match by_slot.last_mut() {
-                    Some(slot)
-                        if slot
-                            .first()
-                            .is_some_and(|first| Tier::Raw.slot_of(first.at) == Tier::Raw.slot_of(row.at)) =>
-                    {
-                        slot.push(row);
-                    }
-                    _ => by_slot.push(vec![row]),
+                let slot = Tier::Raw.slot_of(row.at);
+                match blocks.last_mut() {
+                    Some((of, name, rows)) if *of == slot && name == target => rows.push(row),
+                    _ => blocks.push((slot, Arc::clone(target), vec![row])),
                 }
             }
-            by_slot
-                .iter()
-                .map(|rows| {
-                    Ok((
-                        rows.first().map_or(first, |row| row.at),
-                        rows.last().map_or(last, |row| row.at),
-                        block::encode_rows(rows)?,
-                    ))
-                })
-                .collect::<Result<Vec<_>, _>>()
-        });
-        for (first, last, payload) in encoded.map_err(DiskError::encode(&directory))? {
-            self.append(Tier::Raw, first, kind::ROWS, target, (first, last), &payload)?;
         }
-        self.pending.remove(target);
+        blocks.sort_by_key(|(slot, ..)| *slot);
+        let only = blocks.first().map(|(slot, ..)| *slot) == blocks.last().map(|(slot, ..)| *slot);
+        for (slot, target, rows) in blocks {
+            if Some(slot) == current && !only {
+                self.wait(&target, &rows);
+                continue;
+            }
+            let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+                continue;
+            };
+            let payload = block::encode_rows(&rows).map_err(DiskError::encode(&self.directory))?;
+            self.append(Tier::Raw, first.at, kind::ROWS, &target, (first.at, last.at), &payload)?;
+            if self
+                .pending
+                .get(&target)
+                .is_some_and(|pending| pending.last() == last.at)
+            {
+                self.pending.remove(&target);
+            }
+        }
         Ok(())
+    }
+
+    /// These rows are all that waits of a target.
+    fn wait(&mut self, target: &Arc<str>, rows: &[Row]) {
+        let mut rows = rows.iter();
+        let Some(first) = rows.next() else { return };
+        let mut pending = Pending::new(first);
+        rows.for_each(|row| pending.push(row));
+        self.pending.insert(Arc::clone(target), pending);
     }
 
     /// Appends a frame to the partition of a tier that an instant belongs to.
@@ -373,7 +386,7 @@ impl Store {
     }
 
     /// Bytes on disk, everything counted.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         let open: u64 = self.open.values().map(PartitionWriter::bytes).sum();
         self.held.values().sum::<u64>() + open + self.journal.bytes() + self.catalog.bytes()
     }
@@ -397,7 +410,7 @@ impl Store {
     }
 
     /// Writes all that waits and completes nothing: the next daemon goes on with the same files.
-    pub(crate) fn close(&mut self) -> Result<(), DiskError> {
+    pub fn close(&mut self) -> Result<(), DiskError> {
         let flushed = self.flush_all();
         self.synced = 0;
         let synced = self.sync(u64::MAX);

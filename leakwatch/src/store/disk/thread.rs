@@ -14,7 +14,7 @@ use std::thread;
 use std::thread::JoinHandle;
 
 /// Batches under way: more than a minute of them, about 300 kB each at 500 targets.
-const CAPACITY: usize = 16;
+const CAPACITY: usize = if cfg!(test) { 4096 } else { 16 };
 
 /// Where batches go.
 #[derive(Debug)]
@@ -59,6 +59,17 @@ impl Queue {
     /// A reader of what is written.
     pub(crate) fn history(&self) -> History {
         History::new(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Queue {
+    /// The engine has ended: now there is time to wait for room.
+    fn drop(&mut self) {
+        if let Some(carried) = self.carried.take()
+            && self.sender.send(carried).is_err()
+        {
+            tracing::warn!("the store has ended before the engine");
+        }
     }
 }
 

@@ -181,10 +181,10 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn blocks_are_read_as_they_were_written(rows in rows(150)) {
+        fn blocks_are_read_as_they_were_written(rows in rows(80)) {
             prop_assert_eq!(decode_rows(&encode_rows(&rows).unwrap()), Ok(rows.clone()));
             let minutes = rollup::of_rows(&rows, 60_000);
             prop_assert_eq!(decode_rollups(&encode_rollups(&minutes).unwrap()), Ok(minutes));

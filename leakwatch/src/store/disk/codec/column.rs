@@ -111,6 +111,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
         #[test]
         fn a_column_is_read_as_it_was_written(values in prop::collection::vec(value(), 0..300)) {
             let mut out = Vec::new();

@@ -114,8 +114,10 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
         #[test]
-        fn downsampling_equals_recomputation(rows in rows(200)) {
+        fn downsampling_equals_recomputation(rows in rows(60)) {
             let minutes = of_rows(&rows, 60_000);
             prop_assert_eq!(of_rollups(&minutes, 3_600_000), of_rows(&rows, 3_600_000));
             for minute in &minutes {

@@ -35,6 +35,11 @@ impl Row {
         self.at_place(column.number())
     }
 
+    /// Whether the column of this number has a value.
+    pub fn has(&self, number: usize) -> bool {
+        self.at_place(number).is_some()
+    }
+
     /// Sets the value of a column, or that it is missing.
     pub fn set(&mut self, column: Column, value: Option<u64>) {
         self.set_place(column.number(), value);
@@ -123,6 +128,8 @@ pub(crate) mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn rows_are_read_as_they_were_written(rows in rows(20)) {
             let (mut out, mut before) = (Vec::new(), Row::new(0));

@@ -313,7 +313,8 @@ fn event_key(id: u64) -> String {
     format!("{EVENT_KEY}{id:020}")
 }
 
-fn record_of(run: &Run) -> Record {
+/// A run that has ended, as the store takes it.
+pub fn record_of(run: &Run) -> Record {
     Record {
         tier: Tier::Runs,
         kind: kind::RUN,

@@ -10,7 +10,7 @@ pub(crate) use cadence::Cadence;
 pub(crate) use cadence::Importance;
 pub use reader::StoredProfile;
 pub(crate) use reader::read;
-pub(crate) use writer::ProfileRecord;
+pub use writer::ProfileRecord;
 pub(crate) use writer::ProfileWriter;
 
 use leakwatch_analysis::model::profile::ProfileType;

@@ -25,12 +25,15 @@ const CACHE_BYTES: usize = 6 << 20;
 
 /// A profile to be kept.
 #[derive(Clone, Debug)]
-pub(crate) struct ProfileRecord {
-    pub(crate) tier: Tier,
-    pub(crate) service: Arc<str>,
-    pub(crate) snapshot: Snapshot,
+pub struct ProfileRecord {
+    /// Where it goes.
+    pub tier: Tier,
+    /// Its stacks are shared with those of the service.
+    pub service: Arc<str>,
+    /// The profile.
+    pub snapshot: Snapshot,
     /// The table of its stacks.
-    pub(crate) stacks: Arc<StackTable>,
+    pub stacks: Arc<StackTable>,
 }
 
 /// Writes profiles to partitions.

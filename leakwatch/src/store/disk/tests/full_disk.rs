@@ -25,7 +25,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        drop(rustix::mount::unmount(self.0.path(), UnmountFlags::DETACH));
+        let _unmounted = rustix::mount::unmount(self.0.path(), UnmountFlags::DETACH);
     }
 }
 

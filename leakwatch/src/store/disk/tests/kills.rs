@@ -35,7 +35,7 @@ fn nothing_acknowledged_is_lost_when_the_writer_is_killed() {
     let rounds: u64 = std::env::var(ROUNDS)
         .ok()
         .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(12);
+        .unwrap_or(6);
     let directory = tempfile::tempdir().unwrap();
     let mut state = 3;
     let mut acknowledged = BEGIN;

@@ -60,11 +60,11 @@ fn tick(at: u64, targets: u64) -> Batch {
 }
 
 fn history(store: &Store) -> History {
-    History::new(Arc::clone(&store.shared))
+    store.history()
 }
 
 fn at(millis: u64) -> Timestamp {
-    Timestamp::from_unix_nanos(millis * 1_000_000)
+    Timestamp::from_unix_nanos(millis.saturating_mul(1_000_000))
 }
 
 fn samples(store: &Store, number: u64, from: u64, to: u64) -> Found {
