@@ -71,6 +71,10 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(measure(readers, targets, buckets, Duration::from_secs(seconds)))
 }
 
+fn not_kept() -> Missing {
+    Missing::new(MissingReason::NotConfigured, "nothing is kept on disk here")
+}
+
 async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> anyhow::Result<()> {
     let clock = Clock::start();
     let mut engine = Engine::new(Bounds::default(), None);
@@ -114,10 +118,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
         },
         own_memory: Arc::default(),
         previous_run: None,
-        disk: Err(leakwatch_analysis::model::reading::Missing::new(
-            leakwatch_analysis::model::reading::MissingReason::NotConfigured,
-            "not in this test",
-        )),
+        disk: Err(not_kept()),
     };
     let config = Config::defaults(&Environment::default());
     let captures = Captures::new(clock, false, &inputs);

@@ -2,7 +2,6 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::DaemonError;
 use crate::engine::Engine;
 use crate::store::disk::feed::Feed;
 use crate::store::disk::feed::Opened;
@@ -67,13 +66,13 @@ impl Keeping {
         self.disk.clone()
     }
 
-    /// Waits until the engine has ended and everything is written.
-    pub(super) fn end(self, engine: JoinHandle<()>) -> Result<(), DaemonError> {
+    /// Waits until the engine has ended and everything is written; the part that did not end as it should.
+    pub(super) fn end(self, engine: JoinHandle<()>) -> Result<(), &'static str> {
         if engine.join().is_err() {
-            return Err(DaemonError::Ended("the engine"));
+            return Err("the engine");
         }
         match self.writer.map(JoinHandle::join) {
-            Some(Err(_panic)) => Err(DaemonError::Ended("the store")),
+            Some(Err(_panic)) => Err("the store"),
             _ => Ok(()),
         }
     }

@@ -216,7 +216,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let served = server.await;
     // The engine ends, and completes its recording, once nobody can send to it any more. Then the store ends, with all that it was handed.
     drop((kernel, inputs));
-    keeping.end(engine)?;
+    keeping.end(engine).map_err(DaemonError::Ended)?;
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
 }

@@ -263,8 +263,8 @@ pub struct TierBody {
 
 impl DiskBody {
     /// How the store is, with the bound it keeps to.
-    pub fn new(status: disk::shared::Status, max_bytes: u64) -> Self {
-        let tier = |(tier, held): (disk::Tier, disk::shared::TierStatus)| TierBody {
+    pub fn new(status: disk::status::Status, max_bytes: u64) -> Self {
+        let tier = |(tier, held): (disk::Tier, disk::status::TierStatus)| TierBody {
             name: tier.name().to_owned(),
             bytes: held.bytes,
             partitions: held.partitions,

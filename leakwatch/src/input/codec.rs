@@ -27,8 +27,13 @@ pub(super) fn encode(input: &Input) -> Vec<u8> {
     convert::to_message(input).encode_length_delimited_to_vec()
 }
 
-/// The input in a frame with its length; none for one that is not understood.
-pub(super) fn decode_delimited(frame: &[u8]) -> Option<Input> {
+/// An input as a recording has it, for whoever keeps it elsewhere.
+pub(crate) fn to_bytes(input: &Input) -> Vec<u8> {
+    encode(input)
+}
+
+/// The input again; none if these bytes are none that this version knows.
+pub(crate) fn from_bytes(frame: &[u8]) -> Option<Input> {
     let envelope = messages::Envelope::decode_length_delimited(frame).ok()?;
     convert::from_message(envelope, &mut Skipped::default()).ok()
 }

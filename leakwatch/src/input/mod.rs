@@ -9,6 +9,8 @@ mod messages;
 mod reader;
 mod recorder;
 
+pub(crate) use crate::input::codec::from_bytes;
+pub(crate) use crate::input::codec::to_bytes;
 pub use crate::input::error::RecordError;
 pub use crate::input::reader::Recording;
 pub use crate::input::recorder::Recorder;
@@ -130,16 +132,6 @@ pub enum Input {
         /// When.
         at: Timestamp,
     },
-}
-
-/// An input as a recording has it, for whoever keeps it elsewhere.
-pub(crate) fn to_bytes(input: &Input) -> Vec<u8> {
-    codec::encode(input)
-}
-
-/// The input again; none if these bytes are none that this version knows.
-pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Input> {
-    codec::decode_delimited(bytes)
 }
 
 /// A profile that was taken, decoded already: the engine only looks its stacks up.

@@ -11,15 +11,16 @@ use super::convert;
 use super::error::DiskError;
 use super::kind;
 use super::messages;
+use super::partition::name::HOUR;
+use super::partition::name::MINUTE;
 use super::partition::name::PartitionName;
 use super::partition::name::Tier;
 use super::partition::reader::PartitionReader;
 use super::profiles;
 use super::profiles::StoredProfile;
-use super::rolling::HOUR;
-use super::rolling::MINUTE;
-use super::shared::Shared;
-use super::shared::Status;
+use super::status::Shared;
+use super::status::Status;
+use super::store::Store;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::run::Run;
 use leakwatch_analysis::model::units::Timestamp;
@@ -57,6 +58,13 @@ impl Found {
     }
 }
 
+impl Store {
+    /// A reader of it.
+    pub fn history(&self) -> History {
+        History::new(Arc::clone(&self.shared))
+    }
+}
+
 /// A reader of the store. Copies share what it reads from.
 #[derive(Clone, Debug)]
 pub struct History(Arc<Shared>);
@@ -84,8 +92,8 @@ impl History {
             span,
             ..Found::default()
         };
-        for (slot, files) in self.slots(range) {
-            self.read_slot(&mut found, target, wanted, &files, range);
+        for (slot, files) in self.parts(range) {
+            self.read_parts(&mut found, target, wanted, &files, range);
             if let Some(open) = self.open_raw(slot) {
                 found.rows.extend(self.rows(&open, None, target, range));
             }
@@ -103,7 +111,7 @@ impl History {
     }
 
     /// Complete partitions of samples that overlap a range, by slot; the slot that is being filled too.
-    fn slots(&self, (from, to): (u64, u64)) -> BTreeMap<u64, Vec<PartitionName>> {
+    fn parts(&self, (from, to): (u64, u64)) -> BTreeMap<u64, Vec<PartitionName>> {
         let mut slots: BTreeMap<u64, Vec<PartitionName>> = BTreeMap::new();
         for tier in [Tier::Raw, Tier::Minute, Tier::Hour] {
             let (sealed, open) = self.0.files(tier);
@@ -114,7 +122,7 @@ impl History {
                 slots.entry(open.name.slot).or_default();
             }
         }
-        slots.retain(|slot, _| *slot <= to && slot.saturating_add(Tier::Raw.slot()) > from);
+        slots.retain(|slot, _| *slot <= to && slot.saturating_add(Tier::Raw.length()) > from);
         slots
     }
 
@@ -125,7 +133,7 @@ impl History {
     }
 
     /// Of each part of a slot the tier that is wanted, else the finer one, else the coarser.
-    fn read_slot(&self, found: &mut Found, target: &str, wanted: Tier, files: &[PartitionName], range: (u64, u64)) {
+    fn read_parts(&self, found: &mut Found, target: &str, wanted: Tier, files: &[PartitionName], range: (u64, u64)) {
         let order: &[Tier] = match wanted {
             Tier::Hour => &[Tier::Hour, Tier::Minute, Tier::Raw],
             Tier::Minute => &[Tier::Minute, Tier::Raw, Tier::Hour],
@@ -217,7 +225,7 @@ impl History {
         let mut readers = Vec::new();
         for tier in [Tier::Profiles, Tier::OtherProfiles] {
             let (sealed, open) = self.0.files(tier);
-            let overlaps = |slot: u64| slot <= to && slot.saturating_add(tier.slot()) > from;
+            let overlaps = |slot: u64| slot <= to && slot.saturating_add(tier.length()) > from;
             for name in sealed.into_iter().filter(|name| overlaps(name.slot)) {
                 readers.extend(self.open(name).map(|reader| (Some(name), reader)));
             }

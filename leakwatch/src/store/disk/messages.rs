@@ -96,7 +96,7 @@ pub(super) struct Event {
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(super) enum EventKind {
     #[prost(message, tag = "4")]
-    OomKill(OomKill),
+    OomKill(KilledProcess),
     /// A `ProcessExit`.
     #[prost(bytes, tag = "5")]
     ProcessExit(Vec<u8>),
@@ -108,11 +108,11 @@ pub(super) enum EventKind {
     #[prost(message, tag = "8")]
     VerdictChange(VerdictChange),
     #[prost(message, tag = "9")]
-    Loss(Loss),
+    Loss(CountedLoss),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct OomKill {
+pub(super) struct KilledProcess {
     #[prost(string, tag = "1")]
     pub(super) post_mortem: String,
     #[prost(uint32, tag = "2")]
@@ -138,7 +138,7 @@ pub(super) struct VerdictChange {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Loss {
+pub(super) struct CountedLoss {
     #[prost(string, tag = "1")]
     pub(super) reason: String,
     #[prost(uint64, tag = "2")]

@@ -16,7 +16,7 @@ mod convert;
 mod catalog;
 pub(crate) mod profiles;
 pub(crate) mod batch;
-pub mod shared;
+pub mod status;
 mod store;
 mod records;
 mod rolling;

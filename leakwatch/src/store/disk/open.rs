@@ -12,7 +12,7 @@ use super::partition::writer::PartitionWriter;
 use super::pending::Pending;
 use super::profiles::ProfileWriter;
 use super::retention::Limits;
-use super::shared::Shared;
+use super::status::Shared;
 use super::store::Store;
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -7,11 +7,13 @@ use super::codec::row::Row;
 use super::column::Column;
 use super::convert;
 use super::convert::RestoredTarget;
+use super::error::DiskError;
 use super::history::Found;
 use super::history::History;
 use super::kind;
 use super::messages;
 use super::partition::name::Tier;
+use super::store::Store;
 use crate::input::TakenProfile;
 use crate::store::event::Event;
 use crate::store::post_mortem::PostMortem;
@@ -69,11 +71,18 @@ pub(crate) struct RestoredHistory {
     pub(crate) profiles: Vec<TakenProfile>,
 }
 
-pub(super) const AXIS_KEY: &str = "axis";
+const AXIS_KEY: &str = "axis";
 pub(crate) const TARGET_KEY: &str = "t/";
 pub(crate) const EVENT_KEY: &str = "e/";
 
-pub(crate) fn axis_to(axis: &Axis) -> Vec<u8> {
+impl Store {
+    /// Notes where the time axis of this daemon stands.
+    pub(super) fn set_axis(&mut self, axis: &Axis) -> Result<(), DiskError> {
+        self.catalog.apply(&[(AXIS_KEY.to_owned(), Some(axis_to(axis)))])
+    }
+}
+
+fn axis_to(axis: &Axis) -> Vec<u8> {
     messages::Axis {
         boot_id: axis.boot_id.clone(),
         boot_unix_nanos: axis.boot_unix_nanos,

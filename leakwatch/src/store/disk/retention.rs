@@ -70,7 +70,7 @@ pub(crate) fn doomed(held: &[Held], limits: Limits, other: u64, room: u64, now: 
 /// What is beyond the age. A partition of the future goes with one that was begun after it.
 fn too_old(held: &[Held], max_age: Duration, now: u64) -> BTreeSet<PartitionName> {
     let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-    let end = |name: PartitionName| name.slot.saturating_add(name.tier.slot());
+    let end = |name: PartitionName| name.slot.saturating_add(name.tier.length());
     let is_future = |name: PartitionName| name.slot > now.saturating_add(FUTURE);
     let aged = |file: &&Held| !file.open && !is_future(file.name) && now.saturating_sub(end(file.name)) > max_age;
     let aged: BTreeSet<PartitionName> = held.iter().filter(aged).map(|file| file.name).collect();
@@ -116,7 +116,7 @@ mod tests {
                 prop_assert!(of_tier.map(|file| file.bytes).sum::<u64>() <= tier.share_of(LIMITS.max_bytes));
             }
             for file in kept() {
-                prop_assert!(now.saturating_sub(file.name.slot + file.name.tier.slot()) <= 14 * DAY);
+                prop_assert!(now.saturating_sub(file.name.slot + file.name.tier.length()) <= 14 * DAY);
             }
         }
     }

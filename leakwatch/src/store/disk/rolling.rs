@@ -8,6 +8,8 @@ use super::codec::row::Row;
 use super::codec::varint::CodecError;
 use super::error::DiskError;
 use super::kind;
+use super::partition::name::HOUR;
+use super::partition::name::MINUTE;
 use super::partition::name::PartitionName;
 use super::partition::name::Tier;
 use super::partition::reader::PartitionReader;
@@ -15,9 +17,6 @@ use super::partition::writer::PartitionWriter;
 use super::store::Store;
 use std::collections::BTreeMap;
 use std::fs;
-
-pub(crate) const MINUTE: u64 = 60 * 1000;
-pub(crate) const HOUR: u64 = 60 * MINUTE;
 
 impl Store {
     /// Makes the rollups of a partition of raw samples. They have its sequence number.

@@ -8,7 +8,6 @@ use super::catalog::Catalog;
 use super::codec::block;
 use super::codec::row::Row;
 use super::error::DiskError;
-use super::history::History;
 use super::journal::Journal;
 use super::kind;
 use super::partition::name::PartitionName;
@@ -16,14 +15,11 @@ use super::partition::name::Tier;
 use super::partition::writer::PartitionWriter;
 use super::pending::Pending;
 use super::profiles::ProfileWriter;
-use super::restore::AXIS_KEY;
-use super::restore::Axis;
-use super::restore::axis_to;
 use super::retention::Held;
 use super::retention::Limits;
 use super::retention::doomed;
-use super::shared::Shared;
-use super::shared::TierStatus;
+use super::status::Shared;
+use super::status::TierStatus;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
@@ -64,11 +60,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// A reader of it.
-    pub fn history(&self) -> History {
-        History::new(Arc::clone(&self.shared))
-    }
-
     /// Takes in a batch. What cannot be written waits or is counted; the store is usable whatever happens.
     pub fn apply(&mut self, batch: &Batch) {
         self.now = batch.at;
@@ -139,10 +130,10 @@ impl Store {
 
     /// Writes the blocks that are full, whose slot is over or whose target is not sampled any more.
     fn flush_due(&mut self, now: u64) -> Result<(), DiskError> {
-        let slot = Tier::Raw.slot_of(now);
+        let slot = Tier::Raw.begin_of(now);
         let is_due = |pending: &Pending| {
             pending.len() >= BLOCK_ROWS
-                || Tier::Raw.slot_of(pending.first()) != slot
+                || Tier::Raw.begin_of(pending.first()) != slot
                 || now.abs_diff(pending.first()) >= BLOCK_SPAN
         };
         let due = self.pending.iter().filter(|(_, pending)| is_due(pending));
@@ -176,7 +167,7 @@ impl Store {
             };
             let rows = pending.decode().map_err(DiskError::encode(&self.directory))?;
             for row in rows {
-                let slot = Tier::Raw.slot_of(row.at);
+                let slot = Tier::Raw.begin_of(row.at);
                 match blocks.last_mut() {
                     Some((of, name, rows)) if *of == slot && name == target => rows.push(row),
                     _ => blocks.push((slot, Arc::clone(target), vec![row])),
@@ -235,7 +226,7 @@ impl Store {
 
     /// The partition of a tier that is being filled; a new one if its slot is over or it is large.
     pub(super) fn partition(&mut self, tier: Tier, at: u64) -> Result<&mut PartitionWriter, DiskError> {
-        let slot = tier.slot_of(at);
+        let slot = tier.begin_of(at);
         let most = tier.share_of(self.limits.max_bytes) / PARTS_OF_SHARE;
         let is_over = |writer: &PartitionWriter| writer.name.slot != slot || writer.bytes() > most;
         if self.open.get(&tier).is_some_and(is_over) {
@@ -284,7 +275,7 @@ impl Store {
     pub(super) fn tend(&mut self, now: u64) -> Result<(), DiskError> {
         let over = self.open.iter().filter(|(tier, writer)| {
             // The rows of the last minutes of a slot may still wait.
-            writer.name.slot != tier.slot_of(now) && (**tier != Tier::Raw || self.pending.is_empty())
+            writer.name.slot != tier.begin_of(now) && (**tier != Tier::Raw || self.pending.is_empty())
         });
         let over: Vec<Tier> = over.map(|(tier, _)| *tier).collect();
         let mut result = Ok(());
@@ -378,11 +369,6 @@ impl Store {
         let open = self.open.iter().map(|(tier, writer)| (*tier, writer.index()));
         self.shared
             .set_files(self.held.keys().copied().collect(), open.collect());
-    }
-
-    /// Notes where the time axis of this daemon stands.
-    pub(super) fn set_axis(&mut self, axis: &Axis) -> Result<(), DiskError> {
-        self.catalog.apply(&[(AXIS_KEY.to_owned(), Some(axis_to(axis)))])
     }
 
     /// Bytes on disk, everything counted.

@@ -3,7 +3,7 @@
 
 use super::batch::Batch;
 use super::history::History;
-use super::shared::Shared;
+use super::status::Shared;
 use super::store::Store;
 use std::io;
 use std::sync::Arc;

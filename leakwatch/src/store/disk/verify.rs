@@ -11,7 +11,7 @@ use super::partition::name::PartitionName;
 use super::partition::name::Tier;
 use super::partition::reader::PartitionReader;
 use super::profiles;
-use super::shared::Shared;
+use super::status::Shared;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -67,7 +67,7 @@ pub fn look(state_dir: &Path, thorough: bool) -> Result<Report, DiskError> {
             tier.damaged += 1;
             continue;
         }
-        let end = name.slot.saturating_add(name.tier.slot());
+        let end = name.slot.saturating_add(name.tier.length());
         tier.span = Some(
             tier.span
                 .map_or((name.slot, end), |(from, to)| (from.min(name.slot), to.max(end))),

@@ -19,7 +19,7 @@ pub(in crate::store::disk) fn event_to(event: &Event) -> messages::Event {
             post_mortem,
             victim_pid,
             victim_comm,
-        } => messages::EventKind::OomKill(messages::OomKill {
+        } => messages::EventKind::OomKill(messages::KilledProcess {
             post_mortem: post_mortem.clone(),
             pid: *victim_pid,
             comm: victim_comm.clone(),
@@ -36,7 +36,7 @@ pub(in crate::store::disk) fn event_to(event: &Event) -> messages::Event {
             from: from.map(|class| class.name().to_owned()),
             to: to.name().to_owned(),
         }),
-        EventKind::Loss { reason, count } => messages::EventKind::Loss(messages::Loss {
+        EventKind::Loss { reason, count } => messages::EventKind::Loss(messages::CountedLoss {
             reason: reason.to_string(),
             count: *count,
         }),

@@ -5,6 +5,10 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Spans of rollups, in milliseconds.
+pub(crate) const MINUTE: u64 = 60 * 1000;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
@@ -117,13 +121,13 @@ impl Tier {
     }
 
     /// Length of a slot in milliseconds.
-    pub(crate) fn slot(self) -> u64 {
+    pub(crate) fn length(self) -> u64 {
         u64::try_from(self.row().slot.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Begin of the slot that an instant is in.
-    pub(crate) fn slot_of(self, at: u64) -> u64 {
-        at - at % self.slot()
+    pub(crate) fn begin_of(self, at: u64) -> u64 {
+        at - at % self.length()
     }
 
     /// Its part of so many bytes.

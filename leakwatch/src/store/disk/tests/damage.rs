@@ -1,7 +1,7 @@
 //! Bits that flip and files that are cut off: noticed, set aside, and everything else is served. No value is ever served that was not written.
 
 use super::*;
-use crate::store::disk::rolling::HOUR;
+use crate::store::disk::partition::name::HOUR;
 use crate::store::disk::verify;
 use std::collections::HashMap;
 use std::fs;
@@ -101,7 +101,11 @@ fn flipped_bits_are_noticed_and_the_rest_is_served() {
     // The four zeros at the end of a head are no part of anything; a damaged end of a file that is being filled looks cut off.
     assert!(noted > 80, "{noted} of 100 are named by `store verify`");
     // At worst it is the one large block of a target.
-    assert!(least * 3 >= written.len(), "{least} of {} are served at worst", written.len());
+    assert!(
+        least * 3 >= written.len(),
+        "{least} of {} are served at worst",
+        written.len()
+    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::store::disk::codec::rollup;
+use crate::store::disk::partition::name::HOUR;
+use crate::store::disk::partition::name::MINUTE;
 use crate::store::disk::partition::name::Tier;
-use crate::store::disk::rolling::HOUR;
-use crate::store::disk::rolling::MINUTE;
 use crate::store::disk::verify;
 
 /// A daemon that is killed leaves its files as they are: nothing is written when a store is dropped.
@@ -95,7 +95,7 @@ fn a_clock_that_jumps_loses_nothing_and_keeps_order() {
 }
 
 #[test]
-fn the_bound_holds_at_every_moment() {
+fn the_bound_holds_at_all_times() {
     let directory = tempfile::tempdir().unwrap();
     let limits = Limits {
         max_bytes: 384 << 10,

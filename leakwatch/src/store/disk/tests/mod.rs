@@ -45,7 +45,7 @@ fn row(number: u64, at: u64) -> Row {
     let mut row = Row::new(at);
     row.set(Column::Charge, Some((1000 * number + at / STEP % 977) * 4096));
     row.set(Column::Anon, Some(noise % 64 * 4096));
-    row.set(Column::Kernel, (noise % 7 != 0).then_some(noise));
+    row.set(Column::Kernel, (!noise.is_multiple_of(7)).then_some(noise));
     row.set(Column::LiveHeap, (at / STEP).is_multiple_of(6).then_some(noise * 16));
     row
 }

@@ -1,9 +1,9 @@
 //! Profiles come back as they were, with the names of their stacks, across restarts of the daemon.
 
 use super::*;
+use crate::store::disk::partition::name::HOUR;
 use crate::store::disk::partition::name::Tier;
 use crate::store::disk::profiles::ProfileRecord;
-use crate::store::disk::rolling::HOUR;
 use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
@@ -47,7 +47,9 @@ fn record(number: u64, at_millis: u64, stacks: u32, growth: i64) -> ProfileRecor
         .collect();
     values.sort_by_key(|(stack, _)| *stack);
     let mut total = StackValue::default();
-    values.iter().for_each(|(_, value)| total.add(value));
+    for (_, value) in &values {
+        total.add(value);
+    }
     ProfileRecord {
         tier: Tier::Profiles,
         service: "checkout".into(),
