@@ -71,10 +71,6 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(measure(readers, targets, buckets, Duration::from_secs(seconds)))
 }
 
-fn not_kept() -> Missing {
-    Missing::new(MissingReason::NotConfigured, "nothing is kept on disk here")
-}
-
 async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> anyhow::Result<()> {
     let clock = Clock::start();
     let mut engine = Engine::new(Bounds::default(), None);
@@ -118,7 +114,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
         },
         own_memory: Arc::default(),
         previous_run: None,
-        disk: Err(not_kept()),
+        disk: Err(missing()),
     };
     let config = Config::defaults(&Environment::default());
     let captures = Captures::new(clock, false, &inputs);
