@@ -345,7 +345,10 @@ fn profile(
     let is_heap = profile_type == ProfileType::Heap;
     let mut values: Vec<(StackId, StackValue)> = Vec::with_capacity(ids.len());
     if is_heap {
-        for value in target.values.iter_mut().filter(|_| random(state).is_multiple_of(8)) {
+        for value in &mut target.values {
+            if !random(state).is_multiple_of(8) {
+                continue;
+            }
             let objects = i64::try_from(random(state) % 40).unwrap_or(0);
             value.alloc_objects += objects;
             value.alloc_space += objects * 512;

@@ -26,6 +26,8 @@ pub(crate) const FRAME_HEAD_BYTES: usize = 9;
 pub(crate) const TRAILER_BYTES: usize = 16;
 /// Bytes of a payload at most.
 pub(crate) const MAX_PAYLOAD: usize = 32 << 20;
+/// Kinds of frames have numbers up to this.
+const MAX_KIND: u8 = 32;
 /// Frames of a partition at most.
 pub(crate) const MAX_ENTRIES: usize = 1 << 21;
 
@@ -110,8 +112,8 @@ pub(crate) struct Frame<'a> {
 pub(crate) enum FrameError {
     /// The bytes end before it does.
     CutOff,
-    /// Its checksum is another. It would have so many bytes.
-    Damaged(usize),
+    /// Its checksum is another.
+    Damaged,
     /// Its length is beyond the bound.
     Length,
 }
@@ -128,7 +130,7 @@ pub(crate) fn frame(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
     let whole = FRAME_HEAD_BYTES + length;
     let payload = bytes.get(FRAME_HEAD_BYTES..whole).ok_or(FrameError::CutOff)?;
     if checksum(*kind, payload) != sum {
-        return Err(FrameError::Damaged(whole));
+        return Err(FrameError::Damaged);
     }
     Ok(Frame {
         kind: *kind,
@@ -159,7 +161,7 @@ pub(crate) struct Scan<'a> {
     pub(crate) damage: Vec<u64>,
 }
 
-/// Reads a file from its front. After a damaged frame it goes on with the next one if that is whole.
+/// Reads a file from its front. After a damaged frame it goes on with the next whole one.
 pub(crate) fn scan(file: &[u8]) -> Scan<'_> {
     let mut scan = Scan {
         frames: Vec::new(),
@@ -181,18 +183,37 @@ pub(crate) fn scan(file: &[u8]) -> Scan<'_> {
                 offset += found.bytes;
                 scan.end = offset as u64;
             }
-            Err(FrameError::CutOff) => break,
-            Err(FrameError::Damaged(bytes)) if rest.len() > bytes => {
-                scan.damage.push(offset as u64);
-                offset += bytes;
-            }
-            Ok(_) | Err(FrameError::Damaged(_) | FrameError::Length) => {
+            // Whether its end is missing or its length is damaged shows by what comes after it.
+            Err(error) => match next_frame(rest) {
+                Some(bytes) => {
+                    scan.damage.push(offset as u64);
+                    offset += bytes;
+                }
+                None if error == FrameError::CutOff => break,
+                None => {
+                    scan.damage.push(offset as u64);
+                    break;
+                }
+            },
+            Ok(_) => {
                 scan.damage.push(offset as u64);
                 break;
             }
         }
     }
     scan
+}
+
+/// How far the next whole frame is, if there is one not far away.
+fn next_frame(bytes: &[u8]) -> Option<usize> {
+    const FAR: usize = 256 << 10;
+    let is_whole = |at: &usize| {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        // Most places are none by their kind or their length alone.
+        let kind = rest.get(8).copied().unwrap_or(0);
+        (1..=MAX_KIND).contains(&kind) && number(rest, 0) != Some(0) && frame(rest).is_ok()
+    };
+    (1..bytes.len().min(FAR)).find(is_whole)
 }
 
 /// Where a frame is and what it is about.
@@ -288,7 +309,7 @@ mod tests {
     #[test]
     fn every_changed_bit_of_a_file_is_noticed() {
         let mut file = encode_head(Head { tier: 3, slot: 7 }).to_vec();
-        for kind in 0..4 {
+        for kind in 1..5 {
             put_frame(&mut file, kind, &[kind; 20]).unwrap();
         }
         let whole = scan(&file);
@@ -304,7 +325,7 @@ mod tests {
             if bit / 8 < 20 {
                 assert!(head.is_err(), "bit {bit}");
             } else if bit / 8 >= HEAD_BYTES {
-                assert!(found.frames.len() < 4, "bit {bit}");
+                assert_eq!(found.frames.len(), 3, "one is damaged, the others are found: bit {bit}");
                 for (_, frame) in found.frames {
                     assert_eq!(frame.payload, [frame.kind; 20], "bit {bit}");
                 }

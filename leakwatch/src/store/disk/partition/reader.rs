@@ -7,6 +7,8 @@ use crate::store::disk::codec::frame::Entry;
 use crate::store::disk::codec::frame::HeadError;
 use crate::store::disk::codec::varint::CodecError;
 use crate::store::disk::codec::varint::Reader;
+use crate::store::disk::codec::varint::put;
+use crate::store::disk::codec::varint::put_sized;
 use crate::store::disk::error::DiskError;
 use crate::store::disk::kind;
 use std::collections::HashMap;
@@ -201,6 +203,26 @@ fn check_head(path: &Path, bytes: &[u8]) -> Result<frame::Head, DiskError> {
 pub(crate) fn index_offset(file: &[u8]) -> Option<u64> {
     let at = file.len().checked_sub(frame::TRAILER_BYTES)?;
     frame::decode_trailer(file.get(at..)?)
+}
+
+/// Entries and names of a complete partition whose index is whole.
+pub(super) fn indexed(file: &[u8]) -> Option<(Vec<Entry>, Names)> {
+    let at = usize::try_from(index_offset(file)?).ok()?;
+    let found = frame::frame(file.get(at..)?)
+        .ok()
+        .filter(|found| found.kind == kind::INDEX)?;
+    let index = block::decompress(found.payload, MAX_INDEX).ok()?;
+    let mut reader = Reader::new(&index);
+    let names = decode_names(&mut reader).ok()?;
+    Some((frame::decode_index(reader.rest(), |_| true).ok()?, names))
+}
+
+/// What the frame of a name says.
+pub(super) fn name_payload(number: u32, name: &str) -> Vec<u8> {
+    let mut payload = Vec::new();
+    put(&mut payload, number.into());
+    put_sized(&mut payload, name.as_bytes());
+    payload
 }
 
 /// Target, first and last instant: what every frame about a target begins with.

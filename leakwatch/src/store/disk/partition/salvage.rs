@@ -35,16 +35,31 @@ pub(crate) fn quarantine(directory: &Path, name: PartitionName) -> Result<Salvag
     Ok(Salvaged { frames })
 }
 
-/// A complete partition of what is whole in another; none if nothing is.
+/// A complete partition of what is whole in another; none if nothing is. An index that is whole finds frames behind a damaged length, too.
 fn whole_frames(bytes: &[u8], name: PartitionName) -> Option<(Vec<u8>, usize)> {
     let mut saved = frame::encode_head(Head {
         tier: name.tier.number(),
         slot: name.slot,
     })
     .to_vec();
-    let found = frame::scan(bytes);
-    for (_, frame) in found.frames.iter().filter(|(_, frame)| frame.kind != kind::INDEX) {
-        frame::put_frame(&mut saved, frame.kind, frame.payload).ok()?;
+    if let Some((entries, names)) = reader::indexed(bytes) {
+        for (number, name) in names {
+            frame::put_frame(&mut saved, kind::NAME, &reader::name_payload(number, &name)).ok()?;
+        }
+        let mut entries = entries;
+        entries.sort_unstable_by_key(|entry| entry.offset);
+        for entry in entries {
+            let at = usize::try_from(entry.offset).ok()?;
+            let found = bytes.get(at..).and_then(|rest| frame::frame(rest).ok());
+            if let Some(found) = found.filter(|found| found.kind == entry.kind) {
+                frame::put_frame(&mut saved, found.kind, found.payload).ok()?;
+            }
+        }
+    } else {
+        let found = frame::scan(bytes);
+        for (_, frame) in found.frames.iter().filter(|(_, frame)| frame.kind != kind::INDEX) {
+            frame::put_frame(&mut saved, frame.kind, frame.payload).ok()?;
+        }
     }
     let again = frame::scan(&saved);
     let (scanned, _) = reader::understand(&again);

@@ -79,10 +79,7 @@ impl PartitionWriter {
             return Ok(*number);
         }
         let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        let mut payload = Vec::new();
-        put(&mut payload, number.into());
-        put_sized(&mut payload, name.as_bytes());
-        self.log.append(kind::NAME, &payload)?;
+        self.log.append(kind::NAME, &reader::name_payload(number, name))?;
         self.index.extend([], [(number, Arc::clone(name))]);
         self.numbers.insert(Arc::clone(name), number);
         Ok(number)
