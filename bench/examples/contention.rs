@@ -114,6 +114,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
         },
         own_memory: Arc::default(),
         previous_run: None,
+        disk: Err(missing()),
     };
     let config = Config::defaults(&Environment::default());
     let captures = Captures::new(clock, false, &inputs);

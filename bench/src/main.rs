@@ -13,6 +13,7 @@ mod servers;
 mod contention;
 mod final_heap;
 mod page;
+mod store;
 
 use clap::Parser;
 
@@ -37,6 +38,8 @@ enum Bench {
     /// What is left of programs that are killed for their memory, and how much later they are gone for it
     #[command(name = "deaths")]
     FinalHeap(final_heap::Arguments),
+    /// Bytes, writes and processor time of the history on disk, over simulated days
+    Store(store::Arguments),
     /// First paint of the web page, and its main thread's milliseconds per frame
     Page,
 }
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Servers(arguments) => servers::main(&arguments),
         Bench::Contention(arguments) => contention::main(&arguments),
         Bench::FinalHeap(arguments) => final_heap::main(&arguments),
+        Bench::Store(arguments) => store::main(&arguments),
         Bench::Page => page::main(),
     }
 }

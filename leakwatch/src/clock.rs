@@ -21,6 +21,11 @@ impl Clock {
         }
     }
 
+    /// Unix nanoseconds at boot, as the wall clock stood when the daemon started.
+    pub fn boot_unix_nanos(self) -> u64 {
+        self.boot_unix_nanos
+    }
+
     /// Now.
     pub fn now(self) -> Timestamp {
         self.from_boot_nanos(nanos(ClockId::Boottime))

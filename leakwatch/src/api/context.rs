@@ -9,9 +9,11 @@ use crate::dto::status::LaneBody;
 use crate::dto::status::PreviousRunBody;
 use crate::input::Input;
 use crate::self_stats::own_memory::OwnMemory;
+use crate::store::disk::history::History;
 use crate::store::view::View;
 use crate::store::view::Views;
 use leakwatch_analysis::model::host::HostIdentity;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::units::Timestamp;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -57,6 +59,8 @@ pub struct Facts {
     pub own_memory: Arc<OwnMemory>,
     /// A daemon before this one that did not end by itself.
     pub previous_run: Option<PreviousRunBody>,
+    /// The store on disk.
+    pub disk: Reading<History>,
 }
 
 impl Context {

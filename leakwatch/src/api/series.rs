@@ -13,10 +13,13 @@ use crate::query::lookup;
 use crate::query::series;
 use crate::query::series::Range;
 use crate::query::series::RangeError;
+use crate::query::series::SeriesSet;
+use crate::store::view::View;
 use axum::Json;
 use axum::extract::State;
 use leakwatch_analysis::history::MemoryPoint;
 use leakwatch_analysis::model::metric::Metric;
+use leakwatch_analysis::model::target::TargetId;
 
 /// Series, aligned to common steps. A step in which no sample was taken is `null`.
 #[utoipa::path(
@@ -52,17 +55,29 @@ pub(crate) async fn series(
         to: parameters.instant("to", now)?,
         step: parameters.duration("step")?,
     };
-    let view = context.view();
-    let (id, target) = lookup::target(&view, &id)?;
-    let set = series::series(target, &metrics, range, now).map_err(|error| {
-        let parameter = match error {
-            RangeError::Reversed => "from",
-            RangeError::ShortStep | RangeError::TooManySteps(_) => "step",
-        };
-        ApiError::parameter(parameter, error.to_string())
-    })?;
+    let disk = context.facts.disk.clone().ok();
+    let body = context
+        .compute(move |view| {
+            let (id, target) = lookup::target(view, &id)?;
+            let set = series::series(target, &metrics, range, now, disk.as_ref());
+            let set = set.map_err(|error| refusal(&error))?;
+            Ok(body(view, id, &metrics, set))
+        })
+        .await?;
+    Ok(Json(body))
+}
+
+fn refusal(error: &RangeError) -> ApiError {
+    let parameter = match error {
+        RangeError::Reversed => "from",
+        RangeError::ShortStep | RangeError::TooManySteps(_) => "step",
+    };
+    ApiError::parameter(parameter, error.to_string())
+}
+
+fn body(view: &View, id: &TargetId, metrics: &[Metric], set: SeriesSet) -> SeriesSetBody {
     let of_metrics = metrics.iter().zip(set.values);
-    Ok(Json(SeriesSetBody {
+    SeriesSetBody {
         target: id.to_string(),
         from: set.from.into(),
         to: set.to.into(),
@@ -76,7 +91,7 @@ pub(crate) async fn series(
             })
             .collect(),
         losses: LossBody::list(view.losses()),
-    }))
+    }
 }
 
 /// The ledger at the sample nearest to `at`.

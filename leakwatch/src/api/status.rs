@@ -8,6 +8,7 @@ use crate::dto::number::finite;
 use crate::dto::page::LossBody;
 use crate::dto::problem::Problem;
 use crate::dto::status::BoundsBody;
+use crate::dto::status::DiskBody;
 use crate::dto::status::HostBody;
 use crate::dto::status::OwnBody;
 use crate::dto::status::RunningCaptureBody;
@@ -99,7 +100,7 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             .map(RunningCaptureBody::from)
             .collect(),
         losses: LossBody::list(view.losses()),
-        store: size(&view),
+        store: size(&context, &view),
         warnings: warnings(&context),
         previous_run: facts.previous_run.clone(),
     })
@@ -126,13 +127,18 @@ pub(crate) async fn capabilities(State(context): State<Context>) -> Json<Capabil
 }
 
 /// What is kept now.
-fn size(view: &View) -> StoreBody {
+fn size(context: &Context, view: &View) -> StoreBody {
     let living = view.living();
+    let max_bytes = context.config.store.max_bytes.0;
+    let mut missing = MissingMap::default();
+    let disk = context.facts.disk.as_ref();
     StoreBody {
         targets: living,
         gone_targets: view.targets().count() - living,
         events: view.events().count(),
         post_mortems: view.post_mortems().count(),
         profile_bytes: view.profile_bytes(),
+        disk: missing.take("disk", disk, |history| DiskBody::new(history.status(), max_bytes)),
+        missing,
     }
 }

@@ -74,6 +74,12 @@ pub enum Command {
     Oom(OomArgs),
     /// Play a recording and show what it leads to
     Replay(ReplayArgs),
+    /// Look at the history on disk
+    Store {
+        /// What to do.
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Check or print the configuration
     Config {
         /// What to do.
@@ -87,6 +93,23 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// What to do with the history on disk.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Show what is kept: bytes, files, how far back
+    Stats(StoreArgs),
+    /// Read all of it and name what is damaged; changes nothing
+    Verify(StoreArgs),
+}
+
+/// Options of `store`.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// State directory [default: that of the configuration]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// What to do with the configuration.

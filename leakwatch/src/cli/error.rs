@@ -4,6 +4,7 @@ use crate::config::error::ConfigError;
 use crate::config::origin::Origin;
 use crate::daemon::DaemonError;
 use crate::input::RecordError;
+use crate::store::disk::error::DiskError;
 use std::io;
 use std::path::PathBuf;
 
@@ -25,6 +26,9 @@ pub enum CliError {
         #[source]
         source: RecordError,
     },
+    /// The history on disk cannot be looked at.
+    #[error("cannot read the store")]
+    Store(#[source] DiskError),
     /// An option cannot be understood.
     #[error("{0}")]
     Usage(String),

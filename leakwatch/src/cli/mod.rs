@@ -15,6 +15,7 @@ mod output;
 mod profile;
 mod replay;
 mod services;
+mod store;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use exit::Exit;
 use crate::cli::args::Cli;
 use crate::cli::args::Command;
 use crate::cli::args::ConfigCommand;
+use crate::cli::args::StoreCommand;
 use crate::cli::client::Client;
 use crate::cli::output::Output;
 use crate::config::Config;
@@ -95,6 +97,16 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Events(args) => list::events(&connect()?, &args, output).await,
         Command::Oom(args) => oom::run(&connect()?, &args, output).await,
         Command::Replay(args) => replay::run(&args, output),
+        Command::Store { command } => {
+            let args = match &command {
+                StoreCommand::Stats(args) | StoreCommand::Verify(args) => args,
+            };
+            let config = load(&AgentArgs {
+                state_dir: args.state_dir.clone(),
+                ..AgentArgs::default()
+            })?;
+            store::run(&config, matches!(command, StoreCommand::Verify(_)), output)
+        }
         Command::Config {
             command: ConfigCommand::Check(args),
         } => {

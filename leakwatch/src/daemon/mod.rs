@@ -3,6 +3,7 @@
 //! A part that cannot run on this host is left out with a reason; what is left goes on.
 
 mod engine_thread;
+mod keeping;
 mod kernel;
 mod lanes;
 mod readers;
@@ -108,7 +109,8 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         proc_root: "/proc".into(),
         clock,
     })?;
-    let engine = Engine::new(Bounds::default(), recorder);
+    let mut engine = Engine::new(Bounds::default(), recorder);
+    let keeping = keeping::keep(&mut engine, &config, &host_identity, clock);
     let views = engine.views();
     let (inputs, engine) = engine_thread::start(engine).map_err(|source| DaemonError::Start {
         what: "the engine",
@@ -176,6 +178,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         lanes: lanes::lanes(&config, kernel.is_attached()),
         own_memory,
         previous_run: previous_run.as_ref().map(PreviousRunBody::from),
+        disk: keeping.disk(),
     };
     drop(host);
     say_where(&listeners);
@@ -207,11 +210,9 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     drop(stop_serving);
     captures.stop_all();
     let served = server.await;
-    // The engine ends, and completes its recording, once nobody can send to it any more.
+    // The engine ends, and completes its recording, once nobody can send to it any more. Then the store ends, with all that it was handed.
     drop((kernel, inputs));
-    if engine.join().is_err() {
-        return Err(DaemonError::Ended("the engine"));
-    }
+    keeping.end(engine).map_err(DaemonError::Ended)?;
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
 }

@@ -7,8 +7,10 @@ use crate::dto::number::finite;
 use crate::dto::page::LossBody;
 use crate::previous_run::End;
 use crate::previous_run::PreviousRun;
+use crate::store::disk;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::units::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -217,6 +219,74 @@ pub struct StoreBody {
     pub post_mortems: usize,
     /// Bytes of all profiles, those of post-mortems included: their values, their stacks and the names in them.
     pub profile_bytes: usize,
+    /// What is on disk.
+    pub disk: Option<DiskBody>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+/// What is kept on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Disk)]
+pub struct DiskBody {
+    /// `written`, or `suspended` while nothing can be written: history is in memory alone then.
+    pub state: String,
+    /// Why nothing can be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended_because: Option<String>,
+    /// Bytes, everything counted.
+    pub bytes: u64,
+    /// Bytes at most.
+    pub max_bytes: u64,
+    /// Bytes written since the daemon started.
+    pub written_bytes: u64,
+    /// By tier.
+    pub tiers: Vec<TierBody>,
+    /// What happened to the store since it was opened: damage, formats, failures.
+    pub notes: Vec<String>,
+}
+
+/// What is kept of one kind at one resolution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Tier)]
+pub struct TierBody {
+    /// `raw`, `minute`, `hour`, `profiles`, `otherprofiles`, `runs` or `incidents`.
+    pub name: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// Files.
+    pub partitions: usize,
+    /// Begin of the oldest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Instant>,
+}
+
+impl DiskBody {
+    /// How the store is, with the bound it keeps to.
+    pub fn new(status: disk::status::Status, max_bytes: u64) -> Self {
+        let tier = |(tier, held): (disk::Tier, disk::status::TierStatus)| TierBody {
+            name: tier.name().to_owned(),
+            bytes: held.bytes,
+            partitions: held.partitions,
+            oldest: held
+                .oldest
+                .map(|millis| Timestamp::from_unix_nanos(millis.saturating_mul(1_000_000)).into()),
+        };
+        Self {
+            state: if status.suspended.is_some() {
+                "suspended"
+            } else {
+                "written"
+            }
+            .to_owned(),
+            suspended_because: status.suspended,
+            bytes: status.bytes,
+            max_bytes,
+            written_bytes: status.written_bytes,
+            tiers: status.tiers.into_iter().map(tier).collect(),
+            notes: status.notes,
+        }
+    }
 }
 
 impl LaneBody {

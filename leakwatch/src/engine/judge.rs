@@ -36,7 +36,8 @@ pub(super) fn judge(memory: &mut Memory, id: &TargetId, at: Timestamp) {
     };
     let to = investigation.verdict.class;
     let Some(stored) = memory.target_mut(id) else { return };
-    let from = stored.investigation.as_ref().map(|before| before.verdict.class);
+    let before = stored.investigation.as_ref().map(|before| before.verdict.class);
+    let from = before.or(stored.class_before.take());
     stored.history.apply_verdict(&investigation.verdict);
     stored.investigation = Some(Arc::new(investigation));
     stored.changed = false;

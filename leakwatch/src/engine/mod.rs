@@ -11,8 +11,11 @@ use crate::input::Input;
 use crate::input::Recorder;
 use crate::input::TakenProfile;
 use crate::store::Bounds;
+use crate::store::disk::feed::Feed;
+use crate::store::disk::restore::Restored;
 use crate::store::event::EventKind;
 use crate::store::memory::Memory;
+use crate::store::memory::snapshot_of;
 use crate::store::view::Views;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::event::Loss;
@@ -21,7 +24,6 @@ use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
-use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::sample::Sample;
 use leakwatch_analysis::model::target::Target;
@@ -35,6 +37,8 @@ pub struct Engine {
     memory: Memory,
     views: Views,
     recorder: Option<Recorder>,
+    /// Hands what is new to the store on disk.
+    feed: Option<Feed>,
     /// Something that somebody waits for is not in the newest view.
     awaited: bool,
 }
@@ -46,10 +50,22 @@ impl Engine {
             memory: Memory::new(bounds),
             views: Views::default(),
             recorder,
+            feed: None,
             awaited: false,
         };
         engine.publish();
         engine
+    }
+
+    /// Keeps on disk what it learns, and knows what a daemon before it knew. A recording replays to the same answers only if it begins with nothing: then
+    /// what was known before is left out.
+    pub(crate) fn keep(&mut self, feed: Feed, restored: Restored) {
+        if self.recorder.is_none() {
+            self.memory.restore(restored);
+        }
+        self.memory.go_on_after(feed.next_event());
+        self.feed = Some(feed);
+        self.publish();
     }
 
     /// Where its views are.
@@ -78,9 +94,12 @@ impl Engine {
             self.memory.count_loss(loss.reason(), 1);
         }
         self.awaited |= is_awaited(&input);
-        let ends_round = matches!(input, Input::Tick { .. });
+        let (ends_round, at) = (matches!(input, Input::Tick { .. }), input.at());
         take_in(&mut self.memory, input);
         if ends_round {
+            if let Some(feed) = &mut self.feed {
+                feed.offer(&mut self.memory, at);
+            }
             self.publish();
         }
     }
@@ -155,10 +174,12 @@ fn take_in(memory: &mut Memory, input: Input) {
 }
 
 fn target_seen(memory: &mut Memory, at: Timestamp, target: Target) {
+    let id = target.id();
     match memory.see_target(target, at) {
         Some(stored) => stored.changed = true,
         None => memory.count_loss("target_bound_reached", 1),
     }
+    memory.recall_runs(&id);
 }
 
 fn target_gone(memory: &mut Memory, at: Timestamp, target: &TargetId) {
@@ -218,18 +239,7 @@ fn profiled(memory: &mut Memory, taken: &TakenProfile) {
     let Some(stored) = memory.target_mut(&taken.target) else {
         return;
     };
-    let accepted = stored.history.apply_snapshot(Snapshot {
-        target: taken.target.clone(),
-        process: taken.process,
-        profile_type: taken.profile_type,
-        at: taken.at,
-        source: taken.source,
-        values: summary.values.into(),
-        total: summary.total,
-        period: summary.period,
-        program: summary.program,
-        losses: summary.losses.into(),
-    });
+    let accepted = stored.history.apply_snapshot(snapshot_of(taken, summary));
     stored.history.stacks = stacks;
     stored.changed = true;
     if !accepted {

@@ -27,6 +27,17 @@ pub(super) fn encode(input: &Input) -> Vec<u8> {
     convert::to_message(input).encode_length_delimited_to_vec()
 }
 
+/// An input as a recording has it, for whoever keeps it elsewhere.
+pub(crate) fn to_bytes(input: &Input) -> Vec<u8> {
+    encode(input)
+}
+
+/// The input again; none if these bytes are none that this version knows.
+pub(crate) fn from_bytes(frame: &[u8]) -> Option<Input> {
+    let envelope = messages::Envelope::decode_length_delimited(frame).ok()?;
+    convert::from_message(envelope, &mut Skipped::default()).ok()
+}
+
 /// The head in a frame without its length.
 pub(super) fn decode_head(frame: &[u8]) -> Result<Head, CodecError> {
     Ok(convert::head_from(messages::Head::decode(frame)?))

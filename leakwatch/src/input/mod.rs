@@ -9,6 +9,8 @@ mod messages;
 mod reader;
 mod recorder;
 
+pub(crate) use crate::input::codec::from_bytes;
+pub(crate) use crate::input::codec::to_bytes;
 pub use crate::input::error::RecordError;
 pub use crate::input::reader::Recording;
 pub use crate::input::recorder::Recorder;

@@ -1,6 +1,10 @@
 //! Numbers of a target over time, aligned to common steps.
 
+use crate::store::disk::column::Column;
+use crate::store::disk::history::Found;
+use crate::store::disk::history::History;
 use crate::store::view::TargetView;
+use leakwatch_analysis::history::Points;
 use leakwatch_analysis::model::metric::Metric;
 use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
@@ -51,12 +55,32 @@ pub struct SeriesSet {
     pub values: Vec<Vec<Option<u64>>>,
 }
 
-/// Values of these metrics over a range that ends at `now` at the latest.
-pub fn series(target: &TargetView, metrics: &[Metric], range: Range, now: Timestamp) -> Result<SeriesSet, RangeError> {
+/// Values of these metrics over a range that ends at `now` at the latest. What is no longer in memory at full resolution is read from `disk`, if the range
+/// says where it begins.
+pub fn series(
+    target: &TargetView,
+    metrics: &[Metric],
+    range: Range,
+    now: Timestamp,
+    disk: Option<&History>,
+) -> Result<SeriesSet, RangeError> {
     let (from, to) = (range.from, range.to);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(RangeError::Reversed);
+    }
+    let older = from.zip(disk).map(|(from, disk)| older(target, disk, range, from, now));
     let kept: Vec<Vec<(Timestamp, Option<u64>)>> = metrics
         .iter()
-        .map(|metric| metric.values(&target.history, from.unwrap_or_default(), to.unwrap_or(now)))
+        .map(|metric| {
+            let values = metric.values(&target.history, from.unwrap_or_default(), to.unwrap_or(now));
+            let older = older
+                .as_ref()
+                .map(|older| older.values(Column::of(*metric)))
+                .unwrap_or_default();
+            continued(older, values)
+        })
         .collect();
     let instants = || kept.iter().flatten().map(|(at, _)| *at);
     // Without bounds the answer spans what is kept.
@@ -73,6 +97,38 @@ pub fn series(target: &TargetView, metrics: &[Metric], range: Range, now: Timest
         at: grid.ends().collect(),
         values: kept.iter().map(|values| grid.align(values)).collect(),
     })
+}
+
+/// What is on disk of the part of a range that memory has only thinned, or not at all.
+fn older(target: &TargetView, disk: &History, range: Range, from: Timestamp, now: Timestamp) -> Found {
+    let points = target.history.points.as_slice();
+    let full = points.len().saturating_sub(Points::CAPACITY / 2);
+    let to = range.to.unwrap_or(now);
+    match points.get(full).map(|point| point.at) {
+        Some(full) if full <= from => Found::default(),
+        full => {
+            let to = full.map_or(to, |full| full.min(to));
+            let step = range.step.unwrap_or_else(|| to.since(from) / DEFAULT_STEPS);
+            disk.samples(target.history.target.id().as_str(), from, to, step)
+        }
+    }
+}
+
+/// Values on disk, then those in memory that are newer.
+fn continued(
+    older: Vec<(Timestamp, Option<u64>)>,
+    values: Vec<(Timestamp, Option<u64>)>,
+) -> Vec<(Timestamp, Option<u64>)> {
+    let newest = older.iter().rev().find(|(_, value)| value.is_some()).map(|(at, _)| *at);
+    let Some(newest) = newest else { return values };
+    let mut all = older;
+    // Rows on disk are to the millisecond.
+    all.extend(
+        values
+            .into_iter()
+            .filter(|(at, _)| at.unix_millis() > newest.unix_millis()),
+    );
+    all
 }
 
 /// Steps of equal length; the last one ends at `to`.

@@ -17,6 +17,10 @@ pub struct Bounds {
     pub post_mortems: usize,
     /// Bytes of all profiles, those of post-mortems included: their values, their stacks and the names in them.
     pub profile_bytes: usize,
+    /// Runs that have ended, of one service.
+    pub runs_per_service: usize,
+    /// Runs that have ended, of all services.
+    pub runs: usize,
     /// Final states that wait for the OOM kill that brought them about.
     pub final_states: usize,
 }
@@ -30,6 +34,8 @@ impl Default for Bounds {
             events: 10_000,
             post_mortems: 500,
             profile_bytes: 20 << 20,
+            runs_per_service: 8,
+            runs: 1_024,
             final_states: 16,
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! What is big in here is shared between one view and the next, and copied only when it changes after a view was made.
 
+use crate::input::TakenProfile;
 use crate::store::Bounds;
+use crate::store::disk::restore::Restored;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
 use crate::store::post_mortem::PostMortem;
@@ -10,9 +12,13 @@ use crate::store::profiles::Kept;
 use crate::store::profiles::Profiles;
 use crate::store::target::StoredTarget;
 use crate::store::view::View;
+use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::final_heap::FinalState;
+use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::run::Run;
+use leakwatch_analysis::model::run::ServiceRun;
 use leakwatch_analysis::model::shared_log::SharedLog;
 use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::Target;
@@ -38,6 +44,7 @@ pub(crate) struct Memory {
     final_states: VecDeque<FinalState>,
     profiles: Profiles,
     losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
+    runs: Arc<BTreeMap<Arc<str>, VecDeque<Arc<ServiceRun>>>>,
 }
 
 impl Memory {
@@ -54,6 +61,7 @@ impl Memory {
             final_states: VecDeque::new(),
             profiles: Profiles::default(),
             losses: Arc::default(),
+            runs: Arc::default(),
         }
     }
 
@@ -68,6 +76,7 @@ impl Memory {
             events: self.events.clone(),
             post_mortems: self.post_mortems.clone(),
             losses: Arc::clone(&self.losses),
+            runs: Arc::clone(&self.runs),
             profile_bytes: self.profiles.bytes(),
         }
     }
@@ -123,6 +132,42 @@ impl Memory {
         self.post_mortems.iter().map(|post_mortem| &**post_mortem)
     }
 
+    /// Events, oldest first.
+    pub(crate) fn events(&self) -> impl DoubleEndedIterator<Item = &Event> {
+        self.events.newest(self.bounds.events)
+    }
+
+    /// The number that the next event gets.
+    pub(crate) fn next_event(&self) -> u64 {
+        self.next_event
+    }
+
+    /// Numbers of events go on from there: those on disk keep theirs.
+    pub(crate) fn go_on_after(&mut self, next_event: u64) {
+        self.next_event = self.next_event.max(next_event);
+    }
+
+    /// The bounds in force.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Adds a run that has ended. Of each service the newest are kept.
+    pub(crate) fn push_run(&mut self, run: ServiceRun) {
+        let runs = Arc::make_mut(&mut self.runs);
+        let of_service = runs.entry(run.service.as_str().into()).or_default();
+        of_service.push_back(Arc::new(run));
+        if of_service.len() > self.bounds.runs_per_service {
+            of_service.pop_front();
+        }
+        if runs.values().map(VecDeque::len).sum::<usize>() > self.bounds.runs {
+            let oldest = runs.iter().min_by_key(|(_, runs)| runs.back().map(|run| run.last_at));
+            if let Some(service) = oldest.map(|(service, _)| Arc::clone(service)) {
+                runs.remove(&service);
+            }
+        }
+    }
+
     /// One post-mortem.
     pub(crate) fn post_mortem(&self, id: &str) -> Option<&PostMortem> {
         self.post_mortems().find(|post_mortem| post_mortem.id == id)
@@ -157,6 +202,78 @@ impl Memory {
         stored.history.gone_at = None;
         stored.view = None;
         Some(stored)
+    }
+
+    /// Takes in what a daemon before knew. A target counts as gone until it is seen again.
+    pub(crate) fn restore(&mut self, restored: Restored) {
+        for known in restored.targets {
+            let target = Arc::clone(&known.history.target);
+            let id = target.id();
+            Arc::make_mut(&mut self.by_inode).insert(target.cgroup.inode, id.clone());
+            let stored = StoredTarget::restored(known.history, known.overrides, known.class);
+            self.targets.insert(id.clone(), stored);
+            for taken in known.profiles {
+                self.restore_profile(&id, &taken);
+            }
+        }
+        for event in restored.events {
+            self.next_event = self.next_event.max(event.id.saturating_add(1));
+            self.events.push(event);
+        }
+        self.events.forget_all_but(self.bounds.events);
+        for (mut post_mortem, profiles) in restored.post_mortems {
+            for taken in &profiles {
+                if let Ok(content) = &taken.profile {
+                    let (summary, stacks) = self.profiles.intern(content);
+                    post_mortem.profiles.push(snapshot_of(taken, summary));
+                    post_mortem.stacks = stacks;
+                }
+            }
+            self.push_post_mortem(post_mortem);
+            self.fit_profiles();
+        }
+        for run in restored.runs {
+            self.push_run(run);
+        }
+        let ids: Vec<TargetId> = self.targets.keys().cloned().collect();
+        for id in ids {
+            self.recall_runs(&id);
+        }
+        self.fit_profiles();
+    }
+
+    /// A target that has no run yet has those of its service behind it: its own, and those of targets that are gone. What living replicas have
+    /// behind them they tell themselves.
+    pub(crate) fn recall_runs(&mut self, id: &TargetId) {
+        let Some(stored) = self.targets.get(id) else { return };
+        let lives = |of: &TargetId| {
+            self.targets
+                .get(of)
+                .is_some_and(|stored| stored.history.gone_at.is_none())
+        };
+        let kept = self.runs.get(stored.history.target.service.as_str());
+        let runs: Vec<Run> = kept
+            .into_iter()
+            .flatten()
+            .filter(|kept| kept.target == *id || !lives(&kept.target))
+            .map(|kept| kept.run.clone())
+            .collect();
+        if let Some(stored) = self.targets.get_mut(id)
+            && stored.history.past_runs.is_empty()
+        {
+            let spare = runs.len().saturating_sub(TargetHistory::MAX_PAST_RUNS);
+            stored.history.past_runs.extend(runs.into_iter().skip(spare));
+        }
+    }
+
+    fn restore_profile(&mut self, id: &TargetId, taken: &TakenProfile) {
+        if let Ok(content) = &taken.profile {
+            let (summary, stacks) = self.profiles.intern(content);
+            if let Some(stored) = self.targets.get_mut(id) {
+                stored.history.apply_snapshot(snapshot_of(taken, summary));
+                stored.history.stacks = stacks;
+            }
+        }
     }
 
     /// Adds an event.
@@ -246,5 +363,21 @@ impl Memory {
                 Arc::make_mut(&mut self.by_inode).remove(&inode);
             }
         }
+    }
+}
+
+/// A profile as it is kept, with its stacks looked up.
+pub(crate) fn snapshot_of(taken: &TakenProfile, summary: Summary) -> Snapshot {
+    Snapshot {
+        target: taken.target.clone(),
+        process: taken.process,
+        profile_type: taken.profile_type,
+        at: taken.at,
+        source: taken.source,
+        values: summary.values.into(),
+        total: summary.total,
+        period: summary.period,
+        program: summary.program,
+        losses: summary.losses.into(),
     }
 }

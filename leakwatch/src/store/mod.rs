@@ -1,5 +1,5 @@
-//! What is known. The engine alone keeps it, in `memory`; everyone else reads the newest [`view::View`], which never changes. A
-//! durable store will sit behind the same seam.
+//! What is known. The engine alone keeps it, in `memory`; everyone else reads the newest [`view::View`], which never changes. What outlives the daemon is
+//! on `disk`.
 
 mod bounds;
 pub mod event;
@@ -8,5 +8,6 @@ pub mod post_mortem;
 mod profiles;
 pub(crate) mod target;
 pub mod view;
+pub mod disk;
 
 pub use bounds::Bounds;

@@ -7,6 +7,7 @@ use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::model::verdict::VerdictClass;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) struct StoredTarget {
     pub(crate) overrides: BTreeMap<StepId, Answer>,
     /// Something came in since the investigation was made.
     pub(crate) changed: bool,
+    /// Class of the newest verdict of a daemon before this one; none once there is a newer.
+    pub(crate) class_before: Option<VerdictClass>,
     /// The target as in the last view; none once anything about it may have changed.
     pub(super) view: Option<Arc<TargetView>>,
 }
@@ -33,6 +36,23 @@ impl StoredTarget {
             investigation: None,
             overrides: BTreeMap::new(),
             changed: true,
+            class_before: None,
+            view: None,
+        }
+    }
+
+    /// A target that a daemon before knew.
+    pub(super) fn restored(
+        history: TargetHistory,
+        overrides: BTreeMap<StepId, Answer>,
+        class: Option<VerdictClass>,
+    ) -> Self {
+        Self {
+            history,
+            investigation: None,
+            overrides,
+            changed: true,
+            class_before: class,
             view: None,
         }
     }

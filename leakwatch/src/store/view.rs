@@ -9,6 +9,7 @@ use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::run::ServiceRun;
 use leakwatch_analysis::model::shared_log::SharedLog;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -52,6 +53,7 @@ pub struct View {
     pub(super) events: SharedLog<Event>,
     pub(super) post_mortems: VecDeque<Arc<PostMortem>>,
     pub(super) losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
+    pub(super) runs: Arc<BTreeMap<Arc<str>, VecDeque<Arc<ServiceRun>>>>,
     pub(super) profile_bytes: usize,
 }
 
@@ -100,6 +102,11 @@ impl View {
     /// Post-mortems, oldest first.
     pub fn post_mortems(&self) -> impl DoubleEndedIterator<Item = &PostMortem> {
         self.post_mortems.iter().map(|post_mortem| &**post_mortem)
+    }
+
+    /// Runs of a service that have ended, oldest first: the newest of them.
+    pub fn runs(&self, service: &str) -> impl DoubleEndedIterator<Item = &ServiceRun> {
+        self.runs.get(service).into_iter().flatten().map(|run| &**run)
     }
 
     /// One post-mortem.

@@ -20,7 +20,7 @@ const EDGES: [(&str, &[&str]); 18] = [
     ("capabilities", &["clock", "identity", "probes"]),
     ("collect", &["clock", "config", "identity", "input", "schedule"]),
     ("engine", &["input", "store"]),
-    ("store", &[]),
+    ("store", &["input"]),
     ("query", &["store"]),
     ("schedule", &["capture", "store"]),
     ("dto", &["capabilities", "capture", "previous_run", "query", "store"]),

@@ -4,6 +4,7 @@
 
 use crate::model::sample::Limit;
 use crate::model::target::ProcessKey;
+use crate::model::target::TargetId;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub enum RunEnd {
     OomKill,
     /// It exited or was replaced: a deploy, a restart, a crash.
     Exit,
+    /// It ended while nobody watched.
+    Unseen,
 }
 
 /// What one sample adds to the course of a run; what is not known of an instant is absent.
@@ -69,6 +72,23 @@ pub struct Run {
     pub ended: Option<(Timestamp, RunEnd)>,
     /// How it went.
     pub course: Course,
+}
+
+/// A run with whose it was: what is kept of a service, across its targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRun {
+    /// Of which service.
+    pub service: String,
+    /// In which target.
+    pub target: TargetId,
+    /// Its executable; empty where it is not known.
+    pub exe: String,
+    /// The version of its program: build id, else empty.
+    pub version: String,
+    /// The newest instant that is known of it.
+    pub last_at: Timestamp,
+    /// The run.
+    pub run: Run,
 }
 
 impl Default for Course {

@@ -145,7 +145,7 @@ pub struct Evidence {
     pub claim: String,
     /// The number in it.
     pub value: f64,
-    /// Its unit: `bytes`, `bytes_per_second`, `goroutines`, `seconds`, `ratio`, `kills`.
+    /// Its unit: `bytes`, `bytes_per_second`, `goroutines`, `seconds`, `ratio`, `kills`, `runs`, `replicas`.
     pub unit: &'static str,
     /// Logarithm of the likelihood ratio for (above 0) or against a leak; none when it only describes.
     pub weight: Option<f64>,

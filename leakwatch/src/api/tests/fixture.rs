@@ -131,6 +131,7 @@ impl Daemon {
             lanes: vec![LaneBody::on("samples", "every 5 s")],
             own_memory: Arc::default(),
             previous_run: None,
+            disk: Err(Missing::new(MissingReason::NotConfigured, "not in this test")),
         };
         let context = Context::new(
             views,

@@ -2,6 +2,7 @@
 
 mod final_heap;
 mod profiles;
+mod restart;
 
 use super::*;
 use crate::input::Head;

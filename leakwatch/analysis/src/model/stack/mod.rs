@@ -202,6 +202,11 @@ impl StackTable {
         self.nodes.iter().map(|node| (node.caller, node.frame))
     }
 
+    /// The stack of this number, if the table has one.
+    pub fn by_number(&self, number: u32) -> Option<StackId> {
+        (number as usize <= self.nodes.len()).then_some(StackId(number))
+    }
+
     /// How many stacks are interned, callers of others included.
     pub fn len(&self) -> usize {
         self.nodes.len()
