@@ -1,7 +1,7 @@
 //! The work of `cargo xtask bench store`: days of a host on a simulated clock, written to a store in a directory of its own. Values are those of the
 //! recordings in `tests/recordings`, played again and again, each target from another place: most of them steady, one in ten of a leak.
 // tidy: long because it is one measurement
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(clippy::cast_precision_loss, clippy::print_stdout, reason = "figures for people")]
 
 use anyhow::Context as _;
 use anyhow::ensure;
