@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn the_oldest_go_first_and_what_is_open_stays() {
         let files = [
-            held(Tier::Raw, 1, 9 * DAY, 200_000, false),
-            held(Tier::Raw, 2, 3 * DAY, 200_000, false),
-            held(Tier::Raw, 3, 10 * DAY, 200_000, true),
+            held(Tier::Raw, 1, 9 * DAY, 130_000, false),
+            held(Tier::Raw, 2, 3 * DAY, 130_000, false),
+            held(Tier::Raw, 3, 10 * DAY, 130_000, true),
         ];
         let gone = doomed(&files, LIMITS, 0, 0, 10 * DAY);
         assert_eq!(

@@ -109,7 +109,7 @@ fn the_bound_holds_at_all_times() {
         assert!(now <= limits.max_bytes, "{now} bytes after {n} ticks");
         most = most.max(now);
     }
-    assert!(most > limits.max_bytes / 3, "and it is made use of: {most}");
+    assert!(most > limits.max_bytes / 4, "and it is made use of: {most}");
     let tiers = history(&store).status().tiers;
     assert!(tiers[&Tier::Raw].oldest.unwrap() > BEGIN, "the oldest are gone");
     assert!(
