@@ -39,7 +39,7 @@ pub(crate) struct Role {
 /// The verdict to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Truth {
-    /// A leak of this class in this function; the line is marked in the source.
+    /// A leak in this function, with this verdict; the line is marked in the source.
     Leak {
         class: &'static str,
         function: &'static str,
@@ -93,7 +93,8 @@ pub(crate) const ROLES: [Role; 6] = [
         limit: 192 * MIB,
         arguments: &["-variant=goroutine-leak", "-rate=500000", "-noise=0.3"],
         truth: Truth::Leak {
-            class: "goroutine_leak",
+            // One replica: nothing to compare it with.
+            class: "growing",
             function: "main.publishMarketsValues",
             mark: "goroutine-leak",
         },

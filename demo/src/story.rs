@@ -194,7 +194,7 @@ impl Account {
         let (charge, limit) = (actor.cgroup.charge()? as f64, actor.role.limit as f64);
         let first = *self.first_charge.get_or_insert(charge);
         let p50 = verdict.pointer("/time_to_limit_seconds/p50").and_then(Value::as_f64);
-        let (Some(p50), "go_heap_leak" | "goroutine_leak") = (p50, text(verdict, "class")) else {
+        let (Some(p50), "go_heap_leak" | "goroutine_leak" | "growing") = (p50, text(verdict, "class")) else {
             return Ok(());
         };
         let quantile = |name: &str| {

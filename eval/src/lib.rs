@@ -54,9 +54,14 @@ fn runs(setup: &Setup) -> Vec<watch::Run> {
     runs
 }
 
-/// Every run with the answers it got wrong, one line each.
-pub fn misses(setup: &Setup) -> Vec<String> {
-    runs(setup).iter().filter_map(watch::Run::miss).collect()
+/// The course of the answers about every run that was judged wrong, or about every run of a kind, one line each.
+pub fn courses(setup: &Setup, kind: Option<&str>) -> Vec<String> {
+    let runs = runs(setup);
+    let wanted = runs.iter().filter(|run| match kind {
+        Some(kind) => run.kind == kind,
+        None => run.is_miss(),
+    });
+    wanted.map(watch::Run::course).collect()
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ struct Arguments {
     /// Print the runs that were judged wrong instead
     #[arg(long)]
     misses: bool,
+    /// Print the course of the answers about the runs of this kind instead
+    #[arg(long)]
+    courses: Option<String>,
 }
 
 fn main() {
@@ -33,9 +36,9 @@ fn main() {
         longest_seconds: arguments.longest_days * 86_400.0,
         threads: arguments.threads,
     };
-    if arguments.misses {
-        for miss in leakwatch_eval::misses(&setup) {
-            println!("{miss}");
+    if arguments.misses || arguments.courses.is_some() {
+        for course in leakwatch_eval::courses(&setup, arguments.courses.as_deref()) {
+            println!("{course}");
         }
         return;
     }

@@ -55,6 +55,7 @@ pub(crate) fn score(runs: &[Run]) -> Lines {
     leaks(&leaking, &mut lines);
     probabilities(&healthy, &leaking, &mut lines);
     forecasts(&leaking, &mut lines);
+    limits(runs, &mut lines);
     lines
 }
 
@@ -304,6 +305,43 @@ fn forecasts(leaking: &[&Run], lines: &mut Lines) {
         lines.push(line(
             "forecast at half of the head-room: 80 % interval covers",
             share(covered, errors.len()),
+        ));
+    }
+}
+
+/// Alerts that the limit will be reached, and how often it was when that was said for an hour.
+fn limits(runs: &[Run], lines: &mut Lines) {
+    let killed: Vec<&Run> = runs
+        .iter()
+        .filter(|run| run.leaks && run.killed && run.to - run.from >= 1200.0)
+        .collect();
+    let in_time = |run: &&&Run| {
+        let alert = run.told.iter().find(|told| told.limit_alert);
+        alert.is_some_and(|alert| run.to - alert.seconds >= f64::min(300.0, (run.to - run.from) / 10.0))
+    };
+    let warned = killed.iter().filter(in_time).count();
+    lines.push(line(
+        "leaks killed after 20 minutes and more: limit alert in time",
+        share(warned, killed.len()),
+    ));
+    for (low, high) in [(0.0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.01)] {
+        let (mut said, mut reached) = (0, 0);
+        for run in runs {
+            // One answer a run and bin, so that long runs do not count more; those whose next hour was not watched say nothing.
+            let first = run.told.iter().find(|told| {
+                let known = run.killed || told.seconds + 3600.0 <= run.to;
+                known && told.limit_hour.is_some_and(|hour| (low..high).contains(&hour))
+            });
+            let Some(told) = first else { continue };
+            said += 1;
+            reached += usize::from(run.killed && run.to - told.seconds <= 3600.0);
+        }
+        lines.push(line(
+            &format!(
+                "- limit within the hour, told {low} to {:.1}: reached",
+                f64::min(high, 1.0)
+            ),
+            share(reached, said),
         ));
     }
 }

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 const MOST_SAMPLES: f64 = 20_000.0;
 /// Answers asked for in the life of a service.
 const ANSWERS: f64 = 240.0;
+/// A limit alert is given from this probability.
+const ALERT: f64 = 0.8;
 /// Answers are kept at least so far apart.
 const LEAST_STEP: f64 = 20.0;
 
@@ -25,6 +27,10 @@ pub(crate) struct Told {
     pub(crate) class: &'static str,
     pub(crate) is_claim: bool,
     pub(crate) probability: f64,
+    pub(crate) limit_alert: bool,
+    /// What each piece of evidence adds.
+    pub(crate) weights: Vec<f64>,
+    pub(crate) limit_hour: Option<f64>,
     pub(crate) place: Option<String>,
     pub(crate) p10_p50_p90: Option<[f64; 3]>,
 }
@@ -116,6 +122,7 @@ pub(crate) fn watch(service: &Service) -> Vec<Run> {
                 let room = (service.limit - watched.first_level).max(1.0);
                 let told = told(&verdict, now, (memory - watched.first_level) / room);
                 if let Some(watched) = replicas.get_mut(index) {
+                    watched.history.apply_verdict(&verdict);
                     watched.run.told.push(told);
                 }
             }
@@ -132,7 +139,12 @@ fn told(verdict: &Verdict, seconds: f64, used: f64) -> Told {
         used,
         class: verdict.class.name(),
         is_claim,
-        probability: probability(verdict),
+        probability: verdict.leak_probability,
+        weights: verdict.evidence.iter().filter_map(|evidence| evidence.weight).collect(),
+        limit_alert: verdict
+            .limit_probability
+            .is_some_and(|limit| limit.hour >= ALERT || limit.six_hours >= ALERT || limit.day >= ALERT),
+        limit_hour: verdict.limit_probability.map(|limit| limit.hour),
         place: verdict
             .culprit
             .as_ref()
@@ -140,17 +152,6 @@ fn told(verdict: &Verdict, seconds: f64, used: f64) -> Told {
         p10_p50_p90: verdict
             .time_to_limit
             .map(|time| [time.p10_seconds, time.p50_seconds, time.p90_seconds]),
-    }
-}
-
-/// What the answer says of the chance of a leak: its confidence when it is a leak, the rest of it when it is something else.
-fn probability(verdict: &Verdict) -> f64 {
-    if verdict.class.is_leak() {
-        verdict.confidence
-    } else if verdict.class.is_open() {
-        0.5
-    } else {
-        1.0 - verdict.confidence
     }
 }
 
@@ -200,12 +201,13 @@ impl Watched {
 }
 
 impl Run {
-    /// The course of the answers when there was a false claim, or none where there should have been one.
-    pub(crate) fn miss(&self) -> Option<String> {
-        let claimed = self.told.iter().any(|told| told.is_claim);
-        if claimed == self.leaks {
-            return None;
-        }
+    /// Whether there was a false claim, or none where there should have been one.
+    pub(crate) fn is_miss(&self) -> bool {
+        self.told.iter().any(|told| told.is_claim) != self.leaks
+    }
+
+    /// The course of the answers.
+    pub(crate) fn course(&self) -> String {
         let mut last = "";
         let mut parts = vec![format!(
             "{} seed {} run {} ({:.0} s):",
@@ -218,13 +220,14 @@ impl Run {
             if told.class != last {
                 last = told.class;
                 parts.push(format!(
-                    "{:.0}s {:.0}%:{last}({:.2})",
+                    "{:.0}s {:.0}%:{last}({:.2} of {:.1?})",
                     told.seconds - self.from,
                     told.used * 100.0,
-                    told.probability
+                    told.probability,
+                    told.weights
                 ));
             }
         }
-        Some(parts.join(" "))
+        parts.join(" ")
     }
 }

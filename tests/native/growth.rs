@@ -118,7 +118,10 @@ fn check_what_is_left(ways: &[CallsAt]) {
 /// The verdict, when it is a leak; before the first round there is none.
 fn leak(daemon: &Daemon, target: &str) -> Option<Value> {
     let verdict = daemon.investigation(target).ok()?.get("verdict").cloned()?;
-    text(&verdict, "class").ends_with("_leak").then_some(verdict)
+    // One run of one program cannot be told from a cache: then its place is told all the same.
+    let is_told = text(&verdict, "class").ends_with("_leak") || text(&verdict, "class") == "growing";
+    let has_culprit = verdict.get("culprit").is_some_and(|culprit| !culprit.is_null());
+    (is_told && has_culprit).then_some(verdict)
 }
 
 /// Address and size of a function, by its symbol.
@@ -166,7 +169,10 @@ fn leaks_outside_of_an_allocator_are_called_by_name_without_a_question_asked() {
 
     // Maps and never unmaps: function, file and line.
     let verdict = verdict_of(&leaking.0);
-    assert_eq!(text(&verdict, "class"), "mapping_leak", "{verdict}");
+    assert!(
+        ["mapping_leak", "growing"].contains(&text(&verdict, "class")),
+        "{verdict}"
+    );
     let culprit = verdict.get("culprit").unwrap();
     assert_eq!(text(culprit, "function"), "open_session", "{culprit}");
     assert!(text(culprit, "file").ends_with("mappings.c"), "{culprit}");
@@ -175,7 +181,10 @@ fn leaks_outside_of_an_allocator_are_called_by_name_without_a_question_asked() {
 
     // Without symbols: the function by its address, and why the calls of its allocator are not seen.
     let verdict = verdict_of(&unnamed.0);
-    assert_eq!(text(&verdict, "class"), "native_leak", "{verdict}");
+    assert!(
+        ["native_leak", "growing"].contains(&text(&verdict, "class")),
+        "{verdict}"
+    );
     let culprit = verdict.get("culprit").unwrap();
     assert_eq!(
         text(culprit, "function"),
@@ -189,7 +198,10 @@ fn leaks_outside_of_an_allocator_are_called_by_name_without_a_question_asked() {
 
     // One that allocates so often that its calls are looked at for moments only: who forgets to release, not who happens to touch new pages.
     let verdict = verdict_of(&busy.0);
-    assert_eq!(text(&verdict, "class"), "native_leak", "{verdict}");
+    assert!(
+        ["native_leak", "growing"].contains(&text(&verdict, "class")),
+        "{verdict}"
+    );
     let culprit = verdict.get("culprit").unwrap();
     assert_eq!(text(culprit, "function"), "remember", "{culprit}");
     let line = marked_line("native", "busy.c", "leak").unwrap();

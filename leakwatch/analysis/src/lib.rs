@@ -16,6 +16,7 @@ pub mod history;
 pub mod ledger;
 pub mod measure;
 pub mod detect;
+pub mod odds;
 pub mod verdict;
 pub mod investigate;
 pub mod service;

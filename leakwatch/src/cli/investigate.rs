@@ -153,6 +153,21 @@ pub(crate) fn verdict(verdict: &VerdictBody, output: Output) -> String {
         verdict.since
     );
     page.push_str(&paragraph("", "", &verdict.summary));
+    if verdict.class == "growing" || is_leak(&verdict.class) {
+        page.push_str(&format!(
+            "probability of a leak: {}\n",
+            text::percent(verdict.leak_probability)
+        ));
+    }
+    if let Some(limit) = &verdict.limit_probability {
+        let percent = |part| text::percent(Some(part));
+        page.push_str(&format!(
+            "chance that the limit is reached: {} within 1 h, {} within 6 h, {} within 24 h\n",
+            percent(limit.hour),
+            percent(limit.six_hours),
+            percent(limit.day)
+        ));
+    }
     if let Some(rate) = verdict.growth_bytes_per_second {
         page.push_str(&format!("growth: {}\n", text::rate(Some(rate))));
     }
@@ -169,7 +184,17 @@ pub(crate) fn verdict(verdict: &VerdictBody, output: Output) -> String {
     if !verdict.evidence.is_empty() {
         page.push_str(&heading("Evidence"));
         for evidence in &verdict.evidence {
-            page.push_str(&paragraph("- ", "  ", &evidence.claim));
+            let weight = evidence.weight.map(|weight| format!(" ({weight:+.1})"));
+            let claim = format!("{}{}", evidence.claim, weight.unwrap_or_default());
+            page.push_str(&paragraph("- ", "  ", &claim));
+        }
+    }
+    if !verdict.decided_by.is_empty() {
+        page.push_str(&heading("What will decide"));
+        for deciding in &verdict.decided_by {
+            let at = deciding.at.map(|at| format!(" (about {at})"));
+            let line = format!("{}{}", deciding.what, at.unwrap_or_default());
+            page.push_str(&paragraph("- ", "  ", &line));
         }
     }
     if !verdict.advice.is_empty() {

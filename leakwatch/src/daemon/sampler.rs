@@ -20,7 +20,6 @@ use crate::schedule::sampling::Rounds;
 use crate::self_stats::own_memory::OwnMemory;
 use crate::store::view::TargetView;
 use crate::store::view::Views;
-use leakwatch_analysis::detect::table;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::target::TargetId;
@@ -157,7 +156,7 @@ fn go_process(id: &TargetId, stored: &TargetView, urgency: Urgency) -> Option<Wa
     let explained_by = stored
         .investigation
         .as_ref()
-        .and_then(|investigation| table::profile_of(investigation.verdict.class));
+        .and_then(|investigation| investigation.verdict.profile);
     Some(Watched {
         target: id.clone(),
         service: stored.history.target.service.clone(),

@@ -6,16 +6,16 @@ use crate::dto::missing::MissingMap;
 use crate::dto::number::Number;
 use crate::dto::number::finite;
 use crate::dto::number::integer;
-use leakwatch_analysis::detect::table;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::verdict::Culprit;
+use leakwatch_analysis::model::verdict::Deciding;
 use leakwatch_analysis::model::verdict::Estimate;
 use leakwatch_analysis::model::verdict::Evidence;
+use leakwatch_analysis::model::verdict::LimitProbability;
 use leakwatch_analysis::model::verdict::TimeToLimit;
 use leakwatch_analysis::model::verdict::Verdict;
-use leakwatch_analysis::model::verdict::VerdictClass;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -26,8 +26,16 @@ use utoipa::ToSchema;
 pub struct VerdictBody {
     /// One of the verdict classes.
     pub class: String,
-    /// How sure, 0 to 1.
+    /// Probability of the class, 0 to 1.
     pub confidence: Option<f64>,
+    /// Probability that what grows does not end by itself. A leak is claimed from 0.9.
+    pub leak_probability: Option<f64>,
+    /// Chance that the limit is reached, whatever the cause. An alert is due from 0.8.
+    pub limit_probability: Option<LimitProbabilityBody>,
+    /// What will decide whether growth ends by itself; empty unless the class is `growing`.
+    pub decided_by: Vec<DecidingBody>,
+    /// Part of the memory needed that what grows explains, 0 to 1.
+    pub explains_share_of_need: Option<f64>,
     /// One sentence a person can act on.
     pub summary: String,
     /// Since when the class holds by the data.
@@ -36,7 +44,7 @@ pub struct VerdictBody {
     pub growth_bytes_per_second: Option<f64>,
     /// When the limit will be reached.
     pub time_to_limit_seconds: Option<TimeToLimitBody>,
-    /// The code responsible, for leaks.
+    /// The code that makes memory grow.
     pub culprit: Option<CulpritBody>,
     /// What speaks for it.
     pub evidence: Vec<EvidenceBody>,
@@ -49,6 +57,34 @@ pub struct VerdictBody {
     /// Observations that would change the verdict.
     pub would_change_our_mind: Vec<String>,
     /// Why fields are `null`, and what could not be looked at.
+    pub missing: MissingMap,
+}
+
+/// Chance that the limit is reached within so many hours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LimitProbability)]
+pub struct LimitProbabilityBody {
+    /// Within an hour.
+    #[serde(rename = "1h")]
+    pub hour: f64,
+    /// Within six hours.
+    #[serde(rename = "6h")]
+    pub six_hours: f64,
+    /// Within a day.
+    #[serde(rename = "24h")]
+    pub day: f64,
+}
+
+/// An observation that will decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Deciding)]
+pub struct DecidingBody {
+    /// What it is.
+    pub what: String,
+    /// When it will be there.
+    pub at: Option<Instant>,
+    /// Why `at` is `null`.
+    #[serde(skip_serializing_if = "MissingMap::is_empty", default)]
     pub missing: MissingMap,
 }
 
@@ -110,6 +146,8 @@ pub struct EvidenceBody {
     pub claim: String,
     /// The number in it.
     pub value: Option<Number>,
+    /// Log-odds that it adds for (above 0) or against a leak; `null` where it only describes.
+    pub weight: Option<f64>,
     /// Its unit.
     pub unit: String,
     /// Where to look at it.
@@ -142,10 +180,26 @@ impl VerdictBody {
         let culprit = verdict
             .culprit
             .as_ref()
-            .map(|culprit| CulpritBody::new(culprit, verdict.class));
+            .map(|culprit| CulpritBody::new(culprit, verdict.profile));
         Self {
             class: verdict.class.name().to_owned(),
             confidence: missing.applicable("confidence", finite(verdict.confidence), "it is not a number"),
+            leak_probability: missing.applicable(
+                "leak_probability",
+                finite(verdict.leak_probability),
+                "it is not a number",
+            ),
+            limit_probability: missing.applicable(
+                "limit_probability",
+                verdict.limit_probability.map(LimitProbabilityBody::from),
+                "there is no limit",
+            ),
+            decided_by: verdict.decided_by.iter().map(DecidingBody::from).collect(),
+            explains_share_of_need: missing.applicable(
+                "explains_share_of_need",
+                verdict.explains_share_of_need.and_then(finite),
+                "no place is known to grow",
+            ),
             summary: verdict.summary.clone(),
             since: verdict.since.into(),
             growth_bytes_per_second: missing.applicable("growth_bytes_per_second", growth, "no rate was established"),
@@ -180,6 +234,28 @@ impl VerdictBody {
     }
 }
 
+impl From<LimitProbability> for LimitProbabilityBody {
+    fn from(limit: LimitProbability) -> Self {
+        Self {
+            hour: limit.hour,
+            six_hours: limit.six_hours,
+            day: limit.day,
+        }
+    }
+}
+
+impl From<&Deciding> for DecidingBody {
+    fn from(deciding: &Deciding) -> Self {
+        let mut missing = MissingMap::default();
+        let at = deciding.at.map(Instant::from);
+        Self {
+            what: deciding.what.clone(),
+            at: missing.applicable("at", at, "when that happens is not known"),
+            missing,
+        }
+    }
+}
+
 impl From<&TimeToLimit> for TimeToLimitBody {
     fn from(time: &TimeToLimit) -> Self {
         let mut missing = MissingMap::default();
@@ -195,10 +271,10 @@ impl From<&TimeToLimit> for TimeToLimitBody {
 }
 
 impl CulpritBody {
-    fn new(culprit: &Culprit, class: VerdictClass) -> Self {
+    fn new(culprit: &Culprit, profile: Option<ProfileType>) -> Self {
         let mut missing = MissingMap::default();
         let growth = EstimateBody::new(&culprit.growth);
-        let (bytes, goroutines) = if table::profile_of(class) == Some(ProfileType::Goroutine) {
+        let (bytes, goroutines) = if profile == Some(ProfileType::Goroutine) {
             (None, growth)
         } else {
             (growth, None)
@@ -240,6 +316,7 @@ impl EvidenceBody {
         Self {
             claim: evidence.claim.clone(),
             value: missing.applicable("value", value, "it is not a finite number"),
+            weight: missing.applicable("weight", evidence.weight.and_then(finite), "it only describes"),
             unit: evidence.unit.to_owned(),
             link: evidence.link.as_ref().map(|link| link::evidence(id, link)),
             missing,

@@ -37,6 +37,7 @@ pub(super) fn judge(memory: &mut Memory, id: &TargetId, at: Timestamp) {
     let to = investigation.verdict.class;
     let Some(stored) = memory.target_mut(id) else { return };
     let from = stored.investigation.as_ref().map(|before| before.verdict.class);
+    stored.history.apply_verdict(&investigation.verdict);
     stored.investigation = Some(Arc::new(investigation));
     stored.changed = false;
     if from != Some(to) {

@@ -100,7 +100,7 @@ fn is_suspect(stored: &TargetView) -> bool {
     let Some(investigation) = &stored.investigation else {
         return false;
     };
-    if !investigation.verdict.class.is_open() {
+    if !investigation.verdict.class.is_open() || investigation.verdict.profile.is_some() {
         return false;
     }
     let answer = |id| {

@@ -31,14 +31,17 @@ export type Evidence = Schemas["Evidence"] & {
   weight?: number | null;
 };
 
-export type Verdict = Omit<Schemas["Verdict"], "evidence"> & {
+// An older daemon serves none of these.
+type Probabilities = "decided_by" | "explains_share_of_need" | "leak_probability" | "limit_probability";
+
+export type Verdict = Omit<Schemas["Verdict"], "evidence" | Probabilities> & {
   evidence: Evidence[];
   /** The probability that what grows does not end by itself. */
   leak_probability?: number | null;
   /** By horizon: the probability that the limit is reached. */
   limit_probability?: Record<string, number> | null;
   /** What will decide it, and when. */
-  decided_by?: { what: string; at: string | null }[] | null;
+  decided_by?: { what: string; at?: string | null }[] | null;
   /** How much of what the service needs the finding explains. */
   explains_share_of_need?: number | null;
   not_checked?: Rejected[] | null;

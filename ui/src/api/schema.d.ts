@@ -744,6 +744,14 @@ export interface components {
             /** @description The stack that grew most, innermost frame first: `function file:line`. */
             stack: string[];
         };
+        /** @description An observation that will decide. */
+        Deciding: {
+            at?: components["schemas"]["Instant"] | null;
+            /** @description Why `at` is `null`. */
+            missing?: components["schemas"]["MissingMap"];
+            /** @description What it is. */
+            what: string;
+        };
         /** @description Compare minus base. */
         Diff: {
             /** @description The earlier profile. */
@@ -886,6 +894,11 @@ export interface components {
             /** @description Its unit. */
             unit: string;
             value?: components["schemas"]["Number"] | null;
+            /**
+             * Format: double
+             * @description Log-odds that it adds for (above 0) or against a leak; `null` where it only describes.
+             */
+            weight?: number | null;
         };
         /** @description One profile as a tree. */
         Flamegraph: {
@@ -1070,6 +1083,24 @@ export interface components {
             part_of?: string | null;
             /** @description Where the number comes from. */
             source: string;
+        };
+        /** @description Chance that the limit is reached within so many hours. */
+        LimitProbability: {
+            /**
+             * Format: double
+             * @description Within an hour.
+             */
+            "1h": number;
+            /**
+             * Format: double
+             * @description Within a day.
+             */
+            "24h": number;
+            /**
+             * Format: double
+             * @description Within six hours.
+             */
+            "6h": number;
         };
         /** @description Something that was dropped. */
         Loss: {
@@ -1794,17 +1825,30 @@ export interface components {
             class: string;
             /**
              * Format: double
-             * @description How sure, 0 to 1.
+             * @description Probability of the class, 0 to 1.
              */
             confidence?: number | null;
             culprit?: components["schemas"]["Culprit"] | null;
+            /** @description What will decide whether growth ends by itself; empty unless the class is `growing`. */
+            decided_by: components["schemas"]["Deciding"][];
             /** @description What speaks for it. */
             evidence: components["schemas"]["Evidence"][];
+            /**
+             * Format: double
+             * @description Part of the memory needed that what grows explains, 0 to 1.
+             */
+            explains_share_of_need?: number | null;
             /**
              * Format: double
              * @description Growth of the memory that cannot be reclaimed.
              */
             growth_bytes_per_second?: number | null;
+            /**
+             * Format: double
+             * @description Probability that what grows does not end by itself. A leak is claimed from 0.9.
+             */
+            leak_probability?: number | null;
+            limit_probability?: components["schemas"]["LimitProbability"] | null;
             /** @description Why fields are `null`, and what could not be looked at. */
             missing: components["schemas"]["MissingMap"];
             /**

@@ -19,6 +19,7 @@ use crate::model::profile::ProfileType;
 use crate::model::verdict::Culprit;
 use crate::model::verdict::Evidence;
 use crate::stats::robust::count;
+use crate::stats::trend::Trend;
 
 /// Profiles of the capture: two differences in a row are the least that can be called going on.
 const LEAST_OBSERVATIONS: usize = 3;
@@ -136,6 +137,7 @@ impl<'a> Captured<'a> {
             claim: sentences.evidence,
             value: self.site.growth.estimate,
             unit: "bytes",
+            weight: None,
             link: Some(evidence::diff(self.profile_type, self.trend)),
         }];
         evidence.extend(evidence::memory_growth(facts, |_| String::new()));
@@ -183,17 +185,10 @@ fn suspect(trend: &ProfileTrend, rate: f64) -> Option<Suspect<'_>> {
 }
 
 fn doubts(facts: &Facts<'_>, trend: &ProfileTrend, site: &SiteTrend, explained: f64) -> f64 {
-    // What few sampled objects, and their halves, differ by without meaning.
+    // What few sampled objects differ by without meaning.
     let grain = site.grain();
-    let of_site = site.acceleration * (1.0 + 2.0 * grain);
-    let (seconds, acceleration) = match &facts.memory.trend {
-        Some(memory) => (memory.span(), memory.acceleration().min(of_site)),
-        None => (trend.span().as_secs_f64(), of_site),
-    };
+    let memory = facts.memory.trend.as_ref();
+    let seconds = memory.map_or_else(|| trend.span().as_secs_f64(), Trend::span);
     let rest = (MOST_EXPLAINED - explained * (1.0 + grain)).max(0.0) * REST_DOUBT;
-    doubt::time(seconds)
-        + doubt::slowing(acceleration)
-        + doubt::observations(count(trend.observations) + 1.0)
-        + rest
-        + site.false_discovery_rate
+    doubt::time(seconds) + doubt::observations(count(trend.observations) + 1.0) + rest + site.false_discovery_rate
 }

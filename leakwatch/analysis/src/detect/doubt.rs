@@ -1,7 +1,5 @@
-//! What keeps a leak detector from certainty. A confidence is one minus the sum of doubts; each is explained in
-//! See `docs/detectors/confidence.md`.
-
-use crate::measure::site_trend::SiteTrend;
+//! What keeps a detector from certainty that something grows. A confidence is one minus the sum of doubts. See
+//! `docs/detectors/confidence.md`.
 
 /// Doubt from the time watched is (this / time) squared. A bounded cache may take any time to fill, so it never falls
 /// exponentially.
@@ -14,8 +12,6 @@ pub(super) const BEFORE: f64 = 0.03;
 /// Growth in the second half relative to the first below which it may be something that fills: an exponential with a time
 /// constant of the whole observation has 0.61.
 pub(super) const LEAST_ACCELERATION: f64 = 0.7;
-/// Growth in the weakest part of the time, relative to even growth, from which on it is even.
-const EVEN: f64 = 0.6;
 
 /// Profiles that differ, and the time that they span: below either, growth cannot be told from a burst.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,7 +43,7 @@ impl Least {
     }
 }
 
-/// Whether growth watched for `seconds` would ever end by itself.
+/// Whether growth watched for `seconds` is more than a burst.
 pub(super) fn time(seconds: f64) -> f64 {
     (TIME_SECONDS / seconds).powi(2)
 }
@@ -60,14 +56,4 @@ pub(super) fn time_to_limit(seconds: f64) -> f64 {
 /// Whether so few observations show it.
 pub(super) fn observations(seen: f64) -> f64 {
     0.5_f64.powf(seen)
-}
-
-/// Whether it slows down.
-pub(super) fn slowing(acceleration: f64) -> f64 {
-    2.0 * (LEAST_ACCELERATION - acceleration).max(0.0)
-}
-
-/// Whether it comes in bursts.
-pub(super) fn unevenness(site: &SiteTrend) -> f64 {
-    (EVEN - site.persistence).max(0.0) * 0.3
 }

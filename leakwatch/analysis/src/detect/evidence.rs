@@ -32,6 +32,7 @@ pub(super) fn memory_growth(facts: &Facts<'_>, detail: impl Fn(f64) -> String) -
         ),
         value: rate,
         unit: "bytes_per_second",
+        weight: None,
         link: Some(memory_series()),
     })
 }

@@ -6,6 +6,7 @@ use crate::detect::suspect::ALONE_RATE;
 use crate::detect::suspect::CORROBORATED_RATE;
 use crate::history::TargetHistory;
 use crate::history::window;
+use crate::measure::against_load::AgainstLoad;
 use crate::measure::forecast;
 use crate::measure::loading::Loading;
 use crate::measure::motion::MemoryTrend;
@@ -128,12 +129,25 @@ impl<'a> Facts<'a> {
             ALONE_RATE
         };
         let heap = self.trend(ProfileType::Heap);
-        heap.into_iter().flat_map(move |heap| heap.persistent(rate))
+        let all_along = move || heap.into_iter().flat_map(move |heap| heap.persistent(rate));
+        // In bursts, while memory keeps growing: the place of nearly all that grew.
+        let nearly_all = heap.filter(|_| self.memory.grows() && all_along().next().is_none());
+        let nearly_all = nearly_all.and_then(|heap| suspect::nearly_all(heap));
+        all_along().chain(nearly_all)
     }
 
     /// The call site that piles up most goroutines, if any does.
     pub fn goroutine_suspect(&self) -> Option<&SiteTrend> {
         suspect::goroutines(self.trend(ProfileType::Goroutine)?)
+    }
+
+    /// How what grows goes with the work done: the place that grows most where one is known, else the live heap or the memory of the run.
+    pub fn against_load(&self) -> Option<AgainstLoad> {
+        let by_place = self
+            .leaking_sites()
+            .next()
+            .and_then(|site| AgainstLoad::of_place(self.history, site.stack, self.now));
+        by_place.or_else(|| AgainstLoad::of_run(self.history.run.as_ref()?))
     }
 
     fn forecast(&self) -> Option<TimeToLimit> {

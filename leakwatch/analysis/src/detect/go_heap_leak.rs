@@ -14,7 +14,6 @@ use crate::format;
 use crate::measure::loading::Loading;
 use crate::measure::motion::MATERIAL_BYTES;
 use crate::measure::motion::Motion;
-use crate::measure::runs::LOADING_SECONDS;
 use crate::measure::site_trend;
 use crate::measure::site_trend::ProfileTrend;
 use crate::measure::site_trend::SiteTrend;
@@ -28,10 +27,6 @@ pub const CLASS: VerdictClass = VerdictClass::leak("go_heap_leak");
 
 /// When the whole heap cannot have grown by this part of a call site's growth, others shrank: objects moved, they did not leak.
 const LEAST_PART_OF_TOTAL: f64 = 0.5;
-/// Part of the whole growth that one call site must hold to be found before the usual time.
-const ONE_SITE: f64 = 0.7;
-/// Allocation that rose by more than this follows rising load.
-const LOAD_RISE: f64 = 1.3;
 
 /// Looks for a heap leak, in this run of the process or, while it is too young to say, in the one before.
 pub fn examine(facts: &Facts<'_>) -> Examination {
@@ -55,8 +50,7 @@ fn examine_before(facts: &Facts<'_>, heap: &ProfileTrend) -> Option<Finding> {
     }
     // Each run that grew until its kill is an observation as well.
     let seen = count(heap.observations) + watched / facts.runs().typical_seconds.max(1.0);
-    let doubt =
-        doubt::time_to_limit(watched) + doubt::observations(seen) + doubt::slowing(site.acceleration) + doubt::BEFORE;
+    let doubt = doubt::time_to_limit(watched) + doubt::observations(seen) + doubt::BEFORE;
     Some(finding(facts, heap, site, 1.0 - doubt.min(1.0)))
 }
 
@@ -118,27 +112,17 @@ fn why_none(heap: &ProfileTrend) -> String {
     }
 }
 
+/// Doubt whether it grows. Whether it would end by itself is another question.
 fn doubts(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, seconds: f64) -> f64 {
-    let memory = facts.memory.trend.as_ref();
-    let seconds = match memory {
+    let seconds = match &facts.memory.trend {
         Some(_) if facts.memory.grows() && facts.dying => seconds.max(facts.memory.observed),
         Some(memory) if facts.memory.grows() => seconds.max(memory.span()),
         _ => seconds,
     };
-    let time = time_doubt(facts, heap, site, seconds);
-    let chance = site.false_discovery_rate.powf(0.75);
-    // What the halves of few sampled objects differ by without meaning. A cache that fills would show it in the next profile; after
-    // a kill there is none.
-    let grain = if facts.lenient { 2.0 * site.grain() } else { 0.0 };
-    let of_site = site.acceleration * (1.0 + grain);
-    let acceleration = match memory {
-        // Few collections and few steps: a cache that slows down before the limit shows it in both.
-        Some(memory) if facts.dying => of_site.max(memory.acceleration()),
-        // Memory grows in the collector's steps, and pauses when there is nothing to do: what was once found is taken back by a
-        // profile, of which there is one every two minutes at least (`forcegcperiod` in runtime/proc.go).
-        Some(_) if facts.lenient => of_site,
-        Some(memory) => of_site.min(memory.acceleration()),
-        None => of_site,
+    let time = if facts.dying {
+        doubt::time_to_limit(seconds + watched_before(facts))
+    } else {
+        doubt::time(seconds)
     };
     // Memory that keeps growing in a straight line makes up for few collections.
     let seen = count(heap.observations) + f64::from(u8::from(facts.memory.grows()));
@@ -146,36 +130,10 @@ fn doubts(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, seconds: f64
         Motion::Growing => 0.0,
         // Too slow to stand out of a big level yet, but it may be there.
         Motion::Flat | Motion::Unclear if may_be_hidden(facts, site) => 0.04,
-        Motion::Unclear | Motion::Unknown => 0.08,
+        Motion::Unclear | Motion::Unknown | Motion::Levelling => 0.08,
         Motion::Flat => 0.12,
-        Motion::Levelling => 0.15,
     };
-    let base = (heap.now - heap.total.estimate).max(1.0);
-    let load = match heap.allocation_rate_change {
-        Some(change) if heap.now / base < change * change => (change - LOAD_RISE).clamp(0.0, 0.5) * 0.7,
-        _ => 0.0,
-    };
-    time + chance + doubt::slowing(acceleration) + doubt::observations(seen) + doubt::unevenness(site) + moves + load
-}
-
-/// Doubt whether the growth would ever end by itself. Growth that lasted `seconds` ends within the next `left` with the chance
-/// `left / (seconds + left)` when nothing is known of its length; where the limit comes first, that is all that matters.
-fn time_doubt(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, seconds: f64) -> f64 {
-    // Runs that grew like this one until they were killed count as watched, too.
-    let seconds = seconds + watched_before(facts);
-    let unbounded = doubt::time(seconds);
-    let one_site = site.growth.estimate >= heap.total.estimate * ONE_SITE;
-    let may_load = facts.loading() == Loading::Always && facts.age() < LOADING_SECONDS;
-    let left = match facts.time_to_limit() {
-        _ if facts.dying => 0.0,
-        Some(time) if facts.memory.grows() => time.p90_seconds,
-        _ => return unbounded,
-    };
-    if !one_site || may_load {
-        return unbounded;
-    }
-    let bounded = doubt::time_to_limit(seconds);
-    unbounded.min(bounded.max(left / (seconds + left)))
+    time + site.false_discovery_rate.powf(0.75) + doubt::observations(seen) + moves
 }
 
 /// Whether memory as a whole may grow as fast as a call site does.
@@ -199,6 +157,7 @@ fn finding(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, confidence:
             ),
             value: heap.total.estimate,
             unit: "bytes",
+            weight: None,
             link: diff.clone(),
         },
         Evidence {
@@ -212,6 +171,7 @@ fn finding(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, confidence:
             ),
             value: site.growth.estimate,
             unit: "bytes",
+            weight: None,
             link: diff.clone(),
         },
     ];
@@ -224,6 +184,7 @@ fn finding(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, confidence:
         ),
         value: other.growth.estimate,
         unit: "bytes",
+        weight: None,
         link: diff.clone(),
     }));
     evidence.extend(evidence::memory_growth(facts, |_| String::new()));

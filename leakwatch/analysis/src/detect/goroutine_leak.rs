@@ -15,7 +15,6 @@ use crate::detect::suspect::ALONE_RATE;
 use crate::detect::suspect::LEAST_GOROUTINES;
 use crate::format;
 use crate::history::window;
-use crate::measure::motion::Motion;
 use crate::measure::site_trend;
 use crate::measure::site_trend::ProfileTrend;
 use crate::measure::site_trend::SiteTrend;
@@ -36,8 +35,6 @@ const GOROUTINE_BYTES: f64 = 2500.0;
 /// Objects per goroutine that are made for it: one to three from one line, with the sampling error of a few dozen samples.
 const OBJECTS_PER_GOROUTINE: RangeInclusive<f64> = 0.6..=4.5;
 
-/// Doubt when memory levels off meanwhile.
-const LEVELLING_DOUBT: f64 = 0.05;
 /// What is left of doubt when goroutines pile up and the runtime proves some of them leaked.
 const CONFIRMED_DOUBT: f64 = 0.02;
 /// What is left of doubt when the runtime's proof is all there is: that they matter.
@@ -141,12 +138,7 @@ fn by_growth(facts: &Facts<'_>) -> Examination {
         doubt::time(seconds + watched_before(facts))
     };
     let observations = doubt::observations(count(goroutines.observations + facts.runs().killed));
-    let memory = if facts.memory.motion == Motion::Levelling {
-        LEVELLING_DOUBT
-    } else {
-        0.0
-    };
-    let doubt = time + observations + doubt::unevenness(site) + memory;
+    let doubt = time + observations;
     let doubt = if proof > 0.0 { doubt.min(CONFIRMED_DOUBT) } else { doubt };
     Ok(finding(facts, goroutines, site, 1.0 - doubt.min(1.0)))
 }
@@ -211,6 +203,7 @@ fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confi
         ),
         value: site.growth.estimate,
         unit: "goroutines",
+        weight: None,
         link: Some(evidence::diff(ProfileType::Goroutine, goroutines)),
     }];
     if let Some(proven) = proven_leaked(facts).filter(|proven| *proven > 0.0) {
@@ -218,6 +211,7 @@ fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confi
             claim: format!("the Go runtime itself proves {proven:.0} goroutines leaked: nothing can ever wake them"),
             value: proven,
             unit: "goroutines",
+            weight: None,
             link: None,
         });
     }
@@ -233,6 +227,7 @@ fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confi
             ),
             value: owned.growth.estimate,
             unit: "bytes",
+            weight: None,
             link: Some(evidence::diff(ProfileType::Heap, heap)),
         });
     }

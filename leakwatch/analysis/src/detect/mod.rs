@@ -14,6 +14,8 @@ pub mod mapping_leak;
 pub mod native_leak;
 pub mod undersized_limit;
 pub mod warm_up;
+pub mod load_driven;
+pub mod growing;
 pub mod stable;
 pub mod not_enough_data;
 pub mod table;

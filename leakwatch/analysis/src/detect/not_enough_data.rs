@@ -32,17 +32,7 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
             format::duration(wait.max(10.0))
         )
     } else if let Some(part) = elsewhere {
-        format!(
-            "{} grows: {} more in {}, now {}; it is in no heap.",
-            if part.name == "shmem" {
-                "Shared memory (tmpfs)"
-            } else {
-                "Memory of the kernel"
-            },
-            format::bytes(part.change),
-            format::duration(facts.memory.observed),
-            format::bytes(part.level)
-        )
+        outside_of_heaps(facts, &part)
     } else if facts.dying || facts.runs().are_recent(facts.now) {
         let kills = facts.runs().killed + usize::from(facts.dying);
         let after = if facts.runs().is_empty() {
@@ -111,12 +101,28 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
             ),
             value: facts.memory.observed,
             unit: "seconds",
+            weight: None,
             link: Some(EvidenceLink::Series(vec!["unreclaimable_bytes"])),
         }],
         advice,
         recommended_limit: None,
         would_change_our_mind: vec!["more samples and profiles".to_owned()],
     }
+}
+
+/// That shared memory or memory of the kernel grows.
+pub(super) fn outside_of_heaps(facts: &Facts<'_>, part: &charge::Change) -> String {
+    format!(
+        "{} grows: {} more in {}, now {}; it is in no heap.",
+        if part.name == "shmem" {
+            "Shared memory (tmpfs)"
+        } else {
+            "Memory of the kernel"
+        },
+        format::bytes(part.change),
+        format::duration(facts.memory.observed),
+        format::bytes(part.level)
+    )
 }
 
 /// Data that could not be read.

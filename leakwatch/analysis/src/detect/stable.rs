@@ -39,11 +39,12 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         Motion::Flat => {}
         _ if in_headroom => {}
         Motion::Growing => {
+            let rate = facts.memory.growth().unwrap_or(trend.recent);
             return Err(format!(
                 "memory grows by {} (95 % interval {} to {})",
-                format::rate(trend.end_slope),
-                format::rate(trend.slope.low),
-                format::rate(trend.slope.high)
+                format::rate(rate.estimate),
+                format::rate(rate.low),
+                format::rate(rate.high)
             ));
         }
         Motion::Levelling => return Err("memory has not reached its level yet".to_owned()),
@@ -90,6 +91,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         claim,
         value: change,
         unit: "bytes",
+        weight: None,
         link: Some(evidence::memory_series()),
     }];
     if let Some(heap) = facts.trend(ProfileType::Heap).filter(|_| in_headroom) {
@@ -102,6 +104,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
             ),
             value: heap.now,
             unit: "bytes",
+            weight: None,
             link: Some(EvidenceLink::Series(vec!["go_heap_live_bytes"])),
         });
     }

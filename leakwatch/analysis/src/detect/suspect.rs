@@ -22,3 +22,18 @@ pub(super) fn goroutines(trend: &ProfileTrend) -> Option<&SiteTrend> {
             && site.growth.estimate >= before * LEAST_PART_OF_GOROUTINES
     })
 }
+
+/// Part of all growth in the heap that is nearly all of it.
+const NEARLY_ALL: f64 = 0.7;
+/// Evenness of growth below which it is one burst.
+const LEAST_EVENNESS: f64 = 0.05;
+
+/// The call site of nearly all that the heap grew by, though it did not grow all along.
+pub(super) fn nearly_all(trend: &ProfileTrend) -> Option<&SiteTrend> {
+    let all: f64 = trend.sites.iter().map(|site| site.growth.estimate.max(0.0)).sum();
+    trend.sites.first().filter(|site| {
+        site.growth.estimate >= all * NEARLY_ALL
+            && site.persistence >= LEAST_EVENNESS
+            && site.false_discovery_rate <= ALONE_RATE
+    })
+}

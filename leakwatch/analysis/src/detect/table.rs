@@ -5,6 +5,8 @@ use crate::detect::facts::Facts;
 use crate::detect::finding::Examination;
 use crate::detect::go_heap_leak;
 use crate::detect::goroutine_leak;
+use crate::detect::growing;
+use crate::detect::load_driven;
 use crate::detect::mapping_leak;
 use crate::detect::native_leak;
 use crate::detect::not_enough_data;
@@ -18,7 +20,7 @@ use crate::model::verdict::VerdictClass;
 
 /// Below this a finding is not told: a wrong verdict costs more than a late one.
 const LEAST_CONFIDENCE: f64 = 0.7;
-/// The same for leaks.
+/// The same for what grows at a place; whether it is a leak is weighed afterwards.
 const LEAST_LEAK_CONFIDENCE: f64 = 0.9;
 
 /// One verdict class.
@@ -112,6 +114,26 @@ pub const DETECTORS: &[Detector] = &[
         step: StepId::Other,
         asked_for_by: None,
         excluded_by: &[(StepId::Other, Answer::No)],
+    },
+    Detector {
+        class: load_driven::CLASS,
+        examine: load_driven::examine,
+        profile: None,
+        least_confidence: LEAST_CONFIDENCE,
+        stays_from: None,
+        step: StepId::Other,
+        asked_for_by: None,
+        excluded_by: &[(StepId::Other, Answer::No)],
+    },
+    Detector {
+        class: growing::CLASS,
+        examine: growing::examine,
+        profile: None,
+        least_confidence: LEAST_CONFIDENCE,
+        stays_from: None,
+        step: StepId::Memory,
+        asked_for_by: None,
+        excluded_by: &[(StepId::Memory, Answer::No)],
     },
     Detector {
         class: stable::CLASS,

@@ -28,6 +28,8 @@ const LEAST_SECONDS: f64 = 30.0;
 const LEAST_OBSERVATIONS: usize = 3;
 /// Growth below this part of the live heap is flat.
 const FLAT_PART: f64 = 0.1;
+/// Growth that explains less of the need than this is not why it is killed.
+const LEAST_SHARE: f64 = 0.2;
 /// One kill may be an accident, unless its run showed a level.
 const LEAST_RUNS: usize = 2;
 
@@ -41,7 +43,10 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     let flat_before = facts.trend_before(ProfileType::Heap).is_some_and(is_flat);
     // A program that starts up shows nothing but growth.
     let starting = (runs.killed >= LEAST_RUNS && runs.are_short(facts.loading())) || flat_before;
-    if let Some(site) = facts.leaking_sites().next().filter(|_| !starting) {
+    // What explains little of the need is no reason why it does not fit.
+    let matters = |bytes: f64| bytes >= facts.memory.level.max(if facts.dying { limit } else { 0.0 }) * LEAST_SHARE;
+    let mut growing = facts.leaking_sites().filter(|site| matters(site.now));
+    if let Some(site) = growing.next().filter(|_| !starting) {
         return Err(format!(
             "{} retains more and more: no limit would be enough",
             format::call_site(&site.frame)
@@ -50,8 +55,10 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     if facts.goroutine_suspect().is_some() && !starting {
         return Err("goroutines pile up: no limit would be enough".to_owned());
     }
-    let leaks = |examination: Examination| examination.is_ok_and(|finding| finding.culprit.is_some());
-    if leaks(go_heap_leak::examine(facts)) || leaks(goroutine_leak::examine(facts)) {
+    let culprit = |examination: Examination| examination.ok().and_then(|finding| finding.culprit);
+    if culprit(go_heap_leak::examine(facts)).is_some_and(|culprit| matters(culprit.growth.estimate))
+        || culprit(goroutine_leak::examine(facts)).is_some()
+    {
         return Err("it leaks or leaked in the run before: no limit would be enough".to_owned());
     }
     let settled =
@@ -83,6 +90,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         ),
         value: facts.memory.level / limit.max(1.0),
         unit: "ratio",
+        weight: None,
         link: Some(evidence::memory_series()),
     }];
     if !runs.is_empty() {
@@ -94,6 +102,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
             ),
             value: count(runs.killed),
             unit: "kills",
+            weight: None,
             link: Some(EvidenceLink::Events),
         });
     }

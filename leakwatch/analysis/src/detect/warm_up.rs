@@ -9,6 +9,7 @@ use crate::detect::facts::Facts;
 use crate::detect::finding::Examination;
 use crate::detect::finding::Finding;
 use crate::format;
+use crate::measure::course;
 use crate::measure::motion::Motion;
 use crate::model::verdict::Evidence;
 use crate::model::verdict::VerdictClass;
@@ -18,6 +19,10 @@ use crate::stats::trend::Shape;
 pub const CLASS: VerdictClass = VerdictClass::open("warm_up");
 
 const LEAST_SECONDS: f64 = 45.0;
+/// A level above that of earlier runs by this part is another one.
+const BAND: f64 = 1.15;
+/// By one earlier run that levelled off, and by several.
+const AS_BEFORE: (f64, f64) = (0.85, 0.95);
 /// BIC differences above this add nothing.
 const FULL_SUPPORT: f64 = 20.0;
 
@@ -26,6 +31,9 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     let Some(trend) = &facts.memory.trend else {
         return Err("too few samples for the shape of the growth".to_owned());
     };
+    if let Some(finding) = as_before(facts) {
+        return Ok(finding);
+    }
     if facts.memory.motion != Motion::Levelling || facts.memory.observed < LEAST_SECONDS {
         return Err(match facts.memory.motion {
             Motion::Growing => format!(
@@ -79,6 +87,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
             claim,
             value: trend.end_slope,
             unit: "bytes_per_second",
+            weight: None,
             link: Some(evidence::memory_series()),
         }],
         advice: vec![format!(
@@ -89,6 +98,50 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         would_change_our_mind: vec![format!(
             "memory passes {} and goes on growing",
             format::bytes(towards * 1.1)
+        )],
+    })
+}
+
+/// Growth within the band of earlier runs of the service that levelled off, however straight it is.
+fn as_before(facts: &Facts<'_>) -> Option<Finding> {
+    if !matches!(facts.memory.motion, Motion::Growing | Motion::Levelling) {
+        return None;
+    }
+    let levels = course::levelled(facts.history, facts.replicas);
+    let (level, age) = levels.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    if facts.memory.level > level * BAND || facts.goroutine_suspect().is_some() {
+        return None;
+    }
+    let told = format!(
+        "{} earlier run(s) of this service levelled off at {} after {}",
+        levels.len(),
+        format::bytes(level),
+        format::duration(age)
+    );
+    Some(Finding {
+        confidence: if levels.len() > 1 { AS_BEFORE.1 } else { AS_BEFORE.0 },
+        summary: format!(
+            "Memory grows as before: {told}; this one is at {} after {}.",
+            format::bytes(facts.memory.level),
+            format::duration(facts.age())
+        ),
+        since: facts.memory.since().unwrap_or(facts.now),
+        culprit: None,
+        evidence: vec![Evidence {
+            claim: told,
+            value: level,
+            unit: "bytes",
+            weight: None,
+            link: Some(evidence::memory_series()),
+        }],
+        advice: vec![format!(
+            "Nothing to fix; make sure that the limit leaves room above {}.",
+            format::bytes(level)
+        )],
+        recommended_limit: None,
+        would_change_our_mind: vec![format!(
+            "memory passes {} and goes on growing",
+            format::bytes(level * BAND)
         )],
     })
 }

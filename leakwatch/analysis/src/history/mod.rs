@@ -14,6 +14,7 @@ pub use crate::history::points::Points;
 pub use crate::history::runtimes::RuntimePoint;
 pub use crate::history::runtimes::RuntimeSeries;
 pub use crate::history::snapshots::SnapshotSeries;
+pub use crate::history::target_history::Claim;
 pub use crate::history::target_history::PastWindow;
 pub use crate::history::target_history::ProcessRecord;
 pub use crate::history::target_history::TargetHistory;

@@ -8,4 +8,6 @@ pub mod site_trend;
 pub mod forecast;
 pub mod loading;
 pub mod runs;
+pub mod course;
+pub mod against_load;
 pub mod need;

@@ -4,7 +4,9 @@
 use crate::history::TargetHistory;
 use crate::history::window;
 use crate::model::units::Timestamp;
+use crate::model::verdict::Estimate;
 use crate::stats::trend;
+use crate::stats::trend::Shape;
 use crate::stats::trend::Trend;
 use std::time::Duration;
 
@@ -92,9 +94,28 @@ impl MemoryTrend {
         })
     }
 
-    /// Instant at which the trend begins.
+    /// The rate of growth with its 95 % interval: that of the shape, so that the rate lies within it.
+    pub fn growth(&self) -> Option<Estimate> {
+        let trend = self.trend.as_ref()?;
+        let estimate = self.growth_rate()?;
+        let interval = match trend.shape {
+            Shape::Linear => trend.slope,
+            _ => trend.recent,
+        };
+        Some(Estimate {
+            estimate,
+            low: interval.low.min(estimate),
+            high: interval.high.max(estimate),
+        })
+    }
+
+    /// Instant at which the growth began, or the trend where there is none.
     pub fn since(&self) -> Option<Timestamp> {
-        let from = self.trend.as_ref()?.from;
+        let trend = self.trend.as_ref()?;
+        let from = match trend.shape {
+            Shape::LateGrowth { at } | Shape::Step { at } if self.motion != Motion::Flat => at,
+            _ => trend.from,
+        };
         Some(self.window_start.plus(Duration::from_secs_f64(from.clamp(0.0, 1e9))))
     }
 }

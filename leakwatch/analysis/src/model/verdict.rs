@@ -1,5 +1,6 @@
 //! The one answer for a target, and what it rests on.
 
+use crate::model::profile::ProfileType;
 use crate::model::reading::Missing;
 use crate::model::stack::Frame;
 use crate::model::units::Bytes;
@@ -15,7 +16,7 @@ pub struct VerdictClass {
 }
 
 impl VerdictClass {
-    /// A class for which a person has to fix code.
+    /// A class for which a person has to fix code: a claim.
     pub const fn leak(name: &'static str) -> Self {
         Self {
             name,
@@ -86,6 +87,26 @@ pub struct TimeToLimit {
     pub p90_seconds: f64,
 }
 
+/// The chance that the limit is reached within some hours, whatever the cause.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LimitProbability {
+    /// Within an hour.
+    pub hour: f64,
+    /// Within six hours.
+    pub six_hours: f64,
+    /// Within a day.
+    pub day: f64,
+}
+
+/// What will decide whether growth ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deciding {
+    /// The observation, as a sentence without a full stop.
+    pub what: String,
+    /// When it will be there, as far as that is known.
+    pub at: Option<Timestamp>,
+}
+
 /// The code that makes memory grow: the innermost frame of the program's own code on the growing stacks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Culprit {
@@ -107,7 +128,7 @@ pub enum EvidenceLink {
     /// Difference of two profiles of a type.
     Diff {
         /// Profile type name.
-        profile_type: crate::model::profile::ProfileType,
+        profile_type: ProfileType,
         /// Earlier instant.
         base: Timestamp,
         /// Later instant.
@@ -126,6 +147,8 @@ pub struct Evidence {
     pub value: f64,
     /// Its unit: `bytes`, `bytes_per_second`, `goroutines`, `seconds`, `ratio`, `kills`.
     pub unit: &'static str,
+    /// Logarithm of the likelihood ratio for (above 0) or against a leak; none when it only describes.
+    pub weight: Option<f64>,
     /// What shows it.
     pub link: Option<EvidenceLink>,
 }
@@ -144,8 +167,16 @@ pub struct Rejected {
 pub struct Verdict {
     /// What is going on.
     pub class: VerdictClass,
-    /// Confidence, 0 to 1.
+    /// Probability of the class, 0 to 1.
     pub confidence: f64,
+    /// Probability that what grows does not end by itself.
+    pub leak_probability: f64,
+    /// Chance that the limit is reached; none without a limit.
+    pub limit_probability: Option<LimitProbability>,
+    /// What will decide whether growth ends by itself; empty once it is decided.
+    pub decided_by: Vec<Deciding>,
+    /// Part of the memory needed that what grows explains, with its garbage; none when nothing grows at a known place.
+    pub explains_share_of_need: Option<f64>,
     /// One sentence a person can act on.
     pub summary: String,
     /// Since when this class holds by the data (start of the growth, of the plateau, ...).
@@ -154,7 +185,9 @@ pub struct Verdict {
     pub growth_bytes_per_second: Option<f64>,
     /// When the limit will be reached; none without growth or limit.
     pub time_to_limit: Option<TimeToLimit>,
-    /// The code responsible, for leaks.
+    /// The profiles that show what grows; none when the place is not known.
+    pub profile: Option<ProfileType>,
+    /// The code that makes memory grow.
     pub culprit: Option<Culprit>,
     /// What speaks for it.
     pub evidence: Vec<Evidence>,

@@ -7,6 +7,7 @@ use super::process::GoroutineSite;
 use super::process::Program;
 use super::programs::Score;
 use super::programs::blocked;
+use super::programs::names;
 use super::programs::program;
 use super::programs::site;
 use super::programs::steady;
@@ -15,12 +16,16 @@ use super::programs::with;
 use super::run;
 use crate::detect::go_heap_leak;
 use crate::detect::goroutine_leak;
-use crate::detect::not_enough_data;
+use crate::detect::growing;
 use crate::detect::undersized_limit;
 use crate::model::verdict::VerdictClass;
 
 fn ends_as(score: &mut Score, outcome: &Outcome, class: VerdictClass, label: &str) {
     score.add(outcome.last().class == class, || format!("{label}:{}", tell(outcome)));
+}
+
+fn grows_in(score: &mut Score, outcome: &Outcome, leak: VerdictClass, label: &str) {
+    score.add(names(outcome.last(), leak), || format!("{label}:{}", tell(outcome)));
 }
 
 fn culprit_of(outcome: &Outcome) -> String {
@@ -54,7 +59,7 @@ fn goroutines_that_pile_up() {
                     });
                     let outcome = run(&program, &Setup::new(Some(8192.0 * MIB), 240.0, seed));
                     let label = format!("{per_second}/s {bytes_each} B each {} MiB", size / MIB);
-                    ends_as(&mut class, &outcome, goroutine_leak::CLASS, &label);
+                    grows_in(&mut class, &outcome, goroutine_leak::CLASS, &label);
                     place.add(culprit_of(&outcome) == "main.startWorker.func1", || {
                         culprit_of(&outcome)
                     });
@@ -142,14 +147,14 @@ fn leaks_that_are_killed_in_a_row() {
             setup.restart_after_kill = true;
             let outcome = run(&program(sites, rate * 3.0), &setup);
             let label = format!("{} MiB/s in {} MiB", rate / MIB, limit / MIB);
-            ends_as(&mut class, &outcome, go_heap_leak::CLASS, &label);
+            grows_in(&mut class, &outcome, go_heap_leak::CLASS, &label);
             let wrong = outcome.first(|verdict| verdict.class == undersized_limit::CLASS);
             never.add(wrong.is_none(), || format!("{label}:{}", tell(&outcome)));
-            let told = outcome.post_mortems.iter().map(|verdict| verdict.class);
+            let told = outcome.post_mortems.iter();
             for (life, found) in told.enumerate().filter(|(life, _)| [0, 1, 2, 3, 6].contains(life)) {
                 if let Some(score) = post_mortem.get_mut(life.min(3)) {
-                    score.add(found == go_heap_leak::CLASS, || {
-                        format!("{label} life {life} {found:?}")
+                    score.add(names(found, go_heap_leak::CLASS), || {
+                        format!("{label} life {life} {:?}", found.class)
                     });
                 }
             }
@@ -191,9 +196,9 @@ fn suspects_and_late_leaks() {
                 &Setup::new(Some(2048.0 * MIB), since + 240.0, seed),
             );
             late.add(
-                outcome.last().class == go_heap_leak::CLASS
+                names(outcome.last(), go_heap_leak::CLASS)
                     && outcome
-                        .first(|verdict| verdict.class.is_leak())
+                        .first(|verdict| names(verdict, go_heap_leak::CLASS))
                         .is_some_and(|at| at > since),
                 || format!("since {since}:{}", tell(&outcome)),
             );
@@ -209,7 +214,7 @@ fn suspects_and_late_leaks() {
         ];
         let outcome = run(&program(sites, 10.0 * MIB), &Setup::new(Some(512.0 * MIB), 420.0, seed));
         small.add(
-            outcome.last().class == go_heap_leak::CLASS && culprit_of(&outcome) == "main.tiny",
+            names(outcome.last(), go_heap_leak::CLASS) && culprit_of(&outcome) == "main.tiny",
             || tell(&outcome),
         );
         // Leaks only in the first 10 of every 30 seconds.
@@ -220,7 +225,7 @@ fn suspects_and_late_leaks() {
             }),
         );
         let outcome = run(&program(sites, 5.0 * MIB), &Setup::new(Some(1024.0 * MIB), 300.0, seed));
-        ends_as(&mut bursty, &outcome, go_heap_leak::CLASS, "bursty");
+        grows_in(&mut bursty, &outcome, go_heap_leak::CLASS, "bursty");
     }
     several.report(1.0);
     late.report(0.9);
@@ -237,14 +242,14 @@ fn growth_that_is_not_in_the_heap_is_not_called_a_heap_leak() {
             let mut native = program(steady(60.0 * MIB), 10.0 * MIB);
             native.outside = Box::new(move |t| 6.0 * MIB + rate * t);
             let outcome = run(&native, &Setup::new(Some(4096.0 * MIB), 300.0, seed));
-            ends_as(&mut outside, &outcome, not_enough_data::CLASS, "outside");
+            ends_as(&mut outside, &outcome, growing::CLASS, "outside");
             let mut setup = Setup::new(Some(4096.0 * MIB), 300.0, seed);
             setup.profile_interval = None;
             let sites = with(steady(60.0 * MIB), site("main.leak", 700.0, 0.0, move |t| rate * t));
             let outcome = run(&program(sites, 10.0 * MIB), &setup);
             let last = outcome.last();
             blind.add(
-                last.class == not_enough_data::CLASS
+                last.class == growing::CLASS
                     && last
                         .missing
                         .iter()
@@ -285,7 +290,7 @@ fn files_in_a_tmpfs_are_told_from_heap() {
             filling.shared = Box::new(move |t| rate * t);
             let outcome = run(&filling, &Setup::new(Some(4096.0 * MIB), 300.0, seed));
             let last = outcome.last();
-            let told = last.class == not_enough_data::CLASS && last.summary.starts_with("Shared memory (tmpfs) grows");
+            let told = last.class == growing::CLASS && last.summary.starts_with("Shared memory (tmpfs) grows");
             named.add(
                 told && outcome.verdicts.iter().all(|(_, verdict)| !verdict.class.is_leak()),
                 || tell(&outcome),

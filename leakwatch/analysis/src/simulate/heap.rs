@@ -7,6 +7,7 @@ use super::process::GoroutineSite;
 use super::process::Program;
 use super::programs::Score;
 use super::programs::blocked;
+use super::programs::names;
 use super::programs::program;
 use super::programs::site;
 use super::programs::steady;
@@ -14,6 +15,8 @@ use super::programs::tell;
 use super::programs::with;
 use super::run;
 use crate::detect::go_heap_leak;
+use crate::detect::growing;
+use crate::detect::load_driven;
 use crate::detect::not_enough_data;
 use crate::detect::stable;
 use crate::detect::warm_up;
@@ -107,7 +110,7 @@ fn judge_grid(grid: &Grid, floors: [f64; 6]) {
                 if let Some(killed) = outcome.killed_at.filter(|_| death >= 60.0) {
                     judge_forecast(&outcome, killed, limit, &label, &mut forecast, &mut covered);
                 }
-                let is_leak = outcome.last().class == go_heap_leak::CLASS;
+                let is_leak = names(outcome.last(), go_heap_leak::CLASS);
                 if let Some(named) = &outcome.last().culprit {
                     culprit.add(&*named.frame.function == "main.getOrQueryMarketsValues", || {
                         format!("{label} {named:?}")
@@ -118,7 +121,7 @@ fn judge_grid(grid: &Grid, floors: [f64; 6]) {
                 if outcome.killed_at.is_some_and(|killed| killed < due) {
                     let told = outcome.post_mortems.first().unwrap();
                     let (class, sure) = (told.class, told.confidence);
-                    early.add(class == go_heap_leak::CLASS, || {
+                    early.add(names(told, go_heap_leak::CLASS), || {
                         let why = told
                             .rejected
                             .iter()
@@ -128,7 +131,7 @@ fn judge_grid(grid: &Grid, floors: [f64; 6]) {
                     });
                     continue;
                 }
-                let at = outcome.first(|verdict| verdict.class == go_heap_leak::CLASS && verdict.confidence >= 0.9);
+                let at = outcome.first(|verdict| names(verdict, go_heap_leak::CLASS) && verdict.confidence >= 0.9);
                 found.add(is_leak, || format!("{label}{}", tell(&outcome)));
                 quick.add(at.is_some_and(|at| at <= due), || {
                     format!("{label} at {at:?} {}", tell(&outcome))
@@ -177,22 +180,22 @@ fn judge_forecast(outcome: &Outcome, killed: f64, limit: f64, label: &str, forec
 /// Programs that do not leak: no leak verdict may ever be given, and those that are steady must be called so.
 #[test]
 fn programs_that_do_not_leak() {
-    judge_negatives(0, &[12.0 * MIB, 60.0 * MIB, 700.0 * MIB], [0.985, 0.97, 0.6]);
+    judge_negatives(0, &[12.0 * MIB, 60.0 * MIB, 700.0 * MIB], [1.0, 0.97, 0.5]);
 }
 
 /// Other seeds and sizes, looked at once, after the constants had been chosen.
 #[test]
 fn programs_that_do_not_leak_held_out_from_tuning() {
-    judge_negatives(900, &[25.0 * MIB, 250.0 * MIB], [0.97, 0.97, 0.6]);
+    judge_negatives(900, &[25.0 * MIB, 250.0 * MIB], [1.0, 0.97, 0.5]);
 }
 
 /// Seeds and sizes for the second choice of constants, looked at once.
 #[test]
 fn programs_that_do_not_leak_held_out_from_the_second_tuning() {
-    judge_negatives(7300, &[18.0 * MIB, 130.0 * MIB], [0.97, 0.97, 0.5]);
+    judge_negatives(7300, &[18.0 * MIB, 130.0 * MIB], [1.0, 0.97, 0.5]);
 }
 
-/// Floors: never a leak, right class, calm.
+/// Floors: never a leak, right class, calm. Growth is told while it lasts, which is a change more.
 fn judge_negatives(first_seed: u64, sizes: &[f64], floors: [f64; 3]) {
     let mut never = Score::new("never called a leak");
     let mut settled = Score::new("right class at the end");
@@ -241,7 +244,13 @@ type Build = Box<dyn Fn(f64, f64) -> Program>;
 fn negatives() -> Vec<(&'static str, Build, &'static [VerdictClass])> {
     const STEADY: &[VerdictClass] = &[stable::CLASS];
     const SETTLING: &[VerdictClass] = &[stable::CLASS, warm_up::CLASS];
-    const MOVING: &[VerdictClass] = &[stable::CLASS, warm_up::CLASS, not_enough_data::CLASS];
+    const MOVING: &[VerdictClass] = &[
+        stable::CLASS,
+        warm_up::CLASS,
+        load_driven::CLASS,
+        growing::CLASS,
+        not_enough_data::CLASS,
+    ];
     vec![
         (
             "steady",

@@ -201,6 +201,7 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
                 limit_hits,
             ));
             let investigation = investigate(&history, &BTreeMap::new(), &[], now);
+            history.apply_verdict(&investigation.verdict);
             outcome_verdicts.push((watched, investigation.verdict));
         }
         if let Some(interval) = setup.profile_interval

@@ -6,14 +6,13 @@ use super::Outcome;
 use super::key;
 use super::process_facts;
 use super::programs::Score;
+use super::programs::names;
 use super::programs::tell;
 use super::random::Random;
 use super::sample;
 use super::snapshot;
 use super::target;
 use crate::detect::native_leak;
-use crate::detect::not_enough_data;
-use crate::detect::warm_up;
 use crate::history::TargetHistory;
 use crate::investigate;
 use crate::model::profile::ProfileType;
@@ -117,7 +116,7 @@ fn run(places: &[Place], attach_at: f64, seconds: f64, seed: u64) -> Outcome {
             let new = (watched <= 0.0).then(|| native_process(start.minus(Duration::from_secs_f64(attach_at))));
             history.apply_sample(&sample(&history, now, 100, new, anonymous, 0.0, 0.0, None, 0));
             let verdict = investigate(&history, &BTreeMap::new(), &[], now).verdict;
-            let undecided = verdict.class == not_enough_data::CLASS || verdict.class == warm_up::CLASS;
+            let undecided = verdict.class.is_open() && verdict.profile.is_none();
             verdicts.push((watched, verdict));
             if capture.is_none() && undecided && watched > 15.0 && watched >= next_capture {
                 capture = Some((age, vec![Samples::new(); places.len()]));
@@ -223,7 +222,7 @@ fn leaks_of_every_size_of_object() {
                 let places = [requests(), place("remember", rate, object, Life::Forever)];
                 let outcome = run(&places, 20.0, 150.0, seed);
                 let label = || format!("{} MiB/s of {object} B: {}", rate / MIB, tell(&outcome));
-                class.add(outcome.last().class == native_leak::CLASS, label);
+                class.add(names(outcome.last(), native_leak::CLASS), label);
                 function.add(culprit(&outcome) == Some("remember"), label);
             }
         }

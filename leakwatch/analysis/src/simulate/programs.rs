@@ -7,7 +7,11 @@ use super::process::GoroutineSite;
 use super::process::HeapSite;
 use super::process::Program;
 use super::stack_of;
+use crate::detect::growing;
+use crate::detect::table;
 use crate::model::stack::Frame;
+use crate::model::verdict::Verdict;
+use crate::model::verdict::VerdictClass;
 
 pub(super) fn site(function: &str, object_size: f64, turnover: f64, live: impl Fn(f64) -> f64 + 'static) -> HeapSite {
     HeapSite {
@@ -60,6 +64,13 @@ pub(super) fn steady(size: f64) -> Vec<HeapSite> {
 pub(super) fn with(mut sites: Vec<HeapSite>, more: HeapSite) -> Vec<HeapSite> {
     sites.push(more);
     sites
+}
+
+/// Whether the answer says that it is this leak, or that what such leaks grow by grows at a place, undecided whether it ends: all that one
+/// run of one program shows.
+pub(super) fn names(verdict: &Verdict, leak: VerdictClass) -> bool {
+    let is_growing = verdict.class == growing::CLASS && verdict.culprit.is_some();
+    verdict.class == leak || is_growing && verdict.profile == table::profile_of(leak)
 }
 
 pub(super) struct Score {

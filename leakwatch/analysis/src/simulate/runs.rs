@@ -6,6 +6,7 @@ use super::process::GoroutineSite;
 use super::process::Program;
 use super::programs::Score;
 use super::programs::blocked;
+use super::programs::names;
 use super::programs::program;
 use super::programs::site;
 use super::programs::steady;
@@ -82,7 +83,7 @@ fn goroutines_that_kill_within_seconds_are_named() {
             let outcome = killed_again_and_again(&leaking, limit, 200.0, seed);
             let label = format!("{per_second}/s in {} MiB", limit / MIB);
             let later = outcome.post_mortems.iter().skip(2);
-            let missed = later.filter(|verdict| verdict.class != goroutine_leak::CLASS).count();
+            let missed = later.filter(|verdict| !names(verdict, goroutine_leak::CLASS)).count();
             named.add(missed == 0 && outcome.post_mortems.len() > 3, || {
                 format!("{label}: {missed} of {}:{}", outcome.post_mortems.len(), tell(&outcome))
             });
@@ -111,14 +112,10 @@ fn fast_heap_leaks_are_never_blamed_on_the_limit() {
             );
             let outcome = killed_again_and_again(&program(sites, rate * 4.0), limit, 240.0, seed);
             let label = format!("{} MiB/s in {} MiB", rate / MIB, limit / MIB);
-            let later: Vec<VerdictClass> = outcome
-                .post_mortems
-                .iter()
-                .skip(2)
-                .map(|verdict| verdict.class)
-                .collect();
-            for class in later {
-                named.add(class == go_heap_leak::CLASS, || format!("{label}: {class:?}"));
+            for told in outcome.post_mortems.iter().skip(2) {
+                named.add(names(told, go_heap_leak::CLASS), || {
+                    format!("{label}: {:?}", told.class)
+                });
             }
             let wrong = outcome.first(|verdict| verdict.class == undersized_limit::CLASS);
             never.add(wrong.is_none(), || format!("{label}:{}", tell(&outcome)));

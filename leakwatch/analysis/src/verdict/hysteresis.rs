@@ -1,12 +1,28 @@
-//! A leak that was found stays found until it is contradicted: new profiles that add nothing must not take an answer back. Nothing is
-//! remembered for it: the question is asked again as of earlier instants, from the same history. See `docs/detectors/confidence.md`.
+//! What was found stays found until it is contradicted: new profiles that add nothing must not take an answer back. For the place that
+//! grows the question is asked again as of earlier instants, from the same history; a claim is remembered with the run. See `docs/detectors/confidence.md`.
 
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
 use crate::detect::table::Detector;
+use crate::history::Claim;
 use crate::history::window;
 use crate::model::units::Timestamp;
+use crate::odds::LeakOdds;
 use std::sync::Arc;
+
+/// A claim of this run and place stands while the probability is no smaller.
+const STANDS: f64 = 0.5;
+
+/// Whether a leak that was claimed before at the place stands.
+pub(super) fn stands(facts: &Facts<'_>, found: &Finding, odds: &LeakOdds) -> bool {
+    let main = facts.history.main_process().map(|record| record.process.key);
+    let claim = facts.history.claim.as_ref();
+    let is_same = |claim: &&Claim| {
+        let culprit = found.culprit.as_ref();
+        Some(claim.process) == main && culprit.is_some_and(|culprit| culprit.frame.function == claim.function)
+    };
+    odds.probability >= STANDS && claim.as_ref().is_some_and(is_same)
+}
 
 /// Samples that are looked back to one by one.
 const LOOK_BACK: usize = 24;

@@ -1,51 +1,82 @@
-//! Picks the one answer among the detectors' findings. Must not read raw data itself.
+//! Picks the one answer. Two questions are kept apart: what grows, told by the detectors of leaks as soon as they are sure of it, and
+//! whether it ends by itself, told by `odds`. Only when that is unlikely enough is what grows called a leak. Must not read raw data itself.
 
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
+use crate::detect::growing;
 use crate::detect::not_enough_data;
+use crate::detect::stable;
 use crate::detect::table::DETECTORS;
+use crate::detect::table::Detector;
 use crate::format;
 use crate::model::verdict::Rejected;
 use crate::model::verdict::Verdict;
 use crate::model::verdict::VerdictClass;
+use crate::odds;
+use crate::odds::Growth;
+use crate::odds::LeakOdds;
 use crate::verdict::answers;
 use crate::verdict::answers::Answers;
+use crate::verdict::deciding;
 use crate::verdict::hysteresis;
+use crate::verdict::limit;
+use crate::verdict::need;
 
-/// The verdict: the first finding in order of precedence whose confidence is high enough, or that a person's answer asks for.
+/// What grows, and the detector that found its place.
+type Place = (&'static Detector, Finding);
+
+/// The verdict.
 pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
-    let mut chosen: Option<(VerdictClass, Finding)> = None;
     let mut rejected = Vec::new();
-    for detector in DETECTORS {
-        let class = detector.class;
-        let because = match ((detector.examine)(facts), answers::exclude(given, detector), &chosen) {
-            (_, Some(because), _) | (Err(because), None, _) => because,
-            (Ok(_), None, Some((better, _))) => format!("{} explains it", better.name()),
-            (Ok(finding), None, None) => {
-                let is_enough = finding.confidence >= detector.least_confidence(facts.dying);
-                let doubtful = format!("its confidence is only {} so far", format::percent(finding.confidence));
-                let found = if is_enough || answers::ask_for(given, detector) {
-                    Some(finding)
-                } else {
-                    hysteresis::standing(facts, detector, &finding)
-                };
-                if let Some(finding) = found {
-                    chosen = Some((class, finding));
-                    continue;
-                }
-                doubtful
-            }
-        };
-        rejected.push(Rejected { class, because });
+    let place = what_grows(facts, given, &mut rejected);
+    let growth = Growth::of(facts, place.as_ref().map(|(detector, found)| (found, detector.profile)));
+    let is_asked_for = |place: &Place| answers::ask_for(given, place.0);
+    let odds = odds::weigh(facts, &growth, place.as_ref().is_some_and(is_asked_for));
+    let claim = place
+        .as_ref()
+        .filter(|(_, found)| odds.is_claim || hysteresis::stands(facts, found, &odds));
+    let (class, mut finding) = match claim {
+        Some((detector, found)) => {
+            rejected.extend(explained(detector.class));
+            let mut claimed = found.clone();
+            claimed.confidence = odds.probability;
+            (detector.class, claimed)
+        }
+        None => otherwise(facts, given, place.as_ref(), &odds, &mut rejected),
+    };
+    if !class.is_leak() && class != growing::CLASS {
+        // Whatever is not a leak is at most as likely as that it is none.
+        finding.confidence = finding.confidence.min(1.0 - odds.probability);
     }
-    let (class, finding) = chosen.unwrap_or_else(|| (not_enough_data::CLASS, not_enough_data::examine(facts)));
+    if growth.is_known {
+        finding.evidence.extend(odds.rows.iter().map(odds::OddsRow::evidence));
+    }
+    let is_growth = class.is_leak() || class == growing::CLASS;
+    let rate = match class {
+        stable::CLASS => Some(0.0),
+        _ => facts.memory.growth_rate(),
+    };
+    let forecast = facts
+        .time_to_limit()
+        .filter(|_| is_growth || class == not_enough_data::CLASS);
+    let forecast = forecast.filter(|_| rate.is_some_and(|rate| rate > 0.0) || place.is_some());
+    let since = facts.memory.since().filter(|_| is_growth && facts.memory.grows());
     Verdict {
         class,
         confidence: finding.confidence,
+        leak_probability: odds.probability,
+        limit_probability: limit::probability(facts, odds.probability, facts.time_to_limit()),
+        decided_by: if class == growing::CLASS {
+            deciding::decided_by(facts, &odds)
+        } else {
+            Vec::new()
+        },
+        explains_share_of_need: need::explained_share(facts, &growth, place.as_ref().map(|(_, found)| found)),
         summary: finding.summary,
-        since: finding.since,
-        growth_bytes_per_second: facts.memory.growth_rate(),
-        time_to_limit: facts.time_to_limit(),
+        since: since.unwrap_or(finding.since),
+        growth_bytes_per_second: rate,
+        time_to_limit: forecast,
+        profile: place.as_ref().and_then(|(detector, _)| detector.profile),
         culprit: finding.culprit,
         evidence: finding.evidence,
         rejected,
@@ -54,4 +85,102 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
         would_change_our_mind: finding.would_change_our_mind,
         missing: not_enough_data::missing(facts),
     }
+}
+
+/// The first place, in order of precedence, that surely grows, or that a person names.
+fn what_grows(facts: &Facts<'_>, given: &Answers, rejected: &mut Vec<Rejected>) -> Option<Place> {
+    let mut place: Option<Place> = None;
+    for detector in DETECTORS.iter().filter(|detector| detector.class.is_leak()) {
+        let class = detector.class;
+        let because = match ((detector.examine)(facts), answers::exclude(given, detector), &place) {
+            (_, Some(because), _) | (Err(because), None, _) => because,
+            (Ok(_), None, Some((better, _))) => format!("{} explains it", better.class.name()),
+            (Ok(finding), None, None) => {
+                let is_sure = finding.confidence >= detector.least_confidence(facts.dying);
+                let doubtful = format!(
+                    "it is only {} sure so far that it grows",
+                    format::percent(finding.confidence)
+                );
+                let found = if is_sure || answers::ask_for(given, detector) {
+                    Some(finding)
+                } else {
+                    hysteresis::standing(facts, detector, &finding)
+                };
+                if let Some(finding) = found {
+                    place = Some((detector, finding));
+                    continue;
+                }
+                doubtful
+            }
+        };
+        rejected.push(Rejected { class, because });
+    }
+    place
+}
+
+/// Why the classes that are no leaks were not asked.
+fn explained(by: VerdictClass) -> impl Iterator<Item = Rejected> {
+    let others = DETECTORS.iter().filter(|detector| !detector.class.is_leak());
+    others.map(move |detector| Rejected {
+        class: detector.class,
+        because: format!("{} explains it", by.name()),
+    })
+}
+
+/// The answer when no leak is claimed.
+fn otherwise(
+    facts: &Facts<'_>,
+    given: &Answers,
+    place: Option<&Place>,
+    odds: &LeakOdds,
+    rejected: &mut Vec<Rejected>,
+) -> (VerdictClass, Finding) {
+    if let Some((detector, _)) = place {
+        rejected.push(Rejected {
+            class: detector.class,
+            because: format!(
+                "that it does not end by itself is {} likely so far, or too little speaks for it",
+                format::percent(odds.probability)
+            ),
+        });
+    }
+    let mut chosen: Option<(VerdictClass, Finding)> = None;
+    for detector in DETECTORS.iter().filter(|detector| !detector.class.is_leak()) {
+        let class = detector.class;
+        let examined = match place {
+            Some((_, found)) if class == growing::CLASS => Ok(undecided(found, odds)),
+            _ => (detector.examine)(facts),
+        };
+        let because = match (examined, answers::exclude(given, detector), &chosen) {
+            (_, Some(because), _) | (Err(because), None, _) => because,
+            (Ok(_), None, Some((better, _))) => format!("{} explains it", better.name()),
+            (Ok(finding), None, None)
+                if finding.confidence >= detector.least_confidence(facts.dying)
+                    || class == growing::CLASS && place.is_some() =>
+            {
+                chosen = Some((class, finding));
+                continue;
+            }
+            (Ok(finding), None, None) => {
+                format!("its confidence is only {} so far", format::percent(finding.confidence))
+            }
+        };
+        rejected.push(Rejected { class, because });
+    }
+    let (class, mut finding) = chosen.unwrap_or_else(|| (not_enough_data::CLASS, not_enough_data::examine(facts)));
+    if class != stable::CLASS && finding.culprit.is_none() && finding.recommended_limit.is_none() {
+        finding.culprit = place.and_then(|(_, found)| found.culprit.clone());
+    }
+    (class, finding)
+}
+
+/// What grows at a place, while it is not decided whether it ends.
+fn undecided(found: &Finding, odds: &LeakOdds) -> Finding {
+    let mut finding = found.clone();
+    finding.summary = format!(
+        "{} Whether it ends by itself is not decided: a leak is {} likely.",
+        found.summary,
+        format::percent(odds.probability)
+    );
+    finding
 }

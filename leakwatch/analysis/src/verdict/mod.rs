@@ -2,6 +2,9 @@
 
 pub mod answers;
 pub mod hysteresis;
+mod deciding;
+mod limit;
+mod need;
 pub mod judge;
 
 pub use crate::verdict::answers::Answers;

@@ -1,5 +1,7 @@
 //! All that is remembered of one target, and how samples, events and profiles become part of it.
 
+mod runs;
+
 use crate::history::points::Amount;
 use crate::history::points::MemoryPoint;
 use crate::history::points::Points;
@@ -15,7 +17,6 @@ use crate::model::reading::MissingReason;
 use crate::model::reading::Reading;
 use crate::model::run::Run;
 use crate::model::run::RunEnd;
-use crate::model::run::RunSample;
 use crate::model::runtime::RuntimeStats;
 use crate::model::sample::CgroupMemory;
 use crate::model::sample::Limit;
@@ -73,6 +74,15 @@ pub struct PastWindow {
     pub peak: Option<Bytes>,
 }
 
+/// A leak that was claimed: it stands until something speaks against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The process that leaks.
+    pub process: ProcessKey,
+    /// The function that was named.
+    pub function: Arc<str>,
+}
+
 /// Everything remembered of one target.
 #[derive(Clone, Debug)]
 pub struct TargetHistory {
@@ -88,6 +98,8 @@ pub struct TargetHistory {
     pub run: Option<Run>,
     /// Runs that ended, oldest first, bounded by [`TargetHistory::MAX_PAST_RUNS`].
     pub past_runs: Vec<Run>,
+    /// The leak that was claimed of this run.
+    pub claim: Option<Claim>,
     /// All points, across windows.
     pub points: Points,
     /// The newest raw numbers of the cgroup.
@@ -141,6 +153,7 @@ impl TargetHistory {
             past_windows: Vec::new(),
             run: None,
             past_runs: Vec::new(),
+            claim: None,
             points: Points::default(),
             newest: Err(Missing::new(MissingReason::NotYet, "no sample taken yet")),
             newest_at: at,
@@ -258,54 +271,6 @@ impl TargetHistory {
                 rss: rss.into(),
             });
         }
-    }
-
-    /// Adds a sample to the course of the run, or begins another one.
-    fn follow_run(&mut self, sample: &Sample) {
-        let main = self.main_sampled.and_then(|key| self.processes.get(&key));
-        let main = main.map(|record| (record.process.key, record.process.started_at));
-        let is_other = |run: &Run| main.is_some_and(|(key, _)| key != run.process);
-        let has_ended = |run: &Run| {
-            let record = self.processes.get(&run.process);
-            record.is_none_or(|record| record.gone_at.is_some())
-        };
-        if self.run.as_ref().is_some_and(|run| is_other(run) || has_ended(run)) {
-            self.end_run(sample.at);
-        }
-        let (Some((process, started_at)), Ok(memory)) = (main, &sample.cgroup) else {
-            return;
-        };
-        let newest = |profile_type| {
-            let snapshot = self.snapshots.get(&profile_type).and_then(SnapshotSeries::newest);
-            snapshot.filter(|snapshot| snapshot.process == process)
-        };
-        let heap = newest(ProfileType::Heap);
-        let bytes = |bytes: i64| u64::try_from(bytes).ok().map(Bytes);
-        let added = RunSample {
-            memory: memory.unreclaimable().ok(),
-            live_heap: heap.and_then(|heap| bytes(heap.total.inuse_space)),
-            goroutines: newest(ProfileType::Goroutine)
-                .and_then(|snapshot| u32::try_from(snapshot.total.inuse_objects).ok()),
-            work: heap.and_then(|heap| bytes(heap.total.alloc_space)),
-        };
-        let run = self
-            .run
-            .get_or_insert_with(|| Run::new(process, started_at, memory.limit));
-        run.limit = memory.limit;
-        run.course.add(sample.at.since(started_at), added);
-    }
-
-    fn end_run(&mut self, at: Timestamp) {
-        let Some(mut run) = self.run.take() else { return };
-        let killed = self
-            .oom_kills
-            .iter()
-            .any(|kill| kill.victim.pid == run.process.pid && kill.at >= run.started_at);
-        run.ended = Some((at, if killed { RunEnd::OomKill } else { RunEnd::Exit }));
-        if self.past_runs.len() >= Self::MAX_PAST_RUNS {
-            self.past_runs.remove(0);
-        }
-        self.past_runs.push(run);
     }
 
     /// Takes in that the cgroup is gone, and with it all its processes.

@@ -50,6 +50,7 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
         claim: "change of the number of goroutines".to_owned(),
         value: trend.total.estimate,
         unit: "goroutines",
+        weight: None,
         link: None,
     });
     reply.comparing(ProfileType::Goroutine, trend).series(&["goroutines"])

@@ -68,6 +68,7 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
             claim: format!("change of {} over the window", part.name),
             value: part.change,
             unit: "bytes",
+            weight: None,
             link: Some(EvidenceLink::Series(series.to_vec())),
         });
     }

@@ -55,6 +55,7 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
             claim: format!("growth retained by {}", format::call_site(&site.frame)),
             value: site.growth.estimate,
             unit: "bytes",
+            weight: None,
             link: None,
         });
     }

@@ -53,6 +53,7 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
         claim: format!("growth of memory that cannot be reclaimed over {over}"),
         value: trend.slope.estimate,
         unit: "bytes_per_second",
+        weight: None,
         link: Some(EvidenceLink::Series(series.to_vec())),
     });
     reply

@@ -1,0 +1,77 @@
+//! The runs of a target, and what was claimed of the one that runs.
+
+use crate::history::snapshots::SnapshotSeries;
+use crate::history::target_history::Claim;
+use crate::history::target_history::TargetHistory;
+use crate::model::profile::ProfileType;
+use crate::model::run::Run;
+use crate::model::run::RunEnd;
+use crate::model::run::RunSample;
+use crate::model::sample::Sample;
+use crate::model::units::Bytes;
+use crate::model::units::Timestamp;
+use crate::model::verdict::Verdict;
+use std::sync::Arc;
+
+impl TargetHistory {
+    /// Adds a sample to the course of the run, or begins another one.
+    pub(super) fn follow_run(&mut self, sample: &Sample) {
+        let main = self.main_sampled.and_then(|key| self.processes.get(&key));
+        let main = main.map(|record| (record.process.key, record.process.started_at));
+        let is_other = |run: &Run| main.is_some_and(|(key, _)| key != run.process);
+        let has_ended = |run: &Run| {
+            let record = self.processes.get(&run.process);
+            record.is_none_or(|record| record.gone_at.is_some())
+        };
+        if self.run.as_ref().is_some_and(|run| is_other(run) || has_ended(run)) {
+            self.end_run(sample.at);
+        }
+        let (Some((process, started_at)), Ok(memory)) = (main, &sample.cgroup) else {
+            return;
+        };
+        let newest = |profile_type| {
+            let snapshot = self.snapshots.get(&profile_type).and_then(SnapshotSeries::newest);
+            snapshot.filter(|snapshot| snapshot.process == process)
+        };
+        let heap = newest(ProfileType::Heap);
+        let bytes = |bytes: i64| u64::try_from(bytes).ok().map(Bytes);
+        let added = RunSample {
+            // As for windows: the charge where memory.stat is not readable.
+            memory: Some(memory.unreclaimable().unwrap_or(memory.charge)),
+            live_heap: heap.and_then(|heap| bytes(heap.total.inuse_space)),
+            goroutines: newest(ProfileType::Goroutine)
+                .and_then(|snapshot| u32::try_from(snapshot.total.inuse_objects).ok()),
+            work: heap.and_then(|heap| bytes(heap.total.alloc_space)),
+        };
+        let run = self
+            .run
+            .get_or_insert_with(|| Run::new(process, started_at, memory.limit));
+        run.limit = memory.limit;
+        run.course.add(sample.at.since(started_at), added);
+    }
+
+    pub(super) fn end_run(&mut self, at: Timestamp) {
+        let Some(mut run) = self.run.take() else { return };
+        let killed = self
+            .oom_kills
+            .iter()
+            .any(|kill| kill.victim.pid == run.process.pid && kill.at >= run.started_at);
+        run.ended = Some((at, if killed { RunEnd::OomKill } else { RunEnd::Exit }));
+        if self.past_runs.len() >= Self::MAX_PAST_RUNS {
+            self.past_runs.remove(0);
+        }
+        self.past_runs.push(run);
+    }
+
+    /// Takes in what was answered: a claim is remembered until its process ends.
+    pub fn apply_verdict(&mut self, verdict: &Verdict) {
+        let main = self.main_process().map(|record| record.process.key);
+        if self.claim.as_ref().is_some_and(|claim| Some(claim.process) != main) {
+            self.claim = None;
+        }
+        if let (true, Some(process), Some(culprit)) = (verdict.class.is_leak(), main, &verdict.culprit) {
+            let function = Arc::clone(&culprit.frame.function);
+            self.claim = Some(Claim { process, function });
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What is known to grow, as far as the evidence needs it.
+
+use crate::detect::facts::Facts;
+use crate::detect::finding::Finding;
+use crate::history::window;
+use crate::measure::course;
+use crate::measure::motion::Motion;
+use crate::model::profile::ProfileType;
+use crate::model::run::Run;
+
+/// What grows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Growth {
+    /// Whether anything grows for sure.
+    pub is_known: bool,
+    /// Whether it slows down.
+    pub slows: bool,
+    /// The profiles that show the place; none when the place is not known.
+    pub profile: Option<ProfileType>,
+    /// Ages of the process between which this run grew, start-up left out.
+    pub ages: (f64, f64),
+    /// Bytes by which it grew between them.
+    pub bytes: f64,
+}
+
+/// Start-up ends at this part of the age: what is compared is the rest.
+const START_UP_PART: f64 = 0.05;
+
+impl Growth {
+    /// From the finding that names the place, if one does.
+    pub fn of(facts: &Facts<'_>, found: Option<(&Finding, Option<ProfileType>)>) -> Self {
+        let age = facts.age();
+        let watched_from = facts.history.run.as_ref().and_then(|run| run.course.points.first());
+        let first = watched_from.map_or(0.0, |point| f64::from(point.age_seconds));
+        let from = first.max(age * START_UP_PART);
+        let by_course = facts
+            .history
+            .run
+            .as_ref()
+            .and_then(|run| course::growth_between(run, from, age));
+        let by_trend = facts.memory.trend.as_ref().map_or(0.0, |trend| trend.growth().max(0.0));
+        Self {
+            is_known: found.is_some() || matches!(facts.memory.motion, Motion::Growing | Motion::Levelling),
+            slows: found.is_none() && facts.memory.motion == Motion::Levelling,
+            profile: found.and_then(|(_, profile)| profile),
+            ages: (from, age),
+            bytes: by_course.unwrap_or(by_trend).max(0.0),
+        }
+    }
+
+    /// The run that grows.
+    pub(super) fn run<'a>(facts: &'a Facts<'_>) -> Option<&'a Run> {
+        let run = facts.history.run.as_ref()?;
+        let main = window::process_start(facts.history);
+        (run.started_at == main || facts.history.living().next().is_none()).then_some(run)
+    }
+}
