@@ -781,6 +781,32 @@ export interface components {
              */
             total: number;
         };
+        /** @description What is kept on disk. */
+        Disk: {
+            /**
+             * Format: int64
+             * @description Bytes, everything counted.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Bytes at most.
+             */
+            max_bytes: number;
+            /** @description What happened to the store since it was opened: damage, formats, failures. */
+            notes: string[];
+            /** @description `written`, or `suspended` while nothing can be written: history is in memory alone then. */
+            state: string;
+            /** @description Why nothing can be written. */
+            suspended_because?: string | null;
+            /** @description By tier. */
+            tiers: components["schemas"]["Tier"][];
+            /**
+             * Format: int64
+             * @description Bytes written since the daemon started.
+             */
+            written_bytes: number;
+        };
         /** @description A number with its 95 % interval. */
         Estimate: {
             /**
@@ -1735,10 +1761,13 @@ export interface components {
         };
         /** @description What is kept now. */
         StoreSize: {
+            disk?: components["schemas"]["Disk"] | null;
             /** @description Events. */
             events: number;
             /** @description Targets whose cgroup is gone. */
             gone_targets: number;
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
             /** @description Post-mortems. */
             post_mortems: number;
             /** @description Bytes of all profiles, those of post-mortems included: their values, their stacks and the names in them. */
@@ -1786,6 +1815,19 @@ export interface components {
             /** @description Creation of the cgroup, else first seen. */
             started_at: components["schemas"]["Instant"];
             verdict?: components["schemas"]["Verdict"] | null;
+        };
+        /** @description What is kept of one kind at one resolution. */
+        Tier: {
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            bytes: number;
+            /** @description `raw`, `minute`, `hour`, `profiles`, `otherprofiles`, `runs` or `incidents`. */
+            name: string;
+            oldest?: components["schemas"]["Instant"] | null;
+            /** @description Files. */
+            partitions: number;
         };
         /** @description Quantiles of the time until the limit is reached, in seconds. */
         TimeToLimit: {

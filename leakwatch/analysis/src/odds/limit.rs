@@ -11,7 +11,7 @@ use crate::odds::row::OddsRow;
 use crate::stats::robust::count;
 
 /// Shorter runs may have been killed while they loaded.
-const LEAST_SECONDS: f64 = 60.0;
+const LEAST_SECONDS: f64 = 300.0;
 /// By the number of kills while climbing.
 const WEIGHTS: [f64; 3] = [0.9, 1.2, 1.5];
 
