@@ -234,7 +234,7 @@ fn info<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
     gauge("leakwatch_target_info", None, "What a target is.", samples.collect())
 }
 
-fn of_verdicts<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> [Family<'a>; 3] {
+fn of_verdicts<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> [Family<'a>; 5] {
     let judged = || {
         living
             .iter()
@@ -261,7 +261,28 @@ fn of_verdicts<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> [Family<'a>; 3]
                 value,
             })
     });
+    let limits = judged().flat_map(|(id, target, verdict)| {
+        let within = verdict
+            .limit_probability
+            .map(|limit| [("1", limit.hour), ("6", limit.six_hours), ("24", limit.day)]);
+        within.into_iter().flatten().map(move |(hours, value)| Sample {
+            labels: labels(id, target, Some(("hours", hours))),
+            value,
+        })
+    });
     [
+        gauge(
+            "leakwatch_target_leak_probability",
+            None,
+            "Probability that what grows does not end by itself, 0 to 1; 0.9 and more is a claim.",
+            of_each(living, |target| Some(target.verdict()?.leak_probability)),
+        ),
+        gauge(
+            "leakwatch_target_limit_probability",
+            None,
+            "Probability that the limit is reached within so many hours, whatever the cause, 0 to 1.",
+            limits.collect(),
+        ),
         gauge(
             "leakwatch_target_verdict_confidence",
             None,

@@ -156,6 +156,10 @@ async fn metrics_come_in_both_formats() {
         "{text}"
     );
     assert!(text.contains(&format!("leakwatch_target_limit_bytes{{{labels}}} {}\n", 512 * MIB)));
+    let by_hours =
+        |line: &&str| line.starts_with("leakwatch_target_limit_probability") && line.contains("hours=\"24\"");
+    assert!(text.lines().any(|line| by_hours(&line)), "{text}");
+    assert!(text.contains("\nleakwatch_target_leak_probability{"), "{text}");
     let blind = |line: &&str| line.starts_with("leakwatch_target_charge_bytes") && line.contains("blind.service");
     assert_eq!(
         text.lines().find(blind),
