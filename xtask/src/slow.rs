@@ -19,7 +19,7 @@ struct Slow {
     inputs: &'static [&'static str],
 }
 
-const TESTS: [Slow; 4] = [
+const TESTS: [Slow; 5] = [
     Slow {
         name: "go-releases",
         arguments: &["-p", "leakwatch-goproc", "--test", "goproc"],
@@ -37,6 +37,11 @@ const TESTS: [Slow; 4] = [
             "tests/daemon/final_heap",
             "tests/programs/deathbed",
         ],
+    },
+    Slow {
+        name: "store-kills",
+        arguments: &["-p", "leakwatch", "--lib", "store::disk::tests::kills"],
+        inputs: &["leakwatch/src/store/disk"],
     },
     Slow {
         name: "native-accuracy",

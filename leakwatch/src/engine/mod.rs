@@ -174,12 +174,10 @@ fn take_in(memory: &mut Memory, input: Input) {
 }
 
 fn target_seen(memory: &mut Memory, at: Timestamp, target: Target) {
-    let id = target.id();
     match memory.see_target(target, at) {
         Some(stored) => stored.changed = true,
         None => memory.count_loss("target_bound_reached", 1),
     }
-    memory.recall_runs(&id);
 }
 
 fn target_gone(memory: &mut Memory, at: Timestamp, target: &TargetId) {

@@ -12,7 +12,6 @@ use crate::store::profiles::Kept;
 use crate::store::profiles::Profiles;
 use crate::store::target::StoredTarget;
 use crate::store::view::View;
-use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::final_heap::FinalState;
@@ -45,6 +44,8 @@ pub(crate) struct Memory {
     profiles: Profiles,
     losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
     runs: Arc<BTreeMap<Arc<str>, VecDeque<Arc<ServiceRun>>>>,
+    /// Runs by service whose targets are forgotten, oldest first.
+    earlier: BTreeMap<Arc<str>, VecDeque<Run>>,
 }
 
 impl Memory {
@@ -62,6 +63,7 @@ impl Memory {
             profiles: Profiles::default(),
             losses: Arc::default(),
             runs: Arc::default(),
+            earlier: BTreeMap::new(),
         }
     }
 
@@ -192,10 +194,14 @@ impl Memory {
             }
             Arc::make_mut(&mut self.by_inode).insert(target.cgroup.inode, id.clone());
         }
-        let stored = self
-            .targets
-            .entry(id)
-            .or_insert_with(|| StoredTarget::new(target.clone(), at));
+        let earlier = self.earlier.get(target.service.as_str());
+        let stored = self.targets.entry(id).or_insert_with(|| {
+            let mut stored = StoredTarget::new(target.clone(), at);
+            for run in earlier.into_iter().flatten() {
+                stored.history.push_past_run(run.clone());
+            }
+            stored
+        });
         if *stored.history.target != target {
             stored.history.target = Arc::new(target);
         }
@@ -233,36 +239,34 @@ impl Memory {
             self.fit_profiles();
         }
         for run in restored.runs {
+            match self.targets.get_mut(&run.target) {
+                Some(stored) => stored.history.push_past_run(run.run.clone()),
+                None => self.remember_earlier(&run.service, run.run.clone()),
+            }
             self.push_run(run);
-        }
-        let ids: Vec<TargetId> = self.targets.keys().cloned().collect();
-        for id in ids {
-            self.recall_runs(&id);
         }
         self.fit_profiles();
     }
 
-    /// A target that has no run yet has those of its service behind it: its own, and those of targets that are gone. What living replicas have
-    /// behind them they tell themselves.
-    pub(crate) fn recall_runs(&mut self, id: &TargetId) {
-        let Some(stored) = self.targets.get(id) else { return };
-        let lives = |of: &TargetId| {
-            self.targets
-                .get(of)
-                .is_some_and(|stored| stored.history.gone_at.is_none())
-        };
-        let kept = self.runs.get(stored.history.target.service.as_str());
-        let runs: Vec<Run> = kept
-            .into_iter()
-            .flatten()
-            .filter(|kept| kept.target == *id || !lives(&kept.target))
-            .map(|kept| kept.run.clone())
-            .collect();
-        if let Some(stored) = self.targets.get_mut(id)
-            && stored.history.past_runs.is_empty()
-        {
-            let spare = runs.len().saturating_sub(TargetHistory::MAX_PAST_RUNS);
-            stored.history.past_runs.extend(runs.into_iter().skip(spare));
+    /// Remembers a run whose target is forgotten: what a new target of its service is compared with.
+    fn remember_earlier(&mut self, service: &str, run: Run) {
+        let of_service = self.earlier.entry(service.into()).or_default();
+        let is_same = |known: &Run| (known.process, known.started_at) == (run.process, run.started_at);
+        if of_service.iter().any(is_same) {
+            return;
+        }
+        of_service.push_back(run);
+        if of_service.len() > self.bounds.runs_per_service {
+            of_service.pop_front();
+        }
+        if self.earlier.values().map(VecDeque::len).sum::<usize>() > self.bounds.runs {
+            let oldest = self
+                .earlier
+                .iter()
+                .min_by_key(|(_, runs)| runs.back().map(|run| run.started_at));
+            if let Some(service) = oldest.map(|(service, _)| Arc::clone(service)) {
+                self.earlier.remove(&service);
+            }
         }
     }
 
@@ -358,6 +362,9 @@ impl Memory {
 
     fn forget(&mut self, id: &TargetId) {
         if let Some(stored) = self.targets.remove(id) {
+            for run in &stored.history.past_runs {
+                self.remember_earlier(&stored.history.target.service, run.clone());
+            }
             let inode = stored.history.target.cgroup.inode;
             if self.by_inode.get(&inode) == Some(id) {
                 Arc::make_mut(&mut self.by_inode).remove(&inode);

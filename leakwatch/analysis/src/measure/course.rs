@@ -7,6 +7,7 @@ use crate::model::run::Course;
 use crate::model::run::CoursePoint;
 use crate::model::run::Run;
 use crate::model::units::Bytes;
+use std::collections::BTreeSet;
 
 /// The first part of a run counts as start-up, as for windows.
 const START_UP_PART: f64 = 0.05;
@@ -38,11 +39,19 @@ pub enum CourseShape {
     Unclear,
 }
 
+/// The runs that have ended of a target and its replicas, each once: replicas may have the same predecessors.
+pub fn earlier<'a>(history: &'a TargetHistory, replicas: &[&'a TargetHistory]) -> Vec<&'a Run> {
+    let of_others = replicas.iter().flat_map(|replica| &replica.past_runs);
+    let mut known = BTreeSet::new();
+    let mut runs: Vec<&Run> = history.past_runs.iter().chain(of_others).collect();
+    runs.retain(|run| known.insert((run.process, run.started_at)));
+    runs
+}
+
 /// Level and age of levelling of the earlier runs of a service that levelled off.
 pub fn levelled(history: &TargetHistory, replicas: &[&TargetHistory]) -> Vec<(f64, f64)> {
-    let own = history.past_runs.iter();
-    let of_others = replicas.iter().flat_map(|replica| &replica.past_runs);
-    own.chain(of_others)
+    earlier(history, replicas)
+        .into_iter()
         .filter_map(|run| match shape(run) {
             CourseShape::Levelled { level, at } => Some((level, at)),
             _ => None,

@@ -35,9 +35,8 @@ fn of(weights: &[f64], runs: usize) -> f64 {
 }
 
 pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
-    let own = facts.history.past_runs.iter();
-    let of_others = facts.replicas.iter().flat_map(|replica| &replica.past_runs);
-    let runs: Vec<(&Run, CourseShape)> = own.chain(of_others).map(|run| (run, course::shape(run))).collect();
+    let runs = course::earlier(facts.history, facts.replicas);
+    let runs: Vec<(&Run, CourseShape)> = runs.into_iter().map(|run| (run, course::shape(run))).collect();
     let levels = course::levelled(facts.history, facts.replicas);
     if !levels.is_empty() {
         return by_levels(facts, growth, &levels);

@@ -57,6 +57,15 @@ impl TargetHistory {
             .iter()
             .any(|kill| kill.victim.pid == run.process.pid && kill.at >= run.started_at);
         run.ended = Some((at, if killed { RunEnd::OomKill } else { RunEnd::Exit }));
+        self.push_past_run(run);
+    }
+
+    /// Adds a run that has ended: its own, or one of its service before it. One that is there already is not added again.
+    pub fn push_past_run(&mut self, run: Run) {
+        let is_same = |known: &Run| (known.process, known.started_at) == (run.process, run.started_at);
+        if self.past_runs.iter().any(is_same) {
+            return;
+        }
         if self.past_runs.len() >= Self::MAX_PAST_RUNS {
             self.past_runs.remove(0);
         }
