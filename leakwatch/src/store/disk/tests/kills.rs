@@ -31,7 +31,6 @@ fn writes_until_it_is_killed() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figure is for people")]
 fn nothing_acknowledged_is_lost_when_the_writer_is_killed() {
     let is_slow = std::env::var(SLOW).is_ok_and(|value| value == "1");
     let rounds = if is_slow { 200 } else { 6 };
