@@ -381,7 +381,8 @@ fn archive_of_service(directory: &Path) -> Result<String> {
 
 fn command(program: &str, global: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command.args(global).args(arguments);
+    // Podman's monitor leaves a file `oom` where it was started.
+    command.args(global).args(arguments).current_dir(std::env::temp_dir());
     command
 }
 
