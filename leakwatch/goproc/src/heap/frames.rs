@@ -4,6 +4,7 @@ use crate::pclntab::Frame;
 use crate::pclntab::Pclntab;
 use crate::pclntab::TableBytes;
 use hashbrown::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Calls remembered. A program has some thousand places that allocate; only a hostile one has more.
@@ -50,12 +51,32 @@ impl<'t, B: TableBytes> Frames<'t, B> {
 
     /// The same with addresses.
     pub fn allocating_calls(&mut self, stack: &[u64]) -> Vec<LogicalCall> {
+        let stack = &self.expanded(stack)[..];
         let first = stack.iter().position(|pc| !self.is_runtime(*pc)).unwrap_or(0);
         let shown = self.calls(stack.get(first..).unwrap_or_default());
         if shown.is_empty() {
             return self.calls(stack);
         }
         shown
+    }
+
+    /// A stack with the calls that its last one is inlined into, should it have been cut there for its depth: runtime/pprof shows them
+    /// (`runtime_expandFinalInlineFrame`, runtime/symtab.go).
+    pub fn expanded<'s>(&mut self, stack: &'s [u64]) -> Cow<'s, [u64]> {
+        let last = stack.last().copied();
+        let Some(last) = last.filter(|pc| self.call(*pc).is_some_and(|call| call.inlined)) else {
+            return Cow::Borrowed(stack);
+        };
+        let Some(inside) = last.wrapping_sub(self.bias).checked_sub(1) else {
+            return Cow::Borrowed(stack);
+        };
+        let function = self.table.function_at(inside);
+        let calls = function.map_or_else(Vec::new, |function| self.table.calls(&function, inside));
+        let outer = calls
+            .iter()
+            .skip(1)
+            .map(|call| call.pc.wrapping_add(1).wrapping_add(self.bias));
+        Cow::Owned(stack.iter().copied().chain(outer).collect())
     }
 
     /// All calls of a stack but `runtime.goexit`.

@@ -14,6 +14,7 @@ use leakwatch_goproc::heap::Frames;
 use leakwatch_goproc::heap::KeepStacks;
 use leakwatch_goproc::heap::Kept;
 use leakwatch_goproc::heap::LogicalCall;
+use std::borrow::Cow;
 use std::hash::BuildHasher as _;
 use std::hash::Hasher as _;
 use std::sync::Arc;
@@ -112,22 +113,26 @@ impl BuildStacks {
 
     fn keep(&mut self, stack: &[u64], shown: Shown, names: &mut Names<'_>) -> Kept {
         let bias = names.bias;
-        let call = |address| names.look_up(address);
-        self.intern(stack, shown, bias, call)
+        let hash = self.hash(stack, shown, bias);
+        if let Some(known) = self.known.get(&hash) {
+            return whole(*known);
+        }
+        let stack = match shown {
+            Shown::Allocating => names.frames.expanded(stack),
+            Shown::All => Cow::Borrowed(stack),
+        };
+        self.intern(hash, &stack, shown, bias, |address| names.look_up(address))
     }
 
     /// `look_up` names an address of the process, and tells whether it is one of the runtime's.
     fn intern(
         &mut self,
+        hash: u64,
         stack: &[u64],
         shown: Shown,
         bias: u64,
         mut look_up: impl FnMut(u64) -> (Option<LogicalCall>, bool),
     ) -> Kept {
-        let hash = self.hash(stack, shown, bias);
-        if let Some(known) = self.known.get(&hash) {
-            return whole(*known);
-        }
         let mut calls = std::mem::take(&mut self.shown);
         calls.clear();
         let kept = match self.show(stack, shown, bias, &mut look_up, &mut calls) {
@@ -299,6 +304,11 @@ mod tests {
         }
     }
 
+    fn keep(build: &mut BuildStacks, stack: &[u64], shown: Shown, bias: u64) -> Kept {
+        let hash = build.hash(stack, shown, bias);
+        build.intern(hash, stack, shown, bias, look_up(bias))
+    }
+
     fn functions(build: &BuildStacks, kept: Kept) -> Vec<(&str, bool)> {
         let calls = build.stacks.calls(StackId::from_number(kept.number));
         calls.map(|(frame, inlined)| (&*frame.function, inlined)).collect()
@@ -308,9 +318,10 @@ mod tests {
     fn processes_of_a_build_share_its_stacks_wherever_it_is_mapped() {
         let mut build = BuildStacks::default();
         let stack = |bias: u64| [bias + 0x2011, bias + 0x2020, bias + 0x3000];
-        let first = build.intern(&stack(0), Shown::All, 0, look_up(0));
-        let none = |_address| panic!("it is known");
-        assert_eq!(build.intern(&stack(0x5500_0000), Shown::All, 0x5500_0000, none), first);
+        let first = keep(&mut build, &stack(0), Shown::All, 0);
+        let bias = 0x5500_0000;
+        let hash = build.hash(&stack(bias), Shown::All, bias);
+        assert_eq!(build.known.get(&hash).map(|known| known.number()), Some(first.number));
         assert_eq!((build.stacks.len(), build.calls.len()), (3, 3));
         let expected = [("main.f2011", true), ("main.f2020", false), ("main.f3000", false)];
         assert_eq!(functions(&build, first), expected);
@@ -320,7 +331,7 @@ mod tests {
     fn the_runtime_s_calls_that_lead_to_an_allocation_are_left_out() {
         let mut build = BuildStacks::default();
         let mut shown = |stack: &[u64], shown| {
-            let kept = build.intern(stack, shown, 0, look_up(0));
+            let kept = keep(&mut build, stack, shown, 0);
             let functions = functions(&build, kept);
             functions
                 .into_iter()
@@ -349,7 +360,7 @@ mod tests {
             // No two have their outermost call in common.
             let inner = (1..depth).map(|call| 0x4000 + call % 50);
             let stack: Vec<u64> = inner.chain([0x2000 + index]).collect();
-            kept.push(build.intern(&stack, Shown::Allocating, 0, look_up(0)));
+            kept.push(keep(&mut build, &stack, Shown::Allocating, 0));
         }
         let is_whole: Vec<bool> = kept.iter().map(|kept| kept.is_whole).collect();
         assert!(is_whole.is_sorted_by(|before, after| before >= after));
