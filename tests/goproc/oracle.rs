@@ -185,12 +185,14 @@ pub(crate) fn stack_of<'s>(index: &BucketIndex, stacks: &'s [Vec<u64>], id: Buck
 /// Compares bucket by bucket and total by total, in a moment without a garbage collection.
 pub(crate) fn compare(client: &Client, process: &mut GoProcess) -> Result<usize> {
     let mut stacks = Vec::new();
-    wait_until("a reading without a garbage collection", DEADLINE, || {
+    wait_until("a reading with nothing in between", DEADLINE, || {
         let before = process.heap(&mut stacks)?;
+        let known = stacks.len();
         let text = String::from_utf8(client.bytes("/debug/pprof/heap?debug=1")?)?;
         let encoded = client.bytes("/debug/pprof/heap")?;
         let after = process.heap(&mut stacks)?;
-        if before.cycle != after.cycle {
+        // A sample at a new place comes between as well.
+        if before.cycle != after.cycle || stacks.len() != known {
             return Ok(None);
         }
         let outside = read(process, &stacks, &before, View::Pprof)?;
