@@ -156,18 +156,9 @@ impl Memory {
 
     /// Adds a run that has ended. Of each service the newest are kept.
     pub(crate) fn push_run(&mut self, run: ServiceRun) {
+        let service: Arc<str> = run.service.as_str().into();
         let runs = Arc::make_mut(&mut self.runs);
-        let of_service = runs.entry(run.service.as_str().into()).or_default();
-        of_service.push_back(Arc::new(run));
-        if of_service.len() > self.bounds.runs_per_service {
-            of_service.pop_front();
-        }
-        if runs.values().map(VecDeque::len).sum::<usize>() > self.bounds.runs {
-            let oldest = runs.iter().min_by_key(|(_, runs)| runs.back().map(|run| run.last_at));
-            if let Some(service) = oldest.map(|(service, _)| Arc::clone(service)) {
-                runs.remove(&service);
-            }
-        }
+        keep_newest(runs, service, Arc::new(run), self.bounds, |run| run.last_at);
     }
 
     /// One post-mortem.
@@ -250,23 +241,11 @@ impl Memory {
 
     /// Remembers a run whose target is forgotten: what a new target of its service is compared with.
     fn remember_earlier(&mut self, service: &str, run: Run) {
-        let of_service = self.earlier.entry(service.into()).or_default();
         let is_same = |known: &Run| (known.process, known.started_at) == (run.process, run.started_at);
-        if of_service.iter().any(is_same) {
-            return;
-        }
-        of_service.push_back(run);
-        if of_service.len() > self.bounds.runs_per_service {
-            of_service.pop_front();
-        }
-        if self.earlier.values().map(VecDeque::len).sum::<usize>() > self.bounds.runs {
-            let oldest = self
-                .earlier
-                .iter()
-                .min_by_key(|(_, runs)| runs.back().map(|run| run.started_at));
-            if let Some(service) = oldest.map(|(service, _)| Arc::clone(service)) {
-                self.earlier.remove(&service);
-            }
+        if !self.earlier.get(service).is_some_and(|runs| runs.iter().any(is_same)) {
+            keep_newest(&mut self.earlier, service.into(), run, self.bounds, |run| {
+                run.started_at
+            });
         }
     }
 
@@ -369,6 +348,27 @@ impl Memory {
             if self.by_inode.get(&inode) == Some(id) {
                 Arc::make_mut(&mut self.by_inode).remove(&inode);
             }
+        }
+    }
+}
+
+/// Adds the newest run of a service. Of each the newest are kept; when all together are too many, the service goes that has had none for longest.
+fn keep_newest<R>(
+    runs: &mut BTreeMap<Arc<str>, VecDeque<R>>,
+    service: Arc<str>,
+    run: R,
+    bounds: Bounds,
+    at: impl Fn(&R) -> Timestamp,
+) {
+    let of_service = runs.entry(service).or_default();
+    of_service.push_back(run);
+    if of_service.len() > bounds.runs_per_service {
+        of_service.pop_front();
+    }
+    if runs.values().map(VecDeque::len).sum::<usize>() > bounds.runs {
+        let oldest = runs.iter().min_by_key(|(_, runs)| runs.back().map(&at));
+        if let Some(service) = oldest.map(|(service, _)| Arc::clone(service)) {
+            runs.remove(&service);
         }
     }
 }
