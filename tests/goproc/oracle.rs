@@ -185,7 +185,8 @@ pub(crate) fn stack_of<'s>(index: &BucketIndex, stacks: &'s [Vec<u64>], id: Buck
 /// Compares bucket by bucket and total by total, in a moment without a garbage collection.
 pub(crate) fn compare(client: &Client, process: &mut GoProcess) -> Result<usize> {
     let mut stacks = Vec::new();
-    wait_until("a reading with nothing in between", DEADLINE, || {
+    let mut last = None;
+    let compared = wait_until("a reading with nothing in between", DEADLINE, || {
         let before = process.heap(&mut stacks)?;
         let known = stacks.len();
         let text = String::from_utf8(client.bytes("/debug/pprof/heap?debug=1")?)?;
@@ -198,12 +199,13 @@ pub(crate) fn compare(client: &Client, process: &mut GoProcess) -> Result<usize>
             Ok(compared) => Ok(Some(compared)),
             // A sample at a new place may have come between the answers: the answers themselves make some, most of which they do not show.
             Err(difference) if stacks.len() != known => {
-                eprintln!("again: {difference:#}");
+                last = Some(difference);
                 Ok(None)
             }
             Err(difference) => Err(difference),
         }
-    })
+    });
+    compared.with_context(|| format!("the last difference: {last:?}"))
 }
 
 /// One reading with the two answers of the program.
