@@ -298,6 +298,7 @@ fn sample(number: u64, at: Timestamp, round: u64) -> Input {
         started_at: Timestamp::default(),
         comm: "service".into(),
         exe: Ok("/bin/service".into()),
+        program: None,
         runtime: Err(missing()),
     };
     Input::Sample(Sample {

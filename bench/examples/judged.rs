@@ -189,6 +189,7 @@ fn sample(clock: Clock, key: ProcessKey, is_new: bool) -> Input {
         started_at: clock.now(),
         comm: "bench".to_owned(),
         exe: Ok("/bench".to_owned()),
+        program: None,
         runtime: Ok(Runtime::Go {
             version: VERSION.to_owned(),
         }),

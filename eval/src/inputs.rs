@@ -86,6 +86,7 @@ pub(crate) fn facts(service: &Service, pid: u32, started_at: Timestamp) -> Arc<P
         started_at,
         comm: "service".into(),
         exe: Ok("/service".into()),
+        program: None,
         runtime: Ok(runtime),
     })
 }

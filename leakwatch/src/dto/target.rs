@@ -97,7 +97,7 @@ pub struct ProcessBody {
     pub exe: Option<String>,
     /// Command name.
     pub comm: String,
-    /// `go` or `native`.
+    /// `go`, `jvm`, `node`, `python` or `native`.
     pub runtime: Option<String>,
     /// Version of the runtime.
     pub runtime_version: Option<String>,
@@ -219,6 +219,7 @@ impl From<&ProcessRecord> for ProcessBody {
         let runtime = missing.take("runtime", process.runtime.as_ref(), Clone::clone);
         let (runtime, version) = match runtime {
             Some(Runtime::Go { version }) => (Some("go".to_owned()), Some(version)),
+            Some(Runtime::Managed(managed)) => (Some(managed.name.name().to_owned()), managed.version),
             Some(Runtime::Native) => (Some("native".to_owned()), None),
             None => (None, None),
         };

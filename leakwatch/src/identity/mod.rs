@@ -5,4 +5,5 @@
 pub mod cgroup;
 pub mod container;
 pub mod host;
+pub mod program;
 pub mod service;

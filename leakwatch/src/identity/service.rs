@@ -1,7 +1,7 @@
 //! Which service a target is a replica of.
 //!
 //! In this order: the systemd unit the path names (instances of a template are replicas), the executable of the main
-//! process, the target's own name. Labels and image names are not in the cgroup, so replicas of a Kubernetes or Docker
+//! process or what it runs if it is an interpreter, the target's own name. Labels and image names are not in the cgroup, so replicas of a Kubernetes or Docker
 //! service are recognised by the program they run.
 //!
 //! The main process is the oldest one that is not merely a wrapper around the program: shells, init stand-ins and
@@ -46,6 +46,17 @@ pub struct Candidate<'a> {
     pub pid: u32,
     /// Path of the executable.
     pub exe: &'a str,
+    /// What a person calls the program.
+    pub program: Program<'a>,
+}
+
+/// What a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program<'a> {
+    /// Its executable.
+    Executable,
+    /// What an interpreter runs; none if its name is not known: two interpreters are no replicas.
+    Interpreted(Option<&'a str>),
 }
 
 /// Name of the service of a target.
@@ -57,7 +68,12 @@ pub fn name<'a>(recognised: &Recognised, processes: impl Iterator<Item = Candida
         .map(|process| (base_name(process.exe), process))
         .filter(|(name, _)| !name.is_empty())
         .min_by_key(|(name, process)| (is_wrapper(name), process.start_ticks, process.pid))
-        .map_or_else(|| recognised.name.clone(), |(name, _)| name.to_owned())
+        .and_then(|(name, process)| match process.program {
+            // A file in memory has whatever name its maker gave it, often one for all (`memfd_create(2)`).
+            Program::Executable => (!process.exe.starts_with("/memfd:")).then_some(name),
+            Program::Interpreted(program) => program,
+        })
+        .map_or_else(|| recognised.name.clone(), ToOwned::to_owned)
 }
 
 fn base_name(exe: &str) -> &str {
@@ -74,7 +90,19 @@ mod tests {
     use crate::identity::container::recognise;
 
     fn candidate(start_ticks: u64, pid: u32, exe: &str) -> Candidate<'_> {
-        Candidate { start_ticks, pid, exe }
+        Candidate {
+            start_ticks,
+            pid,
+            exe,
+            program: Program::Executable,
+        }
+    }
+
+    fn interpreted<'a>(exe: &'a str, program: Option<&'a str>) -> Candidate<'a> {
+        Candidate {
+            program: Program::Interpreted(program),
+            ..candidate(20, 7, exe)
+        }
     }
 
     #[test]
@@ -87,6 +115,17 @@ mod tests {
             ("/a/replica-1", vec![helper, shop], "shop"),
             ("/a/replica-1", vec![tini, shop, helper], "shop"),
             ("/a/replica-1", vec![tini], "tini"),
+            (
+                "/a/replica-1",
+                vec![interpreted("/usr/bin/python3.11", Some("orders.py"))],
+                "orders.py",
+            ),
+            (
+                "/a/replica-1",
+                vec![interpreted("/usr/bin/python3.11", None)],
+                "replica-1",
+            ),
+            ("/a/replica-1", vec![candidate(20, 7, "/memfd:program")], "replica-1"),
             ("/a/replica-1", vec![], "replica-1"),
             ("/a/replica-1", vec![candidate(20, 8, "/app/other"), shop], "shop"),
         ] {

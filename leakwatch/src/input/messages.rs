@@ -168,9 +168,25 @@ pub(super) struct Process {
     /// Version of the Go runtime.
     #[prost(string, optional, tag = "6")]
     pub(super) go: Option<String>,
-    /// Set when the runtime could not be told; neither this nor `go` means native.
+    /// Set when the runtime could not be told; neither this nor `go` nor `managed` means native.
     #[prost(message, optional, tag = "7")]
     pub(super) runtime_missing: Option<Missing>,
+    /// What an interpreter runs.
+    #[prost(string, optional, tag = "8")]
+    pub(super) program: Option<String>,
+    #[prost(message, optional, tag = "9")]
+    pub(super) managed: Option<ManagedRuntime>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ManagedRuntime {
+    /// Position in the list of `convert/sample.rs`.
+    #[prost(uint32, tag = "1")]
+    pub(super) name: u32,
+    #[prost(string, optional, tag = "2")]
+    pub(super) version: Option<String>,
+    #[prost(uint64, optional, tag = "3")]
+    pub(super) most_heap: Option<u64>,
 }
 
 /// A number, or why there is none.

@@ -224,6 +224,7 @@ mod tests {
                     started_at: at(1000),
                     comm: "shop".into(),
                     exe: Err(missing()),
+                    program: None,
                     runtime: Err(missing()),
                 })],
                 processes: vec![ProcessSample {

@@ -10,8 +10,46 @@ pub enum Runtime {
         /// As recorded by the linker; may be `devel ...`.
         version: String,
     },
+    /// A runtime that manages a heap of its own, which is not read.
+    Managed(ManagedRuntime),
     /// Anything else.
     Native,
+}
+
+/// A runtime with a heap of its own, told from the executable's name and the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedRuntime {
+    /// Which one.
+    pub name: ManagedRuntimeName,
+    /// As in the executable's name (`3.11` of `python3.11`); none if it has none.
+    pub version: Option<String>,
+    /// Bound of the heap that the command line sets (`-Xmx`, `--max-old-space-size`).
+    pub most_heap: Option<Bytes>,
+}
+
+/// The managed runtimes that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagedRuntimeName {
+    /// A Java virtual machine.
+    Jvm,
+    /// Node.js and others that run `JavaScript`.
+    Node,
+    /// `CPython` or `PyPy`.
+    Python,
+}
+
+impl ManagedRuntimeName {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Jvm, Self::Node, Self::Python];
+
+    /// Name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jvm => "jvm",
+            Self::Node => "node",
+            Self::Python => "python",
+        }
+    }
 }
 
 /// What the runtime of one process counts.

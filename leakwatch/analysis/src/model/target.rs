@@ -153,6 +153,8 @@ pub struct Process {
     pub comm: String,
     /// Target of `/proc/PID/exe`, in the mount namespace of the process; without a ` (deleted)` suffix.
     pub exe: Result<String, Missing>,
+    /// What an interpreter runs (script, module, jar, main class); none for other programs and where the command line does not tell.
+    pub program: Option<String>,
     /// Its language runtime.
     pub runtime: Result<Runtime, Missing>,
 }

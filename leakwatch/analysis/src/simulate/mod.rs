@@ -249,6 +249,7 @@ fn process_facts(pid: u32, started_at: Timestamp) -> Process {
         started_at,
         comm: "app".into(),
         exe: Ok("/app".into()),
+        program: None,
         runtime: Ok(Runtime::Go {
             version: "go1.26.0".into(),
         }),

@@ -157,6 +157,7 @@ const fn to_count(number: f64) -> usize {
 
 fn native_process(started_at: Timestamp) -> Process {
     Process {
+        program: None,
         runtime: Ok(Runtime::Native),
         ..process_facts(100, started_at)
     }

@@ -231,6 +231,7 @@ fn process(pid: u32, started_at: Timestamp, comm: &str, go: bool) -> Process {
         started_at,
         comm: comm.to_owned(),
         exe: Ok(format!("/usr/bin/{comm}")),
+        program: None,
         runtime: Ok(if go {
             Runtime::Go {
                 version: "go1.27.3".to_owned(),

@@ -14,12 +14,15 @@ use super::file::Reader;
 use super::file::open_directory;
 use super::parse;
 use crate::clock::Clock;
+use crate::identity::program::interpreted;
 use crate::identity::service::Candidate;
+use crate::identity::service::Program;
 use executable::ExecutableId;
 use executable::Executables;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::ProcessMemory;
 use leakwatch_analysis::model::sample::ProcessSample;
 use leakwatch_analysis::model::target::Process;
@@ -91,6 +94,8 @@ struct Entry {
     /// `Name` of `/proc/PID/status` when the program was looked up.
     name: Vec<u8>,
     executable: Option<ExecutableId>,
+    /// Its executable runs programs; which one is in `process`.
+    interpreter: bool,
     identified: bool,
     announced: bool,
     memory: Reading<ProcessMemory>,
@@ -132,7 +137,7 @@ impl Processes {
             }
             if let Some(entry) = self.entries.get_mut(&pid) {
                 budget.tracked = budget.tracked.saturating_sub(1);
-                entry.identify(budget, processes);
+                entry.identify(budget, processes, reader);
             }
         }
     }
@@ -171,6 +176,11 @@ impl Processes {
                 start_ticks: entry.process.key.start_ticks,
                 pid: entry.process.key.pid,
                 exe: entry.process.exe.as_deref().ok()?,
+                program: if entry.interpreter {
+                    Program::Interpreted(entry.process.program.as_deref())
+                } else {
+                    Program::Executable
+                },
             })
         })
     }
@@ -210,12 +220,14 @@ impl Entry {
                 started_at: processes.started_at(stat.starttime),
                 comm: stat.comm,
                 exe: Err(not_yet()),
+                program: None,
                 runtime: Err(not_yet()),
             }),
             directory: None,
             kernel_thread: stat.flags & KERNEL_THREAD != 0,
             name: Vec::new(),
             executable: None,
+            interpreter: false,
             identified: false,
             announced: false,
             memory: Err(not_yet()),
@@ -299,7 +311,7 @@ impl Entry {
     }
 
     /// Looks up the program, as far as the budget goes.
-    fn identify(&mut self, budget: &mut Budget, processes: &mut ProcessReader) {
+    fn identify(&mut self, budget: &mut Budget, processes: &mut ProcessReader, reader: &mut Reader) {
         if self.identified {
             return;
         }
@@ -343,12 +355,28 @@ impl Entry {
             (Ok(exe), Err(source)) => Err(executable::missing(exe, source)),
             (Err(missing), _) => Err(missing.clone()),
         };
+        // A command line that cannot be read names nothing; the executable is still known.
+        let interpreted = exe.as_ref().ok().and_then(|exe| {
+            let line = reader.read(directory, "cmdline").unwrap_or_default();
+            interpreted(exe, line)
+        });
+        self.interpreter = interpreted.is_some();
+        let (program, managed) = interpreted.map_or((None, None), |found| (found.program, found.runtime));
+        let runtime = match (runtime, managed) {
+            (Ok(Runtime::Native), Some(managed)) => Ok(Runtime::Managed(managed)),
+            (runtime, _) => runtime,
+        };
         let comm = unescape(&self.name);
         self.executable = id.ok();
         self.identified = true;
-        if self.process.exe != exe || self.process.runtime != runtime || self.process.comm != comm {
+        if self.process.exe != exe
+            || self.process.program != program
+            || self.process.runtime != runtime
+            || self.process.comm != comm
+        {
             let process = Arc::make_mut(&mut self.process);
             process.exe = exe;
+            process.program = program;
             process.runtime = runtime;
             process.comm = comm;
             self.announced = false;

@@ -62,6 +62,7 @@ fn process() -> Process {
         started_at: Timestamp::default(),
         comm: "p".into(),
         exe: Ok("/p".into()),
+        program: None,
         runtime: Ok(Runtime::Native),
     }
 }

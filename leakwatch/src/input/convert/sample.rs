@@ -15,6 +15,8 @@ use crate::input::convert::field::missing_to;
 use crate::input::convert::field::position;
 use crate::input::convert::format1;
 use crate::input::messages;
+use leakwatch_analysis::model::runtime::ManagedRuntime;
+use leakwatch_analysis::model::runtime::ManagedRuntimeName;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample;
 use leakwatch_analysis::model::sample::Limit;
@@ -28,6 +30,11 @@ use std::sync::Arc;
 
 // Numbers on the wire are positions in these tables: append only.
 const KINDS: [TargetKind; 3] = [TargetKind::Container, TargetKind::Service, TargetKind::Cgroup];
+const MANAGED: [ManagedRuntimeName; 3] = [
+    ManagedRuntimeName::Jvm,
+    ManagedRuntimeName::Node,
+    ManagedRuntimeName::Python,
+];
 const RUNTIMES: [ContainerRuntime; 4] = [
     ContainerRuntime::Containerd,
     ContainerRuntime::CriO,
@@ -70,9 +77,18 @@ pub(super) fn target_from(target: messages::Target) -> Converted<target::Target>
 }
 
 fn process_to(process: &target::Process) -> messages::Process {
-    let version = |runtime: &Runtime| match runtime {
-        Runtime::Go { version } => Some(version.clone()),
-        Runtime::Native => None,
+    let runtime = process.runtime.as_ref();
+    let go = match runtime {
+        Ok(Runtime::Go { version }) => Some(version.clone()),
+        _ => None,
+    };
+    let managed = match runtime {
+        Ok(Runtime::Managed(managed)) => Some(messages::ManagedRuntime {
+            name: position(&MANAGED, &managed.name),
+            version: managed.version.clone(),
+            most_heap: managed.most_heap.map(|bytes| bytes.0),
+        }),
+        _ => None,
     };
     messages::Process {
         key: Some(key_to(process.key)),
@@ -80,8 +96,10 @@ fn process_to(process: &target::Process) -> messages::Process {
         comm: process.comm.clone(),
         exe: process.exe.as_ref().ok().cloned(),
         exe_missing: process.exe.as_ref().err().map(missing_to),
-        go: process.runtime.as_ref().ok().and_then(version),
-        runtime_missing: process.runtime.as_ref().err().map(missing_to),
+        go,
+        runtime_missing: runtime.err().map(missing_to),
+        program: process.program.clone(),
+        managed,
     }
 }
 
@@ -93,15 +111,29 @@ fn process_from(process: messages::Process) -> Converted<target::Process> {
     let runtime = match (process.go, process.runtime_missing) {
         (_, Some(missing)) => Err(missing_from(missing)),
         (Some(version), None) => Ok(Runtime::Go { version }),
-        (None, None) => Ok(Runtime::Native),
+        (None, None) => Ok(managed_from(process.managed)),
     };
     Ok(target::Process {
         key: key_from(process.key)?,
         started_at: Timestamp::from_unix_nanos(process.started_at),
         comm: process.comm,
         exe,
+        program: process.program,
         runtime,
     })
+}
+
+/// A runtime of a later version is native here.
+fn managed_from(managed: Option<messages::ManagedRuntime>) -> Runtime {
+    let known = |managed: messages::ManagedRuntime| {
+        let name = entry(&MANAGED, managed.name, "managed runtime").ok()?;
+        Some(Runtime::Managed(ManagedRuntime {
+            name,
+            version: managed.version,
+            most_heap: managed.most_heap.map(Bytes),
+        }))
+    };
+    managed.and_then(known).unwrap_or(Runtime::Native)
 }
 
 pub(super) fn sample_to(sample: &sample::Sample) -> messages::Sample {

@@ -31,6 +31,8 @@ use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::runtime::GoRuntimeStats;
+use leakwatch_analysis::model::runtime::ManagedRuntime;
+use leakwatch_analysis::model::runtime::ManagedRuntimeName;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::runtime::RuntimeStats;
 use leakwatch_analysis::model::sample::CgroupMemory;
@@ -112,6 +114,7 @@ pub(super) fn inputs() -> Vec<Input> {
             started_at: at,
             comm: "comm".into(),
             exe,
+            program: Some("orders.py".into()),
             runtime,
         })
     };
@@ -136,6 +139,14 @@ pub(super) fn inputs() -> Vec<Input> {
             ),
             process(Ok(Runtime::Native), Err(missing())),
             process(Err(missing()), Ok("/exe".into())),
+            process(
+                Ok(Runtime::Managed(ManagedRuntime {
+                    name: ManagedRuntimeName::Python,
+                    version: Some("3.11".into()),
+                    most_heap: Some(Bytes(7)),
+                })),
+                Ok("/exe".into()),
+            ),
         ],
         processes: vec![
             ProcessSample {

@@ -39,6 +39,7 @@ fn process(pid: u32) -> Process {
         started_at: Timestamp::default(),
         comm: "p".into(),
         exe: Err(missing()),
+        program: None,
         runtime: Ok(Runtime::Native),
     }
 }
