@@ -1,6 +1,7 @@
 //! Whose code a frame of a C, C++ or Rust program is. Works on demangled names and on file paths, as for Go; where there are no source
 //! lines the file is the object that the code is in. No table of known programs: what allocates for others has a name that says so.
 
+use crate::culprit::go;
 use crate::culprit::origin::Origin;
 use crate::model::stack::Frame;
 
@@ -31,13 +32,26 @@ const STANDARD_NAMES: [&str; 9] = [
     "operator ",
     "tikv_jemalloc",
 ];
-/// Words in the name of what only passes a request on: `xmalloc`, `zcalloc`, `PyMem_Realloc`, `my_strdup`.
-const ALLOCATING_WORDS: [&str; 7] = [
-    "malloc", "calloc", "realloc", "memalign", "strdup", "strndup", "asprintf",
+/// How the name of what only passes a request on to an allocator or the kernel ends: `xmalloc`, `zcalloc`, `PyMem_Realloc`, `my_strdup`.
+const PASSING_WORDS: [&str; 10] = [
+    "malloc", "calloc", "realloc", "memalign", "strdup", "strndup", "asprintf", "mmap", "mremap", "sbrk",
 ];
-
-/// The same for what only passes a request on to the kernel.
-const MAPPING_WORDS: [&str; 3] = ["mmap", "mremap", "sbrk"];
+/// What may follow that word: `g_malloc0_n`, `ztrymalloc_usable`, `xmallocarray`.
+const PASSING_ENDS: [&str; 11] = [
+    "array", "zero", "usable", "internal", "impl", "aligned", "nofail", "safe", "flags", "n", "x",
+];
+/// How the names of allocators inside of a static program begin: mimalloc, jemalloc, tcmalloc, glibc's `malloc_consolidate`.
+const ALLOCATOR_PREFIXES: [&str; 6] = ["mi_", "je_", "rjem_", "tc_", "tcmalloc", "malloc_"];
+/// Where standard libraries have their source: of Rust, of C++, of C.
+const STANDARD_PLACES: [&str; 5] = [
+    "/rustc/",
+    "/lib/rustlib/",
+    "/include/c++/",
+    "/usr/include/",
+    "/lib/gcc/",
+];
+/// Where dependencies have theirs: Cargo's registry and checkouts, Go's module cache.
+const DEPENDENCY_PLACES: [&str; 5] = ["/cargo/registry/", "/.cargo/", "/registry/src/", "/pkg/mod/", "@v"];
 /// What only writes where it is told to. The C library has several of each: `__memset_avx2_unaligned`.
 const WRITING_NAMES: [&str; 9] = [
     "memset", "memcpy", "memmove", "mempcpy", "strcpy", "strncpy", "stpcpy", "bzero", "wmemset",
@@ -49,42 +63,79 @@ pub fn is_runtime_object(path: &str) -> bool {
     RUNTIME_OBJECTS.iter().any(|object| name.starts_with(object))
 }
 
-/// Whose code the frame is.
+/// Whose code the frame is, whatever stands next to it.
 pub(crate) fn origin(frame: &Frame) -> Origin {
+    let file: &str = &frame.file;
+    if file.strip_suffix(".go").is_some() {
+        // A Go program that called C.
+        return go::origin(None, frame);
+    }
     let function = unqualified(&frame.function);
     if STANDARD_NAMES.iter().any(|name| function.starts_with(name)) || function.contains("GlobalAlloc") {
         return Origin::Standard;
     }
-    let lower = function.to_ascii_lowercase();
-    let passes_on = ALLOCATING_WORDS
-        .iter()
-        .chain(&MAPPING_WORDS)
-        .any(|word| lower.contains(word));
-    let plain = lower
-        .trim_start_matches('_')
-        .trim_start_matches("gi_")
-        .trim_start_matches('_');
-    if passes_on || WRITING_NAMES.iter().any(|name| plain.starts_with(name)) {
+    let object = file.rsplit('/').next().unwrap_or_default();
+    if frame.line == 0 && is_runtime_object(file) {
         return Origin::Runtime;
     }
-    let object = frame.file.rsplit('/').next().unwrap_or_default();
-    if frame.line == 0 && is_runtime_object(&frame.file) {
-        return Origin::Runtime;
-    }
-    let file: &str = &frame.file;
-    if file.starts_with("/rustc/") || file.contains("/lib/rustlib/") || file.starts_with("/usr/include/") {
+    if STANDARD_PLACES.iter().any(|place| file.contains(place)) {
         return Origin::Standard;
     }
-    if file.contains("/.cargo/registry/")
-        || file.contains("/cargo/registry/")
-        || (frame.line == 0 && object.contains(".so"))
-    {
+    if DEPENDENCY_PLACES.iter().any(|place| file.contains(place)) || (frame.line == 0 && object.contains(".so")) {
         return Origin::Library;
     }
     if function.starts_with("0x") {
         return Origin::Library;
     }
     Origin::Own
+}
+
+/// Whether the frame only passes a request on, if it was called by nothing but others that do: the last component of its name ends in a word
+/// for that. Namespaces, argument types (`Index::put(MmapFile const&)`) and words in the middle (`queue_asprintf_job`) do not count.
+pub(crate) fn passes_on(frame: &Frame) -> bool {
+    let name = last_component(&frame.function).to_ascii_lowercase();
+    let plain = name.trim_start_matches('_');
+    let plain = plain.strip_prefix("gi_").unwrap_or(plain).trim_start_matches('_');
+    if WRITING_NAMES
+        .iter()
+        .chain(&ALLOCATOR_PREFIXES)
+        .any(|name| plain.starts_with(name))
+    {
+        return true;
+    }
+    let is_end = |end: &str| {
+        let mut parts = end
+            .split('_')
+            .map(|part| part.trim_end_matches(|last: char| last.is_ascii_digit()));
+        parts.all(|part| part.is_empty() || PASSING_ENDS.contains(&part))
+    };
+    PASSING_WORDS.iter().any(|word| {
+        plain
+            .rfind(word)
+            .and_then(|at| plain.get(at + word.len()..))
+            .is_some_and(is_end)
+    })
+}
+
+/// `remember` of `a::B<c::D>::remember<int>(e::F const&) const`.
+fn last_component(function: &str) -> &str {
+    let mut depth = 0_u32;
+    let mut start = 0;
+    let mut previous = ' ';
+    for (at, character) in function.char_indices() {
+        match character {
+            '<' | '[' | '{' => depth += 1,
+            '>' | ']' | '}' => depth = depth.saturating_sub(1),
+            // An anonymous namespace is a component, everything else in parentheses are arguments.
+            '(' if depth == 0 && function.get(at..).is_some_and(|rest| rest.starts_with("(anonymous")) => {}
+            '(' if depth == 0 => return function.get(start..at).unwrap_or(function),
+            ':' if depth == 0 && previous == ':' => start = at + 1,
+            _ => {}
+        }
+        previous = character;
+    }
+    let name = function.get(start..).unwrap_or(function);
+    name.split('<').next().unwrap_or(name)
 }
 
 /// Without what stands before the path: `<std::vec::Vec<T> as X>::y` and `void std::f<int>()` begin like `std::`.
@@ -108,6 +159,15 @@ mod tests {
             file: file.into(),
             line,
         }
+    }
+
+    fn check(expected: &str, stack: &[(&str, &str, u32)]) {
+        let frames: Vec<Frame> = stack
+            .iter()
+            .map(|(function, file, line)| frame(function, file, *line))
+            .collect();
+        let found = Build::Native.culprit(&frames).unwrap();
+        assert_eq!(&*found.function, expected);
     }
 
     #[test]
@@ -191,12 +251,77 @@ mod tests {
                 ],
             ),
         ] {
-            let frames: Vec<Frame> = stack
-                .iter()
-                .map(|(function, file, line)| frame(function, file, *line))
-                .collect();
-            let found = Build::Native.culprit(&frames).unwrap();
-            assert_eq!(&*found.function, expected);
+            check(expected, &stack);
+        }
+    }
+
+    #[test]
+    fn wrappers_stand_next_to_the_allocator_and_dependencies_are_not_own() {
+        for (expected, stack) in [
+            // Words in namespaces, in arguments and in the middle of a name are no wrapper's; a wrapper next to the allocator is one.
+            (
+                "Index::put(MmapFile const&)",
+                vec![
+                    ("malloc", "/lib/x86_64-linux-gnu/libc.so.6", 0),
+                    ("Index::put(MmapFile const&)", "/src/index.cc", 9),
+                    ("main", "/src/index.cc", 20),
+                ],
+            ),
+            (
+                "queue_asprintf_job",
+                vec![
+                    ("vasprintf", "/lib/x86_64-linux-gnu/libc.so.6", 0),
+                    ("asprintf", "/lib/x86_64-linux-gnu/libc.so.6", 0),
+                    ("queue_asprintf_job", "/src/jobs.c", 9),
+                    ("main", "/src/jobs.c", 20),
+                ],
+            ),
+            (
+                "mmap::Pool::grow<int>(unsigned long)",
+                vec![
+                    ("xmallocarray", "/src/util.c", 3),
+                    ("mmap::Pool::grow<int>(unsigned long)", "/src/pool.cc", 7),
+                    ("my_strdup", "/src/pool.cc", 30),
+                ],
+            ),
+            (
+                "remember_all",
+                vec![
+                    (
+                        "(anonymous namespace)::util::xrealloc(void*, unsigned long)",
+                        "/src/util.cc",
+                        3,
+                    ),
+                    ("remember_all", "/src/pool.cc", 7),
+                ],
+            ),
+            // C below a module cache belongs to a dependency; the Go code that calls it is meant.
+            (
+                "main.store",
+                vec![
+                    (
+                        "sqlite3MemMalloc",
+                        "/root/go/pkg/mod/github.com/mattn/go-sqlite3@v1.14.53/sqlite3-binding.c",
+                        9,
+                    ),
+                    (
+                        "sqlite3_step",
+                        "/root/go/pkg/mod/github.com/mattn/go-sqlite3@v1.14.53/sqlite3-binding.c",
+                        99,
+                    ),
+                    ("runtime.cgocall", "/usr/local/go/src/runtime/cgocall.go", 167),
+                    ("github.com/mattn/go-sqlite3._Cfunc_sqlite3_step", "_cgo_gotypes.go", 1),
+                    (
+                        "github.com/mattn/go-sqlite3.(*SQLiteStmt).exec",
+                        "/root/go/pkg/mod/github.com/mattn/go-sqlite3@v1.14.53/sqlite3.go",
+                        9,
+                    ),
+                    ("database/sql.(*Stmt).Exec", "/usr/local/go/src/database/sql/sql.go", 9),
+                    ("main.store", "/src/main.go", 30),
+                ],
+            ),
+        ] {
+            check(expected, &stack);
         }
     }
 }

@@ -361,3 +361,17 @@ fn negatives() -> Vec<(&'static str, Build, &'static [VerdictClass])> {
         ),
     ]
 }
+
+/// New goroutines need descriptors, which the runtime allocates on its system stack: no place in a program that anybody could mend.
+#[test]
+fn what_the_runtime_allocates_for_itself_is_no_culprit() {
+    let sites = with(
+        steady(20.0 * MIB),
+        site("runtime.malg", 416.0, 0.0, |t| MIB * (t - 1.0).max(0.0)),
+    );
+    let outcome = run(&program(sites, 1.0), &Setup::new(Some(1024.0 * MIB), 300.0, 17));
+    for (at, verdict) in &outcome.verdicts {
+        assert!(verdict.culprit.is_none(), "{at}: {}", verdict.summary);
+    }
+    assert!(outcome.verdicts.len() > 50, "{}", outcome.verdicts.len());
+}

@@ -125,8 +125,15 @@ pub(crate) fn frame(function: &str, line: u32) -> Frame {
     }
 }
 
-/// Allocation stack of an own function called by an HTTP handler.
+/// Allocation stack of an own function called by an HTTP handler, or of the runtime on its system stack.
 pub(crate) fn stack_of(function: &str) -> Vec<Frame> {
+    if function.starts_with("runtime.") {
+        return vec![
+            frame("runtime.mallocgc", 10),
+            frame(function, 42),
+            frame("runtime.systemstack", 1),
+        ];
+    }
     vec![
         frame("bytes.growSlice", 10),
         frame(function, 42),

@@ -1,6 +1,7 @@
 //! Attributes the change between two profiles to call sites and follows each of them over all profiles.
 
 use crate::culprit::Build;
+use crate::culprit::Origin;
 use crate::history::TargetHistory;
 use crate::measure::site_trend::amount::amount;
 use crate::measure::site_trend::amount::estimate;
@@ -74,6 +75,10 @@ pub(super) fn sites(
         let Some(frame) = build.culprit(history.stacks.frames(change.stack)) else {
             continue;
         };
+        // What only the Go runtime allocates (descriptors of goroutines, of threads) has no place that anybody could mend.
+        if profile_type == ProfileType::Heap && build.origin(frame) == Origin::Runtime {
+            continue;
+        }
         let group = groups
             .entry(&frame.function)
             .or_insert_with(|| Group::new(frame, &change));
