@@ -153,7 +153,7 @@ pub(crate) fn verdict(verdict: &VerdictBody, output: Output) -> String {
         verdict.since
     );
     page.push_str(&paragraph("", "", &verdict.summary));
-    if verdict.class == "growing" || is_leak(&verdict.class) {
+    if !verdict.decided_by.is_empty() || is_leak(&verdict.class) {
         page.push_str(&format!(
             "probability of a leak: {}\n",
             text::percent(verdict.leak_probability)

@@ -32,7 +32,7 @@ pub struct VerdictBody {
     pub leak_probability: Option<f64>,
     /// Chance that the limit is reached, whatever the cause. An alert is due from 0.8.
     pub limit_probability: Option<LimitProbabilityBody>,
-    /// What will decide whether growth ends by itself; empty unless the class is `growing`.
+    /// What will decide whether growth ends by itself; empty unless the class is `growing` or `managed_heap_growth`.
     pub decided_by: Vec<DecidingBody>,
     /// Part of the memory needed that what grows explains, 0 to 1.
     pub explains_share_of_need: Option<f64>,

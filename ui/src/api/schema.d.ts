@@ -1545,7 +1545,7 @@ export interface components {
              * @description Resident memory.
              */
             rss_bytes?: number | null;
-            /** @description `go` or `native`. */
+            /** @description `go`, `jvm`, `node`, `python` or `native`. */
             runtime?: string | null;
             /** @description Version of the runtime. */
             runtime_version?: string | null;
@@ -1871,7 +1871,7 @@ export interface components {
              */
             confidence?: number | null;
             culprit?: components["schemas"]["Culprit"] | null;
-            /** @description What will decide whether growth ends by itself; empty unless the class is `growing`. */
+            /** @description What will decide whether growth ends by itself; empty unless the class is `growing` or `managed_heap_growth`. */
             decided_by: components["schemas"]["Deciding"][];
             /** @description What speaks for it. */
             evidence: components["schemas"]["Evidence"][];

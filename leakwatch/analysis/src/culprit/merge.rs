@@ -15,7 +15,7 @@ impl Snapshot {
     #[must_use]
     pub fn merged(&self, stacks: &mut StackTable, keep: usize) -> Self {
         let build = if self.profile_type.is_of_capture() {
-            Build::Native
+            Build::learn_native(stacks, self.values.iter().map(|(stack, _)| *stack))
         } else {
             Build::learn(stacks, self.values.iter().map(|(stack, _)| *stack))
         };

@@ -25,7 +25,10 @@ pub enum Build {
         standard_root: Option<String>,
     },
     /// Of anything that calls an allocator: C, C++, Rust.
-    Native,
+    Native {
+        /// Directory with a trailing slash that an interpreter's source was compiled in; none where no frame of one has a source line.
+        interpreter_root: Option<String>,
+    },
 }
 
 impl Default for Build {
@@ -35,6 +38,23 @@ impl Default for Build {
 }
 
 impl Build {
+    /// Learns of a native program, as of a Go program.
+    pub fn learn_native(stacks: &StackTable, ids: impl IntoIterator<Item = StackId>) -> Self {
+        let interpreter_root = ids.into_iter().take(LEARNED_STACKS).find_map(|id| {
+            let mut frames = stacks.frames(id);
+            frames.find_map(|frame| native::interpreter_root_of(frame).map(ToOwned::to_owned))
+        });
+        Self::Native { interpreter_root }
+    }
+
+    /// Whether the frame is an interpreter's: what it allocates belongs to the program that it runs.
+    pub fn is_interpreter(&self, frame: &Frame) -> bool {
+        match self {
+            Self::Native { interpreter_root } => native::is_interpreter(frame, interpreter_root.as_deref()),
+            Self::Go { .. } => false,
+        }
+    }
+
     /// Learns from the first of some stacks, `LEARNED_STACKS` at most.
     pub fn learn(stacks: &StackTable, ids: impl IntoIterator<Item = StackId>) -> Self {
         let standard_root = ids.into_iter().take(LEARNED_STACKS).find_map(|id| {
@@ -48,10 +68,10 @@ impl Build {
 
     /// Whose code a frame is.
     pub fn origin(&self, frame: &Frame) -> Origin {
-        let Self::Go { standard_root } = self else {
-            return native::origin(frame);
-        };
-        go::origin(standard_root.as_deref(), frame)
+        match self {
+            Self::Native { interpreter_root } => native::origin(frame, interpreter_root.as_deref()),
+            Self::Go { standard_root } => go::origin(standard_root.as_deref(), frame),
+        }
     }
 
     /// The innermost frame of the program's own code; without one the innermost library frame, then the outermost of the standard
@@ -59,7 +79,7 @@ impl Build {
     pub fn culprit<'a>(&self, stack: impl IntoIterator<Item = &'a Frame>) -> Option<&'a Frame> {
         let mut best: Option<(Origin, &Frame)> = None;
         // Nothing but what passes requests on so far.
-        let mut next_to_allocator = *self == Self::Native;
+        let mut next_to_allocator = matches!(self, Self::Native { .. });
         for frame in stack {
             let origin = match self.origin(frame) {
                 _ if next_to_allocator && native::passes_on(frame) => Origin::Runtime,

@@ -64,11 +64,14 @@ pub fn is_runtime_object(path: &str) -> bool {
 }
 
 /// Whose code the frame is, whatever stands next to it.
-pub(crate) fn origin(frame: &Frame) -> Origin {
+pub(super) fn origin(frame: &Frame, interpreter_root: Option<&str>) -> Origin {
     let file: &str = &frame.file;
     if file.strip_suffix(".go").is_some() {
         // A Go program that called C.
         return go::origin(None, frame);
+    }
+    if is_interpreter(frame, interpreter_root) {
+        return Origin::Runtime;
     }
     let function = unqualified(&frame.function);
     if STANDARD_NAMES.iter().any(|name| function.starts_with(name)) || function.contains("GlobalAlloc") {
@@ -90,9 +93,36 @@ pub(crate) fn origin(frame: &Frame) -> Origin {
     Origin::Own
 }
 
+/// Where an interpreter was compiled, by the function that runs its code: `_PyEval_EvalFrameDefault` in `Python/ceval.c` of `CPython`.
+pub(super) fn interpreter_root_of(frame: &Frame) -> Option<&str> {
+    let root = frame.file.strip_suffix("Python/ceval.c")?;
+    (!root.is_empty() && &*frame.function == "_PyEval_EvalFrameDefault").then_some(root)
+}
+
+/// Whether the frame is code of an interpreter or a virtual machine: what it allocates belongs to the program that it runs.
+pub(super) fn is_interpreter(frame: &Frame, root: Option<&str>) -> bool {
+    if root.is_some_and(|root| frame.file.starts_with(root)) {
+        return true;
+    }
+    let function = frame.function.trim_start_matches('_');
+    let is_python = function
+        .strip_prefix("Py")
+        .is_some_and(|rest| rest.starts_with(|next: char| next.is_ascii_uppercase() || next == '_'));
+    if is_python || ["v8::", "node::"].iter().any(|name| function.starts_with(name)) {
+        return true;
+    }
+    let object = frame.file.rsplit('/').next().unwrap_or_default();
+    let plain = object.trim_end_matches(|last: char| last.is_ascii_digit() || last == '.');
+    frame.line == 0
+        && (["python", "pypy", "node", "nodejs", "java"].contains(&plain)
+            || ["libpython", "libnode.so", "libjvm.so"]
+                .iter()
+                .any(|library| object.starts_with(library)))
+}
+
 /// Whether the frame only passes a request on, if it was called by nothing but others that do: the last component of its name ends in a word
 /// for that. Namespaces, argument types (`Index::put(MmapFile const&)`) and words in the middle (`queue_asprintf_job`) do not count.
-pub(crate) fn passes_on(frame: &Frame) -> bool {
+pub(super) fn passes_on(frame: &Frame) -> bool {
     let name = last_component(&frame.function).to_ascii_lowercase();
     let plain = name.trim_start_matches('_');
     let plain = plain.strip_prefix("gi_").unwrap_or(plain).trim_start_matches('_');
@@ -152,6 +182,7 @@ fn unqualified(function: &str) -> &str {
 mod tests {
     use super::*;
     use crate::culprit::Build;
+    use crate::model::stack::StackTable;
 
     fn frame(function: &str, file: &str, line: u32) -> Frame {
         Frame {
@@ -166,7 +197,10 @@ mod tests {
             .iter()
             .map(|(function, file, line)| frame(function, file, *line))
             .collect();
-        let found = Build::Native.culprit(&frames).unwrap();
+        let mut table = StackTable::default();
+        let id = table.intern(&frames).unwrap();
+        let build = Build::learn_native(&table, [id]);
+        let found = build.culprit(table.frames(id)).unwrap();
         assert_eq!(&*found.function, expected);
     }
 
@@ -293,6 +327,27 @@ mod tests {
                         3,
                     ),
                     ("remember_all", "/src/pool.cc", 7),
+                ],
+            ),
+            // An extension in C, not the interpreter that calls it, whether its lines are known or not.
+            (
+                "orders_append",
+                vec![
+                    ("mmap", "/lib/x86_64-linux-gnu/libc.so.6", 0),
+                    ("_PyObject_Malloc", "/build/Python-3.11.7/Objects/obmalloc.c", 2003),
+                    ("unicode_new", "/build/Python-3.11.7/Objects/unicodeobject.c", 1425),
+                    ("orders_append", "/src/orders.c", 9),
+                    ("_PyEval_EvalFrameDefault", "/build/Python-3.11.7/Python/ceval.c", 2039),
+                    ("run_eval_code_obj", "/build/Python-3.11.7/Python/pythonrun.c", 1710),
+                    ("main", "/build/Python-3.11.7/Programs/python.c", 15),
+                ],
+            ),
+            (
+                "orders_append",
+                vec![
+                    ("list_resize", "/usr/bin/python3.11", 0),
+                    ("orders_append", "/usr/lib/python3/dist-packages/orders.so", 0),
+                    ("main", "/usr/bin/python3.11", 0),
                 ],
             ),
             // C below a module cache belongs to a dependency; the Go code that calls it is meant.

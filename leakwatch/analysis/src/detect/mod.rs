@@ -15,6 +15,7 @@ pub mod native_leak;
 pub mod undersized_limit;
 pub mod warm_up;
 pub mod load_driven;
+pub mod managed_heap_growth;
 pub mod growing;
 pub mod stable;
 pub mod not_enough_data;

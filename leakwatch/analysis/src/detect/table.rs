@@ -7,6 +7,7 @@ use crate::detect::go_heap_leak;
 use crate::detect::goroutine_leak;
 use crate::detect::growing;
 use crate::detect::load_driven;
+use crate::detect::managed_heap_growth;
 use crate::detect::mapping_leak;
 use crate::detect::native_leak;
 use crate::detect::not_enough_data;
@@ -124,6 +125,16 @@ pub const DETECTORS: &[Detector] = &[
         step: StepId::Other,
         asked_for_by: None,
         excluded_by: &[(StepId::Other, Answer::No)],
+    },
+    Detector {
+        class: managed_heap_growth::CLASS,
+        examine: managed_heap_growth::examine,
+        profile: None,
+        least_confidence: LEAST_CONFIDENCE,
+        stays_from: None,
+        step: StepId::Other,
+        asked_for_by: None,
+        excluded_by: &[(StepId::Memory, Answer::No)],
     },
     Detector {
         class: growing::CLASS,

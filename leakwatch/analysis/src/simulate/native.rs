@@ -12,12 +12,15 @@ use super::random::Random;
 use super::sample;
 use super::snapshot;
 use super::target;
+use crate::detect::managed_heap_growth;
 use crate::detect::native_leak;
 use crate::history::TargetHistory;
 use crate::investigate;
 use crate::model::profile::ProfileType;
 use crate::model::profile::Snapshot;
 use crate::model::profile::StackValue;
+use crate::model::runtime::ManagedRuntime;
+use crate::model::runtime::ManagedRuntimeName;
 use crate::model::runtime::Runtime;
 use crate::model::stack::Frame;
 use crate::model::target::Process;
@@ -92,6 +95,10 @@ impl Place {
 type Samples = Vec<f64>;
 
 fn run(places: &[Place], attach_at: f64, seconds: f64, seed: u64) -> Outcome {
+    run_on(&Runtime::Native, places, attach_at, seconds, seed)
+}
+
+fn run_on(runtime: &Runtime, places: &[Place], attach_at: f64, seconds: f64, seed: u64) -> Outcome {
     let start = Timestamp::from_unix_seconds(1_700_000_000);
     let mut random = Random::new(seed);
     let mut history = TargetHistory::new(target(start), start);
@@ -113,7 +120,8 @@ fn run(places: &[Place], attach_at: f64, seconds: f64, seed: u64) -> Outcome {
             next_sample = watched + SAMPLE_SECONDS;
             let live: f64 = places.iter().map(|place| place.live(age)).sum();
             let anonymous = (30.0 * MIB + live) * (1.0 + 0.0005 * random.normal());
-            let new = (watched <= 0.0).then(|| native_process(start.minus(Duration::from_secs_f64(attach_at))));
+            let new =
+                (watched <= 0.0).then(|| native_process(runtime, start.minus(Duration::from_secs_f64(attach_at))));
             history.apply_sample(&sample(&history, now, 100, new, anonymous, 0.0, 0.0, None, 0));
             let verdict = investigate(&history, &BTreeMap::new(), &[], now).verdict;
             let undecided = verdict.class.is_open() && verdict.profile.is_none();
@@ -155,10 +163,10 @@ const fn to_count(number: f64) -> usize {
     number as usize
 }
 
-fn native_process(started_at: Timestamp) -> Process {
+fn native_process(runtime: &Runtime, started_at: Timestamp) -> Process {
     Process {
         program: None,
-        runtime: Ok(Runtime::Native),
+        runtime: Ok(runtime.clone()),
         ..process_facts(100, started_at)
     }
 }
@@ -197,10 +205,16 @@ fn profile(history: &mut TargetHistory, places: &[Place], samples: &[Samples], a
 }
 
 fn stack(function: &str) -> [Frame; 3] {
+    let is_interpreter = function.starts_with("_Py");
     [("xmalloc", 3), (function, 12), ("main", 40)].map(|(function, line)| Frame {
         function: function.into(),
-        file: "/src/service.c".into(),
-        line,
+        file: if is_interpreter {
+            "/usr/bin/python3.11"
+        } else {
+            "/src/service.c"
+        }
+        .into(),
+        line: if is_interpreter { 0 } else { line },
     })
 }
 
@@ -324,4 +338,26 @@ fn a_few_samples_say_nothing() {
         });
     }
     never.report(1.0);
+}
+
+/// Objects of an interpreter have no place in C; a library in C that leaks still has one.
+#[test]
+fn what_an_interpreter_keeps_is_told_as_its_own() {
+    let python = Runtime::Managed(ManagedRuntime {
+        name: ManagedRuntimeName::Python,
+        version: Some("3.11".into()),
+        most_heap: None,
+    });
+    for (function, expected) in [("_PyObject_GC_New", None), ("remember", Some("remember"))] {
+        let places = [place(function, 2.0 * MIB, 3_000.0, Life::Forever)];
+        let outcome = run_on(&python, &places, 20.0, 150.0, 5);
+        assert_eq!(culprit(&outcome), expected, "{}", tell(&outcome));
+        let class = outcome.last().class;
+        assert_eq!(
+            class == managed_heap_growth::CLASS,
+            expected.is_none(),
+            "{}",
+            tell(&outcome)
+        );
+    }
 }

@@ -4,6 +4,7 @@
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
 use crate::detect::growing;
+use crate::detect::managed_heap_growth;
 use crate::detect::not_enough_data;
 use crate::detect::stable;
 use crate::detect::table::DETECTORS;
@@ -44,14 +45,14 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
         }
         None => otherwise(facts, given, place.as_ref(), &odds, &mut rejected),
     };
-    if !class.is_leak() && class != growing::CLASS {
+    if !class.is_leak() && !is_undecided(class) {
         // Whatever is not a leak is at most as likely as that it is none.
         finding.confidence = finding.confidence.min(1.0 - odds.probability);
     }
     if growth.is_known {
         finding.evidence.extend(odds.rows.iter().map(odds::OddsRow::evidence));
     }
-    let is_growth = class.is_leak() || class == growing::CLASS;
+    let is_growth = class.is_leak() || is_undecided(class);
     let rate = match class {
         stable::CLASS => Some(0.0),
         _ => facts.memory.growth_rate(),
@@ -66,7 +67,7 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
         confidence: finding.confidence,
         leak_probability: odds.probability,
         limit_probability: limit::probability(facts, odds.probability, facts.time_to_limit()),
-        decided_by: if class == growing::CLASS {
+        decided_by: if is_undecided(class) {
             deciding::decided_by(facts, &odds)
         } else {
             Vec::new()
@@ -149,6 +150,9 @@ fn otherwise(
         let class = detector.class;
         let examined = match place {
             Some((_, found)) if class == growing::CLASS => Ok(undecided(found, odds)),
+            Some((detector, _)) if class == managed_heap_growth::CLASS => {
+                Err(format!("{} explains it", detector.class.name()))
+            }
             _ => (detector.examine)(facts),
         };
         let because = match (examined, answers::exclude(given, detector), &chosen) {
@@ -172,6 +176,11 @@ fn otherwise(
         finding.culprit = place.and_then(|(_, found)| found.culprit.clone());
     }
     (class, finding)
+}
+
+/// Whether the class says that something grows, and not whether it ends.
+fn is_undecided(class: VerdictClass) -> bool {
+    [growing::CLASS, managed_heap_growth::CLASS].contains(&class)
 }
 
 /// What grows at a place, while it is not decided whether it ends.

@@ -2,6 +2,7 @@
 
 use crate::detect::facts::Facts;
 use crate::detect::growing;
+use crate::detect::managed_heap_growth;
 use crate::detect::not_enough_data;
 use crate::investigate::steps::reply::Reply;
 use crate::investigate::steps::reply::StepRow;
@@ -19,7 +20,7 @@ pub(super) const STEP: StepRow = StepRow {
 fn answer(_: &Facts<'_>, verdict: &Verdict) -> Reply {
     let answer = match verdict.class {
         class if class.is_leak() => Answer::Yes,
-        not_enough_data::CLASS | growing::CLASS => Answer::Unknown,
+        not_enough_data::CLASS | growing::CLASS | managed_heap_growth::CLASS => Answer::Unknown,
         _ => Answer::No,
     };
     let mut reply = Reply::new(answer, verdict.confidence, verdict.summary.clone());

@@ -66,7 +66,7 @@ pub(super) fn sites(
     };
     let seconds = compare.at.seconds_from(base.at).max(f64::MIN_POSITIVE);
     let build = if profile_type.is_of_capture() {
-        Build::Native
+        Build::learn_native(&history.stacks, compare.values.iter().map(|(id, _)| *id))
     } else {
         Build::learn(&history.stacks, compare.values.iter().map(|(id, _)| *id))
     };
@@ -75,8 +75,7 @@ pub(super) fn sites(
         let Some(frame) = build.culprit(history.stacks.frames(change.stack)) else {
             continue;
         };
-        // What only the Go runtime allocates (descriptors of goroutines, of threads) has no place that anybody could mend.
-        if profile_type == ProfileType::Heap && build.origin(frame) == Origin::Runtime {
+        if is_of_runtime(history, profile_type, &build, change.stack, frame) {
             continue;
         }
         let group = groups
@@ -116,6 +115,20 @@ pub(super) fn sites(
         .collect();
     control_false_discoveries(&mut found, tested);
     found.into_iter().map(|(site, _)| site).collect()
+}
+
+/// Whether nobody but a runtime is in a stack: descriptors of goroutines and threads in Go, objects of an interpreter. That is no place that
+/// anybody could mend.
+fn is_of_runtime(
+    history: &TargetHistory,
+    profile_type: ProfileType,
+    build: &Build,
+    stack: StackId,
+    culprit: &Frame,
+) -> bool {
+    let mut frames = history.stacks.frames(stack);
+    build.origin(culprit) == Origin::Runtime
+        && (profile_type == ProfileType::Heap || frames.any(|frame| build.is_interpreter(frame)))
 }
 
 /// Benjamini and Hochberg (1995): the least rate at which a call site would be reported, given the chances of all `tested` ones.
