@@ -17,6 +17,22 @@ pub(crate) fn bytes(value: f64) -> String {
     }
 }
 
+/// `40.6 MiB -> 114.1 MiB (+73.5 MiB)`.
+pub(crate) fn change(before: f64, after: f64, amount: impl Fn(f64) -> String) -> String {
+    let sign = if after < before { "" } else { "+" };
+    format!(
+        "{} -> {} ({sign}{})",
+        amount(before),
+        amount(after),
+        amount(after - before)
+    )
+}
+
+/// A number of things.
+pub(crate) fn count(value: f64) -> String {
+    format!("{value:.0}")
+}
+
 /// A rate of bytes.
 pub(crate) fn rate(bytes_per_second: f64) -> String {
     format!("{}/s", bytes(bytes_per_second))

@@ -146,12 +146,12 @@ pub(crate) fn body(investigation: &InvestigationBody, output: Output) -> String 
 pub(crate) fn verdict(verdict: &VerdictBody, output: Output) -> String {
     let class = output.styled(text::class_style(&verdict.class), &verdict.class);
     let heading = |text: &str| format!("\n{}\n", output.styled(Style::Strong, text));
-    let mut page = format!(
-        "\n{} ({} sure, since {})\n",
-        class,
-        text::percent(verdict.confidence),
-        verdict.since
-    );
+    // Nothing was found that one could be sure of.
+    let sure = match verdict.class.as_str() {
+        "not_enough_data" => String::new(),
+        _ => format!("{} sure, ", text::percent(verdict.confidence)),
+    };
+    let mut page = format!("\n{class} ({sure}since {})\n", verdict.since);
     page.push_str(&paragraph("", "", &verdict.summary));
     if !verdict.decided_by.is_empty() || is_leak(&verdict.class) {
         page.push_str(&format!(

@@ -85,7 +85,13 @@ pub(crate) fn forecast(time_to_limit: &TimeToLimitBody) -> String {
 
 /// A part of one as percent.
 pub(crate) fn percent(part: Option<f64>) -> String {
-    part.map_or_else(|| NONE.to_owned(), |part| format!("{:.0} %", part * 100.0))
+    match part {
+        None => NONE.to_owned(),
+        // What is not certain is never shown as certain.
+        Some(part) if part > 0.99 && part < 1.0 => "> 99 %".to_owned(),
+        Some(part) if part > 0.0 && part < 0.01 => "< 1 %".to_owned(),
+        Some(part) => format!("{:.0} %", part * 100.0),
+    }
 }
 
 /// How a class of verdict is shown.
@@ -162,6 +168,20 @@ mod tests {
             (f64::NAN, "-"),
         ] {
             assert_eq!(time(seconds), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_certain_is_not_shown_as_certain() {
+        for (part, shown) in [
+            (None, NONE),
+            (Some(0.0), "0 %"),
+            (Some(0.004), "< 1 %"),
+            (Some(0.5), "50 %"),
+            (Some(0.999), "> 99 %"),
+            (Some(1.0), "100 %"),
+        ] {
+            assert_eq!(percent(part), shown);
         }
     }
 

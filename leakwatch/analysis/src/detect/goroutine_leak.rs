@@ -110,9 +110,12 @@ fn by_growth(facts: &Facts<'_>) -> Examination {
     let seconds = goroutines.span().as_secs_f64();
     let Some(site) = facts.goroutine_suspect() else {
         return Err(format!(
-            "the number of goroutines changed by {:.0} to {:.0} over {} and no call site holds more and more of them",
-            goroutines.total.estimate,
-            goroutines.now,
+            "goroutines {} over {}, and no call site holds more and more of them",
+            format::change(
+                goroutines.now - goroutines.total.estimate,
+                goroutines.now,
+                format::count
+            ),
             format::duration(seconds)
         ));
     };

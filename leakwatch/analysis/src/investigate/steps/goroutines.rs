@@ -39,9 +39,8 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
             Answer::No,
             Reply::certainty(over),
             format!(
-                "Their number changed by {:.0} to {:.0} in {}; no call site holds more and more of them.",
-                trend.total.estimate,
-                trend.now,
+                "{} in {}; no call site holds more and more of them.",
+                format::change(trend.now - trend.total.estimate, trend.now, format::count),
                 format::duration(over)
             ),
         ),

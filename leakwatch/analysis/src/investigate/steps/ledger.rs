@@ -37,10 +37,9 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
         .iter()
         .map(|part| {
             format!(
-                "{} changed by {} to {}",
+                "{} {}",
                 part.name,
-                format::bytes(part.change),
-                format::bytes(part.level)
+                format::change(part.level - part.change, part.level, format::bytes)
             )
         })
         .collect();

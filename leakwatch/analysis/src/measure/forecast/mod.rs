@@ -111,7 +111,8 @@ pub fn from_live_heap(heap: &ProfileTrend, pacing: Pacing, level: f64, limit: f6
     if heap.rate <= 0.0 || heap.total.low <= 0.0 {
         return None;
     }
-    let headroom = pacing.largest(heap.now)? / heap.now.max(1.0);
+    // A collector never lets less than the live heap be; what was read at two instants may say so.
+    let headroom = (pacing.largest(heap.now)? / heap.now.max(1.0)).max(1.0);
     let outside = (level - headroom * heap.now).max(0.0).min(level);
     let until = |live: f64| ((live - heap.now) / heap.rate).max(0.0);
     let soonest = until((limit - outside) / headroom);
