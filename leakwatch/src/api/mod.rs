@@ -97,6 +97,8 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(status::capabilities))
         .routes(routes!(services::list))
         .routes(routes!(services::one))
+        .routes(routes!(services::list_runs))
+        .routes(routes!(services::service_series))
         .routes(routes!(targets::list))
         .routes(routes!(targets::one))
         .routes(routes!(series::ledger))

@@ -154,6 +154,12 @@ pub struct TargetsArgs {
 pub struct ServicesArgs {
     /// Which service; lists them without it
     pub name: Option<String>,
+    /// Show its runs, those of containers that are gone too
+    #[arg(long, requires = "name")]
+    pub runs: bool,
+    /// Of its runs at most so many
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "runs")]
+    pub limit: usize,
 }
 
 /// Options of `top`.

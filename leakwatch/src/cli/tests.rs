@@ -24,6 +24,7 @@ use crate::config::token::Token;
 use crate::dto::investigation::InvestigationBody;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::Page;
+use crate::dto::run::RunBody;
 use crate::dto::service::ServiceBody;
 use crate::dto::target::TargetBody;
 use crate::input::Head;
@@ -91,6 +92,22 @@ async fn services_are_listed_with_their_replicas() {
     assert_eq!(text.lines().count(), page.items.len() + 1, "{text}");
     for service in &page.items {
         assert!(text.lines().any(|line| line.starts_with(&service.name)), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn runs_are_listed_with_their_end_and_their_peak() {
+    let daemon = Daemon::new();
+    let page: Page<RunBody> = body(&daemon, "/api/v1/services/checkout/runs").await;
+    let text = services::runs(&page.items);
+    assert_eq!(text.lines().count(), page.items.len() + 1, "{text}");
+    for run in &page.items {
+        let target = run.target.as_ref().unwrap();
+        let line = text.lines().find(|line| line.ends_with(target.as_str())).unwrap();
+        assert!(
+            line.contains("runs") && line.contains("512.0 MiB") && line.contains("min"),
+            "{line}"
+        );
     }
 }
 

@@ -6,5 +6,6 @@ pub mod page;
 pub mod targets;
 pub mod events;
 pub mod services;
+pub mod runs;
 pub mod series;
 pub mod metrics;

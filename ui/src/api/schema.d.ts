@@ -175,6 +175,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/services/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Runs of a service, those of targets that are gone too: each by the age of its process, newest first. */
+        get: operations["list_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{name}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Series of all replicas of a service over the same steps, those that are gone too. */
+        get: operations["get_service_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/status": {
         parameters: {
             query?: never;
@@ -1417,6 +1451,70 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
+        Page_Run: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description Mean age of the process at the samples of each step. What follows has one entry for each of these; what was not known is `null`. */
+                age_seconds: number[];
+                /** @description Work done since the start, as bytes allocated, newest of the step. */
+                allocated_bytes: (number | null)[];
+                ended_at?: components["schemas"]["Instant"] | null;
+                /** @description How it ended: `oom_kill`, `exit`, or `unseen` where nobody watched; `null` while it runs. */
+                ended_by?: string | null;
+                /** @description Executable. */
+                exe?: string | null;
+                /** @description Goroutines, newest of the step. */
+                goroutines: (number | null)[];
+                /** @description Opaque. */
+                id: string;
+                /**
+                 * Format: int64
+                 * @description The limit it ran under.
+                 */
+                limit_bytes?: number | null;
+                /** @description Where the target is, as long as it is known. */
+                link?: string | null;
+                /** @description Live heap, newest of the step. */
+                live_heap_bytes: (number | null)[];
+                /** @description Memory that cannot be reclaimed, mean of the step. */
+                memory_bytes: (number | null)[];
+                /** @description Why fields are `null`. */
+                missing: components["schemas"]["MissingMap"];
+                /**
+                 * Format: int64
+                 * @description Highest of `memory_bytes`.
+                 */
+                peak_bytes?: number | null;
+                /**
+                 * Format: int32
+                 * @description Process id.
+                 */
+                pid: number;
+                /** @description Id of the process. */
+                process: string;
+                /**
+                 * Format: double
+                 * @description How old it was when it was sampled last.
+                 */
+                seconds: number;
+                /** @description When the process started. */
+                started_at: components["schemas"]["Instant"];
+                /**
+                 * Format: int32
+                 * @description Length of a step of the course.
+                 */
+                step_seconds: number;
+                /** @description Id of the target it ran in. */
+                target?: string | null;
+                /** @description Version of the program: its build id. */
+                version?: string | null;
+            }[];
+            /** @description What was dropped since the daemon started and may be missing here. */
+            losses: components["schemas"]["Loss"][];
+            /** @description Give it as `cursor` to get the next page; `null` on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
         Page_Service: {
             /** @description In the order asked for. */
             items: {
@@ -1594,6 +1692,76 @@ export interface components {
             /** @description Class of its verdict. */
             verdict?: string | null;
         };
+        /** @description The lines of one replica. */
+        ReplicaSeries: {
+            /** @description Whether its cgroup still exists. */
+            living: boolean;
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /** @description Name of the target. */
+            name?: string | null;
+            /** @description One per metric asked for, in that order. */
+            series: components["schemas"]["Series"][];
+            /** @description Id of the target. */
+            target: string;
+        };
+        /** @description One life of a service's main process, from start to exit. */
+        Run: {
+            /** @description Mean age of the process at the samples of each step. What follows has one entry for each of these; what was not known is `null`. */
+            age_seconds: number[];
+            /** @description Work done since the start, as bytes allocated, newest of the step. */
+            allocated_bytes: (number | null)[];
+            ended_at?: components["schemas"]["Instant"] | null;
+            /** @description How it ended: `oom_kill`, `exit`, or `unseen` where nobody watched; `null` while it runs. */
+            ended_by?: string | null;
+            /** @description Executable. */
+            exe?: string | null;
+            /** @description Goroutines, newest of the step. */
+            goroutines: (number | null)[];
+            /** @description Opaque. */
+            id: string;
+            /**
+             * Format: int64
+             * @description The limit it ran under.
+             */
+            limit_bytes?: number | null;
+            /** @description Where the target is, as long as it is known. */
+            link?: string | null;
+            /** @description Live heap, newest of the step. */
+            live_heap_bytes: (number | null)[];
+            /** @description Memory that cannot be reclaimed, mean of the step. */
+            memory_bytes: (number | null)[];
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /**
+             * Format: int64
+             * @description Highest of `memory_bytes`.
+             */
+            peak_bytes?: number | null;
+            /**
+             * Format: int32
+             * @description Process id.
+             */
+            pid: number;
+            /** @description Id of the process. */
+            process: string;
+            /**
+             * Format: double
+             * @description How old it was when it was sampled last.
+             */
+            seconds: number;
+            /** @description When the process started. */
+            started_at: components["schemas"]["Instant"];
+            /**
+             * Format: int32
+             * @description Length of a step of the course.
+             */
+            step_seconds: number;
+            /** @description Id of the target it ran in. */
+            target?: string | null;
+            /** @description Version of the program: its build id. */
+            version?: string | null;
+        };
         /** @description A capture that is running. */
         RunningCapture: {
             /** @description Whether its probes are attached at the moment. */
@@ -1660,6 +1828,28 @@ export interface components {
             outlier?: components["schemas"]["Outlier"] | null;
             /** @description Living replicas, by name. */
             replicas: components["schemas"]["Replica"][];
+        };
+        /** @description Aligned series of the replicas of a service. */
+        ServiceSeries: {
+            /** @description Ends of the steps. */
+            at: components["schemas"]["Instant"][];
+            /** @description Start of the first step. */
+            from: components["schemas"]["Instant"];
+            /** @description Replicas for which there was no room. */
+            left_out: number;
+            /** @description What was dropped since the daemon started and may affect this. */
+            losses: components["schemas"]["Loss"][];
+            /** @description Living replicas by name, then those that are gone. */
+            replicas: components["schemas"]["ReplicaSeries"][];
+            /** @description Name of the service. */
+            service: string;
+            /**
+             * Format: double
+             * @description Length of a step.
+             */
+            step_seconds: number;
+            /** @description End of the last step. */
+            to: components["schemas"]["Instant"];
         };
         /** @description One snapshot. */
         Snapshot: {
@@ -2341,6 +2531,124 @@ export interface operations {
             };
         };
     };
+    list_runs: {
+        parameters: {
+            query?: {
+                /** @description runs that lasted until then or longer: RFC 3339, unix seconds, or relative */
+                from?: string;
+                /** @description runs that had started by then */
+                to?: string;
+                /** @description items per page, 1 to 1000 (default 100) */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description name of the service */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Run"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description nothing has that id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_service_series: {
+        parameters: {
+            query?: {
+                /** @description names, separated by commas; `unreclaimable_bytes` without it */
+                metrics?: string;
+                /** @description RFC 3339, unix seconds, or relative; the first sample in memory without it */
+                from?: string;
+                /** @description RFC 3339, unix seconds, or relative; the newest sample without it */
+                to?: string;
+                /** @description seconds, or with a unit (`1m`); chosen so that samples leave no gaps without it */
+                step?: string;
+            };
+            header?: never;
+            path: {
+                /** @description name of the service */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceSeries"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description nothing has that id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     status: {
         parameters: {
             query?: never;
@@ -2975,6 +3283,15 @@ export interface operations {
             };
             /** @description nothing has that id */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

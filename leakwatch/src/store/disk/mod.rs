@@ -36,6 +36,7 @@ pub use crate::store::disk::codec::rollup::Rollup;
 pub use crate::store::disk::codec::row::Row;
 pub use crate::store::disk::partition::name::Tier;
 pub use crate::store::disk::profiles::ProfileRecord;
+pub use crate::store::disk::profiles::StoredHead;
 pub use crate::store::disk::profiles::StoredProfile;
 pub use crate::store::disk::store::Store;
 

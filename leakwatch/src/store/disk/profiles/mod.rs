@@ -8,7 +8,10 @@ mod writer;
 
 pub(crate) use cadence::Cadence;
 pub(crate) use cadence::Importance;
+pub(crate) use reader::Earlier;
+pub use reader::StoredHead;
 pub use reader::StoredProfile;
+pub(crate) use reader::head;
 pub(crate) use reader::read;
 pub use writer::ProfileRecord;
 pub(crate) use writer::ProfileWriter;
