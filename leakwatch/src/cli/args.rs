@@ -222,6 +222,9 @@ pub struct DiffArgs {
     /// Instant of the later profile [default: newest]
     #[arg(long, allow_hyphen_values = true)]
     pub compare: Option<String>,
+    /// The target that the earlier profile is of: a sibling, or one that is gone, by its whole id [default: the same]
+    #[arg(long, value_name = "TARGET")]
+    pub base_target: Option<String>,
     /// `json`, `pprof` or `folded` instead of a table [default with --out: pprof]
     #[arg(long)]
     pub format: Option<String>,

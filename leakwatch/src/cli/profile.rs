@@ -74,6 +74,7 @@ pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: Output) -> Re
         ("format", Some(format)),
         ("base", args.base.as_deref()),
         ("compare", args.compare.as_deref()),
+        ("base_target", args.base_target.as_deref()),
         ("value", args.value.as_deref()),
         // The table needs no tree.
         ("max_nodes", table.then_some("2")),
@@ -143,8 +144,11 @@ fn diff_table(diff: &DiffBody) -> String {
         &["FLAT", "CUM", "95 % INTERVAL"],
         rows,
     );
+    let of_other =
+        (diff.base.target != diff.compare.target).then(|| format!(" of {}", text::one_line(&diff.base.target)));
+    let builds = (diff.matched_by == "function").then_some("\n  the builds differ: functions are compared, not lines");
     format!(
-        "{} {}: {} at {}{}\n  compared with {} at {}: {}{}\n\n{table}",
+        "{} {}: {} at {}{}\n  compared with {} at {}{}: {}{}{}\n\n{table}",
         diff.r#type,
         diff.value,
         text::amount(diff.compare.total, &diff.unit),
@@ -152,8 +156,10 @@ fn diff_table(diff: &DiffBody) -> String {
         incomplete(&diff.compare.losses),
         text::amount(diff.base.total, &diff.unit),
         diff.base.at,
+        of_other.unwrap_or_default(),
         delta(total),
         incomplete(&diff.base.losses),
+        builds.unwrap_or_default(),
     )
 }
 

@@ -7,5 +7,6 @@ pub mod targets;
 pub mod events;
 pub mod services;
 pub mod runs;
+pub mod profiles;
 pub mod series;
 pub mod metrics;

@@ -19,6 +19,8 @@ use crate::store::disk::feed::Opened;
 use crate::store::disk::restore::Axis;
 use crate::store::disk::retention::Limits;
 use http::StatusCode;
+use leakwatch_analysis::model::decoded::ProfileContent;
+use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::target::Process;
@@ -27,6 +29,7 @@ use leakwatch_analysis::model::units::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Of each container.
@@ -58,7 +61,7 @@ fn life(number: u32, from: Timestamp, ends: bool) -> Vec<Input> {
                 process: process.key,
                 profile_type: ProfileType::Heap,
                 source: ProfileSource::Snapshot,
-                profile: Ok(heap(u64::from(1 + step) * MIB)),
+                profile: Ok(profile(number, step)),
             }));
         }
         inputs.push(Input::Tick { at });
@@ -72,6 +75,116 @@ fn life(number: u32, from: Timestamp, ends: bool) -> Vec<Input> {
         inputs.push(Input::Tick { at });
     }
     inputs
+}
+
+/// Of one container something is missing in each profile.
+const INCOMPLETE: u32 = 3;
+
+fn profile(number: u32, step: u32) -> Arc<ProfileContent> {
+    let mut content = heap(u64::from(1 + step) * MIB);
+    if number == INCOMPLETE {
+        let content = Arc::make_mut(&mut content);
+        content.summary.losses.extend(ProfileLoss::of(ProfileLoss::LOST, 3));
+    }
+    content
+}
+
+/// What the profile says that a container had at an instant: the fixture's other stack holds 20 MiB.
+fn expected_total(begin: &Value, at: &Value) -> i64 {
+    let nanos = |value: &Value| {
+        let instant: crate::dto::instant::Instant = value.as_str().unwrap().parse().unwrap();
+        instant.0.unix_millis()
+    };
+    let step = (nanos(at) - nanos(begin)) / u64::try_from(STEP.as_millis()).unwrap();
+    i64::try_from((1 + step + 20) * MIB).unwrap()
+}
+
+/// The runs of the service, the oldest first.
+async fn runs(daemon: &Daemon) -> Vec<Value> {
+    let page = body(daemon, "/api/v1/services/checkout/runs").await;
+    let mut runs = page["items"].as_array().unwrap().clone();
+    runs.reverse();
+    runs
+}
+
+#[tokio::test]
+async fn profiles_of_a_target_that_is_forgotten_are_listed_fetched_and_compared() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = remade(directory.path());
+    let runs = runs(&daemon).await;
+    for (number, run) in runs.iter().enumerate().take(CONTAINERS as usize) {
+        let (id, begin) = (run["target"].as_str().unwrap(), &run["started_at"]);
+        let list = body(&daemon, &format!("/api/v1/targets/{id}/profiles?type=heap")).await;
+        let items = list["items"].as_array().unwrap();
+        assert!(items.len() >= 2, "the first and the last at least: {list:#}");
+        for item in items {
+            assert_eq!(item["total"], expected_total(begin, &item["at"]), "{item:#}");
+            assert_eq!((&item["samples"], &item["source"]), (&json!(2), &json!("snapshot")));
+            assert_eq!(item["process"], run["process"]);
+            let lost = number == INCOMPLETE as usize;
+            assert_eq!(item["complete"], !lost);
+            assert_eq!(item["losses"].as_array().unwrap().len(), usize::from(lost));
+            let top = body(&daemon, &format!("{}&format=top", item["link"].as_str().unwrap())).await;
+            assert_eq!((&top["at"], &top["total"]), (&item["at"], &item["total"]));
+            assert_eq!(top["losses"], item["losses"]);
+        }
+        let (newest, first) = (items.first().unwrap(), items.last().unwrap());
+        let diff = body(&daemon, &format!("/api/v1/targets/{id}/diff?max_nodes=10")).await;
+        for (side, item) in [("base", first), ("compare", newest)] {
+            assert_eq!((&diff[side]["at"], &diff[side]["total"]), (&item["at"], &item["total"]));
+            assert_eq!(diff[side]["target"], id);
+        }
+        assert_eq!(diff["top"][0]["function"], "main.getOrQueryMarketsValues");
+        let pages = body(&daemon, &format!("/api/v1/targets/{id}/profiles?type=heap&limit=1")).await;
+        let next = pages["next_cursor"].as_str().unwrap();
+        let second = body(
+            &daemon,
+            &format!("/api/v1/targets/{id}/profiles?type=heap&limit=1&cursor={next}"),
+        )
+        .await;
+        assert_eq!(second["items"][0], items[1]);
+    }
+    let id = runs[0]["target"].as_str().unwrap();
+    let none = daemon.get(&format!("/api/v1/targets/{id}/profiles/goroutine")).await;
+    assert_eq!(none.status, StatusCode::CONFLICT);
+    assert!(none.text().contains("none of it is kept"), "{}", none.text());
+    let start = id.get(..id.len() - 1).unwrap();
+    assert_eq!(
+        daemon.get(&format!("/api/v1/targets/{start}/profiles")).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn the_present_run_is_compared_with_a_target_that_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = remade(directory.path());
+    let runs = runs(&daemon).await;
+    let (past, present) = (&runs[0], &runs[10]);
+    let (id, other) = (present["target"].as_str().unwrap(), past["target"].as_str().unwrap());
+    let diff = body(&daemon, &format!("/api/v1/targets/{id}/diff?base_target={other}")).await;
+    assert_eq!(
+        (&diff["base"]["target"], &diff["compare"]["target"]),
+        (&json!(other), &json!(id))
+    );
+    for (side, run) in [("base", past), ("compare", present)] {
+        let total = expected_total(&run["started_at"], &diff[side]["at"]);
+        assert_eq!(diff[side]["total"], total, "{side}");
+    }
+    let (base, compare) = (&diff["tree"]["base"], &diff["tree"]["compare"]);
+    assert_eq!((base, compare), (&diff["base"]["total"], &diff["compare"]["total"]));
+    assert_eq!(diff["matched_by"], "line");
+    let begin = past["started_at"].as_str().unwrap();
+    let first = body(
+        &daemon,
+        &format!("/api/v1/targets/{id}/diff?base_target={other}&base={begin}"),
+    )
+    .await;
+    assert_eq!(first["base"]["at"], begin, "the nearest to that instant");
+    let unknown = daemon
+        .get(&format!("/api/v1/targets/{id}/diff?base_target=nobody"))
+        .await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
 }
 
 /// Remembers little: the rest is on disk.
