@@ -23,7 +23,7 @@ mod investigation;
 mod events;
 mod stream;
 mod captures;
-mod unsupported;
+mod bundle;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -116,7 +116,7 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(stream::stream))
         .routes(routes!(captures::start_capture))
         .routes(routes!(captures::capture, captures::stop_capture))
-        .routes(routes!(unsupported::bundle))
+        .routes(routes!(bundle::bundle))
 }
 
 /// This document.

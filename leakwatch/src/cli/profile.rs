@@ -1,5 +1,6 @@
-//! `profile` and `diff`.
+//! `profile`, `diff` and `bundle`: what may be saved.
 
+use crate::cli::args::BundleArgs;
 use crate::cli::args::DiffArgs;
 use crate::cli::args::ProfileArgs;
 use crate::cli::client::Client;
@@ -85,6 +86,12 @@ pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: Output) -> Re
         return output.text(&diff_table(&diff));
     }
     save(&client.bytes(&path).await?, format, args.out.as_deref(), output)
+}
+
+pub(crate) async fn bundle(client: &Client, args: &BundleArgs, output: Output) -> Result<Exit, CliError> {
+    let query = query([("from", args.from.as_deref()), ("to", args.to.as_deref())]);
+    let path = format!("/api/v1/targets/{}/bundle{query}", encoded(&args.target));
+    save(&client.bytes(&path).await?, "bundle", Some(&args.out), output)
 }
 
 fn save(bytes: &[u8], format: &str, file: Option<&Path>, output: Output) -> Result<Exit, CliError> {

@@ -3,6 +3,7 @@
 //! The engine has no clock and does no I/O besides the recording: a replay of the same inputs reaches the same answers.
 
 pub mod replay;
+pub mod bundle;
 mod post_mortem;
 mod final_heap;
 mod judge;

@@ -4,6 +4,7 @@
 
 use crate::input::TakenProfile;
 use crate::store::Bounds;
+use crate::store::bundle::BundledTarget;
 use crate::store::disk::restore::Restored;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
@@ -15,6 +16,7 @@ use crate::store::view::View;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::final_heap::FinalState;
+use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::run::Run;
 use leakwatch_analysis::model::run::ServiceRun;
@@ -29,6 +31,15 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What a bundle knows besides targets.
+#[derive(Debug)]
+pub(crate) struct BundleRest {
+    pub(crate) events: Vec<Event>,
+    pub(crate) post_mortems: Vec<(PostMortem, Vec<TakenProfile>)>,
+    pub(crate) runs: Vec<ServiceRun>,
+    pub(crate) losses: BTreeMap<String, u64>,
+}
 
 /// All that is remembered.
 #[derive(Debug)]
@@ -218,15 +229,8 @@ impl Memory {
             self.events.push(event);
         }
         self.events.forget_all_but(self.bounds.events);
-        for (mut post_mortem, profiles) in restored.post_mortems {
-            for taken in &profiles {
-                if let Ok(content) = &taken.profile {
-                    let (summary, stacks) = self.profiles.intern(content);
-                    post_mortem.profiles.push(snapshot_of(taken, summary));
-                    post_mortem.stacks = stacks;
-                }
-            }
-            self.push_post_mortem(post_mortem);
+        for (post_mortem, profiles) in restored.post_mortems {
+            self.restore_post_mortem(post_mortem, &profiles);
             self.fit_profiles();
         }
         for run in restored.runs {
@@ -246,6 +250,43 @@ impl Memory {
             keep_newest(&mut self.earlier, service.into(), run, self.bounds, |run| {
                 run.started_at
             });
+        }
+    }
+
+    fn restore_post_mortem(&mut self, mut post_mortem: PostMortem, profiles: &[TakenProfile]) {
+        for taken in profiles {
+            if let Ok(content) = &taken.profile {
+                let (summary, stacks) = self.profiles.intern(content);
+                post_mortem.profiles.push(snapshot_of(taken, summary));
+                post_mortem.stacks = stacks;
+            }
+        }
+        self.push_post_mortem(post_mortem);
+    }
+
+    /// Takes in a bundle: this is all that is known then. Each target comes with what was answered about it.
+    pub(crate) fn open_bundle(
+        &mut self,
+        made_at: Timestamp,
+        targets: Vec<(BundledTarget, Option<Investigation>)>,
+        rest: BundleRest,
+    ) {
+        self.now = made_at;
+        for (target, investigation) in targets {
+            let id = target.history.target.id();
+            Arc::make_mut(&mut self.by_inode).insert(target.history.target.cgroup.inode, id.clone());
+            self.targets.insert(id, StoredTarget::bundled(target, investigation));
+        }
+        for event in rest.events {
+            self.next_event = self.next_event.max(event.id.saturating_add(1));
+            self.events.push(event);
+        }
+        for (post_mortem, profiles) in rest.post_mortems {
+            self.restore_post_mortem(post_mortem, &profiles);
+        }
+        rest.runs.into_iter().for_each(|run| self.push_run(run));
+        for (reason, count) in rest.losses {
+            self.count_loss(reason, count);
         }
     }
 

@@ -9,5 +9,6 @@ mod profiles;
 pub(crate) mod target;
 pub mod view;
 pub mod disk;
+pub mod bundle;
 
 pub use bounds::Bounds;

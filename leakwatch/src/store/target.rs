@@ -1,11 +1,13 @@
 //! What the engine keeps of one target.
 
+use crate::store::bundle::BundledTarget;
 use crate::store::view::TargetView;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::model::verdict::VerdictClass;
 use std::collections::BTreeMap;
@@ -57,6 +59,18 @@ impl StoredTarget {
         }
     }
 
+    /// A target from a bundle.
+    pub(super) fn bundled(target: BundledTarget, investigation: Option<Investigation>) -> Self {
+        Self {
+            history: target.history,
+            investigation: investigation.map(Arc::new),
+            overrides: target.overrides,
+            changed: false,
+            class_before: None,
+            view: None,
+        }
+    }
+
     /// As readers see it.
     pub(super) fn view(&mut self) -> Arc<TargetView> {
         let view = self.view.get_or_insert_with(|| {
@@ -68,4 +82,15 @@ impl StoredTarget {
         });
         Arc::clone(view)
     }
+}
+
+/// Replicas compared with a target, the largest first. A service may have hundreds; an outlier shows against a few.
+const REPLICAS: usize = 16;
+
+/// Of the other targets of a service those that one is compared with.
+pub(crate) fn compared_with<'a>(others: impl Iterator<Item = &'a TargetHistory>) -> Vec<&'a TargetHistory> {
+    let mut replicas: Vec<&TargetHistory> = others.collect();
+    replicas.sort_by_key(|history| std::cmp::Reverse(history.newest.as_ref().map_or(Bytes(0), |memory| memory.charge)));
+    replicas.truncate(REPLICAS);
+    replicas
 }

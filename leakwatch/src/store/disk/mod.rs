@@ -11,8 +11,8 @@ pub(crate) mod partition;
 pub mod retention;
 mod journal;
 mod pending;
-mod messages;
-mod convert;
+pub(in crate::store) mod messages;
+pub(in crate::store) mod convert;
 mod catalog;
 pub(crate) mod profiles;
 pub(crate) mod batch;
@@ -26,6 +26,7 @@ pub(crate) mod restore;
 pub(crate) mod thread;
 pub mod feed;
 pub mod verify;
+pub mod past;
 
 pub use crate::store::disk::batch::Batch;
 pub use crate::store::disk::batch::Record;

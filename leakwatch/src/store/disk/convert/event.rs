@@ -13,7 +13,7 @@ use crate::store::event::EventKind;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 
-pub(in crate::store::disk) fn event_to(event: &Event) -> messages::Event {
+pub(in crate::store) fn event_to(event: &Event) -> messages::Event {
     let kind = match &event.kind {
         EventKind::OomKill {
             post_mortem,
@@ -49,7 +49,7 @@ pub(in crate::store::disk) fn event_to(event: &Event) -> messages::Event {
     }
 }
 
-pub(in crate::store::disk) fn event_from(message: messages::Event) -> Option<Event> {
+pub(in crate::store) fn event_from(message: messages::Event) -> Option<Event> {
     let kind = match message.kind? {
         messages::EventKind::OomKill(kill) => EventKind::OomKill {
             post_mortem: kill.post_mortem,

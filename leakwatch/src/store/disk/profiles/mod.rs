@@ -8,6 +8,7 @@ mod writer;
 
 pub(crate) use cadence::Cadence;
 pub(crate) use cadence::Importance;
+pub(crate) use head::ProfileHead;
 pub(crate) use reader::Earlier;
 pub use reader::StoredHead;
 pub use reader::StoredProfile;

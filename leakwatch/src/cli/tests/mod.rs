@@ -1,5 +1,7 @@
 //! What a person reads, made from what the API answers; and the client against a served API.
 
+mod bundle;
+
 use crate::api::listen::Listeners;
 use crate::api::serve::serve;
 use crate::api::tests::fixture::Daemon;
@@ -15,6 +17,7 @@ use crate::cli::list;
 use crate::cli::oom;
 use crate::cli::output::Output;
 use crate::cli::replay;
+use crate::cli::replay::Played;
 use crate::cli::services;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -144,8 +147,9 @@ fn a_recording_replays_to_the_same_and_a_leak_is_exit_code_3() {
     let args = |until: Option<&str>| ReplayArgs {
         file: path.clone(),
         until: until.map(str::to_owned),
+        serve: None,
     };
-    let (body, text) = replay::play(&args(None), plain()).unwrap();
+    let Played { body, text, .. } = replay::play(&args(None), plain()).unwrap();
     assert_eq!(body.inputs, inputs.len() as u64);
     assert_eq!(body.cut_off, None);
     assert_eq!(body.oom_kills.len(), 1);
@@ -157,7 +161,7 @@ fn a_recording_replays_to_the_same_and_a_leak_is_exit_code_3() {
 
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    let (body, text) = replay::play(&args(None), plain()).unwrap();
+    let Played { body, text, .. } = replay::play(&args(None), plain()).unwrap();
     assert!(body.inputs > 0 && body.cut_off.is_some() && text.contains("could not be played"));
     assert_eq!(replay::exit(&body), Exit::Fine, "nothing was judged yet");
 
