@@ -23,6 +23,7 @@ use crate::query::series::Line;
 use crate::query::series::Range;
 use crate::query::series::together;
 use crate::query::services;
+use crate::store::view::TargetView;
 use crate::store::view::View;
 use axum::Json;
 use axum::extract::State;
@@ -223,7 +224,7 @@ fn replica(view: &View, id: &TargetId, metrics: &[Metric], values: &[Vec<Option<
     ReplicaSeriesBody {
         target: id.to_string(),
         name: target.map(|target| target.history.target.name.clone()),
-        living: target.is_some_and(|target| target.is_living()),
+        living: target.is_some_and(TargetView::is_living),
         series: metrics
             .iter()
             .zip(values)

@@ -13,13 +13,11 @@ use crate::config::Config;
 use crate::config::Environment;
 use crate::engine::Engine;
 use crate::input::Head;
-use crate::store::disk::Row;
+use crate::store::bundle::BundledPast;
 use crate::store::disk::past::Past;
 use leakwatch_analysis::model::host::HostIdentity;
-use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
-use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 use std::net::SocketAddr;
@@ -38,7 +36,7 @@ pub(super) struct Known {
     pub(super) head: Option<Head>,
     pub(super) at: Timestamp,
     /// Of a bundle: what a daemon would read from disk.
-    pub(super) past: Option<(TargetId, (Vec<Row>, Vec<Snapshot>, Arc<StackTable>))>,
+    pub(super) past: Option<(TargetId, BundledPast)>,
 }
 
 /// What serves it: handlers, and what they read from.
@@ -90,12 +88,12 @@ pub(super) fn open(known: Known, config: Config) -> Result<Offline, CliError> {
         )
     };
     let past = match past {
-        Some((target, (rows, profiles, stacks))) => {
+        Some((target, past)) => {
             let service = views
                 .newest()
                 .target(&target)
                 .map(|known| known.history.target.service.clone());
-            let past = Past::of(&target, &service.unwrap_or_default(), &rows, profiles, &stacks);
+            let past = Past::of(&target, &service.unwrap_or_default(), past);
             Some(past.map_err(CliError::Store)?)
         }
         None => None,

@@ -4,19 +4,16 @@ use crate::engine::Engine;
 use crate::input::Head;
 use crate::store::Bounds;
 use crate::store::bundle::Bundle;
+use crate::store::bundle::BundledPast;
 use crate::store::bundle::BundledTarget;
 use crate::store::bundle::is_same_verdict;
-use crate::store::disk::Row;
 use crate::store::memory::BundleRest;
 use crate::store::target::compared_with;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Investigation;
-use leakwatch_analysis::model::profile::Snapshot;
-use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::model::verdict::Verdict;
-use std::sync::Arc;
 
 /// An opened bundle.
 #[derive(Debug)]
@@ -33,8 +30,8 @@ pub struct Opened {
     pub verdict: Option<Verdict>,
     /// Whether the verdict made again is the same; none where it is not made again.
     pub is_reproduced: Option<bool>,
-    /// What it has of the subject that is read from disk in a daemon: samples, profiles and their stacks.
-    pub past: (Vec<Row>, Vec<Snapshot>, Arc<StackTable>),
+    /// What it has of the subject that a daemon reads from disk.
+    pub past: BundledPast,
 }
 
 /// Opens a bundle.
@@ -82,7 +79,11 @@ pub fn open(bundle: Bundle) -> Opened {
         subject,
         verdict,
         is_reproduced,
-        past: (bundle.rows, bundle.kept, bundle.stacks),
+        past: BundledPast {
+            rows: bundle.rows,
+            profiles: bundle.kept,
+            stacks: bundle.stacks,
+        },
     }
 }
 

@@ -73,21 +73,27 @@ pub fn runs(
             found.entry(Reverse(key)).or_insert(known);
         }
     };
-    view.runs(service).for_each(|run| add(known(run)));
+    for run in view.runs(service) {
+        add(known(run));
+    }
     if let Some(disk) = disk {
         let to = before.map_or(to, |before| {
             to.min(Timestamp::from_unix_nanos(before.started_at.saturating_mul(1_000_000)))
         });
         let is_before = |run: &ServiceRun| before.is_none_or(|before| RunKey::of(&run.run) < before);
         let kept = disk.runs(service, (from, to), is_before, limit.saturating_add(1));
-        kept.iter().for_each(|run| add(known(run)));
+        for run in &kept {
+            add(known(run));
+        }
     }
     for (_, replica) in view.replicas(service) {
         let history = &replica.history;
         if let Some(run) = &history.run {
             add(running(history, run));
         }
-        history.past_runs.iter().for_each(|run| add(past(history, run)));
+        for run in &history.past_runs {
+            add(past(history, run));
+        }
     }
     let more = found.len() > limit;
     Runs {

@@ -159,7 +159,7 @@ fn older(
     let full = points.len().saturating_sub(Points::CAPACITY / 2);
     let to = range.to.unwrap_or(now);
     // Few profiles are in memory, and what each counted is on disk.
-    let full = points.get(full).filter(|_| !metrics.iter().any(of_profiles));
+    let full = points.get(full).filter(|_| !metrics.iter().copied().any(of_profiles));
     match full.map(|point| point.at) {
         Some(full) if full <= from => Found::default(),
         full => {
@@ -169,7 +169,7 @@ fn older(
     }
 }
 
-fn of_profiles(metric: &Metric) -> bool {
+fn of_profiles(metric: Metric) -> bool {
     matches!(metric, Metric::LiveHeap | Metric::Goroutines | Metric::LeakedGoroutines)
 }
 

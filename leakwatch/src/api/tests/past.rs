@@ -339,7 +339,7 @@ async fn who_comes_when_too_many_read_is_sent_away_and_told_when_to_come_back() 
     let daemon = Daemon::new();
     let reading = daemon.context.reading();
     let places = u32::try_from(reading.available_permits()).unwrap();
-    let taken = reading.clone().acquire_many_owned(places).await.unwrap();
+    let taken = Arc::clone(&reading).acquire_many_owned(places).await.unwrap();
     let refused = daemon.get("/api/v1/services/checkout/runs").await;
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(refused.header("retry-after"), "1");

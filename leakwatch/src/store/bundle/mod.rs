@@ -68,6 +68,17 @@ pub struct Bundle {
     pub kept: Vec<Snapshot>,
 }
 
+/// What a bundle has of its subject that a daemon reads from disk.
+#[derive(Debug)]
+pub struct BundledPast {
+    /// Samples, oldest first.
+    pub rows: Vec<Row>,
+    /// Profiles, oldest first.
+    pub profiles: Vec<Snapshot>,
+    /// Their stacks.
+    pub stacks: Arc<StackTable>,
+}
+
 /// One target in a bundle.
 #[derive(Debug)]
 pub struct BundledTarget {

@@ -1,15 +1,14 @@
 //! What a bundle has of the past of its target, in a store of its own: whoever reads from disk reads it from there.
 
 use super::batch::Batch;
-use super::codec::row::Row;
 use super::error::DiskError;
 use super::history::History;
 use super::partition::name::Tier;
 use super::profiles::ProfileRecord;
 use super::retention::Limits;
 use super::store::Store;
+use crate::store::bundle::BundledPast;
 use leakwatch_analysis::model::profile::Snapshot;
-use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::TargetId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +31,8 @@ pub struct Past {
 
 impl Past {
     /// A store of these samples and profiles, each oldest first.
-    pub fn of(
-        target: &TargetId,
-        service: &str,
-        rows: &[Row],
-        profiles: Vec<Snapshot>,
-        stacks: &Arc<StackTable>,
-    ) -> Result<Self, DiskError> {
+    pub fn of(target: &TargetId, service: &str, past: BundledPast) -> Result<Self, DiskError> {
+        let BundledPast { rows, profiles, stacks } = past;
         let directory = tempfile::tempdir().map_err(DiskError::io(&std::env::temp_dir()))?;
         let profile_at = |snapshot: &Snapshot| snapshot.at.unix_millis();
         let begin = rows
@@ -62,7 +56,7 @@ impl Past {
                 tier: Tier::Profiles,
                 service: service.into(),
                 snapshot,
-                stacks: Arc::clone(stacks),
+                stacks: Arc::clone(&stacks),
             }],
             ..Batch::default()
         }));

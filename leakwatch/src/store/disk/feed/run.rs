@@ -41,7 +41,7 @@ pub(super) fn follow(kept: &mut Option<ServiceRun>, history: &TargetHistory, row
             .course
             .add(history.newest_at.since(kept.run.started_at), sample);
         if kept.version.is_empty() {
-            kept.version = history.version().to_owned();
+            history.version().clone_into(&mut kept.version);
         }
     }
     ended
