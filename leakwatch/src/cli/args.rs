@@ -262,7 +262,7 @@ pub struct CaptureArgs {
 #[derive(Debug, Args)]
 pub struct EventsArgs {
     /// Only these kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`,
-    /// `verdict_change`, `loss`
+    /// `verdict_change`, `deploy`, `loss`
     #[arg(long)]
     pub kinds: Option<String>,
     /// Only of this target

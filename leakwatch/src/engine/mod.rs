@@ -243,6 +243,8 @@ fn profiled(memory: &mut Memory, taken: &TakenProfile) {
     stored.changed = true;
     if !accepted {
         memory.count_loss("profile_of_smaller_process", 1);
+    } else if taken.profile_type == ProfileType::Heap {
+        memory.tell_version(&taken.target, taken.process, taken.at);
     }
 }
 

@@ -111,6 +111,15 @@ pub fn is_known(view: &View, disk: Option<&History>, service: &str) -> bool {
     view.replicas(service).next().is_some() || view.runs(service).next().is_some() || disk.is_some_and(on_disk)
 }
 
+/// The target that ran the service before another one: that of the run that ended last before this one began.
+pub fn predecessor(view: &View, target: &TargetHistory) -> Option<TargetId> {
+    let (id, begin) = (target.target.id(), target.target.started_at);
+    let ended = |run: &ServiceRun| run.run.ended.map(|(at, _)| at);
+    let before = view.runs(&target.target.service).filter(|run| run.target != id);
+    let before = before.filter(|run| ended(run).is_some_and(|at| at <= begin));
+    before.max_by_key(|run| ended(run)).map(|run| run.target.clone())
+}
+
 fn known(run: &ServiceRun) -> KnownRun {
     let told = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     KnownRun {

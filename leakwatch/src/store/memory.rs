@@ -12,6 +12,7 @@ use crate::store::post_mortem::PostMortem;
 use crate::store::profiles::Kept;
 use crate::store::profiles::Profiles;
 use crate::store::target::StoredTarget;
+use crate::store::versions::Versions;
 use crate::store::view::View;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
@@ -22,6 +23,7 @@ use leakwatch_analysis::model::run::Run;
 use leakwatch_analysis::model::run::ServiceRun;
 use leakwatch_analysis::model::shared_log::SharedLog;
 use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -57,6 +59,7 @@ pub(crate) struct Memory {
     runs: Arc<BTreeMap<Arc<str>, VecDeque<Arc<ServiceRun>>>>,
     /// Runs by service whose targets are forgotten, oldest first.
     earlier: BTreeMap<Arc<str>, VecDeque<Run>>,
+    versions: Versions,
 }
 
 impl Memory {
@@ -75,6 +78,7 @@ impl Memory {
             losses: Arc::default(),
             runs: Arc::default(),
             earlier: BTreeMap::new(),
+            versions: Versions::default(),
         }
     }
 
@@ -220,6 +224,9 @@ impl Memory {
             Arc::make_mut(&mut self.by_inode).insert(target.cgroup.inode, id.clone());
             let stored = StoredTarget::restored(known.history, known.overrides, known.class);
             self.targets.insert(id.clone(), stored);
+            if let Some(run) = &known.run {
+                self.versions.restore(run, self.bounds.runs);
+            }
             for taken in known.profiles {
                 self.restore_profile(&id, &taken);
             }
@@ -234,6 +241,7 @@ impl Memory {
             self.fit_profiles();
         }
         for run in restored.runs {
+            self.versions.restore(&run, self.bounds.runs);
             match self.targets.get_mut(&run.target) {
                 Some(stored) => stored.history.push_past_run(run.run.clone()),
                 None => self.remember_earlier(&run.service, run.run.clone()),
@@ -297,6 +305,23 @@ impl Memory {
                 stored.history.apply_snapshot(snapshot_of(taken, summary));
                 stored.history.stacks = stacks;
             }
+        }
+    }
+
+    /// Takes in the version that a process of a target is of; an event tells of one that is new to the service.
+    pub(crate) fn tell_version(&mut self, id: &TargetId, process: ProcessKey, at: Timestamp) {
+        let Some(stored) = self.targets.get(id) else { return };
+        let history = &stored.history;
+        let Some(record) = history.processes.get(&process) else {
+            return;
+        };
+        let (service, to) = (&history.target.service, history.version());
+        let before = self
+            .versions
+            .tell(service, to, record.process.started_at, self.bounds.runs);
+        if let Some(from) = before {
+            let (service, from, to) = (service.clone(), from.to_string(), to.to_owned());
+            self.push_event(at, Some(id.clone()), EventKind::Deploy { service, from, to });
         }
     }
 

@@ -82,6 +82,9 @@ const INCOMPLETE: u32 = 3;
 
 fn profile(number: u32, step: u32) -> Arc<ProfileContent> {
     let mut content = heap(u64::from(1 + step) * MIB);
+    // Half of the containers are of another build.
+    let build = if number < CONTAINERS / 2 { "old" } else { "new" };
+    Arc::make_mut(&mut content).summary.program.build_id = build.into();
     if number == INCOMPLETE {
         let content = Arc::make_mut(&mut content);
         content.summary.losses.extend(ProfileLoss::of(ProfileLoss::LOST, 3));
@@ -173,7 +176,14 @@ async fn the_present_run_is_compared_with_a_target_that_is_gone() {
     }
     let (base, compare) = (&diff["tree"]["base"], &diff["tree"]["compare"]);
     assert_eq!((base, compare), (&diff["base"]["total"], &diff["compare"]["total"]));
-    assert_eq!(diff["matched_by"], "line");
+    assert_eq!(diff["matched_by"], "function", "they are of different builds");
+    let sibling = runs[7]["target"].as_str().unwrap();
+    let same = body(
+        &daemon,
+        &format!("/api/v1/targets/{id}/diff?base_target={sibling}&max_nodes=2"),
+    )
+    .await;
+    assert_eq!(same["matched_by"], "line");
     let begin = past["started_at"].as_str().unwrap();
     let first = body(
         &daemon,
@@ -264,6 +274,8 @@ async fn a_container_made_anew_ten_times_has_its_runs_listed() {
     for run in past {
         assert_eq!(run["ended_by"], "exit", "{run:#}");
         assert_eq!(run["exe"], "/usr/bin/checkout");
+        let version = if run["pid"].as_u64() < Some(5005) { "old" } else { "new" };
+        assert_eq!(run["version"], version);
         let of = |field: &str| run[field].as_array().unwrap();
         let (age, memory) = (of("age_seconds"), of("memory_bytes"));
         assert!(age.len() > 5 && age.len() == memory.len());
@@ -350,4 +362,23 @@ async fn who_comes_when_too_many_read_is_sent_away_and_told_when_to_come_back() 
         3,
         "without a store those that memory knows"
     );
+}
+
+#[tokio::test]
+async fn a_new_build_is_a_deploy_and_a_container_knows_the_one_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = remade(directory.path());
+    let deploys = body(&daemon, "/api/v1/events?kinds=deploy").await;
+    let [deploy] = &deploys["items"].as_array().unwrap()[..] else {
+        panic!("once, whatever daemon saw it: {deploys:#}")
+    };
+    let runs = runs(&daemon).await;
+    assert_eq!(deploy["target"], runs[5]["target"]);
+    assert_eq!(
+        deploy["detail"],
+        json!({"service": "checkout", "from_version": "old", "to_version": "new"})
+    );
+    let id = runs[10]["target"].as_str().unwrap();
+    let target = body(&daemon, &format!("/api/v1/targets/{id}")).await;
+    assert_eq!(target["predecessor"], runs[9]["target"]);
 }

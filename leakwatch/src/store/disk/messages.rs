@@ -91,7 +91,7 @@ pub(in crate::store) struct Event {
     pub(in crate::store) at: u64,
     #[prost(string, optional, tag = "3")]
     pub(in crate::store) target: Option<String>,
-    #[prost(oneof = "EventKind", tags = "4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "EventKind", tags = "4, 5, 6, 7, 8, 9, 10")]
     pub(in crate::store) kind: Option<EventKind>,
 }
 
@@ -111,6 +111,18 @@ pub(in crate::store) enum EventKind {
     VerdictChange(VerdictChange),
     #[prost(message, tag = "9")]
     Loss(CountedLoss),
+    #[prost(message, tag = "10")]
+    Deploy(Deploy),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(in crate::store) struct Deploy {
+    #[prost(string, tag = "1")]
+    pub(in crate::store) service: String,
+    #[prost(string, tag = "2")]
+    pub(in crate::store) from: String,
+    #[prost(string, tag = "3")]
+    pub(in crate::store) to: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
