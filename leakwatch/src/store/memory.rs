@@ -283,7 +283,8 @@ impl Memory {
         for (target, investigation) in targets {
             let id = target.history.target.id();
             Arc::make_mut(&mut self.by_inode).insert(target.history.target.cgroup.inode, id.clone());
-            self.targets.insert(id, StoredTarget::bundled(target, investigation));
+            let stored = StoredTarget::bundled(target.history, target.overrides, investigation);
+            self.targets.insert(id, stored);
         }
         for event in rest.events {
             self.next_event = self.next_event.max(event.id.saturating_add(1));

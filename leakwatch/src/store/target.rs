@@ -1,6 +1,5 @@
 //! What the engine keeps of one target.
 
-use crate::store::bundle::BundledTarget;
 use crate::store::view::TargetView;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Answer;
@@ -60,11 +59,15 @@ impl StoredTarget {
     }
 
     /// A target from a bundle.
-    pub(super) fn bundled(target: BundledTarget, investigation: Option<Investigation>) -> Self {
+    pub(super) fn bundled(
+        history: TargetHistory,
+        overrides: BTreeMap<StepId, Answer>,
+        investigation: Option<Investigation>,
+    ) -> Self {
         Self {
-            history: target.history,
+            history,
             investigation: investigation.map(Arc::new),
-            overrides: target.overrides,
+            overrides,
             changed: false,
             class_before: None,
             view: None,

@@ -1,10 +1,13 @@
 //! Profiles of a target, in memory and on disk: which there are, the one nearest to an instant, two of them in one table.
 
-mod moving;
+mod profile;
+mod pair;
+
+pub use crate::query::profiles::pair::Pair;
+pub use crate::query::profiles::profile::Profile;
 
 use crate::query::lookup;
 use crate::query::lookup::LookupError;
-use crate::query::profiles::moving::moved;
 use crate::store::disk::StoredProfile;
 use crate::store::disk::history::History;
 use crate::store::disk::history::KeptProfile;
@@ -18,7 +21,6 @@ use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
-use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -39,15 +41,6 @@ pub struct Subject<'a> {
     /// All else that is known.
     pub known: Option<&'a TargetView>,
     disk: Option<&'a History>,
-}
-
-/// A profile with the table of its stacks.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    /// Its values.
-    pub snapshot: Snapshot,
-    /// Their stacks.
-    pub stacks: Arc<StackTable>,
 }
 
 /// A profile that there is, in a list.
@@ -92,19 +85,6 @@ pub struct Item<'a> {
 enum Place<'a> {
     Memory(&'a Snapshot),
     Disk(KeptProfile),
-}
-
-/// Two profiles in one table.
-#[derive(Debug)]
-pub struct Pair {
-    /// The one that the other is compared with.
-    pub base: Snapshot,
-    /// The other.
-    pub compare: Snapshot,
-    /// Their stacks.
-    pub stacks: Arc<StackTable>,
-    /// Whether they are of different builds: then lines were left out, for they move.
-    pub by_function: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -330,30 +310,6 @@ impl From<&Snapshot> for Listed {
             stacks: snapshot.values.len(),
             total: snapshot.total,
             losses: snapshot.losses.to_vec(),
-        }
-    }
-}
-
-impl Pair {
-    /// Brings two profiles together: stacks of equal frames are one stack.
-    pub fn new(base: Profile, compare: Profile) -> Self {
-        let builds = [&base, &compare].map(|profile| &*profile.snapshot.program.build_id);
-        let by_function = builds.iter().all(|build| !build.is_empty()) && builds.first() != builds.last();
-        if Arc::ptr_eq(&base.stacks, &compare.stacks) && !by_function {
-            return Self {
-                base: base.snapshot,
-                compare: compare.snapshot,
-                stacks: base.stacks,
-                by_function,
-            };
-        }
-        let mut stacks = StackTable::default();
-        let [base, compare] = [base, compare].map(|profile| moved(&mut stacks, profile, by_function));
-        Self {
-            base,
-            compare,
-            stacks: Arc::new(stacks),
-            by_function,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::store::disk::codec::block;
 use crate::store::disk::codec::stacks;
 use crate::store::disk::codec::stacks::Stacks;
 use crate::store::disk::convert;
+use crate::store::disk::messages::CountedLoss;
 use leakwatch_analysis::history::SnapshotSeries;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::Missing;
@@ -64,7 +65,7 @@ pub fn encode(bundle: &Bundle) -> Result<Vec<u8>, BundleError> {
         losses: bundle
             .losses
             .iter()
-            .map(|(reason, count)| messages::Loss {
+            .map(|(reason, count)| CountedLoss {
                 reason: reason.clone(),
                 count: *count,
             })

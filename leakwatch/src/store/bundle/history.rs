@@ -37,7 +37,7 @@ use std::sync::Arc;
 const PAGE: u64 = 4096;
 
 /// A target as a message; `number` says where a stack is in the table of the bundle.
-pub(super) fn target_to(target: &BundledTarget, number: &dyn Fn(StackId) -> StackId) -> messages::Target {
+pub(super) fn target_to(target: &BundledTarget, number: &dyn Fn(StackId) -> StackId) -> messages::WholeTarget {
     let history = &target.history;
     let id = history.target.id();
     let records: Vec<&ProcessRecord> = history.processes.values().collect();
@@ -86,7 +86,7 @@ pub(super) fn target_to(target: &BundledTarget, number: &dyn Fn(StackId) -> Stac
         all.map(|snapshot| snapshot_to(snapshot, number)).collect()
     };
     let class = target.verdict.as_ref().map(|verdict| verdict.class);
-    messages::Target {
+    messages::WholeTarget {
         state: Some(convert::state_to(history, &target.overrides, class, None)),
         points: history.points.as_slice().iter().map(point_to).collect(),
         processes: input::to_bytes(&Input::Sample(processes)),
@@ -118,7 +118,7 @@ pub(super) fn target_to(target: &BundledTarget, number: &dyn Fn(StackId) -> Stac
 
 /// The target again.
 pub(super) fn target_from(
-    message: messages::Target,
+    message: messages::WholeTarget,
     stacks: &Stacks,
     table: &Arc<StackTable>,
 ) -> Result<BundledTarget, BundleError> {

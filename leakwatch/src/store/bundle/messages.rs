@@ -1,6 +1,7 @@
 //! The messages of a bundle. What a recording or the store has a message for is kept as that. A field keeps its number and its meaning for ever; what a
 //! reader does not know it skips.
 
+use crate::store::disk::messages::CountedLoss;
 use crate::store::disk::messages::Event;
 use crate::store::disk::messages::PostMortem;
 use crate::store::disk::messages::Run;
@@ -31,7 +32,7 @@ pub(super) struct Body {
     #[prost(bytes = "vec", tag = "3")]
     pub(super) stacks: Vec<u8>,
     #[prost(message, repeated, tag = "4")]
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<WholeTarget>,
     #[prost(message, repeated, tag = "5")]
     pub(super) events: Vec<Event>,
     #[prost(message, repeated, tag = "6")]
@@ -40,7 +41,7 @@ pub(super) struct Body {
     #[prost(message, repeated, tag = "7")]
     pub(super) runs: Vec<Run>,
     #[prost(message, repeated, tag = "8")]
-    pub(super) losses: Vec<Loss>,
+    pub(super) losses: Vec<CountedLoss>,
     /// Samples as they were taken, of the target that it is about: blocks as a partition has them.
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub(super) rows: Vec<Vec<u8>>,
@@ -51,7 +52,7 @@ pub(super) struct Body {
 
 /// One target with all that was known of it.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Target {
+pub(super) struct WholeTarget {
     #[prost(message, optional, tag = "1")]
     pub(super) state: Option<TargetState>,
     #[prost(message, repeated, tag = "2")]
@@ -137,14 +138,6 @@ pub(super) struct Claim {
     pub(super) start_ticks: u64,
     #[prost(string, tag = "3")]
     pub(super) function: String,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Loss {
-    #[prost(string, tag = "1")]
-    pub(super) reason: String,
-    #[prost(uint64, tag = "2")]
-    pub(super) count: u64,
 }
 
 /// A profile. Unlike in a partition its values are exact: the verdict rests on them.

@@ -1,21 +1,21 @@
 //! One target in one file: all that was known of it and of the replicas it was compared with, so that its verdict can be made again elsewhere, and looked
 //! at as if the daemon were there.
 //!
-//! Names and paths are in it, command lines and contents of memory are not: the daemon knows none.
+//! Names and paths are in it. Contents of memory and command lines are not: of these the daemon keeps no more than what an interpreter runs.
 
 mod messages;
 mod error;
 mod history;
 mod snapshot;
 mod codec;
-mod make;
+mod making;
 
 pub use crate::store::bundle::codec::decode;
 pub use crate::store::bundle::codec::decode_body;
 pub use crate::store::bundle::codec::encode;
 pub use crate::store::bundle::codec::is_bundle;
 pub use crate::store::bundle::error::BundleError;
-pub use crate::store::bundle::make::make;
+pub use crate::store::bundle::making::make;
 
 use crate::input::Head;
 use crate::input::TakenProfile;

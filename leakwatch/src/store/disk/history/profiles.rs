@@ -42,7 +42,7 @@ impl KeptProfiles {
     pub fn head(&mut self, kept: &KeptProfile) -> Option<StoredHead> {
         let (partition, reader) = self.partitions.get(kept.partition)?;
         let earlier = self.earlier.take().filter(|(place, _)| *place == kept.partition);
-        match profiles::head(reader, &kept.entry, earlier.map(|(_, earlier)| earlier)) {
+        match profiles::read_head(reader, &kept.entry, earlier.map(|(_, earlier)| earlier)) {
             Ok((head, read)) => {
                 self.earlier = Some((kept.partition, read));
                 Some(head)

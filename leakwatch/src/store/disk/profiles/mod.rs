@@ -12,8 +12,8 @@ pub(crate) use head::ProfileHead;
 pub(crate) use reader::Earlier;
 pub use reader::StoredHead;
 pub use reader::StoredProfile;
-pub(crate) use reader::head;
 pub(crate) use reader::read;
+pub(crate) use reader::read_head;
 pub use writer::ProfileRecord;
 pub(crate) use writer::ProfileWriter;
 

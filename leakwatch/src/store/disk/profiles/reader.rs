@@ -86,7 +86,7 @@ pub(crate) struct Earlier {
 }
 
 /// All of one profile but its stacks; its values help to read the next.
-pub(crate) fn head(
+pub(crate) fn read_head(
     partition: &PartitionReader,
     entry: &Entry,
     earlier: Option<Earlier>,

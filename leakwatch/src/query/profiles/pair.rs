@@ -1,6 +1,6 @@
-//! A profile with its stacks in another table.
+//! Two profiles in one table of stacks, so that they can be compared.
 
-use crate::query::profiles::Profile;
+use crate::query::profiles::profile::Profile;
 use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::profile::StackValue;
@@ -10,9 +10,47 @@ use leakwatch_analysis::model::stack::StackId;
 use leakwatch_analysis::model::stack::StackTable;
 use leakwatch_analysis::model::stack::StackTableFull;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Two profiles in one table.
+#[derive(Debug)]
+pub struct Pair {
+    /// The one that the other is compared with.
+    pub base: Snapshot,
+    /// The other.
+    pub compare: Snapshot,
+    /// Their stacks.
+    pub stacks: Arc<StackTable>,
+    /// Whether they are of different builds: then lines were left out, for they move.
+    pub by_function: bool,
+}
+
+impl Pair {
+    /// Brings two profiles together: stacks of equal frames are one stack.
+    pub fn new(base: Profile, compare: Profile) -> Self {
+        let builds = [&base, &compare].map(|profile| &*profile.snapshot.program.build_id);
+        let by_function = builds.iter().all(|build| !build.is_empty()) && builds.first() != builds.last();
+        if Arc::ptr_eq(&base.stacks, &compare.stacks) && !by_function {
+            return Self {
+                base: base.snapshot,
+                compare: compare.snapshot,
+                stacks: base.stacks,
+                by_function,
+            };
+        }
+        let mut stacks = StackTable::default();
+        let [base, compare] = [base, compare].map(|profile| moved(&mut stacks, profile, by_function));
+        Self {
+            base,
+            compare,
+            stacks: Arc::new(stacks),
+            by_function,
+        }
+    }
+}
 
 /// Looks the stacks of a profile up in a table, with or without the lines of their frames. Those for which there is no room become one without frames.
-pub(super) fn moved(table: &mut StackTable, profile: Profile, without_lines: bool) -> Snapshot {
+fn moved(table: &mut StackTable, profile: Profile, without_lines: bool) -> Snapshot {
     let Profile { mut snapshot, stacks } = profile;
     let mut known = Adopted::of(&stacks);
     let mut values: BTreeMap<StackId, StackValue> = BTreeMap::new();
@@ -55,14 +93,12 @@ fn by_function(table: &mut StackTable, there: &StackTable, stack: StackId) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::profiles::Pair;
     use leakwatch_analysis::model::profile::ProfileSource;
     use leakwatch_analysis::model::profile::ProfileType;
     use leakwatch_analysis::model::profile::Program;
     use leakwatch_analysis::model::target::ProcessKey;
     use leakwatch_analysis::model::target::TargetId;
     use leakwatch_analysis::model::units::Timestamp;
-    use std::sync::Arc;
 
     /// Stacks of one function each, by their lines.
     fn profile(build: &str, lines: &[u32]) -> Profile {
