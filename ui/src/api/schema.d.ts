@@ -284,8 +284,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Bundles need inputs kept on disk. */
-        get: operations["bundle"];
+        /** Everything about a target in one file, for `leakwatch replay`: history, profiles, post-mortems, verdict, and the replicas that it was compared with. */
+        get: operations["get_bundle"];
         put?: never;
         post?: never;
         delete?: never;
@@ -792,6 +792,8 @@ export interface components {
             base: components["schemas"]["DiffSide"];
             /** @description The later profile. */
             compare: components["schemas"]["DiffSide"];
+            /** @description What makes two frames the same: `line`, or `function` where the profiles are of different builds, in which lines move. */
+            matched_by: string;
             /** @description The functions with the largest differences. */
             top: components["schemas"]["FunctionDelta"][];
             /** @description Root first; pruned nodes are summed into `other`. */
@@ -809,6 +811,10 @@ export interface components {
             at: components["schemas"]["Instant"];
             /** @description What is missing in it, by reason; none when it is complete. */
             losses: components["schemas"]["Loss"][];
+            /** @description Id of the process. */
+            process: string;
+            /** @description Id of the target. */
+            target: string;
             /**
              * Format: int64
              * @description Sum over all stacks.
@@ -934,6 +940,13 @@ export interface components {
             missing: components["schemas"]["MissingMap"];
             /** @description Class now. */
             to: string;
+        } | {
+            /** @description Build id of the version before. */
+            from_version: string;
+            /** @description Name of the service. */
+            service: string;
+            /** @description Build id of the version now. */
+            to_version: string;
         } | {
             /**
              * Format: int64
@@ -1567,6 +1580,8 @@ export interface components {
                 pod?: string | null;
                 /** @description Uid of the Kubernetes pod. */
                 pod_uid?: string | null;
+                /** @description Id of the target in which that run of the service was that ended last before this target began. Its profiles and its runs are served as long as they are kept. */
+                predecessor?: string | null;
                 /** @description Living processes, the largest first. */
                 processes: components["schemas"]["Process"][];
                 sampled_at?: components["schemas"]["Instant"] | null;
@@ -1997,6 +2012,8 @@ export interface components {
             pod?: string | null;
             /** @description Uid of the Kubernetes pod. */
             pod_uid?: string | null;
+            /** @description Id of the target in which that run of the service was that ended last before this target began. Its profiles and its runs are served as long as they are kept. */
+            predecessor?: string | null;
             /** @description Living processes, the largest first. */
             processes: components["schemas"]["Process"][];
             sampled_at?: components["schemas"]["Instant"] | null;
@@ -2272,7 +2289,7 @@ export interface operations {
     list_events: {
         parameters: {
             query?: {
-                /** @description kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`, `verdict_change`, `capture`, `loss` */
+                /** @description kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`, `verdict_change`, `deploy`, `capture`, `loss` */
                 kinds?: string;
                 /** @description id, container id prefix, unit name, cgroup path or pid */
                 target?: string;
@@ -2801,9 +2818,14 @@ export interface operations {
             };
         };
     };
-    bundle: {
+    get_bundle: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description samples and profiles that are on disk only from then on; six hours before `to` without it */
+                from?: string;
+                /** @description and until then; now without it */
+                to?: string;
+            };
             header?: never;
             path: {
                 /** @description id, container id prefix, unit name, cgroup path or pid */
@@ -2813,6 +2835,24 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description the bundle */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description nothing has that id */
             404: {
                 headers: {
@@ -2822,8 +2862,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible */
+            /** @description it would be too large */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2905,6 +2954,8 @@ export interface operations {
                 base?: string;
                 /** @description instant of the later profile; the newest without it */
                 compare?: string;
+                /** @description the target that the earlier profile is of: a sibling, or one that is gone, by its whole id. Without `base` the profile nearest in time */
+                base_target?: string;
                 /** @description sample type, for example `inuse_space` */
                 value?: string;
                 /** @description `json` (default), `pprof` or `folded` */
@@ -2952,6 +3003,15 @@ export interface operations {
             };
             /** @description there are not two */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3177,6 +3237,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description too many at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_profile: {
@@ -3233,6 +3302,15 @@ export interface operations {
             };
             /** @description there is none */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3390,6 +3468,15 @@ export interface operations {
             };
             /** @description there is none */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
