@@ -215,8 +215,16 @@ fn page(body: &ReplayBody, view: &View, output: Output) -> String {
     };
     if let Some(bundle) = &body.bundle {
         let class = bundle.verdict.as_deref().unwrap_or("none");
+        let is_alike = body
+            .investigations
+            .first()
+            .is_some_and(|made| made.verdict.class == class);
         page.push_str(&match bundle.identical {
             Some(true) => "the verdict is made again, and is the same\n".to_owned(),
+            Some(false) if is_alike => {
+                "the verdict is made again, and is of the same class, in other words or numbers: another build made the bundle\n"
+                    .to_owned()
+            }
             Some(false) => format!("the verdict is made again, and is another: it was {class}\n"),
             None => format!("the verdict is the one of then: {class}\n"),
         });
