@@ -11,6 +11,8 @@ use rustix::time::clock_gettime;
 pub struct Clock {
     /// Unix nanoseconds at boot, as the wall clock stood when the daemon started.
     boot_unix_nanos: u64,
+    /// It always is this instant.
+    stopped: Option<Timestamp>,
 }
 
 impl Clock {
@@ -18,6 +20,15 @@ impl Clock {
     pub fn start() -> Self {
         Self {
             boot_unix_nanos: nanos(ClockId::Realtime).saturating_sub(nanos(ClockId::Boottime)),
+            stopped: None,
+        }
+    }
+
+    /// A clock that stands still: what was known at an instant is looked at as of then, whenever that is.
+    pub fn stopped(at: Timestamp) -> Self {
+        Self {
+            stopped: Some(at),
+            ..Self::start()
         }
     }
 
@@ -28,7 +39,8 @@ impl Clock {
 
     /// Now.
     pub fn now(self) -> Timestamp {
-        self.from_boot_nanos(nanos(ClockId::Boottime))
+        self.stopped
+            .unwrap_or_else(|| self.from_boot_nanos(nanos(ClockId::Boottime)))
     }
 
     /// From nanoseconds since boot, as kernel records carry them.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Event, SeriesSet, Target, Verdict } from "../src/api/model";
+import type { Event, SeriesSet, ServedRun, Target, Verdict } from "../src/api/model";
 import { cutEvents, type ServerEvent } from "../src/api/stream";
 import { forecastOf } from "../src/charts/forecast";
 import { gaps } from "../src/charts/gaps";
@@ -11,7 +11,7 @@ import { verdictClass } from "../src/lib/classes";
 import { byUnit, marksOf } from "../src/views/charts";
 import { stacked } from "../src/views/ledger";
 import { matching, sorted } from "../src/views/ranking";
-import { align, runsOf, valueAt } from "../src/views/runs";
+import { align, runsFor, runsOf, valueAt } from "../src/views/runs";
 import { viewOfLink } from "../src/views/verdict";
 
 function target(name: string, verdict: string | null, more: Partial<Target> = {}): Target {
@@ -229,6 +229,23 @@ describe("runs", () => {
     };
     expect(valueAt(run, 5)).toBe(50);
     expect(valueAt(run, 11)).toBeNull();
+  });
+  it("of the daemon are the earlier ones of the service and the present one of the replica", () => {
+    const run = (id: string, target: string, ended: string | null) =>
+      ({
+        id,
+        target,
+        started_at: "2026-01-01T00:00:00.000Z",
+        ended_at: ended,
+        ended_by: ended && "exit",
+        age_seconds: [1, 2],
+        memory_bytes: [1, null],
+      }) as ServedRun;
+    const served = [run("4", "b", null), run("3", "a", null), run("2", "a", "x"), run("1", "gone", "x")];
+    const ids = (target: string) => runsFor(served, target).map(({ id }) => id);
+    expect(ids("a")).toEqual(["1", "2", "3"]);
+    expect(ids("b")).toEqual(["1", "2", "4"]);
+    expect(runsFor(served, "a")[0]?.values).toEqual([1, null]);
   });
   it("are not compared when there is only one", () => expect(align(runsOf(set, []))).toBeNull());
 });

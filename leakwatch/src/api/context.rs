@@ -21,6 +21,9 @@ use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 
+/// Requests that read from disk at once, those that wait for a processor included.
+pub(crate) const MAX_READERS: usize = 16;
+
 /// Event streams served at once; each costs a task and a look at the newest view every second.
 pub(crate) const MAX_STREAMS: usize = 32;
 
@@ -42,6 +45,8 @@ pub struct Context {
     streams: Arc<Semaphore>,
     /// Computations at once.
     computing: Arc<Semaphore>,
+    /// Requests that read from disk.
+    reading: Arc<Semaphore>,
 }
 
 /// What is known since the start.
@@ -84,6 +89,7 @@ impl Context {
             captures,
             streams,
             computing: Arc::new(Semaphore::new(processors)),
+            reading: Arc::new(Semaphore::new(MAX_READERS)),
         }
     }
 
@@ -113,6 +119,27 @@ impl Context {
                 reason: "the answer could not be computed, see the daemon's log".to_owned(),
             })
         })
+    }
+
+    /// The same for work that may read what is kept on disk. Who comes when too many wait already is sent away.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&View, Option<&History>) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let place = Arc::clone(&self.reading).try_acquire_owned();
+        let place = place.map_err(|_full| ApiError::TooMany { retry_after_seconds: 1 })?;
+        let facts = Arc::clone(&self.facts);
+        self.compute(move |view| {
+            let _place = place;
+            work(view, facts.disk.as_ref().ok())
+        })
+        .await
+    }
+
+    /// Places for requests that read from disk.
+    #[cfg(test)]
+    pub(crate) fn reading(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.reading)
     }
 
     /// Now.

@@ -23,7 +23,7 @@ mod investigation;
 mod events;
 mod stream;
 mod captures;
-mod unsupported;
+mod bundle;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -97,6 +97,8 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(status::capabilities))
         .routes(routes!(services::list))
         .routes(routes!(services::one))
+        .routes(routes!(services::list_runs))
+        .routes(routes!(services::service_series))
         .routes(routes!(targets::list))
         .routes(routes!(targets::one))
         .routes(routes!(series::ledger))
@@ -114,7 +116,7 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(stream::stream))
         .routes(routes!(captures::start_capture))
         .routes(routes!(captures::capture, captures::stop_capture))
-        .routes(routes!(unsupported::bundle))
+        .routes(routes!(bundle::bundle))
 }
 
 /// This document.

@@ -16,15 +16,39 @@ pub(crate) fn of<T>(
     list: Vec<T>,
     id: impl Fn(&T) -> String,
 ) -> Result<(Vec<T>, Option<String>), ApiError> {
-    let limit = parameters.integer("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = limit(parameters)?;
     let after = parameters
         .text("cursor")
-        .map(|text| {
-            decode(text).ok_or_else(|| ApiError::parameter("cursor", "not a cursor of this list, start without one"))
-        })
+        .map(|text| decode(text).ok_or_else(not_a_cursor))
         .transpose()?;
     let part = page::part(list, after.as_ref(), limit, id);
     Ok((part.items, part.next.as_ref().map(encode)))
+}
+
+/// Items of a page.
+pub(crate) fn limit(parameters: &Parameters) -> Result<usize, ApiError> {
+    Ok(parameters.integer("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT))
+}
+
+/// The item that the page before ended with, of a list that is only read as far as it is asked for.
+pub(crate) fn after<T>(parameters: &Parameters, item: impl Fn(&str) -> Option<T>) -> Result<Option<T>, ApiError> {
+    let named = |text: &str| item(&decode(text)?.last);
+    parameters
+        .text("cursor")
+        .map(|text| named(text).ok_or_else(not_a_cursor))
+        .transpose()
+}
+
+/// The cursor of the page that comes after an item.
+pub(crate) fn cursor_after(id: &str) -> String {
+    encode(&Cursor {
+        position: 0,
+        last: id.to_owned(),
+    })
+}
+
+fn not_a_cursor() -> ApiError {
+    ApiError::parameter("cursor", "not a cursor of this list, start without one")
 }
 
 fn encode(cursor: &Cursor) -> String {

@@ -16,14 +16,15 @@ use crate::dto::problem::Problem;
 use crate::dto::profile::FlamegraphBody;
 use crate::dto::profile::SnapshotBody;
 use crate::dto::profile::SnapshotListBody;
-use crate::query::lookup;
+use crate::query::profiles::Item;
+use crate::query::profiles::Pair;
+use crate::query::profiles::Profile;
+use crate::query::profiles::Subject;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use leakwatch_analysis::history::SnapshotSeries;
-use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::profile::ProfileType;
-use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::units::Timestamp;
 
 /// Snapshots of a target, newest first.
@@ -44,6 +45,7 @@ use leakwatch_analysis::model::units::Timestamp;
         (status = 200, description = "the answer", body = SnapshotListBody),
         (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many at once"),
     )
 )]
 pub(crate) async fn list(
@@ -56,30 +58,25 @@ pub(crate) async fn list(
     let now = context.now();
     let from = parameters.instant("from", now)?.unwrap_or_default();
     let to = parameters.instant("to", now)?.unwrap_or(now);
-    let view = context.view();
-    let (_, stored) = lookup::target(&view, &id)?;
-    let history = &stored.history;
-    let mut found: Vec<&Snapshot> = history
-        .snapshots
-        .iter()
-        .filter(|(profile_type, _)| wanted.is_none_or(|wanted| wanted == **profile_type))
-        .flat_map(|(_, series)| series.as_slice())
-        .filter(|snapshot| (from..=to).contains(&snapshot.at))
-        .collect();
-    found.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.at, snapshot.profile_type)));
-    let bodies: Vec<SnapshotBody> = found.into_iter().map(SnapshotBody::from).collect();
-    let (items, next_cursor) = page::of(&parameters, bodies, |body: &SnapshotBody| body.id.clone())?;
-    let missing: MissingMap = ProfileType::ALL
-        .into_iter()
-        .filter_map(|profile_type| Some((profile_type.name(), history.no_profile(profile_type)?)))
-        .collect();
-    let losses = LossBody::list(view.losses());
-    Ok(Json(SnapshotListBody {
-        items,
-        next_cursor,
-        missing,
-        losses,
-    }))
+    context
+        .read(move |view, disk| {
+            let subject = Subject::find(view, disk, &id)?;
+            let types = wanted.map_or(ProfileType::ALL.to_vec(), |wanted| vec![wanted]);
+            let mut list = subject.list(&types, from, to);
+            let all = std::mem::take(&mut list.items);
+            let (page, next_cursor) = page::of(&parameters, all, Item::id)?;
+            let missing: MissingMap = ProfileType::ALL
+                .into_iter()
+                .filter_map(|profile_type| Some((profile_type.name(), subject.missing(profile_type)?)))
+                .collect();
+            Ok(Json(SnapshotListBody {
+                items: list.look(&page).iter().map(SnapshotBody::from).collect(),
+                next_cursor,
+                missing,
+                losses: LossBody::list(view.losses()),
+            }))
+        })
+        .await
 }
 
 /// One profile: the one nearest to `at`.
@@ -106,6 +103,7 @@ pub(crate) async fn list(
         (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many at once"),
     )
 )]
 pub(crate) async fn one(
@@ -119,10 +117,10 @@ pub(crate) async fn one(
     let selection = Selection::new(&parameters, profile_type)?;
     let at = parameters.instant("at", context.now())?;
     context
-        .compute(move |view| {
-            let (_, stored) = lookup::target(view, &id)?;
-            let snapshot = nearest(&stored.history, profile_type, at)?;
-            Ok(render::profile(snapshot, &stored.history.stacks, format, selection))
+        .read(move |view, disk| {
+            let subject = Subject::find(view, disk, &id)?;
+            let found = nearest(&subject, profile_type, at)?;
+            Ok(render::profile(&found.snapshot, &found.stacks, format, selection))
         })
         .await
 }
@@ -138,6 +136,8 @@ pub(crate) async fn one(
         ("type" = Option<String>, Query, description = "`heap` (default), `goroutine` or `goroutineleak`"),
         ("base" = Option<String>, Query, description = "instant of the earlier profile; the first without it"),
         ("compare" = Option<String>, Query, description = "instant of the later profile; the newest without it"),
+        ("base_target" = Option<String>, Query, description = "the target that the earlier profile is of: a sibling, or one that is \
+            gone, by its whole id. Without `base` the profile nearest in time"),
         ("value" = Option<String>, Query, description = "sample type, for example `inuse_space`"),
         ("format" = Option<String>, Query, description = "`json` (default), `pprof` or `folded`"),
         ("max_nodes" = Option<u32>, Query, description = "nodes of the tree, 2 to 50000 (default 2000)"),
@@ -151,6 +151,7 @@ pub(crate) async fn one(
         (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there are not two"),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many at once"),
     )
 )]
 pub(crate) async fn diff(
@@ -158,7 +159,7 @@ pub(crate) async fn diff(
     Segments(id): Segments<String>,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    parameters.allow(&["type", "base", "compare", "value", "format", "max_nodes"])?;
+    parameters.allow(&["type", "base", "compare", "base_target", "value", "format", "max_nodes"])?;
     let profile_type = parameters
         .one_of("type", ProfileType::ALL.map(|kind| (kind.name(), kind)))?
         .unwrap_or(ProfileType::Heap);
@@ -171,23 +172,29 @@ pub(crate) async fn diff(
     let selection = Selection::new(&parameters, profile_type)?;
     let now = context.now();
     let (base, compare) = (parameters.instant("base", now)?, parameters.instant("compare", now)?);
+    let base_target = parameters.text("base_target").map(str::to_owned);
     context
-        .compute(move |view| {
-            let (_, stored) = lookup::target(view, &id)?;
-            let history = &stored.history;
-            let newest = nearest(history, profile_type, compare)?;
-            let first = match base {
-                Some(_) => nearest(history, profile_type, base)?,
-                None => first(history, profile_type)?,
+        .read(move |view, disk| {
+            let subject = Subject::find(view, disk, &id)?;
+            let newest = nearest(&subject, profile_type, compare)?;
+            let other = base_target.map(|text| Subject::find(view, disk, &text)).transpose()?;
+            let first = match (other, base) {
+                (Some(other), base) => nearest(&other, profile_type, base.or(Some(newest.snapshot.at)))?,
+                (None, Some(_)) => nearest(&subject, profile_type, base)?,
+                (None, None) => subject
+                    .first_of(&newest.snapshot)
+                    .ok_or_else(|| none_kept(&subject, profile_type))?,
             };
-            if first.at == newest.at && (base.is_none() || compare.is_none()) {
+            let (from, to) = (&first.snapshot, &newest.snapshot);
+            let is_same = (&from.target, from.process, from.at) == (&to.target, to.process, to.at);
+            if is_same && (base.is_none() || compare.is_none()) {
                 let reason = format!(
                     "only one {} profile so far, there is nothing to compare",
                     profile_type.name()
                 );
                 return Err(ApiError::Conflict { reason });
             }
-            Ok(render::diff(first, newest, &history.stacks, format, selection))
+            Ok(render::diff(&Pair::new(first, newest), format, selection))
         })
         .await
 }
@@ -209,6 +216,7 @@ pub(crate) async fn diff(
         (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "there is none"),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many at once"),
     )
 )]
 pub(crate) async fn pprof(
@@ -220,15 +228,18 @@ pub(crate) async fn pprof(
     let profile_type = type_of(&profile_type)?;
     let selection = Selection::new(&parameters, profile_type)?;
     let at = parameters.instant("at", context.now())?;
-    let view = context.view();
-    let (_, stored) = lookup::target(&view, &id)?;
-    let snapshot = nearest(&stored.history, profile_type, at)?;
-    Ok(render::profile(
-        snapshot,
-        &stored.history.stacks,
-        ProfileFormat::Pprof,
-        selection,
-    ))
+    context
+        .read(move |view, disk| {
+            let subject = Subject::find(view, disk, &id)?;
+            let found = nearest(&subject, profile_type, at)?;
+            Ok(render::profile(
+                &found.snapshot,
+                &found.stacks,
+                ProfileFormat::Pprof,
+                selection,
+            ))
+        })
+        .await
 }
 
 /// The type a path names.
@@ -248,27 +259,26 @@ pub(crate) fn format(parameters: &Parameters) -> Result<ProfileFormat, ApiError>
     Ok(parameters.one_of("format", formats)?.unwrap_or(ProfileFormat::Pprof))
 }
 
-fn nearest(history: &TargetHistory, profile_type: ProfileType, at: Option<Timestamp>) -> Result<&Snapshot, ApiError> {
-    let series = history.snapshots.get(&profile_type);
-    let found = series.and_then(|series| at.map_or_else(|| series.newest(), |at| series.nearest(at)));
-    found.ok_or_else(|| none_yet(history, profile_type))
+fn nearest(subject: &Subject<'_>, profile_type: ProfileType, at: Option<Timestamp>) -> Result<Profile, ApiError> {
+    let found = match at {
+        Some(at) => subject.nearest(profile_type, at),
+        None => subject.newest(profile_type),
+    };
+    found.ok_or_else(|| none_kept(subject, profile_type))
 }
 
-fn first(history: &TargetHistory, profile_type: ProfileType) -> Result<&Snapshot, ApiError> {
-    let series = history.snapshots.get(&profile_type).map(SnapshotSeries::as_slice);
-    series
-        .and_then(|series| series.first())
-        .ok_or_else(|| none_yet(history, profile_type))
-}
-
-fn none_yet(history: &TargetHistory, profile_type: ProfileType) -> ApiError {
-    let why = history.no_profile(profile_type).map_or_else(
-        || "none was taken yet".to_owned(),
-        |missing| match &missing.fix {
-            Some(fix) => format!("{}; {fix}", missing.detail),
-            None => missing.detail.clone(),
-        },
-    );
+fn none_kept(subject: &Subject<'_>, profile_type: ProfileType) -> ApiError {
+    let why = match (subject.known, subject.missing(profile_type)) {
+        (
+            _,
+            Some(Missing {
+                detail, fix: Some(fix), ..
+            }),
+        ) => format!("{detail}; {fix}"),
+        (_, Some(missing)) => missing.detail.clone(),
+        (Some(_), None) => "none was taken yet, or none is kept any more".to_owned(),
+        (None, None) => "the target is gone, and none of it is kept".to_owned(),
+    };
     ApiError::Conflict {
         reason: format!("no {} profile of this target: {why}", profile_type.name()),
     }

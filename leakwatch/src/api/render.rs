@@ -12,6 +12,7 @@ use crate::dto::profile::SpeedscopeBody;
 use crate::dto::profile::TopBody;
 use crate::dto::profile::TopRowBody;
 use crate::dto::tree::NodeBody;
+use crate::query::profiles::Pair;
 use axum::Json;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
@@ -129,13 +130,13 @@ pub(crate) fn profile(
 }
 
 /// Two profiles compared.
-pub(crate) fn diff(
-    base: &Snapshot,
-    compare: &Snapshot,
-    stacks: &StackTable,
-    format: DiffFormat,
-    selection: Selection,
-) -> Response {
+pub(crate) fn diff(pair: &Pair, format: DiffFormat, selection: Selection) -> Response {
+    let Pair {
+        base,
+        compare,
+        stacks,
+        by_function,
+    } = pair;
     let diff = || Diff::new(stacks, selection.sample_type, base.values.iter(), compare.values.iter());
     match format {
         DiffFormat::Folded => {
@@ -151,6 +152,7 @@ pub(crate) fn diff(
                 unit: selection.sample_type.unit().to_owned(),
                 base: side(base, diff.base_total()),
                 compare: side(compare, diff.compare_total()),
+                matched_by: if *by_function { "function" } else { "line" }.to_owned(),
                 tree: NodeBody::from(&diff.tree(selection.max_nodes)),
                 top: diff.top(TOP_ROWS).iter().map(FunctionDeltaBody::from).collect(),
             })
@@ -161,6 +163,8 @@ pub(crate) fn diff(
 
 fn side(snapshot: &Snapshot, total: i64) -> DiffSideBody {
     DiffSideBody {
+        target: snapshot.target.to_string(),
+        process: snapshot.process.to_string(),
         at: snapshot.at.into(),
         total,
         losses: LossBody::of_profile(&snapshot.losses),
@@ -200,6 +204,7 @@ mod tests {
     use leakwatch_analysis::model::target::TargetId;
     use leakwatch_analysis::model::units::Timestamp;
     use std::io::Read as _;
+    use std::sync::Arc;
 
     fn snapshot(losses: Vec<ProfileLoss>) -> Snapshot {
         Snapshot {
@@ -259,7 +264,13 @@ mod tests {
             }
             for format in [DiffFormat::Json, DiffFormat::Pprof, DiffFormat::Folded] {
                 for (base, compare) in [(&cut, &whole), (&whole, &cut)] {
-                    let text = shown(diff(base, compare, &stacks, format, selection)).await;
+                    let pair = Pair {
+                        base: base.clone(),
+                        compare: compare.clone(),
+                        stacks: Arc::default(),
+                        by_function: false,
+                    };
+                    let text = shown(diff(&pair, format, selection)).await;
                     assert!(text.contains("4711") && text.contains(reason), "{format:?}: {text}");
                 }
             }

@@ -40,6 +40,7 @@ use leakwatch_analysis::model::target::TargetId;
         (status = 200, description = "the answer", body = SeriesSetBody),
         (status = 400, description = "a parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "nothing has that id", body = Problem, content_type = "application/problem+json"),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many at once"),
     )
 )]
 pub(crate) async fn series(
@@ -48,18 +49,17 @@ pub(crate) async fn series(
     parameters: Parameters,
 ) -> Result<Json<SeriesSetBody>, ApiError> {
     parameters.allow(&["metrics", "from", "to", "step"])?;
-    let metrics = metrics(&parameters)?;
+    let metrics = metrics(&parameters, &[Metric::Charge, Metric::Unreclaimable])?;
     let now = context.now();
     let range = Range {
         from: parameters.instant("from", now)?,
         to: parameters.instant("to", now)?,
         step: parameters.duration("step")?,
     };
-    let disk = context.facts.disk.clone().ok();
     let body = context
-        .compute(move |view| {
+        .read(move |view, disk| {
             let (id, target) = lookup::target(view, &id)?;
-            let set = series::series(target, &metrics, range, now, disk.as_ref());
+            let set = series::series(target, &metrics, range, now, disk);
             let set = set.map_err(|error| refusal(&error))?;
             Ok(body(view, id, &metrics, set))
         })
@@ -67,10 +67,11 @@ pub(crate) async fn series(
     Ok(Json(body))
 }
 
-fn refusal(error: &RangeError) -> ApiError {
+/// What cannot be shown, and which parameter is to blame.
+pub(super) fn refusal(error: &RangeError) -> ApiError {
     let parameter = match error {
         RangeError::Reversed => "from",
-        RangeError::ShortStep | RangeError::TooManySteps(_) => "step",
+        RangeError::ShortStep | RangeError::TooManySteps(_) | RangeError::TooManyValues(_) => "step",
     };
     ApiError::parameter(parameter, error.to_string())
 }
@@ -140,9 +141,10 @@ pub(crate) async fn ledger(
     )))
 }
 
-fn metrics(parameters: &Parameters) -> Result<Vec<Metric>, ApiError> {
+/// The metrics that are asked for, else these.
+pub(super) fn metrics(parameters: &Parameters, otherwise: &[Metric]) -> Result<Vec<Metric>, ApiError> {
     let Some(text) = parameters.text("metrics") else {
-        return Ok(vec![Metric::Charge, Metric::Unreclaimable]);
+        return Ok(otherwise.to_vec());
     };
     let names = || Metric::ALL.map(|metric| (metric.name(), metric));
     let mut metrics = Vec::new();

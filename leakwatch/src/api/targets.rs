@@ -10,6 +10,7 @@ use crate::dto::page::Page;
 use crate::dto::problem::Problem;
 use crate::dto::target::TargetBody;
 use crate::query::lookup;
+use crate::query::runs;
 use crate::query::targets;
 use crate::query::targets::Filter;
 use crate::query::targets::Life;
@@ -63,7 +64,7 @@ pub(crate) async fn list(
     Ok(Json(Page {
         items: found
             .into_iter()
-            .map(|(_, target)| TargetBody::new(target, Vec::new()))
+            .map(|(_, target)| TargetBody::new(target, runs::predecessor(&view, &target.history).as_ref(), Vec::new()))
             .collect(),
         next_cursor,
         losses: LossBody::list(view.losses()),
@@ -92,7 +93,9 @@ pub(crate) async fn one(
     parameters.allow(&[])?;
     let view = context.view();
     let (_, stored) = lookup::target(&view, &id)?;
-    Ok(Json(TargetBody::new(stored, LossBody::list(view.losses()))))
+    let predecessor = runs::predecessor(&view, &stored.history);
+    let losses = LossBody::list(view.losses());
+    Ok(Json(TargetBody::new(stored, predecessor.as_ref(), losses)))
 }
 
 fn sort(parameters: &Parameters) -> Result<(SortKey, bool), ApiError> {

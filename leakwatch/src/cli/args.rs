@@ -72,7 +72,9 @@ pub enum Command {
     Events(EventsArgs),
     /// List OOM kills, or explain one
     Oom(OomArgs),
-    /// Play a recording and show what it leads to
+    /// Save everything about a target in one file, to be opened elsewhere
+    Bundle(BundleArgs),
+    /// Play a recording, or open a bundle, and show what it leads to
     Replay(ReplayArgs),
     /// Look at the history on disk
     Store {
@@ -154,6 +156,12 @@ pub struct TargetsArgs {
 pub struct ServicesArgs {
     /// Which service; lists them without it
     pub name: Option<String>,
+    /// Show its runs, those of containers that are gone too
+    #[arg(long, requires = "name")]
+    pub runs: bool,
+    /// Of its runs at most so many
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "runs")]
+    pub limit: usize,
 }
 
 /// Options of `top`.
@@ -216,6 +224,9 @@ pub struct DiffArgs {
     /// Instant of the later profile [default: newest]
     #[arg(long, allow_hyphen_values = true)]
     pub compare: Option<String>,
+    /// The target that the earlier profile is of: a sibling, or one that is gone, by its whole id [default: the same]
+    #[arg(long, value_name = "TARGET")]
+    pub base_target: Option<String>,
     /// `json`, `pprof` or `folded` instead of a table [default with --out: pprof]
     #[arg(long)]
     pub format: Option<String>,
@@ -251,7 +262,7 @@ pub struct CaptureArgs {
 #[derive(Debug, Args)]
 pub struct EventsArgs {
     /// Only these kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`,
-    /// `verdict_change`, `loss`
+    /// `verdict_change`, `deploy`, `loss`
     #[arg(long)]
     pub kinds: Option<String>,
     /// Only of this target
@@ -287,9 +298,28 @@ pub struct OomArgs {
 /// Options of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Written by `leakwatch agent --record FILE`
+    /// Written by `leakwatch bundle` or `leakwatch agent --record FILE`
     pub file: PathBuf,
     /// Stop at this instant: RFC 3339 or unix seconds [default: the end]
     #[arg(long, value_name = "INSTANT")]
     pub until: Option<String>,
+    /// Serve API and page of what it leads to, as of the instant at which it ends
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:7412")]
+    pub serve: Option<std::net::SocketAddr>,
+}
+
+/// Options of `bundle`.
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// Which target
+    pub target: String,
+    /// Write to this file
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Samples and profiles that are on disk only from then on: RFC 3339, unix seconds, or relative (`-3d`) [default: -6h]
+    #[arg(long, allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// And until then [default: now]
+    #[arg(long, allow_hyphen_values = true)]
+    pub to: Option<String>,
 }

@@ -4,6 +4,7 @@ use crate::config::error::ConfigError;
 use crate::config::origin::Origin;
 use crate::daemon::DaemonError;
 use crate::input::RecordError;
+use crate::store::bundle::BundleError;
 use crate::store::disk::error::DiskError;
 use std::io;
 use std::path::PathBuf;
@@ -26,6 +27,18 @@ pub enum CliError {
         #[source]
         source: RecordError,
     },
+    /// A bundle cannot be opened.
+    #[error("cannot open the bundle {path}", path = path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: BundleError,
+    },
+    /// What was replayed cannot be served.
+    #[error("cannot serve it")]
+    Serve(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The history on disk cannot be looked at.
     #[error("cannot read the store")]
     Store(#[source] DiskError),
@@ -61,6 +74,15 @@ pub enum CliError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// A file cannot be written.
     #[error("cannot write {path}", path = path.display())]

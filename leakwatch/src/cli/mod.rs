@@ -13,6 +13,7 @@ mod list;
 mod oom;
 mod output;
 mod profile;
+mod offline;
 mod replay;
 mod services;
 mod store;
@@ -96,7 +97,8 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Capture(args) => capture::run(&connect()?, &args, output).await,
         Command::Events(args) => list::events(&connect()?, &args, output).await,
         Command::Oom(args) => oom::run(&connect()?, &args, output).await,
-        Command::Replay(args) => replay::run(&args, output),
+        Command::Bundle(args) => profile::bundle(&connect()?, &args, output).await,
+        Command::Replay(args) => replay::run(&args, output).await,
         Command::Store { command } => {
             let args = match &command {
                 StoreCommand::Stats(args) | StoreCommand::Verify(args) => args,

@@ -1,5 +1,6 @@
-//! `profile` and `diff`.
+//! `profile`, `diff` and `bundle`: what may be saved.
 
+use crate::cli::args::BundleArgs;
 use crate::cli::args::DiffArgs;
 use crate::cli::args::ProfileArgs;
 use crate::cli::client::Client;
@@ -74,6 +75,7 @@ pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: Output) -> Re
         ("format", Some(format)),
         ("base", args.base.as_deref()),
         ("compare", args.compare.as_deref()),
+        ("base_target", args.base_target.as_deref()),
         ("value", args.value.as_deref()),
         // The table needs no tree.
         ("max_nodes", table.then_some("2")),
@@ -84,6 +86,12 @@ pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: Output) -> Re
         return output.text(&diff_table(&diff));
     }
     save(&client.bytes(&path).await?, format, args.out.as_deref(), output)
+}
+
+pub(crate) async fn bundle(client: &Client, args: &BundleArgs, output: Output) -> Result<Exit, CliError> {
+    let query = query([("from", args.from.as_deref()), ("to", args.to.as_deref())]);
+    let path = format!("/api/v1/targets/{}/bundle{query}", encoded(&args.target));
+    save(&client.bytes(&path).await?, "bundle", Some(&args.out), output)
 }
 
 fn save(bytes: &[u8], format: &str, file: Option<&Path>, output: Output) -> Result<Exit, CliError> {
@@ -143,8 +151,11 @@ fn diff_table(diff: &DiffBody) -> String {
         &["FLAT", "CUM", "95 % INTERVAL"],
         rows,
     );
+    let of_other =
+        (diff.base.target != diff.compare.target).then(|| format!(" of {}", text::one_line(&diff.base.target)));
+    let builds = (diff.matched_by == "function").then_some("\n  the builds differ: functions are compared, not lines");
     format!(
-        "{} {}: {} at {}{}\n  compared with {} at {}: {}{}\n\n{table}",
+        "{} {}: {} at {}{}\n  compared with {} at {}{}: {}{}{}\n\n{table}",
         diff.r#type,
         diff.value,
         text::amount(diff.compare.total, &diff.unit),
@@ -152,8 +163,10 @@ fn diff_table(diff: &DiffBody) -> String {
         incomplete(&diff.compare.losses),
         text::amount(diff.base.total, &diff.unit),
         diff.base.at,
+        of_other.unwrap_or_default(),
         delta(total),
         incomplete(&diff.base.losses),
+        builds.unwrap_or_default(),
     )
 }
 

@@ -28,9 +28,10 @@ fn found(path: &Path) -> Value {
     let args = ReplayArgs {
         file: path.to_owned(),
         until: None,
+        serve: None,
     };
     let output = Output::new(Some(Form::Json), &Environment::default()).unwrap();
-    serde_json::to_value(replay::play(&args, output).unwrap().0).unwrap()
+    serde_json::to_value(replay::play(&args, output).unwrap().body).unwrap()
 }
 
 /// Where what was expected is not what was found. Fields may have been added since.

@@ -9,9 +9,19 @@ use crate::cli::list;
 use crate::cli::output::Output;
 use crate::cli::text;
 use crate::dto::page::Page;
+use crate::dto::run::RunBody;
 use crate::dto::service::ServiceBody;
 
 pub(crate) async fn run(client: &Client, args: &ServicesArgs, output: Output) -> Result<Exit, CliError> {
+    if let Some(name) = args.name.as_ref().filter(|_| args.runs) {
+        let path = format!("/api/v1/services/{}/runs", encoded(name));
+        let page: Page<RunBody> = list::all(client, &path, &[], args.limit).await?;
+        if output.is_json() {
+            return output.json(&page);
+        }
+        list::note_losses(output, &page.losses);
+        return output.text(&runs(&page.items));
+    }
     if let Some(name) = &args.name {
         let service: ServiceBody = client.get(&format!("/api/v1/services/{}", encoded(name))).await?;
         if output.is_json() {
@@ -51,6 +61,28 @@ pub(crate) fn table(services: &[ServiceBody]) -> String {
         ]
     });
     text::table(&header, &["REPLICAS", "CHARGE", "GROWTH", "KILLS"], rows)
+}
+
+/// A line for each run.
+pub(crate) fn runs(runs: &[RunBody]) -> String {
+    let header = ["STARTED", "RAN", "END", "PEAK", "LAST", "LIMIT", "VERSION", "TARGET"];
+    let none = || text::NONE.to_owned();
+    let rows = runs.iter().map(|run| {
+        let last = run.memory_bytes.iter().rev().find_map(|memory| *memory);
+        // The start of a build id tells it from others.
+        let version = run.version.as_ref().map(|version| version.chars().take(12).collect());
+        vec![
+            run.started_at.to_string(),
+            text::time(run.seconds),
+            run.ended_by.clone().unwrap_or_else(|| "runs".to_owned()),
+            text::size(run.peak_bytes),
+            text::size(last),
+            text::size(run.limit_bytes),
+            version.unwrap_or_else(none),
+            run.target.clone().unwrap_or_else(none),
+        ]
+    });
+    text::table(&header, &["RAN", "PEAK", "LAST", "LIMIT"], rows)
 }
 
 fn replicas(service: &ServiceBody) -> String {

@@ -24,6 +24,8 @@ pub struct DiffBody {
     pub base: DiffSideBody,
     /// The later profile.
     pub compare: DiffSideBody,
+    /// What makes two frames the same: `line`, or `function` where the profiles are of different builds, in which lines move.
+    pub matched_by: String,
     /// Root first; pruned nodes are summed into `other`.
     pub tree: NodeBody,
     /// The functions with the largest differences.
@@ -34,6 +36,10 @@ pub struct DiffBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DiffSide)]
 pub struct DiffSideBody {
+    /// Id of the target.
+    pub target: String,
+    /// Id of the process.
+    pub process: String,
     /// When it was taken.
     pub at: Instant,
     /// Sum over all stacks.

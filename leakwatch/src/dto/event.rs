@@ -12,12 +12,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Names of all kinds of events; `capture` is for captures on request.
-pub const KINDS: [&str; 7] = [
+pub const KINDS: [&str; 8] = [
     "oom_kill",
     "process_exit",
     "restart",
     "limit_change",
     "verdict_change",
+    "deploy",
     "capture",
     "loss",
 ];
@@ -104,6 +105,15 @@ pub enum EventDetail {
         to: String,
         /// Why fields are `null`.
         missing: MissingMap,
+    },
+    /// `deploy`
+    Deploy {
+        /// Name of the service.
+        service: String,
+        /// Build id of the version before.
+        from_version: String,
+        /// Build id of the version now.
+        to_version: String,
     },
     /// `loss`
     Loss {
@@ -215,6 +225,17 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
                 },
             )
         }
+        EventKind::Deploy { service, from, to } => {
+            let short = |version: &str| version.chars().take(12).collect::<String>();
+            (
+                format!("{service} was deployed: version {} after {}", short(to), short(from)),
+                EventDetail::Deploy {
+                    service: service.clone(),
+                    from_version: from.clone(),
+                    to_version: to.clone(),
+                },
+            )
+        }
         EventKind::Loss { reason, count } => (
             format!("{count} lost: {reason}"),
             EventDetail::Loss {
@@ -261,6 +282,11 @@ mod tests {
             EventKind::VerdictChange {
                 from: None,
                 to: stable::CLASS,
+            },
+            EventKind::Deploy {
+                service: "checkout".to_owned(),
+                from: "1".to_owned(),
+                to: "2".to_owned(),
             },
             EventKind::Loss {
                 reason: "x".into(),

@@ -22,6 +22,7 @@ pub mod event;
 pub mod final_state;
 pub mod oom_kill;
 pub mod service;
+pub mod run;
 pub mod capability;
 pub mod capture;
 pub mod status;

@@ -6,11 +6,11 @@ use crate::dto::missing::MissingMap;
 use crate::dto::page::LossBody;
 use crate::dto::source;
 use crate::dto::tree::NodeBody;
+use crate::query::profiles::Listed;
 use leakwatch_analysis::diff::FunctionDelta;
 use leakwatch_analysis::export::Speedscope;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::SampleType;
-use leakwatch_analysis::model::profile::Snapshot;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -57,21 +57,21 @@ pub struct SnapshotBody {
     pub link: String,
 }
 
-impl From<&Snapshot> for SnapshotBody {
-    fn from(snapshot: &Snapshot) -> Self {
-        let sample_type = SampleType::default_of(snapshot.profile_type);
+impl From<&Listed> for SnapshotBody {
+    fn from(listed: &Listed) -> Self {
+        let sample_type = SampleType::default_of(listed.profile_type);
         Self {
-            id: format!("{}-{}", snapshot.profile_type.name(), snapshot.at.unix_nanos()),
-            r#type: snapshot.profile_type.name().to_owned(),
-            at: snapshot.at.into(),
-            samples: snapshot.values.len(),
-            total: sample_type.value(&snapshot.total),
+            id: format!("{}-{}", listed.profile_type.name(), listed.at.unix_nanos()),
+            r#type: listed.profile_type.name().to_owned(),
+            at: listed.at.into(),
+            samples: listed.stacks,
+            total: sample_type.value(&listed.total),
             unit: sample_type.unit().to_owned(),
-            source: source_name(snapshot.source).to_owned(),
-            complete: snapshot.is_complete(),
-            losses: LossBody::of_profile(&snapshot.losses),
-            process: snapshot.process.to_string(),
-            link: link::profile(&snapshot.target, snapshot.profile_type, snapshot.at),
+            source: source_name(listed.source).to_owned(),
+            complete: listed.losses.is_empty(),
+            losses: LossBody::of_profile(&listed.losses),
+            process: listed.process.to_string(),
+            link: link::profile(&listed.target, listed.profile_type, listed.at),
         }
     }
 }

@@ -14,6 +14,7 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::target::ContainerRuntime;
+use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
@@ -47,6 +48,8 @@ pub struct TargetBody {
     pub started_at: Instant,
     /// When the cgroup was removed.
     pub gone_at: Option<Instant>,
+    /// Id of the target in which that run of the service was that ended last before this target began. Its profiles and its runs are served as long as they are kept.
+    pub predecessor: Option<String>,
     /// Instant of the numbers.
     pub sampled_at: Option<Instant>,
     /// The newest numbers.
@@ -109,7 +112,7 @@ pub struct ProcessBody {
 
 impl TargetBody {
     /// A stored target.
-    pub fn new(stored: &TargetView, losses: Vec<LossBody>) -> Self {
+    pub fn new(stored: &TargetView, predecessor: Option<&TargetId>, losses: Vec<LossBody>) -> Self {
         let history = &stored.history;
         let target = &history.target;
         let id = target.id();
@@ -166,6 +169,11 @@ impl TargetBody {
             ),
             cgroup_path: target.cgroup.path.clone(),
             started_at: target.started_at.into(),
+            predecessor: missing.applicable(
+                "predecessor",
+                predecessor.map(ToString::to_string),
+                "no run of its service is known that ended before it began",
+            ),
             gone_at: missing.applicable("gone_at", history.gone_at.map(Instant), "it is still there"),
             sampled_at: sampled.then_some(Instant(history.newest_at)),
             memory: MemoryBody::new(history),

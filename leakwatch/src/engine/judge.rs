@@ -3,19 +3,15 @@
 use crate::store::event::EventKind;
 use crate::store::memory::Memory;
 use crate::store::target::StoredTarget;
-use leakwatch_analysis::history::TargetHistory;
+use crate::store::target::compared_with;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::target::TargetId;
-use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// An unchanged target is judged again after this time: its window got longer, so "not enough data" may become "stable".
 const UNCHANGED: Duration = Duration::from_secs(30);
-
-/// Replicas compared with a target, the largest first. A service may have hundreds; an outlier shows against a few.
-const REPLICAS: usize = 16;
 
 /// Judges every living target that changed since it was judged last.
 pub(super) fn judge_changed(memory: &mut Memory, at: Timestamp) {
@@ -49,13 +45,10 @@ pub(super) fn judge(memory: &mut Memory, id: &TargetId, at: Timestamp) {
 /// The investigation of a target as of `at`, without keeping it.
 pub(super) fn investigate(memory: &Memory, id: &TargetId, at: Timestamp) -> Option<Investigation> {
     let stored = memory.target(id)?;
-    let mut replicas: Vec<&TargetHistory> = memory
+    let others = memory
         .replicas(&stored.history.target.service)
-        .filter(|(other, _)| *other != id)
-        .map(|(_, other)| &other.history)
-        .collect();
-    replicas.sort_by_key(|history| std::cmp::Reverse(history.newest.as_ref().map_or(Bytes(0), |memory| memory.charge)));
-    replicas.truncate(REPLICAS);
+        .filter(|(other, _)| *other != id);
+    let replicas = compared_with(others.map(|(_, other)| &other.history));
     Some(leakwatch_analysis::investigate(
         &stored.history,
         &stored.overrides,

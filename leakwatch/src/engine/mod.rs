@@ -3,6 +3,7 @@
 //! The engine has no clock and does no I/O besides the recording: a replay of the same inputs reaches the same answers.
 
 pub mod replay;
+pub mod bundle;
 mod post_mortem;
 mod final_heap;
 mod judge;
@@ -242,6 +243,8 @@ fn profiled(memory: &mut Memory, taken: &TakenProfile) {
     stored.changed = true;
     if !accepted {
         memory.count_loss("profile_of_smaller_process", 1);
+    } else if taken.profile_type == ProfileType::Heap {
+        memory.tell_version(&taken.target, taken.process, taken.at);
     }
 }
 

@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub struct Replayed {
     /// Everything that was known at the end.
     pub view: Arc<View>,
+    /// Who knows it.
+    pub engine: Engine,
     /// Inputs played.
     pub inputs: u64,
     /// Set when the recording ends in the middle of an input or cannot be understood from there on.
@@ -51,6 +53,7 @@ pub fn replay(path: &Path, until: Option<Timestamp>) -> Result<Replayed, RecordE
     engine.publish();
     Ok(Replayed {
         view: engine.views().newest(),
+        engine,
         inputs,
         cut_off,
         head: recording.head().cloned(),

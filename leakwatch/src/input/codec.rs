@@ -38,6 +38,18 @@ pub(crate) fn from_bytes(frame: &[u8]) -> Option<Input> {
     convert::from_message(envelope, &mut Skipped::default()).ok()
 }
 
+/// The head of a file of another kind, as a recording has it.
+pub(crate) fn head_to_bytes(head: &Head) -> Vec<u8> {
+    encode_head(head)
+}
+
+/// The head again, and how many bytes it takes; none if these bytes are none.
+pub(crate) fn head_from_bytes(bytes: &[u8]) -> Option<(Head, usize)> {
+    let mut rest = bytes;
+    let head = messages::Head::decode_length_delimited(&mut rest).ok()?;
+    Some((convert::head_from(head), bytes.len() - rest.len()))
+}
+
 /// The head in a frame without its length.
 pub(super) fn decode_head(frame: &[u8]) -> Result<Head, CodecError> {
     Ok(convert::head_from(messages::Head::decode(frame)?))

@@ -10,6 +10,8 @@ mod reader;
 mod recorder;
 
 pub(crate) use crate::input::codec::from_bytes;
+pub(crate) use crate::input::codec::head_from_bytes;
+pub(crate) use crate::input::codec::head_to_bytes;
 pub(crate) use crate::input::codec::to_bytes;
 pub use crate::input::error::RecordError;
 pub use crate::input::reader::Recording;

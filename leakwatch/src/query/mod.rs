@@ -6,5 +6,7 @@ pub mod page;
 pub mod targets;
 pub mod events;
 pub mod services;
+pub mod runs;
+pub mod profiles;
 pub mod series;
 pub mod metrics;

@@ -6,6 +6,7 @@ use crate::store::disk::history::History;
 use crate::store::view::TargetView;
 use leakwatch_analysis::history::Points;
 use leakwatch_analysis::model::metric::Metric;
+use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ const MAX_STEPS: u64 = 10_000;
 /// Steps when nobody says how long one is.
 const DEFAULT_STEPS: u32 = 300;
 const MIN_STEP: Duration = Duration::from_millis(100);
+/// Values of all series of one answer together.
+const MAX_VALUES: u64 = 500_000;
 
 /// Why a range cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +30,9 @@ pub enum RangeError {
     /// There would be too many steps.
     #[error("{0} steps are more than {MAX_STEPS}, make it longer or the range shorter")]
     TooManySteps(u64),
+    /// There would be too many values, over all lines.
+    #[error("{0} values are more than {MAX_VALUES}, make it longer or ask for fewer metrics")]
+    TooManyValues(u64),
 }
 
 /// What part of the time is wanted; what is not set follows from what is kept.
@@ -55,6 +61,17 @@ pub struct SeriesSet {
     pub values: Vec<Vec<Option<u64>>>,
 }
 
+/// Whose values are shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Line<'a> {
+    /// A target that is known.
+    Target(&'a TargetView),
+    /// One that only the store remembers.
+    Past(&'a TargetId),
+}
+
+type Values = Vec<(Timestamp, Option<u64>)>;
+
 /// Values of these metrics over a range that ends at `now` at the latest. What is no longer in memory at full resolution is read from `disk`, if the range
 /// says where it begins.
 pub fn series(
@@ -64,32 +81,38 @@ pub fn series(
     now: Timestamp,
     disk: Option<&History>,
 ) -> Result<SeriesSet, RangeError> {
-    let (from, to) = (range.from, range.to);
-    if let (Some(from), Some(to)) = (from, to)
+    together(&[Line::Target(target)], metrics, range, now, disk)
+}
+
+/// The same of several lines over the same steps: all metrics of the first, then all of the second.
+pub fn together(
+    lines: &[Line<'_>],
+    metrics: &[Metric],
+    range: Range,
+    now: Timestamp,
+    disk: Option<&History>,
+) -> Result<SeriesSet, RangeError> {
+    if let (Some(from), Some(to)) = (range.from, range.to)
         && from > to
     {
         return Err(RangeError::Reversed);
     }
-    let older = from.zip(disk).map(|(from, disk)| older(target, disk, range, from, now));
-    let kept: Vec<Vec<(Timestamp, Option<u64>)>> = metrics
+    let kept: Vec<Values> = lines
         .iter()
-        .map(|metric| {
-            let values = metric.values(&target.history, from.unwrap_or_default(), to.unwrap_or(now));
-            let older = older
-                .as_ref()
-                .map(|older| older.values(Column::of(*metric)))
-                .unwrap_or_default();
-            continued(older, values)
-        })
+        .flat_map(|line| line.values(metrics, range, now, disk))
         .collect();
     let instants = || kept.iter().flatten().map(|(at, _)| *at);
     // Without bounds the answer spans what is kept.
-    let to = to.or_else(|| instants().max()).unwrap_or(now);
-    let from = from.or_else(|| instants().min()).unwrap_or(to);
+    let to = range.to.or_else(|| instants().max()).unwrap_or(now);
+    let from = range.from.or_else(|| instants().min()).unwrap_or(to);
     if from > to {
         return Err(RangeError::Reversed);
     }
     let grid = Grid::new(from, to, range.step, &kept)?;
+    let values = grid.steps.saturating_mul(kept.len() as u64);
+    if values > MAX_VALUES {
+        return Err(RangeError::TooManyValues(values));
+    }
     Ok(SeriesSet {
         from,
         to,
@@ -99,19 +122,55 @@ pub fn series(
     })
 }
 
+impl Line<'_> {
+    /// For each metric, in memory and on disk.
+    fn values(&self, metrics: &[Metric], range: Range, now: Timestamp, disk: Option<&History>) -> Vec<Values> {
+        let (from, to) = (range.from, range.to);
+        let older = from.zip(disk).map(|(from, disk)| match self {
+            Self::Target(target) => older(target, disk, metrics, range, from, now),
+            Self::Past(id) => disk.samples(id.as_str(), from, to.unwrap_or(now), step_of(range, from, now)),
+        });
+        let values = |metric: &Metric| {
+            let values = match self {
+                Self::Target(target) => metric.values(&target.history, from.unwrap_or_default(), to.unwrap_or(now)),
+                Self::Past(_) => Vec::new(),
+            };
+            let older = older.as_ref().map(|older| older.values(Column::of(*metric)));
+            continued(older.unwrap_or_default(), values)
+        };
+        metrics.iter().map(values).collect()
+    }
+}
+
+fn step_of(range: Range, from: Timestamp, to: Timestamp) -> Duration {
+    range.step.unwrap_or_else(|| to.since(from) / DEFAULT_STEPS)
+}
+
 /// What is on disk of the part of a range that memory has only thinned, or not at all.
-fn older(target: &TargetView, disk: &History, range: Range, from: Timestamp, now: Timestamp) -> Found {
+fn older(
+    target: &TargetView,
+    disk: &History,
+    metrics: &[Metric],
+    range: Range,
+    from: Timestamp,
+    now: Timestamp,
+) -> Found {
     let points = target.history.points.as_slice();
     let full = points.len().saturating_sub(Points::CAPACITY / 2);
     let to = range.to.unwrap_or(now);
-    match points.get(full).map(|point| point.at) {
+    // Few profiles are in memory, and what each counted is on disk.
+    let full = points.get(full).filter(|_| !metrics.iter().copied().any(of_profiles));
+    match full.map(|point| point.at) {
         Some(full) if full <= from => Found::default(),
         full => {
             let to = full.map_or(to, |full| full.min(to));
-            let step = range.step.unwrap_or_else(|| to.since(from) / DEFAULT_STEPS);
-            disk.samples(target.history.target.id().as_str(), from, to, step)
+            disk.samples(target.history.target.id().as_str(), from, to, step_of(range, from, to))
         }
     }
+}
+
+fn of_profiles(metric: Metric) -> bool {
+    matches!(metric, Metric::LiveHeap | Metric::Goroutines | Metric::LeakedGoroutines)
 }
 
 /// Values on disk, then those in memory that are newer.

@@ -54,6 +54,15 @@ pub enum EventKind {
         /// Now.
         to: VerdictClass,
     },
+    /// A process of a service started that is of another version than the one before it.
+    Deploy {
+        /// Which service.
+        service: String,
+        /// Build id of before.
+        from: String,
+        /// Build id now.
+        to: String,
+    },
     /// Something was dropped.
     Loss {
         /// Why.
@@ -72,6 +81,7 @@ impl EventKind {
             Self::Restart { .. } => "restart",
             Self::LimitChange { .. } => "limit_change",
             Self::VerdictChange { .. } => "verdict_change",
+            Self::Deploy { .. } => "deploy",
             Self::Loss { .. } => "loss",
         }
     }

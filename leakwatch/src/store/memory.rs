@@ -4,6 +4,7 @@
 
 use crate::input::TakenProfile;
 use crate::store::Bounds;
+use crate::store::bundle::BundledTarget;
 use crate::store::disk::restore::Restored;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
@@ -11,15 +12,18 @@ use crate::store::post_mortem::PostMortem;
 use crate::store::profiles::Kept;
 use crate::store::profiles::Profiles;
 use crate::store::target::StoredTarget;
+use crate::store::versions::Versions;
 use crate::store::view::View;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::final_heap::FinalState;
+use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::run::Run;
 use leakwatch_analysis::model::run::ServiceRun;
 use leakwatch_analysis::model::shared_log::SharedLog;
 use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -29,6 +33,15 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What a bundle knows besides targets.
+#[derive(Debug)]
+pub(crate) struct BundleRest {
+    pub(crate) events: Vec<Event>,
+    pub(crate) post_mortems: Vec<(PostMortem, Vec<TakenProfile>)>,
+    pub(crate) runs: Vec<ServiceRun>,
+    pub(crate) losses: BTreeMap<String, u64>,
+}
 
 /// All that is remembered.
 #[derive(Debug)]
@@ -46,6 +59,7 @@ pub(crate) struct Memory {
     runs: Arc<BTreeMap<Arc<str>, VecDeque<Arc<ServiceRun>>>>,
     /// Runs by service whose targets are forgotten, oldest first.
     earlier: BTreeMap<Arc<str>, VecDeque<Run>>,
+    versions: Versions,
 }
 
 impl Memory {
@@ -64,6 +78,7 @@ impl Memory {
             losses: Arc::default(),
             runs: Arc::default(),
             earlier: BTreeMap::new(),
+            versions: Versions::default(),
         }
     }
 
@@ -209,6 +224,9 @@ impl Memory {
             Arc::make_mut(&mut self.by_inode).insert(target.cgroup.inode, id.clone());
             let stored = StoredTarget::restored(known.history, known.overrides, known.class);
             self.targets.insert(id.clone(), stored);
+            if let Some(run) = &known.run {
+                self.versions.restore(run, self.bounds.runs);
+            }
             for taken in known.profiles {
                 self.restore_profile(&id, &taken);
             }
@@ -218,18 +236,12 @@ impl Memory {
             self.events.push(event);
         }
         self.events.forget_all_but(self.bounds.events);
-        for (mut post_mortem, profiles) in restored.post_mortems {
-            for taken in &profiles {
-                if let Ok(content) = &taken.profile {
-                    let (summary, stacks) = self.profiles.intern(content);
-                    post_mortem.profiles.push(snapshot_of(taken, summary));
-                    post_mortem.stacks = stacks;
-                }
-            }
-            self.push_post_mortem(post_mortem);
+        for (post_mortem, profiles) in restored.post_mortems {
+            self.restore_post_mortem(post_mortem, &profiles);
             self.fit_profiles();
         }
         for run in restored.runs {
+            self.versions.restore(&run, self.bounds.runs);
             match self.targets.get_mut(&run.target) {
                 Some(stored) => stored.history.push_past_run(run.run.clone()),
                 None => self.remember_earlier(&run.service, run.run.clone()),
@@ -249,6 +261,44 @@ impl Memory {
         }
     }
 
+    fn restore_post_mortem(&mut self, mut post_mortem: PostMortem, profiles: &[TakenProfile]) {
+        for taken in profiles {
+            if let Ok(content) = &taken.profile {
+                let (summary, stacks) = self.profiles.intern(content);
+                post_mortem.profiles.push(snapshot_of(taken, summary));
+                post_mortem.stacks = stacks;
+            }
+        }
+        self.push_post_mortem(post_mortem);
+    }
+
+    /// Takes in a bundle: this is all that is known then. Each target comes with what was answered about it.
+    pub(crate) fn open_bundle(
+        &mut self,
+        made_at: Timestamp,
+        targets: Vec<(BundledTarget, Option<Investigation>)>,
+        rest: BundleRest,
+    ) {
+        self.now = made_at;
+        for (target, investigation) in targets {
+            let id = target.history.target.id();
+            Arc::make_mut(&mut self.by_inode).insert(target.history.target.cgroup.inode, id.clone());
+            let stored = StoredTarget::bundled(target.history, target.overrides, investigation);
+            self.targets.insert(id, stored);
+        }
+        for event in rest.events {
+            self.next_event = self.next_event.max(event.id.saturating_add(1));
+            self.events.push(event);
+        }
+        for (post_mortem, profiles) in rest.post_mortems {
+            self.restore_post_mortem(post_mortem, &profiles);
+        }
+        rest.runs.into_iter().for_each(|run| self.push_run(run));
+        for (reason, count) in rest.losses {
+            self.count_loss(reason, count);
+        }
+    }
+
     fn restore_profile(&mut self, id: &TargetId, taken: &TakenProfile) {
         if let Ok(content) = &taken.profile {
             let (summary, stacks) = self.profiles.intern(content);
@@ -256,6 +306,23 @@ impl Memory {
                 stored.history.apply_snapshot(snapshot_of(taken, summary));
                 stored.history.stacks = stacks;
             }
+        }
+    }
+
+    /// Takes in the version that a process of a target is of; an event tells of one that is new to the service.
+    pub(crate) fn tell_version(&mut self, id: &TargetId, process: ProcessKey, at: Timestamp) {
+        let Some(stored) = self.targets.get(id) else { return };
+        let history = &stored.history;
+        let Some(record) = history.processes.get(&process) else {
+            return;
+        };
+        let (service, to) = (&history.target.service, history.version());
+        let before = self
+            .versions
+            .tell(service, to, record.process.started_at, self.bounds.runs);
+        if let Some(from) = before {
+            let (service, from, to) = (service.clone(), from.to_string(), to.to_owned());
+            self.push_event(at, Some(id.clone()), EventKind::Deploy { service, from, to });
         }
     }
 

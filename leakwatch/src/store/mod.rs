@@ -6,8 +6,10 @@ pub mod event;
 pub(crate) mod memory;
 pub mod post_mortem;
 mod profiles;
+mod versions;
 pub(crate) mod target;
 pub mod view;
 pub mod disk;
+pub mod bundle;
 
 pub use bounds::Bounds;

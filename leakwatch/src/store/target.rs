@@ -6,6 +6,7 @@ use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::target::Target;
+use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_analysis::model::verdict::VerdictClass;
 use std::collections::BTreeMap;
@@ -57,6 +58,22 @@ impl StoredTarget {
         }
     }
 
+    /// A target from a bundle.
+    pub(super) fn bundled(
+        history: TargetHistory,
+        overrides: BTreeMap<StepId, Answer>,
+        investigation: Option<Investigation>,
+    ) -> Self {
+        Self {
+            history,
+            investigation: investigation.map(Arc::new),
+            overrides,
+            changed: false,
+            class_before: None,
+            view: None,
+        }
+    }
+
     /// As readers see it.
     pub(super) fn view(&mut self) -> Arc<TargetView> {
         let view = self.view.get_or_insert_with(|| {
@@ -68,4 +85,15 @@ impl StoredTarget {
         });
         Arc::clone(view)
     }
+}
+
+/// Replicas compared with a target, the largest first. A service may have hundreds; an outlier shows against a few.
+const REPLICAS: usize = 16;
+
+/// Of the other targets of a service those that one is compared with.
+pub(crate) fn compared_with<'a>(others: impl Iterator<Item = &'a TargetHistory>) -> Vec<&'a TargetHistory> {
+    let mut replicas: Vec<&TargetHistory> = others.collect();
+    replicas.sort_by_key(|history| std::cmp::Reverse(history.newest.as_ref().map_or(Bytes(0), |memory| memory.charge)));
+    replicas.truncate(REPLICAS);
+    replicas
 }

@@ -62,14 +62,17 @@ export interface Page<T> {
   losses?: Loss[];
 }
 
-/** `GET /services/{name}/runs`, where it is served. */
+/** An item of `GET /services/{name}/runs`. */
+export type ServedRun = Schemas["Run"];
+
+/** A run as it is drawn: memory by age of the process. */
 export interface Run {
   id: string;
   started_at: string;
   ended_at: string | null;
   ended_by: string | null;
   version?: string | null;
-  /** Memory by age of the process. */
+  target?: string | null;
   age_seconds: number[];
   values: (number | null)[];
 }

@@ -175,6 +175,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/services/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Runs of a service, those of targets that are gone too: each by the age of its process, newest first. */
+        get: operations["list_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{name}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Series of all replicas of a service over the same steps, those that are gone too. */
+        get: operations["get_service_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/status": {
         parameters: {
             query?: never;
@@ -250,8 +284,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Bundles need inputs kept on disk. */
-        get: operations["bundle"];
+        /** Everything about a target in one file, for `leakwatch replay`: history, profiles, post-mortems, verdict, and the replicas that it was compared with. */
+        get: operations["get_bundle"];
         put?: never;
         post?: never;
         delete?: never;
@@ -758,6 +792,8 @@ export interface components {
             base: components["schemas"]["DiffSide"];
             /** @description The later profile. */
             compare: components["schemas"]["DiffSide"];
+            /** @description What makes two frames the same: `line`, or `function` where the profiles are of different builds, in which lines move. */
+            matched_by: string;
             /** @description The functions with the largest differences. */
             top: components["schemas"]["FunctionDelta"][];
             /** @description Root first; pruned nodes are summed into `other`. */
@@ -775,6 +811,10 @@ export interface components {
             at: components["schemas"]["Instant"];
             /** @description What is missing in it, by reason; none when it is complete. */
             losses: components["schemas"]["Loss"][];
+            /** @description Id of the process. */
+            process: string;
+            /** @description Id of the target. */
+            target: string;
             /**
              * Format: int64
              * @description Sum over all stacks.
@@ -900,6 +940,13 @@ export interface components {
             missing: components["schemas"]["MissingMap"];
             /** @description Class now. */
             to: string;
+        } | {
+            /** @description Build id of the version before. */
+            from_version: string;
+            /** @description Name of the service. */
+            service: string;
+            /** @description Build id of the version now. */
+            to_version: string;
         } | {
             /**
              * Format: int64
@@ -1417,6 +1464,70 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
+        Page_Run: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description Mean age of the process at the samples of each step. What follows has one entry for each of these; what was not known is `null`. */
+                age_seconds: number[];
+                /** @description Work done since the start, as bytes allocated, newest of the step. */
+                allocated_bytes: (number | null)[];
+                ended_at?: components["schemas"]["Instant"] | null;
+                /** @description How it ended: `oom_kill`, `exit`, or `unseen` where nobody watched; `null` while it runs. */
+                ended_by?: string | null;
+                /** @description Executable. */
+                exe?: string | null;
+                /** @description Goroutines, newest of the step. */
+                goroutines: (number | null)[];
+                /** @description Opaque. */
+                id: string;
+                /**
+                 * Format: int64
+                 * @description The limit it ran under.
+                 */
+                limit_bytes?: number | null;
+                /** @description Where the target is, as long as it is known. */
+                link?: string | null;
+                /** @description Live heap, newest of the step. */
+                live_heap_bytes: (number | null)[];
+                /** @description Memory that cannot be reclaimed, mean of the step. */
+                memory_bytes: (number | null)[];
+                /** @description Why fields are `null`. */
+                missing: components["schemas"]["MissingMap"];
+                /**
+                 * Format: int64
+                 * @description Highest of `memory_bytes`.
+                 */
+                peak_bytes?: number | null;
+                /**
+                 * Format: int32
+                 * @description Process id.
+                 */
+                pid: number;
+                /** @description Id of the process. */
+                process: string;
+                /**
+                 * Format: double
+                 * @description How old it was when it was sampled last.
+                 */
+                seconds: number;
+                /** @description When the process started. */
+                started_at: components["schemas"]["Instant"];
+                /**
+                 * Format: int32
+                 * @description Length of a step of the course.
+                 */
+                step_seconds: number;
+                /** @description Id of the target it ran in. */
+                target?: string | null;
+                /** @description Version of the program: its build id. */
+                version?: string | null;
+            }[];
+            /** @description What was dropped since the daemon started and may be missing here. */
+            losses: components["schemas"]["Loss"][];
+            /** @description Give it as `cursor` to get the next page; `null` on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
         Page_Service: {
             /** @description In the order asked for. */
             items: {
@@ -1469,6 +1580,8 @@ export interface components {
                 pod?: string | null;
                 /** @description Uid of the Kubernetes pod. */
                 pod_uid?: string | null;
+                /** @description Id of the target in which that run of the service was that ended last before this target began. Its profiles and its runs are served as long as they are kept. */
+                predecessor?: string | null;
                 /** @description Living processes, the largest first. */
                 processes: components["schemas"]["Process"][];
                 sampled_at?: components["schemas"]["Instant"] | null;
@@ -1594,6 +1707,76 @@ export interface components {
             /** @description Class of its verdict. */
             verdict?: string | null;
         };
+        /** @description The lines of one replica. */
+        ReplicaSeries: {
+            /** @description Whether its cgroup still exists. */
+            living: boolean;
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /** @description Name of the target. */
+            name?: string | null;
+            /** @description One per metric asked for, in that order. */
+            series: components["schemas"]["Series"][];
+            /** @description Id of the target. */
+            target: string;
+        };
+        /** @description One life of a service's main process, from start to exit. */
+        Run: {
+            /** @description Mean age of the process at the samples of each step. What follows has one entry for each of these; what was not known is `null`. */
+            age_seconds: number[];
+            /** @description Work done since the start, as bytes allocated, newest of the step. */
+            allocated_bytes: (number | null)[];
+            ended_at?: components["schemas"]["Instant"] | null;
+            /** @description How it ended: `oom_kill`, `exit`, or `unseen` where nobody watched; `null` while it runs. */
+            ended_by?: string | null;
+            /** @description Executable. */
+            exe?: string | null;
+            /** @description Goroutines, newest of the step. */
+            goroutines: (number | null)[];
+            /** @description Opaque. */
+            id: string;
+            /**
+             * Format: int64
+             * @description The limit it ran under.
+             */
+            limit_bytes?: number | null;
+            /** @description Where the target is, as long as it is known. */
+            link?: string | null;
+            /** @description Live heap, newest of the step. */
+            live_heap_bytes: (number | null)[];
+            /** @description Memory that cannot be reclaimed, mean of the step. */
+            memory_bytes: (number | null)[];
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /**
+             * Format: int64
+             * @description Highest of `memory_bytes`.
+             */
+            peak_bytes?: number | null;
+            /**
+             * Format: int32
+             * @description Process id.
+             */
+            pid: number;
+            /** @description Id of the process. */
+            process: string;
+            /**
+             * Format: double
+             * @description How old it was when it was sampled last.
+             */
+            seconds: number;
+            /** @description When the process started. */
+            started_at: components["schemas"]["Instant"];
+            /**
+             * Format: int32
+             * @description Length of a step of the course.
+             */
+            step_seconds: number;
+            /** @description Id of the target it ran in. */
+            target?: string | null;
+            /** @description Version of the program: its build id. */
+            version?: string | null;
+        };
         /** @description A capture that is running. */
         RunningCapture: {
             /** @description Whether its probes are attached at the moment. */
@@ -1660,6 +1843,28 @@ export interface components {
             outlier?: components["schemas"]["Outlier"] | null;
             /** @description Living replicas, by name. */
             replicas: components["schemas"]["Replica"][];
+        };
+        /** @description Aligned series of the replicas of a service. */
+        ServiceSeries: {
+            /** @description Ends of the steps. */
+            at: components["schemas"]["Instant"][];
+            /** @description Start of the first step. */
+            from: components["schemas"]["Instant"];
+            /** @description Replicas for which there was no room. */
+            left_out: number;
+            /** @description What was dropped since the daemon started and may affect this. */
+            losses: components["schemas"]["Loss"][];
+            /** @description Living replicas by name, then those that are gone. */
+            replicas: components["schemas"]["ReplicaSeries"][];
+            /** @description Name of the service. */
+            service: string;
+            /**
+             * Format: double
+             * @description Length of a step.
+             */
+            step_seconds: number;
+            /** @description End of the last step. */
+            to: components["schemas"]["Instant"];
         };
         /** @description One snapshot. */
         Snapshot: {
@@ -1807,6 +2012,8 @@ export interface components {
             pod?: string | null;
             /** @description Uid of the Kubernetes pod. */
             pod_uid?: string | null;
+            /** @description Id of the target in which that run of the service was that ended last before this target began. Its profiles and its runs are served as long as they are kept. */
+            predecessor?: string | null;
             /** @description Living processes, the largest first. */
             processes: components["schemas"]["Process"][];
             sampled_at?: components["schemas"]["Instant"] | null;
@@ -2082,7 +2289,7 @@ export interface operations {
     list_events: {
         parameters: {
             query?: {
-                /** @description kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`, `verdict_change`, `capture`, `loss` */
+                /** @description kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`, `verdict_change`, `deploy`, `capture`, `loss` */
                 kinds?: string;
                 /** @description id, container id prefix, unit name, cgroup path or pid */
                 target?: string;
@@ -2341,6 +2548,124 @@ export interface operations {
             };
         };
     };
+    list_runs: {
+        parameters: {
+            query?: {
+                /** @description runs that lasted until then or longer: RFC 3339, unix seconds, or relative */
+                from?: string;
+                /** @description runs that had started by then */
+                to?: string;
+                /** @description items per page, 1 to 1000 (default 100) */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description name of the service */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Run"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description nothing has that id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_service_series: {
+        parameters: {
+            query?: {
+                /** @description names, separated by commas; `unreclaimable_bytes` without it */
+                metrics?: string;
+                /** @description RFC 3339, unix seconds, or relative; the first sample in memory without it */
+                from?: string;
+                /** @description RFC 3339, unix seconds, or relative; the newest sample without it */
+                to?: string;
+                /** @description seconds, or with a unit (`1m`); chosen so that samples leave no gaps without it */
+                step?: string;
+            };
+            header?: never;
+            path: {
+                /** @description name of the service */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceSeries"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description nothing has that id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     status: {
         parameters: {
             query?: never;
@@ -2493,9 +2818,14 @@ export interface operations {
             };
         };
     };
-    bundle: {
+    get_bundle: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description samples and profiles that are on disk only from then on; six hours before `to` without it */
+                from?: string;
+                /** @description and until then; now without it */
+                to?: string;
+            };
             header?: never;
             path: {
                 /** @description id, container id prefix, unit name, cgroup path or pid */
@@ -2505,6 +2835,24 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description the bundle */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description nothing has that id */
             404: {
                 headers: {
@@ -2514,8 +2862,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible */
+            /** @description it would be too large */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2597,6 +2954,8 @@ export interface operations {
                 base?: string;
                 /** @description instant of the later profile; the newest without it */
                 compare?: string;
+                /** @description the target that the earlier profile is of: a sibling, or one that is gone, by its whole id. Without `base` the profile nearest in time */
+                base_target?: string;
                 /** @description sample type, for example `inuse_space` */
                 value?: string;
                 /** @description `json` (default), `pprof` or `folded` */
@@ -2644,6 +3003,15 @@ export interface operations {
             };
             /** @description there are not two */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2869,6 +3237,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description too many at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_profile: {
@@ -2932,6 +3309,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description too many at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_series: {
@@ -2975,6 +3361,15 @@ export interface operations {
             };
             /** @description nothing has that id */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3073,6 +3468,15 @@ export interface operations {
             };
             /** @description there is none */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,6 +1,6 @@
 // Runs of a service's process, aligned by age: the present one against those before it.
 
-import type { Event, Run, SeriesSet } from "../api/model";
+import type { Event, Run, SeriesSet, ServedRun } from "../api/model";
 import { times, valuesOf } from "./charts";
 
 /** Points of the age axis. */
@@ -45,6 +45,26 @@ export function runsOf(set: SeriesSet, events: readonly Event[]): Run[] {
   }
   // What was seen of the first run began somewhere in its life: its age is not known.
   return runs.filter((run) => ends.length === 0 || Date.parse(run.started_at) / 1000 > first);
+}
+
+/** The daemon's runs for a replica: the earlier ones of the whole service, the replica's own present one last. */
+export function runsFor(served: readonly ServedRun[], target: string | undefined): Run[] {
+  const drawn = served.map(
+    (run): Run => ({
+      id: run.id,
+      target: run.target ?? null,
+      started_at: run.started_at,
+      ended_at: run.ended_at ?? null,
+      ended_by: run.ended_by ?? null,
+      version: run.version ?? null,
+      age_seconds: run.age_seconds,
+      values: run.memory_bytes,
+    }),
+  );
+  const earlier = drawn.filter((run) => run.ended_at !== null).reverse();
+  const present = drawn.filter((run) => run.ended_at === null);
+  const own = present.find((run) => run.target === target) ?? present[0];
+  return own ? [...earlier, own] : earlier;
 }
 
 /** The value of a run at an age, between its points; outside of its life there is none. */

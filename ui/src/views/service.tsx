@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo } from "preact/hooks";
 import { ApiError, getJson, getList, paths } from "../api/client";
-import type { Event, Replica, Run, SeriesSet, Service } from "../api/model";
+import type { Event, Page, Replica, SeriesSet, ServedRun, Service } from "../api/model";
 import { useResource } from "../api/resource";
 import { type Line, lastOf, TimeSeries } from "../charts/timeseries";
 import { verdictClass } from "../lib/classes";
@@ -13,7 +13,7 @@ import { Absent, Value } from "../parts/absent";
 import { Badge, Loaded, Losses } from "../parts/frame";
 import { Name } from "../parts/text";
 import { line, marksOf, times, valuesOf } from "./charts";
-import { align, runsOf } from "./runs";
+import { align, runsFor, runsOf } from "./runs";
 
 /** More lines than that nobody can tell apart; the odd one is always among them. */
 const MAX_LINES = 12;
@@ -252,16 +252,16 @@ function Runs({ service, events }: { service: Service; events: readonly Event[] 
   const { query } = useRoute();
   const odd = service.replicas.find((replica) => replica.outlier) ?? chosenReplicas(service)[0];
   const id = service.replicas.some((replica) => replica.target === query.runs) ? query.runs : odd?.target;
-  const served = useResource<{ items: Run[] } | null>(`${paths.service(service.name)}/runs`, {
-    load: (path, signal) => getJson<{ items: Run[] }>(path, signal).catch(skip),
+  const served = useResource<Page<ServedRun> | null>(`${paths.service(service.name)}/runs?limit=50`, {
+    load: (path, signal) => getJson<Page<ServedRun>>(path, signal).catch(skip),
   });
   const set = useResource<SeriesSet>(id === undefined ? null : paths.series(id, ["unreclaimable_bytes"]), {
     live: id ?? "*",
   });
   const own = useMemo(() => events.filter((event) => event.target === id), [events, id]);
   const runs = useMemo(
-    () => served.data?.items ?? (set.data ? runsOf(set.data, own) : []),
-    [served.data, set.data, own],
+    () => (served.data ? runsFor(served.data.items, id) : set.data ? runsOf(set.data, own) : []),
+    [served.data, set.data, own, id],
   );
   const aligned = useMemo(() => align(runs), [runs]);
   // One earlier run is a line; a band needs two.

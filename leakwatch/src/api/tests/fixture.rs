@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::input::Input;
 use crate::input::TakenProfile;
 use crate::store::Bounds;
+use crate::store::disk::history::History;
 use axum::Router;
 use axum::body::Body;
 use axum::body::Bytes;
@@ -40,6 +41,7 @@ use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
@@ -107,6 +109,12 @@ impl Daemon {
         for input in story(clock.now()) {
             engine.apply(input);
         }
+        let disk = Missing::new(MissingReason::NotConfigured, "not in this test");
+        Self::of(engine, clock, config, Err(disk))
+    }
+
+    /// A daemon of this engine, with what it keeps on disk.
+    pub(crate) fn of(mut engine: Engine, clock: Clock, config: Config, disk: Reading<History>) -> Self {
         let (inputs, received) = mpsc::channel(4);
         engine.publish();
         let views = engine.views();
@@ -131,7 +139,7 @@ impl Daemon {
             lanes: vec![LaneBody::on("samples", "every 5 s")],
             own_memory: Arc::default(),
             previous_run: None,
-            disk: Err(Missing::new(MissingReason::NotConfigured, "not in this test")),
+            disk,
         };
         let context = Context::new(
             views,
@@ -189,7 +197,7 @@ impl Daemon {
     }
 }
 
-fn replica(start: &str, inode: u64, started_at: Timestamp) -> Target {
+pub(super) fn replica(start: &str, inode: u64, started_at: Timestamp) -> Target {
     let id = start.repeat(8);
     Target {
         cgroup: CgroupKey {
@@ -222,7 +230,7 @@ fn unit(name: &str, inode: u64, started_at: Timestamp) -> Target {
     }
 }
 
-fn process(pid: u32, started_at: Timestamp, comm: &str, go: bool) -> Process {
+pub(super) fn process(pid: u32, started_at: Timestamp, comm: &str, go: bool) -> Process {
     Process {
         key: ProcessKey {
             pid,
@@ -246,7 +254,7 @@ fn unreadable() -> Missing {
     Missing::new(MissingReason::NotPermitted, "permission denied").with_fix("run as root")
 }
 
-fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u64) -> Input {
+pub(super) fn sample(target: &Target, process: &Process, round: u64, at: Timestamp, used: u64) -> Input {
     Input::Sample(Sample {
         target: target.id(),
         at,

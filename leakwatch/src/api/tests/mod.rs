@@ -6,5 +6,6 @@ mod contract;
 mod document;
 pub(crate) mod fixture;
 mod overview;
+pub(crate) mod past;
 mod profiles;
 mod refusals;

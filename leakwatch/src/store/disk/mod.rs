@@ -11,8 +11,8 @@ pub(crate) mod partition;
 pub mod retention;
 mod journal;
 mod pending;
-mod messages;
-mod convert;
+pub(in crate::store) mod messages;
+pub(in crate::store) mod convert;
 mod catalog;
 pub(crate) mod profiles;
 pub(crate) mod batch;
@@ -26,6 +26,7 @@ pub(crate) mod restore;
 pub(crate) mod thread;
 pub mod feed;
 pub mod verify;
+pub mod past;
 
 pub use crate::store::disk::batch::Batch;
 pub use crate::store::disk::batch::Record;
@@ -36,6 +37,7 @@ pub use crate::store::disk::codec::rollup::Rollup;
 pub use crate::store::disk::codec::row::Row;
 pub use crate::store::disk::partition::name::Tier;
 pub use crate::store::disk::profiles::ProfileRecord;
+pub use crate::store::disk::profiles::StoredHead;
 pub use crate::store::disk::profiles::StoredProfile;
 pub use crate::store::disk::store::Store;
 

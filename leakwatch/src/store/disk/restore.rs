@@ -186,6 +186,19 @@ fn target(
         });
     }
     history.apply_sample(&sample);
+    let run = state.run.map(|kept| ServiceRun {
+        last_at: moved(kept.last_at),
+        run: Run {
+            started_at: moved(kept.run.started_at),
+            ..kept.run
+        },
+        ..kept
+    });
+    // The run goes on with the course that it had.
+    let goes_on = |kept: &&ServiceRun| history.run.as_ref().is_some_and(|run| run.process == kept.run.process);
+    if let Some(kept) = run.as_ref().filter(goes_on) {
+        history.run = Some(kept.run.clone());
+    }
     history.window_start = moved(state.window_start);
     history.past_windows = state.past_windows;
     for window in &mut history.past_windows {
@@ -219,14 +232,7 @@ fn target(
     RestoredHistory {
         overrides: state.overrides,
         class: state.class,
-        run: state.run.map(|kept| ServiceRun {
-            last_at: moved(kept.last_at),
-            run: Run {
-                started_at: moved(kept.run.started_at),
-                ..kept.run
-            },
-            ..kept
-        }),
+        run,
         profiles,
         history,
     }

@@ -72,6 +72,12 @@ impl TargetHistory {
         self.past_runs.push(run);
     }
 
+    /// The version of the program: the build id that the newest heap profile tells; empty where none does.
+    pub fn version(&self) -> &str {
+        let heap = self.snapshots.get(&ProfileType::Heap).and_then(SnapshotSeries::newest);
+        heap.map_or("", |heap| &heap.program.build_id)
+    }
+
     /// Takes in what was answered: a claim is remembered until its process ends.
     pub fn apply_verdict(&mut self, verdict: &Verdict) {
         let main = self.main_process().map(|record| record.process.key);

@@ -13,7 +13,7 @@ use crate::store::event::EventKind;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 
-pub(in crate::store::disk) fn event_to(event: &Event) -> messages::Event {
+pub(in crate::store) fn event_to(event: &Event) -> messages::Event {
     let kind = match &event.kind {
         EventKind::OomKill {
             post_mortem,
@@ -36,6 +36,11 @@ pub(in crate::store::disk) fn event_to(event: &Event) -> messages::Event {
             from: from.map(|class| class.name().to_owned()),
             to: to.name().to_owned(),
         }),
+        EventKind::Deploy { service, from, to } => messages::EventKind::Deploy(messages::Deploy {
+            service: service.clone(),
+            from: from.clone(),
+            to: to.clone(),
+        }),
         EventKind::Loss { reason, count } => messages::EventKind::Loss(messages::CountedLoss {
             reason: reason.to_string(),
             count: *count,
@@ -49,7 +54,7 @@ pub(in crate::store::disk) fn event_to(event: &Event) -> messages::Event {
     }
 }
 
-pub(in crate::store::disk) fn event_from(message: messages::Event) -> Option<Event> {
+pub(in crate::store) fn event_from(message: messages::Event) -> Option<Event> {
     let kind = match message.kind? {
         messages::EventKind::OomKill(kill) => EventKind::OomKill {
             post_mortem: kill.post_mortem,
@@ -71,6 +76,7 @@ pub(in crate::store::disk) fn event_from(message: messages::Event) -> Option<Eve
             from: change.from.as_deref().and_then(class_from),
             to: class_from(&change.to)?,
         },
+        messages::EventKind::Deploy(messages::Deploy { service, from, to }) => EventKind::Deploy { service, from, to },
         messages::EventKind::Loss(loss) => EventKind::Loss {
             reason: loss.reason.into(),
             count: loss.count,

@@ -6,15 +6,17 @@ mod run;
 mod target;
 mod verdict;
 
-pub(super) use event::event_from;
-pub(super) use event::event_to;
-pub(super) use post_mortem::post_mortem_from;
-pub(super) use post_mortem::post_mortem_to;
-pub(super) use run::run_from;
-pub(super) use run::run_to;
-pub(super) use target::RestoredTarget;
-pub(super) use target::state_from;
-pub(super) use target::state_to;
+pub(in crate::store) use event::event_from;
+pub(in crate::store) use event::event_to;
+pub(in crate::store) use post_mortem::post_mortem_from;
+pub(in crate::store) use post_mortem::post_mortem_to;
+pub(in crate::store) use run::run_from;
+pub(in crate::store) use run::run_to;
+pub(in crate::store) use target::RestoredTarget;
+pub(in crate::store) use target::state_from;
+pub(in crate::store) use target::state_to;
+pub(in crate::store) use verdict::verdict_from;
+pub(in crate::store) use verdict::verdict_to;
 
 use leakwatch_analysis::detect::table;
 use leakwatch_analysis::history::WindowEnd;

@@ -19,7 +19,7 @@ use leakwatch_analysis::model::target::TargetId;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(in crate::store::disk) fn post_mortem_to(post_mortem: &PostMortem) -> messages::PostMortem {
+pub(in crate::store) fn post_mortem_to(post_mortem: &PostMortem) -> messages::PostMortem {
     let sample = Sample {
         target: post_mortem.target.clone().unwrap_or_else(|| TargetId::from_text("")),
         at: post_mortem.kill.at,
@@ -89,9 +89,7 @@ fn taken(snapshot: &Snapshot, stacks: &StackTable) -> TakenProfile {
 }
 
 /// A post-mortem without its profiles, and these: whoever keeps it looks their stacks up among his.
-pub(in crate::store::disk) fn post_mortem_from(
-    message: messages::PostMortem,
-) -> Option<(PostMortem, Vec<TakenProfile>)> {
+pub(in crate::store) fn post_mortem_from(message: messages::PostMortem) -> Option<(PostMortem, Vec<TakenProfile>)> {
     let Input::OomKill(kill) = input::from_bytes(&message.kill)? else {
         return None;
     };

@@ -18,7 +18,7 @@ use leakwatch_analysis::model::units::Timestamp;
 // Numbers on disk are positions in this table: append only.
 const ENDS: [RunEnd; 3] = [RunEnd::OomKill, RunEnd::Exit, RunEnd::Unseen];
 
-pub(in crate::store::disk) fn run_to(kept: &ServiceRun) -> messages::Run {
+pub(in crate::store) fn run_to(kept: &ServiceRun) -> messages::Run {
     let run = &kept.run;
     let points = &run.course.points;
     let column = |value: &dyn Fn(&CoursePoint) -> Option<u64>| {
@@ -52,7 +52,7 @@ pub(in crate::store::disk) fn run_to(kept: &ServiceRun) -> messages::Run {
     }
 }
 
-pub(in crate::store::disk) fn run_from(message: messages::Run) -> Option<ServiceRun> {
+pub(in crate::store) fn run_from(message: messages::Run) -> Option<ServiceRun> {
     let points = (message.points as usize).min(Course::CAPACITY);
     let columns = message.columns.iter().map(|bytes| column::decode(bytes, points).ok());
     let columns: Vec<Vec<Option<u64>>> = columns.collect::<Option<_>>()?;

@@ -10,7 +10,6 @@ use super::run::run_to;
 use crate::input;
 use crate::input::Input;
 use crate::store::disk::messages;
-use crate::store::target::StoredTarget;
 use leakwatch_analysis::history::PastWindow;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Answer;
@@ -30,22 +29,26 @@ const MAX_PROCESSES: usize = 64;
 
 /// What is known of a target from before.
 #[derive(Clone, Debug)]
-pub(in crate::store::disk) struct RestoredTarget {
-    pub(in crate::store::disk) target: Target,
-    pub(in crate::store::disk) sample: Sample,
-    pub(in crate::store::disk) window_start: Timestamp,
-    pub(in crate::store::disk) past_windows: Vec<PastWindow>,
-    pub(in crate::store::disk) oom_kill_count: u64,
-    pub(in crate::store::disk) oom_kills: Vec<leakwatch_analysis::model::event::OomKill>,
-    pub(in crate::store::disk) gone_at: Option<Timestamp>,
-    pub(in crate::store::disk) pressure_at: Option<Timestamp>,
-    pub(in crate::store::disk) overrides: BTreeMap<StepId, Answer>,
-    pub(in crate::store::disk) class: Option<VerdictClass>,
-    pub(in crate::store::disk) run: Option<ServiceRun>,
+pub(in crate::store) struct RestoredTarget {
+    pub(in crate::store) target: Target,
+    pub(in crate::store) sample: Sample,
+    pub(in crate::store) window_start: Timestamp,
+    pub(in crate::store) past_windows: Vec<PastWindow>,
+    pub(in crate::store) oom_kill_count: u64,
+    pub(in crate::store) oom_kills: Vec<leakwatch_analysis::model::event::OomKill>,
+    pub(in crate::store) gone_at: Option<Timestamp>,
+    pub(in crate::store) pressure_at: Option<Timestamp>,
+    pub(in crate::store) overrides: BTreeMap<StepId, Answer>,
+    pub(in crate::store) class: Option<VerdictClass>,
+    pub(in crate::store) run: Option<ServiceRun>,
 }
 
-pub(in crate::store::disk) fn state_to(stored: &StoredTarget, run: Option<&ServiceRun>) -> messages::TargetState {
-    let history = &stored.history;
+pub(in crate::store) fn state_to(
+    history: &TargetHistory,
+    overrides: &BTreeMap<StepId, Answer>,
+    class: Option<VerdictClass>,
+    run: Option<&ServiceRun>,
+) -> messages::TargetState {
     let at = history.newest_at;
     let id = history.target.id();
     messages::TargetState {
@@ -53,7 +56,7 @@ pub(in crate::store::disk) fn state_to(stored: &StoredTarget, run: Option<&Servi
             at,
             target: Target::clone(&history.target),
         }),
-        sample: input::to_bytes(&Input::Sample(newest_sample(history))),
+        sample: input::to_bytes(&Input::Sample(newest_sample(history, MAX_PROCESSES))),
         window_start: history.window_start.unix_nanos(),
         past_windows: history.past_windows.iter().map(window_to).collect(),
         oom_kill_count: history.oom_kill_count,
@@ -64,8 +67,7 @@ pub(in crate::store::disk) fn state_to(stored: &StoredTarget, run: Option<&Servi
             .collect(),
         gone_at: history.gone_at.map(Timestamp::unix_nanos),
         pressure_at: history.pressure_at.map(Timestamp::unix_nanos),
-        answers: stored
-            .overrides
+        answers: overrides
             .iter()
             .map(|(step, answer)| {
                 input::to_bytes(&Input::Answer {
@@ -76,19 +78,16 @@ pub(in crate::store::disk) fn state_to(stored: &StoredTarget, run: Option<&Servi
                 })
             })
             .collect(),
-        class: stored
-            .investigation
-            .as_ref()
-            .map(|investigation| investigation.verdict.class.name().to_owned()),
+        class: class.map(|class| class.name().to_owned()),
         run: run.map(run_to),
     }
 }
 
 /// The newest sample, with all living processes as new ones: whoever has only this knows who lived.
-fn newest_sample(history: &TargetHistory) -> Sample {
+fn newest_sample(history: &TargetHistory, at_most: usize) -> Sample {
     let mut living: Vec<_> = history.living().collect();
     living.sort_by_key(|record| std::cmp::Reverse(record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss)));
-    living.truncate(MAX_PROCESSES);
+    living.truncate(at_most);
     Sample {
         target: history.target.id(),
         at: history.newest_at,
@@ -126,7 +125,7 @@ fn window_from(window: messages::PastWindow) -> Option<PastWindow> {
     })
 }
 
-pub(in crate::store::disk) fn state_from(message: messages::TargetState) -> Option<RestoredTarget> {
+pub(in crate::store) fn state_from(message: messages::TargetState) -> Option<RestoredTarget> {
     let Input::TargetSeen { target, .. } = input::from_bytes(&message.seen)? else {
         return None;
     };

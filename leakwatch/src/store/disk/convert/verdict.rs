@@ -27,7 +27,7 @@ const UNITS: [&str; 8] = [
     "replicas",
 ];
 
-pub(super) fn verdict_to(verdict: &Verdict) -> messages::Verdict {
+pub(in crate::store) fn verdict_to(verdict: &Verdict) -> messages::Verdict {
     messages::Verdict {
         class: verdict.class.name().to_owned(),
         confidence: verdict.confidence,
@@ -83,7 +83,7 @@ pub(super) fn verdict_to(verdict: &Verdict) -> messages::Verdict {
     }
 }
 
-pub(super) fn verdict_from(message: messages::Verdict) -> Option<Verdict> {
+pub(in crate::store) fn verdict_from(message: messages::Verdict) -> Option<Verdict> {
     let time_to_limit = match message.time_to_limit[..] {
         [p10_seconds, p50_seconds, p90_seconds] => Some(TimeToLimit {
             p10_seconds,

@@ -232,7 +232,8 @@ impl Cursor {
         let state = fingerprint(stored);
         if state != self.state || (at.since(self.state_at) >= STATE_EVERY && history.gone_at.is_none()) {
             (self.state, self.state_at) = (state, at);
-            let message = convert::state_to(stored, self.run.as_ref());
+            let class = stored.investigation.as_ref().map(|made| made.verdict.class);
+            let message = convert::state_to(history, &stored.overrides, class, self.run.as_ref());
             batch
                 .changes
                 .push((format!("{TARGET_KEY}{id}"), Some(message.encode_to_vec())));

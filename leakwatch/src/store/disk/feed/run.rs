@@ -2,10 +2,8 @@
 
 use crate::store::disk::codec::row::Row;
 use crate::store::disk::column::Column;
-use leakwatch_analysis::history::SnapshotSeries;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::history::WindowEnd;
-use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::run::Run;
 use leakwatch_analysis::model::run::RunEnd;
 use leakwatch_analysis::model::run::RunSample;
@@ -43,7 +41,7 @@ pub(super) fn follow(kept: &mut Option<ServiceRun>, history: &TargetHistory, row
             .course
             .add(history.newest_at.since(kept.run.started_at), sample);
         if kept.version.is_empty() {
-            kept.version = version(history);
+            history.version().clone_into(&mut kept.version);
         }
     }
     ended
@@ -55,7 +53,7 @@ fn begun(history: &TargetHistory) -> Option<ServiceRun> {
         service: history.target.service.clone(),
         target: history.target.id(),
         exe: main.process.exe.clone().unwrap_or_default(),
-        version: version(history),
+        version: history.version().to_owned(),
         last_at: history.newest_at,
         run: Run::new(main.process.key, main.process.started_at, history.limit()),
     })
@@ -82,15 +80,4 @@ fn end_of(kept: &ServiceRun, history: &TargetHistory) -> RunEnd {
     } else {
         RunEnd::Exit
     }
-}
-
-/// The build id, where a profile tells.
-fn version(history: &TargetHistory) -> String {
-    let newest = history
-        .snapshots
-        .get(&ProfileType::Heap)
-        .and_then(SnapshotSeries::newest);
-    newest
-        .map(|newest| newest.program.build_id.to_string())
-        .unwrap_or_default()
 }

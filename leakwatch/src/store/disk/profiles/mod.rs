@@ -8,8 +8,12 @@ mod writer;
 
 pub(crate) use cadence::Cadence;
 pub(crate) use cadence::Importance;
+pub(crate) use head::ProfileHead;
+pub(crate) use reader::Earlier;
+pub use reader::StoredHead;
 pub use reader::StoredProfile;
 pub(crate) use reader::read;
+pub(crate) use reader::read_head;
 pub use writer::ProfileRecord;
 pub(crate) use writer::ProfileWriter;
 

@@ -11,7 +11,9 @@ use crate::store::disk::kind;
 use crate::store::disk::partition::reader::PartitionReader;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
+use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::profile::ProfileSource;
+use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::StackId;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::units::Timestamp;
@@ -59,14 +61,70 @@ pub(crate) fn read(partition: &PartitionReader, entry: &Entry) -> Result<StoredP
     })
 }
 
+/// All of a profile but its stacks.
+#[derive(Clone, Debug)]
+pub struct StoredHead {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Of which process.
+    pub process: ProcessKey,
+    /// Where it came from.
+    pub source: ProfileSource,
+    /// How many stacks it has.
+    pub stacks: usize,
+    /// Sum of all values.
+    pub total: StackValue,
+    /// What is missing in it.
+    pub losses: Vec<ProfileLoss>,
+}
+
+/// Values that were read before: what differs from them is not read from the beginning.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    offset: u64,
+    values: profile::Numbered,
+}
+
+/// All of one profile but its stacks; its values help to read the next.
+pub(crate) fn read_head(
+    partition: &PartitionReader,
+    entry: &Entry,
+    earlier: Option<Earlier>,
+) -> Result<(StoredHead, Earlier), DiskError> {
+    let (head, values) = values_after(partition, entry, earlier)?;
+    let stored = StoredHead {
+        at: head.at,
+        process: head.process,
+        source: head.source,
+        stacks: values.len(),
+        total: head.total,
+        losses: head.losses,
+    };
+    let offset = entry.offset;
+    Ok((stored, Earlier { offset, values }))
+}
+
 /// The head of a profile, and its values by numbers.
 pub(super) fn values(
     partition: &PartitionReader,
     entry: &Entry,
 ) -> Result<(ProfileHead, profile::Numbered), DiskError> {
+    values_after(partition, entry, None)
+}
+
+fn values_after(
+    partition: &PartitionReader,
+    entry: &Entry,
+    mut earlier: Option<Earlier>,
+) -> Result<(ProfileHead, profile::Numbered), DiskError> {
     let mut chain = Vec::new();
     let mut next = Some(*entry);
+    let mut values = profile::Numbered::new();
     while let Some(entry) = next {
+        if let Some(known) = earlier.take_if(|known| known.offset == entry.offset && !chain.is_empty()) {
+            values = known.values;
+            break;
+        }
         let payload = partition.payload(&entry)?;
         let mut reader = Reader::new(&payload);
         let head = ProfileHead::decode(&mut reader)
@@ -80,10 +138,9 @@ pub(super) fn values(
                 "a chain of profiles does not end",
             ));
         }
-        let values = reader.rest().to_vec();
-        chain.push((entry.offset, head, values));
+        let delta = reader.rest().to_vec();
+        chain.push((entry.offset, head, delta));
     }
-    let mut values = profile::Numbered::new();
     let mut newest = None;
     for (offset, head, delta) in chain.into_iter().rev() {
         values =

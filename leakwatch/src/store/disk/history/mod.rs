@@ -1,5 +1,11 @@
 //! What readers ask the store for: series over any range, profiles near any instant, runs of a service. Only the blocks that overlap the range are read.
 
+mod profiles;
+mod runs;
+
+pub use profiles::KeptProfile;
+pub use profiles::KeptProfiles;
+
 use super::codec::block;
 use super::codec::frame::Entry;
 use super::codec::rollup;
@@ -7,24 +13,17 @@ use super::codec::rollup::Rollup;
 use super::codec::row::Row;
 use super::codec::varint::CodecError;
 use super::column::Column;
-use super::convert;
 use super::error::DiskError;
 use super::kind;
-use super::messages;
 use super::partition::name::HOUR;
 use super::partition::name::MINUTE;
 use super::partition::name::PartitionName;
 use super::partition::name::Tier;
 use super::partition::reader::PartitionReader;
-use super::profiles;
-use super::profiles::StoredProfile;
 use super::status::Shared;
 use super::status::Status;
 use super::store::Store;
-use leakwatch_analysis::model::profile::ProfileType;
-use leakwatch_analysis::model::run::ServiceRun;
 use leakwatch_analysis::model::units::Timestamp;
-use prost::Message as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -218,95 +217,6 @@ impl History {
             self.0.suspect(name);
         }
         tracing::debug!(%error, "a part of the history cannot be read");
-    }
-
-    /// Partitions of profiles that overlap a range, oldest first.
-    fn profile_partitions(&self, (from, to): (u64, u64)) -> Vec<(Option<PartitionName>, PartitionReader)> {
-        let mut readers = Vec::new();
-        for tier in [Tier::Profiles, Tier::OtherProfiles] {
-            let (sealed, open) = self.0.files(tier);
-            let overlaps = |slot: u64| slot <= to && slot.saturating_add(tier.length()) > from;
-            for name in sealed.into_iter().filter(|name| overlaps(name.slot)) {
-                readers.extend(self.open(name).map(|reader| (Some(name), reader)));
-            }
-            let open = open.filter(|open| overlaps(open.name.slot));
-            readers.extend(
-                open.and_then(|open| PartitionReader::shared(&open).ok())
-                    .map(|reader| (None, reader)),
-            );
-        }
-        readers
-    }
-
-    /// Instants of the profiles of a type that are kept between two instants, in order.
-    pub fn profile_instants(
-        &self,
-        target: &str,
-        profile_type: ProfileType,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Vec<Timestamp> {
-        let range = (from.unix_millis(), to.unix_millis());
-        let name = profiles::name_of(target, profile_type);
-        let mut instants = Vec::new();
-        for (partition, reader) in self.profile_partitions(range) {
-            let within = |entry: &Entry| entry.kind == kind::PROFILE && (range.0..=range.1).contains(&entry.first);
-            match reader.entries(&name, within) {
-                Ok(entries) => instants.extend(entries.iter().map(|entry| entry.first)),
-                Err(error) => self.notice(partition, &error),
-            }
-        }
-        instants.sort_unstable();
-        instants.dedup();
-        let at = |millis: u64| Timestamp::from_unix_nanos(millis * 1_000_000);
-        instants.into_iter().map(at).collect()
-    }
-
-    /// The profile of a type nearest to an instant, at most so far from it.
-    pub fn profile(
-        &self,
-        target: &str,
-        profile_type: ProfileType,
-        at: Timestamp,
-        within: Duration,
-    ) -> Option<StoredProfile> {
-        let range = (at.minus(within).unix_millis(), at.plus(within).unix_millis());
-        let name = profiles::name_of(target, profile_type);
-        let mut nearest: Option<(u64, usize, Entry)> = None;
-        let partitions = self.profile_partitions(range);
-        for (place, (partition, reader)) in partitions.iter().enumerate() {
-            let is_within = |entry: &Entry| entry.kind == kind::PROFILE && (range.0..=range.1).contains(&entry.first);
-            let entries = reader.entries(&name, is_within).unwrap_or_else(|error| {
-                self.notice(*partition, &error);
-                Vec::new()
-            });
-            for entry in entries {
-                let distance = entry.first.abs_diff(at.unix_millis());
-                if nearest.is_none_or(|(least, ..)| distance < least) {
-                    nearest = Some((distance, place, entry));
-                }
-            }
-        }
-        let (_, place, entry) = nearest?;
-        let (partition, reader) = partitions.get(place)?;
-        match profiles::read(reader, &entry) {
-            Ok(profile) => Some(profile),
-            Err(error) => {
-                self.notice(*partition, &error);
-                None
-            }
-        }
-    }
-
-    /// Runs of a service that have ended, oldest first.
-    pub fn runs(&self, service: &str) -> Vec<ServiceRun> {
-        let runs = self.records(Tier::Runs, kind::RUN, Some(service));
-        let mut runs: Vec<ServiceRun> = runs
-            .iter()
-            .filter_map(|bytes| convert::run_from(messages::Run::decode(&bytes[..]).ok()?))
-            .collect();
-        runs.sort_by_key(|run| run.run.started_at);
-        runs
     }
 
     /// The records of a tier about one name or about all, in the order of writing.

@@ -1,5 +1,7 @@
 //! What a person reads, made from what the API answers; and the client against a served API.
 
+mod bundle;
+
 use crate::api::listen::Listeners;
 use crate::api::serve::serve;
 use crate::api::tests::fixture::Daemon;
@@ -15,6 +17,7 @@ use crate::cli::list;
 use crate::cli::oom;
 use crate::cli::output::Output;
 use crate::cli::replay;
+use crate::cli::replay::Played;
 use crate::cli::services;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,6 +27,7 @@ use crate::config::token::Token;
 use crate::dto::investigation::InvestigationBody;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::page::Page;
+use crate::dto::run::RunBody;
 use crate::dto::service::ServiceBody;
 use crate::dto::target::TargetBody;
 use crate::input::Head;
@@ -95,6 +99,22 @@ async fn services_are_listed_with_their_replicas() {
 }
 
 #[tokio::test]
+async fn runs_are_listed_with_their_end_and_their_peak() {
+    let daemon = Daemon::new();
+    let page: Page<RunBody> = body(&daemon, "/api/v1/services/checkout/runs").await;
+    let text = services::runs(&page.items);
+    assert_eq!(text.lines().count(), page.items.len() + 1, "{text}");
+    for run in &page.items {
+        let target = run.target.as_ref().unwrap();
+        let line = text.lines().find(|line| line.ends_with(target.as_str())).unwrap();
+        assert!(
+            line.contains("runs") && line.contains("512.0 MiB") && line.contains("min"),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_table_of_targets_has_a_line_for_each() {
     let daemon = Daemon::new();
     let page: Page<TargetBody> = body(&daemon, "/api/v1/targets").await;
@@ -127,8 +147,9 @@ fn a_recording_replays_to_the_same_and_a_leak_is_exit_code_3() {
     let args = |until: Option<&str>| ReplayArgs {
         file: path.clone(),
         until: until.map(str::to_owned),
+        serve: None,
     };
-    let (body, text) = replay::play(&args(None), plain()).unwrap();
+    let Played { body, text, .. } = replay::play(&args(None), plain()).unwrap();
     assert_eq!(body.inputs, inputs.len() as u64);
     assert_eq!(body.cut_off, None);
     assert_eq!(body.oom_kills.len(), 1);
@@ -140,7 +161,7 @@ fn a_recording_replays_to_the_same_and_a_leak_is_exit_code_3() {
 
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    let (body, text) = replay::play(&args(None), plain()).unwrap();
+    let Played { body, text, .. } = replay::play(&args(None), plain()).unwrap();
     assert!(body.inputs > 0 && body.cut_off.is_some() && text.contains("could not be played"));
     assert_eq!(replay::exit(&body), Exit::Fine, "nothing was judged yet");
 
