@@ -17,7 +17,7 @@ const SLOWS: f64 = 0.5;
 const EVEN: (f64, f64) = (0.75, 1.33);
 
 pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
-    let load = facts.against_load()?;
+    let load = growth.against_load(facts)?;
     if !growth.is_known || !load.varied() {
         return None;
     }
