@@ -6,7 +6,6 @@ use crate::detect::facts::Facts;
 use crate::format;
 use crate::history::Claim;
 use crate::history::window;
-use crate::measure::motion::Motion;
 use crate::model::profile::ProfileType;
 use crate::model::profile::Snapshot;
 use crate::model::profile::StackValue;
@@ -50,7 +49,7 @@ pub(super) fn row(claim: &Claim, rows: &[OddsRow]) -> Option<OddsRow> {
 pub fn refuted(facts: &Facts<'_>, claim: &Claim) -> Option<String> {
     let profile = claim.profile?;
     if profile.is_of_capture() {
-        let settled = facts.memory.motion == Motion::Flat;
+        let settled = facts.memory.is_steady();
         return settled.then(|| "memory does not grow any more".to_owned());
     }
     let place = format::call_site(&claim.culprit.frame);

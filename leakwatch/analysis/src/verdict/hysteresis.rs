@@ -10,6 +10,7 @@ use crate::history::Claim;
 use crate::history::window;
 use crate::model::profile::ProfileType;
 use crate::model::units::Timestamp;
+use crate::model::verdict::VerdictClass;
 use crate::odds;
 use crate::odds::LeakOdds;
 use crate::verdict::answers;
@@ -62,6 +63,12 @@ pub(super) fn recalled(facts: &Facts<'_>, claim: &Claim) -> Finding {
             "{place} gives back half of what it keeps, or works on as before and keeps nothing more"
         )],
     }
+}
+
+/// Whether a class without growth that was told last stays although another of them comes first.
+pub(super) fn stays(facts: &Facts<'_>, detector: &Detector, better: VerdictClass) -> bool {
+    let is_steady = |class: VerdictClass| !class.is_leak() && !class.is_open();
+    is_steady(better) && is_steady(detector.class) && facts.history.told() == Some(detector.class)
 }
 
 /// Samples that are looked back to one by one.

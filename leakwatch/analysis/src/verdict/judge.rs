@@ -177,6 +177,17 @@ fn otherwise(
         };
         let because = match (examined, answers::exclude(given, detector), &chosen) {
             (_, Some(because), _) | (Err(because), None, _) => because,
+            (Ok(finding), None, Some((better, _)))
+                if hysteresis::stays(facts, detector, *better) && finding.confidence >= detector.least_confidence =>
+            {
+                let because = format!("{} was told before and explains it as well", class.name());
+                rejected.push(Rejected {
+                    class: *better,
+                    because,
+                });
+                chosen = Some((class, finding));
+                continue;
+            }
             (Ok(_), None, Some((better, _))) => format!("{} explains it", better.name()),
             (Ok(finding), None, None)
                 if finding.confidence >= detector.least_confidence(facts.dying)

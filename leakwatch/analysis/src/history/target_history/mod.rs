@@ -112,6 +112,8 @@ pub struct TargetHistory {
     pub past_runs: Vec<Run>,
     /// The leak that was claimed of this run.
     pub claim: Option<Claim>,
+    /// What was answered last of which process.
+    pub told: Option<(ProcessKey, VerdictClass)>,
     /// All points, across windows.
     pub points: Points,
     /// The newest raw numbers of the cgroup.
@@ -166,6 +168,7 @@ impl TargetHistory {
             run: None,
             past_runs: Vec::new(),
             claim: None,
+            told: None,
             points: Points::default(),
             newest: Err(Missing::new(MissingReason::NotYet, "no sample taken yet")),
             newest_at: at,

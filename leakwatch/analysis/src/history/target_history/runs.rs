@@ -11,6 +11,7 @@ use crate::model::sample::Sample;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use crate::model::verdict::Verdict;
+use crate::model::verdict::VerdictClass;
 
 /// Probabilities above this are kept as this one.
 const MOST_SURE: f64 = 0.9999;
@@ -80,9 +81,22 @@ impl TargetHistory {
         heap.map_or("", |heap| &heap.program.build_id)
     }
 
+    /// What was answered last of the process that holds most memory.
+    pub fn told(&self) -> Option<VerdictClass> {
+        let main = self.main_process().map(|record| record.process.key);
+        let told = self.told.filter(|(process, _)| Some(*process) == main);
+        told.map(|(_, class)| class)
+    }
+
+    /// Whether that was a class without growth.
+    pub fn is_told_steady(&self) -> bool {
+        self.told().is_some_and(|class| !class.is_leak() && !class.is_open())
+    }
+
     /// Takes in what was answered: a claim is remembered until it is answered otherwise, or its process ends.
     pub fn apply_verdict(&mut self, verdict: &Verdict) {
         let main = self.main_process().map(|record| record.process.key);
+        self.told = main.map(|process| (process, verdict.class));
         let (true, Some(process), Some(culprit)) = (verdict.class.is_leak(), main, &verdict.culprit) else {
             self.claim = None;
             return;
