@@ -127,9 +127,15 @@ fn steadiness(healthy: &[&Run], lines: &mut Lines) {
 }
 
 fn leaks(leaking: &[&Run], lines: &mut Lines) {
-    let groups: [Group; 3] = [
+    let groups: [Group; 5] = [
         ("first runs", |run| run.earlier == 0 && !run.has_healthy_replicas),
         ("later runs", |run| run.earlier > 0 && !run.has_healthy_replicas),
+        ("later runs in Go after kills", |run| {
+            run.earlier > 0 && !run.has_healthy_replicas && run.is_go && !run.kind.ends_with("deploys")
+        }),
+        ("later runs in Go after deploys", |run| {
+            run.earlier > 0 && run.kind.ends_with("deploys")
+        }),
         ("with healthy replicas", |run| run.has_healthy_replicas),
     ];
     for (name, is_in) in groups {

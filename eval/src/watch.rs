@@ -29,7 +29,7 @@ pub(crate) struct Told {
     pub(crate) probability: f64,
     pub(crate) limit_alert: bool,
     /// What each piece of evidence adds.
-    pub(crate) weights: Vec<f64>,
+    pub(crate) weights: Vec<(String, f64)>,
     pub(crate) limit_hour: Option<f64>,
     pub(crate) place: Option<String>,
     pub(crate) p10_p50_p90: Option<[f64; 3]>,
@@ -110,7 +110,10 @@ pub(crate) fn watch(service: &Service) -> Vec<Run> {
         if now >= next_answer {
             next_answer = now + answer_step;
             for index in 0..replicas.len() {
-                let Some(watched) = replicas.get(index) else { continue };
+                // Until the process is seen, an answer is about the run before.
+                let Some(watched) = replicas.get(index).filter(|watched| watched.announced) else {
+                    continue;
+                };
                 let others: Vec<&TargetHistory> = replicas
                     .iter()
                     .enumerate()
@@ -140,7 +143,11 @@ fn told(verdict: &Verdict, seconds: f64, used: f64) -> Told {
         class: verdict.class.name(),
         is_claim,
         probability: verdict.leak_probability,
-        weights: verdict.evidence.iter().filter_map(|evidence| evidence.weight).collect(),
+        weights: verdict
+            .evidence
+            .iter()
+            .filter_map(|evidence| Some((evidence.claim.clone(), evidence.weight?)))
+            .collect(),
         limit_alert: verdict
             .limit_probability
             .is_some_and(|limit| limit.hour >= ALERT || limit.six_hours >= ALERT || limit.day >= ALERT),
@@ -220,11 +227,15 @@ impl Run {
             if told.class != last {
                 last = told.class;
                 parts.push(format!(
-                    "{:.0}s {:.0}%:{last}({:.2} of {:.1?})",
+                    "{:.0}s {:.0}%:{last}({:.2} of {})",
                     told.seconds - self.from,
                     told.used * 100.0,
                     told.probability,
                     told.weights
+                        .iter()
+                        .map(|(c, w)| format!("{w:.1} {}", &c.chars().take(70).collect::<String>()))
+                        .collect::<Vec<_>>()
+                        .join("; ")
                 ));
             }
         }

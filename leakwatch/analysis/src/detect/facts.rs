@@ -155,7 +155,7 @@ impl<'a> Facts<'a> {
         // Steps of the collector can look like an end of the growth, or like noise; what piles up says that it goes on.
         let goes_on = match self.memory.motion {
             Motion::Growing => true,
-            Motion::Unclear | Motion::Levelling => {
+            Motion::Unclear | Motion::Returning | Motion::Levelling => {
                 self.leaking_sites().next().is_some() || self.goroutine_suspect().is_some()
             }
             _ => self.goroutine_suspect().is_some(),

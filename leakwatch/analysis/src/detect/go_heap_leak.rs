@@ -129,9 +129,9 @@ fn doubts(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, seconds: f64
     let moves = match facts.memory.motion {
         Motion::Growing => 0.0,
         // Too slow to stand out of a big level yet, but it may be there.
-        Motion::Flat | Motion::Unclear if may_be_hidden(facts, site) => 0.04,
+        Motion::Flat | Motion::Returning | Motion::Unclear if may_be_hidden(facts, site) => 0.04,
         Motion::Unclear | Motion::Unknown | Motion::Levelling => 0.08,
-        Motion::Flat => 0.12,
+        Motion::Flat | Motion::Returning => 0.12,
     };
     time + site.false_discovery_rate.powf(0.75) + doubt::observations(seen) + moves
 }

@@ -20,8 +20,10 @@ const CONFIDENCE: f64 = 0.85;
 
 /// Looks for memory that follows the load.
 pub fn examine(facts: &Facts<'_>) -> Examination {
-    if facts.memory.motion == Motion::Flat {
-        return Err("memory does not move".to_owned());
+    match facts.memory.motion {
+        Motion::Flat => return Err("memory does not move".to_owned()),
+        Motion::Growing => return Err("memory grows beyond what came and went with the load".to_owned()),
+        _ => {}
     }
     if let Some(site) = facts.goroutine_suspect() {
         return Err(format!("goroutines pile up at {}", format::call_site(&site.frame)));

@@ -36,7 +36,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     };
     let in_headroom = headroom::explains_memory(facts);
     match facts.memory.motion {
-        Motion::Flat => {}
+        Motion::Flat | Motion::Returning => {}
         _ if in_headroom => {}
         Motion::Growing => {
             let rate = facts.memory.growth().unwrap_or(trend.recent);
@@ -76,7 +76,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         return Err("the limit leaves no room for a burst or for garbage".to_owned());
     }
     let blind = facts.is_go == Some(true) && facts.trend(ProfileType::Heap).is_none();
-    let moves = facts.memory.motion != Motion::Flat;
+    let moves = !facts.memory.is_steady();
     let doubt = TIME_DOUBT_SECONDS / (facts.memory.observed + TIME_DOUBT_SECONDS)
         + if blind { BLIND_DOUBT } else { 0.0 }
         + if moves { HEADROOM_DOUBT } else { 0.0 };

@@ -61,8 +61,10 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     {
         return Err("it leaks or leaked in the run before: no limit would be enough".to_owned());
     }
-    let settled =
-        matches!(facts.memory.motion, Motion::Flat | Motion::Levelling) && facts.memory.observed >= LEAST_SECONDS;
+    let settled = matches!(
+        facts.memory.motion,
+        Motion::Flat | Motion::Returning | Motion::Levelling
+    ) && facts.memory.observed >= LEAST_SECONDS;
     let plateau = settled && headroom::is_at_limit(facts);
     let heap_is_flat = facts.trend(ProfileType::Heap).is_some_and(is_flat);
     // Killed again and again before start-up was over, or on a plateau, or while the live heap was flat.

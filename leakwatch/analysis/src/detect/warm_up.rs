@@ -41,7 +41,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
                 format::rate(trend.recent.estimate),
                 format::rate(trend.slope.estimate)
             ),
-            Motion::Flat => "memory does not grow any more".to_owned(),
+            Motion::Flat | Motion::Returning => "memory does not grow any more".to_owned(),
             _ => "no growth that slows down".to_owned(),
         });
     }

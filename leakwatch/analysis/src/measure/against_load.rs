@@ -93,6 +93,7 @@ impl AgainstLoad {
                 _ => None,
             })
             .collect();
+        let steps = smooth(&steps);
         let (first, last) = (steps.first()?, steps.last()?);
         let seconds = known.last()?.0 - known.first()?.0;
         if steps.len() < LEAST_STEPS || seconds < LEAST_SECONDS {
@@ -112,6 +113,18 @@ impl AgainstLoad {
             follows: correlation(&steps),
         })
     }
+}
+
+/// The rate of work as the mean of a step and its neighbours: requests come at random, and the highest and lowest of many steps are chance.
+fn smooth(steps: &[Point]) -> Vec<Point> {
+    let rate = |index: usize| {
+        let near = steps
+            .get(index.saturating_sub(1)..(index + 2).min(steps.len()))
+            .unwrap_or(&[]);
+        near.iter().map(|step| step.1).sum::<f64>() / count(near.len()).max(1.0)
+    };
+    let smoothed = steps.iter().enumerate();
+    smoothed.map(|(index, step)| (step.0, rate(index), step.2)).collect()
 }
 
 /// What was left of the last rise when the load had fallen, and the rise.

@@ -20,6 +20,9 @@ const LEVEL_BY: f64 = 0.7;
 const LEVEL_DRIFT: f64 = 0.1;
 /// A run that grew by this part in its last third was climbing when it ended.
 const CLIMB: f64 = 0.2;
+/// And all along when each third of its time, or of its work, brought this part of even growth: what was full for a while and is killed
+/// at a peak of load was not climbing.
+const EVEN: f64 = 0.25;
 
 /// How a run went, as far as it went.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,11 +100,54 @@ pub fn shape(run: &Run) -> CourseShape {
     let late = last - third.map_or(last, |point| point.1);
     if at - from <= (to - from) * LEVEL_BY && late.abs() <= growth * LEVEL_DRIFT {
         CourseShape::Levelled { level: highest, at }
-    } else if late >= growth * CLIMB && last >= first + growth * NEARLY_ALL {
+    } else if late >= growth * CLIMB && last >= first + growth * NEARLY_ALL && climbs_all_along(&run.course) {
         CourseShape::Climbing
     } else {
         CourseShape::Unclear
     }
+}
+
+/// Whether each third of the time, or each third of the work, brought growth. A pause of the load brings neither work nor growth.
+fn climbs_all_along(course: &Course) -> bool {
+    let start = course.points.last().map_or(0.0, |point| f64::from(point.age_seconds)) * START_UP_PART;
+    let points = || {
+        course
+            .points
+            .iter()
+            .filter(move |point| f64::from(point.age_seconds) >= start)
+    };
+    let has_heap = points().filter(|point| point.live_heap.is_some()).count() >= LEAST_STEPS;
+    let held = |point: &CoursePoint| if has_heap { point.live_heap } else { point.memory };
+    let by = |x: &dyn Fn(&CoursePoint) -> Option<f64>| {
+        let known = points().filter_map(|point| Some((x(point)?, held(point)?.as_f64())));
+        evenness(&known.collect::<Vec<_>>()) >= EVEN
+    };
+    by(&|point| Some(f64::from(point.age_seconds))) || by(&|point| Some(point.work?.as_f64()))
+}
+
+/// The least growth in any third, relative to even growth.
+fn evenness(points: &[(f64, f64)]) -> f64 {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return 0.0;
+    };
+    let at = |part: f64| {
+        let x = first.0 + (last.0 - first.0) * part / 3.0;
+        let next = points.partition_point(|point| point.0 < x);
+        match (
+            next.checked_sub(1).and_then(|index| points.get(index)),
+            points.get(next),
+        ) {
+            (Some(a), Some(b)) if b.0 > a.0 => a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0),
+            (_, Some(point)) | (Some(point), None) => point.1,
+            (None, None) => 0.0,
+        }
+    };
+    let growth = last.1 - first.1;
+    if growth <= 0.0 {
+        return 0.0;
+    }
+    let parts = [0.0, 1.0, 2.0].map(|part| (at(part + 1.0) - at(part)) * 3.0 / growth);
+    parts.into_iter().fold(f64::INFINITY, f64::min)
 }
 
 /// Growth of a run between two ages: the highest level within them over the first. None when its course is too coarse there, or
@@ -134,4 +180,69 @@ pub fn work_between(run: &Run, from: f64, to: f64) -> Option<f64> {
         point.and_then(|point| Some(point.work?.as_f64()))
     };
     Some((at(to)? - at(from)?).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::run::RunSample;
+    use crate::model::sample::Limit;
+    use crate::model::target::ProcessKey;
+    use crate::model::units::Timestamp;
+    use std::time::Duration;
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast of a float saturates"
+    )]
+    const fn whole(value: f64) -> u64 {
+        value as u64
+    }
+
+    /// A run of an hour: MiB held by part of the hour, and the part of all work that was done until then.
+    fn run(held: impl Fn(f64) -> f64, work: impl Fn(f64) -> f64) -> Run {
+        let key = ProcessKey { pid: 1, start_ticks: 1 };
+        let mut run = Run::new(key, Timestamp::from_unix_seconds(0), Limit::Max);
+        for age in (0..3600).step_by(30) {
+            let part = f64::from(age) / 3600.0;
+            let bytes = |mib: f64| Some(Bytes::from_kib(whole(mib * 1024.0)));
+            let sample = RunSample {
+                memory: bytes(50.0 + held(part)),
+                live_heap: bytes(20.0 + held(part)),
+                goroutines: None,
+                work: bytes(1000.0 * work(part)),
+            };
+            run.course.add(Duration::from_secs(u64::try_from(age).unwrap()), sample);
+        }
+        run
+    }
+
+    #[test]
+    fn a_run_climbs_when_it_did_so_all_along_by_time_or_by_work() {
+        let pause = |part: f64| if part < 0.4 { part } else { (part - 0.4).max(0.4) };
+        for (label, run, expected) in [
+            ("a leak", run(|part| part * 100.0, |part| part), CourseShape::Climbing),
+            (
+                "a leak per request with a pause",
+                run(move |part| pause(part) * 100.0, pause),
+                CourseShape::Climbing,
+            ),
+            (
+                "a leak per second while the load falls",
+                run(|part| part * 100.0, f64::sqrt),
+                CourseShape::Climbing,
+            ),
+            (
+                "full for a while, then a peak of load",
+                run(
+                    |part| (part * 200.0).min(60.0) + (part - 0.7).max(0.0) * 200.0,
+                    |part| part,
+                ),
+                CourseShape::Unclear,
+            ),
+        ] {
+            assert_eq!(shape(&run), expected, "{label}");
+        }
+    }
 }

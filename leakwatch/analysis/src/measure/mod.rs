@@ -1,5 +1,6 @@
 //! Numbers that the detectors rest on, computed from one history. Must not judge.
 
+mod recurrence;
 pub mod motion;
 pub mod pacing;
 pub mod go_memory;

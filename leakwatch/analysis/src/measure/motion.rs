@@ -3,6 +3,7 @@
 
 use crate::history::TargetHistory;
 use crate::history::window;
+use crate::measure::recurrence;
 use crate::model::units::Timestamp;
 use crate::model::verdict::Estimate;
 use crate::stats::trend;
@@ -14,6 +15,11 @@ use std::time::Duration;
 pub const MATERIAL_BYTES: f64 = 1_048_576.0;
 /// Growth over a window below this part of the level is flat.
 pub const MATERIAL_PART: f64 = 0.02;
+/// The same for a process that was told to be steady: that is given up for more than it was given for.
+const MATERIAL_PART_OF_STEADY: f64 = 0.1;
+/// And when it did so as of this part of the window ago, at most so many seconds.
+const AGO_PART: f64 = 0.1;
+const AGO_SECONDS: f64 = 3600.0;
 
 /// Noise that could hide growth of more than this part of the level over half the window leaves the question open.
 pub const HIDDEN_PART: f64 = 0.2;
@@ -35,6 +41,8 @@ pub enum Motion {
     Unknown,
     /// Flat, or back where it was.
     Flat,
+    /// Moves within what came and went before.
+    Returning,
     /// Grew and is levelling off.
     Levelling,
     /// Keeps growing.
@@ -64,7 +72,12 @@ impl MemoryTrend {
         if let Some(limit) = history.limit().bytes().filter(|_| dying) {
             series.push((now.seconds_from(history.window_start), limit.as_f64()));
         }
-        let (trend, motion) = memory_trend(window::after_start_up(history, &series, now));
+        let series_after = window::after_start_up(history, &series, now);
+        let (trend, motion) = if history.is_told_steady() {
+            trend_of_steady(series_after)
+        } else {
+            memory_trend(series_after, MATERIAL_PART)
+        };
         let observed = match (series.first(), series.last()) {
             (Some(first), Some(last)) => last.0 - first.0,
             _ => 0.0,
@@ -83,12 +96,17 @@ impl MemoryTrend {
         self.motion == Motion::Growing
     }
 
+    /// Whether it neither grows nor is about to: flat, or within what came and went.
+    pub fn is_steady(&self) -> bool {
+        matches!(self.motion, Motion::Flat | Motion::Returning)
+    }
+
     /// Growth in bytes per second, if it was measured.
     pub fn growth_rate(&self) -> Option<f64> {
         let trend = self.trend.as_ref()?;
         Some(match self.motion {
             Motion::Growing => trend.end_slope,
-            Motion::Flat => 0.0,
+            Motion::Flat | Motion::Returning => 0.0,
             Motion::Levelling => trend.end_slope.max(0.0),
             Motion::Unknown | Motion::Unclear => trend.recent.estimate,
         })
@@ -113,21 +131,39 @@ impl MemoryTrend {
     pub fn since(&self) -> Option<Timestamp> {
         let trend = self.trend.as_ref()?;
         let from = match trend.shape {
-            Shape::LateGrowth { at } | Shape::Step { at } if self.motion != Motion::Flat => at,
+            Shape::LateGrowth { at } | Shape::Step { at } if !self.is_steady() => at,
             _ => trend.from,
         };
         Some(self.window_start.plus(Duration::from_secs_f64(from.clamp(0.0, 1e9))))
     }
 }
 
+/// The same for a process that was told to be steady: it moves from that for more, and when it did so a while ago as well.
+fn trend_of_steady(series: &[(f64, f64)]) -> (Option<Trend>, Motion) {
+    let (trend, motion) = memory_trend(series, MATERIAL_PART_OF_STEADY);
+    let moves = |motion| !matches!(motion, Motion::Flat | Motion::Returning);
+    let (Some(first), Some(last)) = (series.first(), series.last()) else {
+        return (trend, motion);
+    };
+    let ago = ((last.0 - first.0) * AGO_PART).min(AGO_SECONDS);
+    let then = series.get(..series.partition_point(|point| point.0 <= last.0 - ago));
+    if !moves(motion) || then.is_some_and(|then| moves(memory_trend(then, MATERIAL_PART_OF_STEADY).1)) {
+        return (trend, motion);
+    }
+    (trend, Motion::Returning)
+}
+
 /// The trend over all of the window; when that does not grow, over the later part of it whose growth left everything behind
-/// that was seen before.
-fn memory_trend(series: &[(f64, f64)]) -> (Option<Trend>, Motion) {
+/// that was seen before. What comes and goes does not grow. `part` of the level is material.
+fn memory_trend(series: &[(f64, f64)], part: f64) -> (Option<Trend>, Motion) {
     let Some(whole) = trend::fit(series) else {
         return (None, Motion::Unknown);
     };
-    let moves = motion(&whole);
+    let moves = motion(&whole, part);
+    let least = MATERIAL_BYTES.max(whole.level.abs() * part);
+    let returns = || recurrence::returns(&trend::blocks(series, trend::MAX_FIT_POINTS), least);
     if matches!(moves, Motion::Growing | Motion::Levelling) {
+        let moves = if returns() { Motion::Returning } else { moves };
         return (Some(whole), moves);
     }
     let (from, to) = (
@@ -143,14 +179,17 @@ fn memory_trend(series: &[(f64, f64)]) -> (Option<Trend>, Motion) {
             break;
         }
         if let Some(late) = trend::fit(later)
-            && motion(&late) == Motion::Growing
+            && motion(&late, part) == Motion::Growing
             && late.level - highest >= late.growth() / 2.0
         {
+            if returns() {
+                break;
+            }
             return (Some(late), Motion::Growing);
         }
     }
-    if moves == Motion::Unclear && comes_and_goes(series) {
-        return (Some(whole), Motion::Flat);
+    if moves == Motion::Unclear && (comes_and_goes(series) || returns()) {
+        return (Some(whole), Motion::Returning);
     }
     (Some(whole), moves)
 }
@@ -184,8 +223,8 @@ fn comes_and_goes(series: &[(f64, f64)]) -> bool {
     turns >= LEAST_TURNS
 }
 
-fn motion(trend: &Trend) -> Motion {
-    let material = MATERIAL_BYTES.max(trend.level.abs().max(trend.first_level.abs()) * MATERIAL_PART);
+fn motion(trend: &Trend, part: f64) -> Motion {
+    let material = MATERIAL_BYTES.max(trend.level.abs().max(trend.first_level.abs()) * part);
     let recent_span = trend.span() / 2.0;
     let recent_growth = trend.recent.estimate * recent_span;
     if trend.grows() && trend.growth() >= material.max(3.0 * trend.noise) {

@@ -3,10 +3,12 @@
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
 use crate::history::window;
+use crate::measure::against_load::AgainstLoad;
 use crate::measure::course;
 use crate::measure::motion::Motion;
 use crate::model::profile::ProfileType;
 use crate::model::run::Run;
+use crate::model::stack::StackId;
 
 /// What grows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +19,8 @@ pub struct Growth {
     pub slows: bool,
     /// The profiles that show the place; none when the place is not known.
     pub profile: Option<ProfileType>,
+    /// The stack of the place that grew most in this run's heap profiles; none when the place is not known by them.
+    pub stack: Option<StackId>,
     /// Ages of the process between which this run grew, start-up left out.
     pub ages: (f64, f64),
     /// Bytes by which it grew between them.
@@ -43,8 +47,18 @@ impl Growth {
             is_known: found.is_some() || matches!(facts.memory.motion, Motion::Growing | Motion::Levelling),
             slows: found.is_none() && facts.memory.motion == Motion::Levelling,
             profile: found.and_then(|(_, profile)| profile),
+            stack: found.and_then(|(found, profile)| stack(facts, found, profile?)),
             ages: (from, age),
             bytes: by_course.unwrap_or(by_trend).max(0.0),
+        }
+    }
+
+    /// How what grows goes with the work done: the place where one is known, else the live heap or the memory of the run.
+    pub(super) fn against_load(&self, facts: &Facts<'_>) -> Option<AgainstLoad> {
+        match self.stack {
+            Some(stack) => AgainstLoad::of_place(facts.history, stack, facts.now),
+            None if self.profile == Some(ProfileType::Heap) => None,
+            None => facts.against_load(),
         }
     }
 
@@ -54,4 +68,12 @@ impl Growth {
         let main = window::process_start(facts.history);
         (run.started_at == main || facts.history.living().next().is_none()).then_some(run)
     }
+}
+
+/// The stack of a place in the heap profiles of this run.
+fn stack(facts: &Facts<'_>, found: &Finding, profile: ProfileType) -> Option<StackId> {
+    let culprit = found.culprit.as_ref().filter(|_| profile == ProfileType::Heap)?;
+    let mut sites = facts.trend(ProfileType::Heap)?.sites.iter();
+    let site = sites.find(|site| site.frame.function == culprit.frame.function);
+    site.map(|site| site.stack)
 }

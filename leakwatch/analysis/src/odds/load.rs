@@ -17,7 +17,7 @@ const SLOWS: f64 = 0.5;
 const EVEN: (f64, f64) = (0.75, 1.33);
 
 pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
-    let load = facts.against_load()?;
+    let load = growth.against_load(facts)?;
     if !growth.is_known || !load.varied() {
         return None;
     }
@@ -34,7 +34,7 @@ pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
         Some(kept) if kept >= STAYS => row(
             "when the load fell, memory stayed".to_owned(),
             kept,
-            if load.per_work > SLOWS { 1.2 } else { 0.0 },
+            if load.per_work > SLOWS { 0.8 } else { 0.0 },
         ),
         _ if load.follows >= FOLLOWS => row(
             format!(

@@ -11,12 +11,15 @@ mod load;
 mod retention;
 mod goroutines;
 mod limit;
+mod claimed;
 
+pub use crate::odds::claimed::refuted;
 pub use crate::odds::growth::Growth;
 pub use crate::odds::row::Family;
 pub use crate::odds::row::OddsRow;
 
 use crate::detect::facts::Facts;
+use crate::history::Claim;
 
 /// A leak is claimed from this probability.
 pub const CLAIM: f64 = 0.9;
@@ -55,8 +58,9 @@ impl LeakOdds {
     }
 }
 
-/// Weighs all evidence about what grows. `person` is set when a person says that it leaks.
-pub fn weigh(facts: &Facts<'_>, growth: &Growth, person: bool) -> LeakOdds {
+/// Weighs all evidence about what grows. `person` is set when a person says that it leaks, `claim` when it was claimed before and
+/// nothing refutes that.
+pub fn weigh(facts: &Facts<'_>, growth: &Growth, person: bool, claim: Option<&Claim>) -> LeakOdds {
     let mut rows = vec![prior::row(growth)];
     let mut all: Vec<OddsRow> = EVIDENCE.iter().filter_map(|row| row(facts, growth)).collect();
     if person {
@@ -70,11 +74,12 @@ pub fn weigh(facts: &Facts<'_>, growth: &Growth, person: bool) -> LeakOdds {
             rows.push(row);
         }
     }
+    rows.extend(claim.and_then(|claim| claimed::row(claim, &rows)));
     let sum: f64 = rows.iter().map(|row| row.weight).sum();
     let probability = 1.0 / (1.0 + (-sum).exp());
     let speaking = rows
         .iter()
-        .filter(|row| row.family != Family::Prior && row.weight >= SPEAKS)
+        .filter(|row| !matches!(row.family, Family::Prior | Family::Claim) && row.weight >= SPEAKS)
         .count();
     let is_proven = rows.iter().any(|row| row.is_proof);
     LeakOdds {

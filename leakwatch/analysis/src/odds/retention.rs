@@ -30,9 +30,10 @@ const FULL: f64 = 0.2;
 pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     let profile = growth.profile.filter(|profile| !profile.is_of_capture())?;
     let heap = facts.trend(ProfileType::Heap)?;
+    let mut sites = heap.sites.iter();
     let site = match profile {
-        ProfileType::Heap => facts.leaking_sites().next().or(heap.sites.first())?,
-        _ => heap.sites.first()?,
+        ProfileType::Heap => sites.find(|site| Some(site.stack) == growth.stack)?,
+        _ => sites.next()?,
     };
     let stack = site.stack;
     let snapshots: Vec<&Snapshot> = window::snapshots(facts.history, ProfileType::Heap, facts.now).collect();

@@ -20,6 +20,8 @@ pub enum Family {
     Limit,
     /// What a person says.
     Person,
+    /// What was known when the leak was claimed.
+    Claim,
 }
 
 impl Family {
@@ -36,7 +38,7 @@ impl Family {
     /// The most that a family can say. No family but a proof and a person reaches a claim on the prior alone, which takes 5.1.
     pub const fn bound(self) -> f64 {
         match self {
-            Self::Prior | Self::Goroutines | Self::Person => 8.0,
+            Self::Prior | Self::Goroutines | Self::Person | Self::Claim => 8.0,
             Self::Comparison => 4.0,
             Self::Load => 3.0,
             Self::Retention => 2.5,

@@ -3,25 +3,72 @@
 
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
+use crate::detect::table::DETECTORS;
 use crate::detect::table::Detector;
+use crate::format;
 use crate::history::Claim;
 use crate::history::window;
+use crate::model::profile::ProfileType;
 use crate::model::units::Timestamp;
+use crate::model::verdict::VerdictClass;
+use crate::odds;
 use crate::odds::LeakOdds;
+use crate::verdict::answers;
+use crate::verdict::answers::Answers;
 use std::sync::Arc;
 
 /// A claim of this run and place stands while the probability is no smaller.
 const STANDS: f64 = 0.5;
 
-/// Whether a leak that was claimed before at the place stands.
-pub(super) fn stands(facts: &Facts<'_>, found: &Finding, odds: &LeakOdds) -> bool {
+/// The leak that was claimed of this run, unless something refutes it or a person excludes it; if so, why.
+pub(super) fn claim<'a>(facts: &Facts<'a>, given: &Answers) -> Option<(&'a Claim, &'static Detector, Option<String>)> {
+    let claim = facts.history.claim.as_ref()?;
     let main = facts.history.main_process().map(|record| record.process.key);
-    let claim = facts.history.claim.as_ref();
-    let is_same = |claim: &&Claim| {
-        let culprit = found.culprit.as_ref();
-        Some(claim.process) == main && culprit.is_some_and(|culprit| culprit.frame.function == claim.function)
+    let detector = DETECTORS.iter().find(|detector| detector.class == claim.class)?;
+    let is_of_run = Some(claim.process) == main && claim.at <= facts.now;
+    is_of_run.then(|| {
+        let against = answers::exclude(given, detector).or_else(|| odds::refuted(facts, claim));
+        (claim, detector, against)
+    })
+}
+
+/// Whether the probability is enough for a claim to stand.
+pub(super) fn stands(odds: &LeakOdds) -> bool {
+    odds.probability >= STANDS
+}
+
+/// What was claimed, when the profiles of now do not show it by themselves.
+pub(super) fn recalled(facts: &Facts<'_>, claim: &Claim) -> Finding {
+    let place = format::call_site(&claim.culprit.frame);
+    let (growth, what) = match claim.profile {
+        Some(ProfileType::Goroutine | ProfileType::GoroutineLeak) => {
+            (format!("{:.0} goroutines", claim.culprit.growth.estimate), "piled up")
+        }
+        _ => (format::bytes(claim.culprit.growth.estimate), "kept"),
     };
-    odds.probability >= STANDS && claim.as_ref().is_some_and(is_same)
+    let ago = format::duration(facts.now.since(claim.at).as_secs_f64());
+    Finding {
+        confidence: STANDS,
+        summary: format!(
+            "{place} {what} {growth} more; that it leaks was found {ago} ago and nothing speaks against it since."
+        ),
+        since: claim.since,
+        culprit: Some(claim.culprit.clone()),
+        evidence: Vec::new(),
+        advice: vec![format!(
+            "Find what keeps what {place} allocates, and bound it or let it end."
+        )],
+        recommended_limit: None,
+        would_change_our_mind: vec![format!(
+            "{place} gives back half of what it keeps, or works on as before and keeps nothing more"
+        )],
+    }
+}
+
+/// Whether a class without growth that was told last stays although another of them comes first.
+pub(super) fn stays(facts: &Facts<'_>, detector: &Detector, better: VerdictClass) -> bool {
+    let is_steady = |class: VerdictClass| !class.is_leak() && !class.is_open();
+    is_steady(better) && is_steady(detector.class) && facts.history.told() == Some(detector.class)
 }
 
 /// Samples that are looked back to one by one.

@@ -4,16 +4,19 @@
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
 use crate::detect::growing;
+use crate::detect::load_driven;
 use crate::detect::managed_heap_growth;
 use crate::detect::not_enough_data;
 use crate::detect::stable;
 use crate::detect::table::DETECTORS;
 use crate::detect::table::Detector;
 use crate::format;
+use crate::history::Claim;
 use crate::model::verdict::Rejected;
 use crate::model::verdict::Verdict;
 use crate::model::verdict::VerdictClass;
 use crate::odds;
+use crate::odds::Family;
 use crate::odds::Growth;
 use crate::odds::LeakOdds;
 use crate::verdict::answers;
@@ -29,13 +32,21 @@ type Place = (&'static Detector, Finding);
 /// The verdict.
 pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
     let mut rejected = Vec::new();
-    let place = what_grows(facts, given, &mut rejected);
+    let mut place = what_grows(facts, given, &mut rejected);
+    let claimed = hysteresis::claim(facts, given);
+    let standing = claimed.as_ref().filter(|(.., against)| against.is_none());
+    if let Some((claim, detector, _)) = standing
+        && !place.as_ref().is_some_and(|(_, found)| is_at(found, claim))
+    {
+        rejected.retain(|rejected| rejected.class != detector.class);
+        place = Some((*detector, hysteresis::recalled(facts, claim)));
+    }
     let growth = Growth::of(facts, place.as_ref().map(|(detector, found)| (found, detector.profile)));
     let is_asked_for = |place: &Place| answers::ask_for(given, place.0);
-    let odds = odds::weigh(facts, &growth, place.as_ref().is_some_and(is_asked_for));
-    let claim = place
-        .as_ref()
-        .filter(|(_, found)| odds.is_claim || hysteresis::stands(facts, found, &odds));
+    let person = place.as_ref().is_some_and(is_asked_for);
+    let odds = odds::weigh(facts, &growth, person, standing.map(|(claim, ..)| *claim));
+    let stands = standing.is_some() && hysteresis::stands(&odds);
+    let claim = place.as_ref().filter(|_| odds.is_claim || stands);
     let (class, mut finding) = match claim {
         Some((detector, found)) => {
             rejected.extend(explained(detector.class));
@@ -86,6 +97,12 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
         would_change_our_mind: finding.would_change_our_mind,
         missing: not_enough_data::missing(facts),
     }
+}
+
+/// Whether a finding is about the place that was claimed.
+fn is_at(found: &Finding, claim: &Claim) -> bool {
+    let culprit = found.culprit.as_ref();
+    culprit.is_some_and(|culprit| culprit.frame.function == claim.culprit.frame.function)
 }
 
 /// The first place, in order of precedence, that surely grows, or that a person names.
@@ -153,10 +170,24 @@ fn otherwise(
             Some((detector, _)) if class == managed_heap_growth::CLASS => {
                 Err(format!("{} explains it", detector.class.name()))
             }
+            Some(_) if class == load_driven::CLASS && odds.weight(Family::Load) >= 0.0 => {
+                Err("the place that grows does not fall with the load".to_owned())
+            }
             _ => (detector.examine)(facts),
         };
         let because = match (examined, answers::exclude(given, detector), &chosen) {
             (_, Some(because), _) | (Err(because), None, _) => because,
+            (Ok(finding), None, Some((better, _)))
+                if hysteresis::stays(facts, detector, *better) && finding.confidence >= detector.least_confidence =>
+            {
+                let because = format!("{} was told before and explains it as well", class.name());
+                rejected.push(Rejected {
+                    class: *better,
+                    because,
+                });
+                chosen = Some((class, finding));
+                continue;
+            }
             (Ok(_), None, Some((better, _))) => format!("{} explains it", better.name()),
             (Ok(finding), None, None)
                 if finding.confidence >= detector.least_confidence(facts.dying)

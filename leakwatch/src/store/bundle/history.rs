@@ -11,7 +11,6 @@ use crate::store::disk::codec::stacks::Stacks;
 use crate::store::disk::convert;
 use crate::store::disk::messages::Run as RunMessage;
 use leakwatch_analysis::history::Amount;
-use leakwatch_analysis::history::Claim;
 use leakwatch_analysis::history::MemoryPoint;
 use leakwatch_analysis::history::Points;
 use leakwatch_analysis::history::ProcessRecord;
@@ -107,7 +106,7 @@ pub(super) fn target_to(target: &BundledTarget, number: &dyn Fn(StackId) -> Stac
         claim: history.claim.as_ref().map(|claim| messages::Claim {
             pid: claim.process.pid,
             start_ticks: claim.process.start_ticks,
-            function: claim.function.to_string(),
+            function: claim.culprit.frame.function.to_string(),
         }),
         newest_at: history.newest_at.unix_nanos(),
         judged_at: target.judged_at.map(Timestamp::unix_nanos),
@@ -186,13 +185,8 @@ pub(super) fn target_from(
     history.run = message.run.and_then(run_from);
     let past = message.past_runs.into_iter().filter_map(run_from);
     history.past_runs = past.take(TargetHistory::MAX_PAST_RUNS).collect();
-    history.claim = message.claim.map(|claim| Claim {
-        process: ProcessKey {
-            pid: claim.pid,
-            start_ticks: claim.start_ticks,
-        },
-        function: claim.function.into(),
-    });
+    // A bundle names what was claimed, without the odds it stood on: what is read is judged anew.
+    history.claim = None;
     Ok(BundledTarget {
         history,
         overrides: state.overrides,

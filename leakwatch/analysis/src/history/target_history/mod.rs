@@ -28,6 +28,8 @@ use crate::model::target::ProcessKey;
 use crate::model::target::Target;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
+use crate::model::verdict::Culprit;
+use crate::model::verdict::VerdictClass;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -75,12 +77,22 @@ pub struct PastWindow {
 }
 
 /// A leak that was claimed: it stands until something speaks against it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
     /// The process that leaks.
     pub process: ProcessKey,
-    /// The function that was named.
-    pub function: Arc<str>,
+    /// What was claimed.
+    pub class: VerdictClass,
+    /// The profiles that showed the place.
+    pub profile: Option<ProfileType>,
+    /// The place, as of the newest answer that found it.
+    pub culprit: Culprit,
+    /// Since when it grew.
+    pub since: Timestamp,
+    /// When it was claimed first.
+    pub at: Timestamp,
+    /// Natural logarithm of the odds, the highest there were.
+    pub log_odds: f64,
 }
 
 /// Everything remembered of one target.
@@ -100,6 +112,8 @@ pub struct TargetHistory {
     pub past_runs: Vec<Run>,
     /// The leak that was claimed of this run.
     pub claim: Option<Claim>,
+    /// What was answered last of which process.
+    pub told: Option<(ProcessKey, VerdictClass)>,
     /// All points, across windows.
     pub points: Points,
     /// The newest raw numbers of the cgroup.
@@ -154,6 +168,7 @@ impl TargetHistory {
             run: None,
             past_runs: Vec::new(),
             claim: None,
+            told: None,
             points: Points::default(),
             newest: Err(Missing::new(MissingReason::NotYet, "no sample taken yet")),
             newest_at: at,

@@ -11,7 +11,10 @@ use crate::model::sample::Sample;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use crate::model::verdict::Verdict;
-use std::sync::Arc;
+use crate::model::verdict::VerdictClass;
+
+/// Probabilities above this are kept as this one.
+const MOST_SURE: f64 = 0.9999;
 
 impl TargetHistory {
     /// Adds a sample to the course of the run, or begins another one.
@@ -78,15 +81,41 @@ impl TargetHistory {
         heap.map_or("", |heap| &heap.program.build_id)
     }
 
-    /// Takes in what was answered: a claim is remembered until its process ends.
+    /// What was answered last of the process that holds most memory.
+    pub fn told(&self) -> Option<VerdictClass> {
+        let main = self.main_process().map(|record| record.process.key);
+        let told = self.told.filter(|(process, _)| Some(*process) == main);
+        told.map(|(_, class)| class)
+    }
+
+    /// Whether that was a class without growth.
+    pub fn is_told_steady(&self) -> bool {
+        self.told().is_some_and(|class| !class.is_leak() && !class.is_open())
+    }
+
+    /// Takes in what was answered: a claim is remembered until it is answered otherwise, or its process ends.
     pub fn apply_verdict(&mut self, verdict: &Verdict) {
         let main = self.main_process().map(|record| record.process.key);
-        if self.claim.as_ref().is_some_and(|claim| Some(claim.process) != main) {
+        self.told = main.map(|process| (process, verdict.class));
+        let (true, Some(process), Some(culprit)) = (verdict.class.is_leak(), main, &verdict.culprit) else {
             self.claim = None;
-        }
-        if let (true, Some(process), Some(culprit)) = (verdict.class.is_leak(), main, &verdict.culprit) {
-            let function = Arc::clone(&culprit.frame.function);
-            self.claim = Some(Claim { process, function });
-        }
+            return;
+        };
+        let before = self
+            .claim
+            .take()
+            .filter(|claim| claim.process == process && claim.culprit.frame.function == culprit.frame.function);
+        // Odds as of now may hold a contradiction, which must not count twice: the highest are those without one.
+        let probability = verdict.leak_probability.clamp(0.0, MOST_SURE);
+        let log_odds = (probability / (1.0 - probability)).ln();
+        self.claim = Some(Claim {
+            process,
+            class: verdict.class,
+            profile: verdict.profile,
+            culprit: culprit.clone(),
+            since: verdict.since,
+            at: before.as_ref().map_or(self.newest_at, |claim| claim.at),
+            log_odds: before.map_or(log_odds, |claim| claim.log_odds.max(log_odds)),
+        });
     }
 }

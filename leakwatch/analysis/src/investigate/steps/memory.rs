@@ -43,6 +43,10 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
             ),
         ),
         Motion::Flat => (Answer::No, format!("It is flat: {numbers}.")),
+        Motion::Returning => (
+            Answer::No,
+            format!("It comes and goes, within what was seen before: {numbers}."),
+        ),
         Motion::Unclear | Motion::Unknown => (
             Answer::Unknown,
             format!("It moves, but growth cannot be told from noise yet: {numbers}."),

@@ -9,8 +9,8 @@ use crate::stats::trend::Trend;
 
 /// The 90 % quantile of the normal distribution over the 97.5 % one: turns a 95 % interval into one between p10 and p90.
 const P90_OF_P975: f64 = 1.2816 / 1.96;
-/// Least relative uncertainty of a rate: load is never constant. See `docs/experiments/detectors.md`.
-const LEAST_RATE_UNCERTAINTY: f64 = 0.13;
+/// Least relative uncertainty of a rate: load is never constant. See `docs/detectors/forecast.md`.
+const LEAST_RATE_UNCERTAINTY: f64 = 0.25;
 
 /// Weight of a point falls by e over this part of the growth's duration: growth that speeds up is followed, and a step at the
 /// end, which any collector makes, does not count more than the steps before. See `docs/experiments/detectors.md`.
