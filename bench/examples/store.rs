@@ -603,7 +603,7 @@ fn hold(store: &Store, cost: &Cost, days: u64, end: u64) -> anyhow::Result<()> {
     }
     let services: std::collections::BTreeSet<String> =
         (0..cost.runs).map(|number| format!("service-{}", number / 3)).collect();
-    let runs: usize = services.iter().map(|service| runs_of(&store, service)).sum();
+    let runs: usize = services.iter().map(|service| runs_of(store, service)).sum();
     ensure!(runs as u64 == cost.runs, "{runs} of {} runs are there", cost.runs);
     ensure!(status.losses.is_empty(), "something was lost");
     println!("all bounds and promises hold");
