@@ -10,6 +10,7 @@ mod outside;
 mod tool_pprof;
 mod endpoint_at_kill;
 mod second_daemon;
+mod service_manager;
 mod refusals;
 
 /// The daemon that cargo built for these tests.

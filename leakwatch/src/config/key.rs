@@ -140,12 +140,23 @@ pub(crate) enum Refusal {
     Value(String),
 }
 
+/// When a new value of a key has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applies {
+    /// When the daemon is told to load its configuration again.
+    AtReload,
+    /// When the daemon starts: what depends on it is made once.
+    AtStart,
+}
+
 /// One key.
 pub(crate) struct Key {
     /// With its tables: `api.listen`.
     pub(crate) name: &'static str,
     /// What is expected, with an example.
     pub(crate) expected: &'static str,
+    /// When a new value has an effect.
+    pub(crate) applies: Applies,
     /// Takes in a value.
     pub(crate) set: fn(&mut Config, &Value) -> Result<(), Refusal>,
     /// The value in force as TOML; `None` when unset.
@@ -157,6 +168,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "interval",
         expected: "a duration with a unit between 100ms and 1h, like \"5s\"",
+        applies: Applies::AtReload,
         set: |config, value| {
             let interval = value.duration()?;
             if !(Duration::from_millis(100)..=Duration::from_hours(1)).contains(&interval) {
@@ -170,6 +182,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "only",
         expected: "a cgroup path below the hierarchy's root, like \"/kubepods\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             let path = value.text()?;
             if path.is_empty() || path.split('/').any(|part| part == "..") {
@@ -183,6 +196,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "state_dir",
         expected: "a directory, like \"/var/lib/leakwatch\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.state_dir = value.path()?;
             Ok(())
@@ -192,6 +206,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "cgroup_root",
         expected: "the mount point of a cgroup hierarchy, like \"/sys/fs/cgroup\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.cgroup_root = Some(value.path()?);
             Ok(())
@@ -201,6 +216,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "bpf",
         expected: "true or false",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.bpf = value.boolean()?;
             Ok(())
@@ -210,6 +226,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "record",
         expected: "a file that inputs are written to, like \"/var/lib/leakwatch/inputs.lwr\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.record = Some(value.path()?);
             Ok(())
@@ -219,6 +236,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "api.listen",
         expected: "an IP address with a port, like \"127.0.0.1:7411\", or \"off\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.api.listen = match value.text()? {
                 "off" => None,
@@ -238,6 +256,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "api.socket",
         expected: "the path of a unix socket, like \"/run/leakwatch/api.sock\", or \"off\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.api.socket = value.path_or_off()?;
             Ok(())
@@ -255,6 +274,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "api.token_file",
         expected: "a file with a token, like \"/etc/leakwatch/token\"",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.api.token_file = Some(value.path()?);
             Ok(())
@@ -270,6 +290,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "api.hosts",
         expected: "names besides IP addresses and localhost that clients may use, like [\"node7.example.org\"]",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.api.hosts = value.list()?;
             Ok(())
@@ -282,6 +303,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "go.outside",
         expected: "true or false",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.go.outside = value.boolean()?;
             Ok(())
@@ -291,6 +313,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "go.discover_endpoints",
         expected: "true or false",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.go.discover_endpoints = value.boolean()?;
             Ok(())
@@ -300,6 +323,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "native.automatic",
         expected: "true or false",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.native.automatic = value.boolean()?;
             Ok(())
@@ -309,6 +333,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "native.cpu_budget_percent",
         expected: "a number above 0, at most 5, like 2.0",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.native.cpu_budget.percent = value.percent()?;
             Ok(())
@@ -318,6 +343,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "native.cpu_floor_percent",
         expected: "a number above 0, at most 5, like 1.0",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.native.cpu_budget.floor_percent = value.percent()?;
             Ok(())
@@ -327,6 +353,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "store.max_bytes",
         expected: "a size with a unit of at least 1MiB, like \"1GiB\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             let size = value.size()?;
             if size < Bytes::from_mib(1) {
@@ -340,6 +367,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "store.max_age",
         expected: "a duration with a unit of at least 1m, like \"14d\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             let age = value.duration()?;
             if age < Duration::from_mins(1) {

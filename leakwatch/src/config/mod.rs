@@ -3,7 +3,9 @@
 
 pub mod args;
 pub mod error;
+pub mod live;
 pub mod origin;
+pub mod reload;
 mod environment;
 mod settings;
 mod file;
@@ -201,6 +203,11 @@ impl Config {
         if let Some(path) = &self.api.token_file {
             self.api.token = Some(Token::read(path, &self.origin("api.token_file"))?);
         }
+        self.refuse_open_address()
+    }
+
+    /// An address that others can reach needs a token.
+    fn refuse_open_address(&self) -> Result<(), ConfigError> {
         match self.api.listen {
             Some(listen) if !listen.ip().is_loopback() && self.api.token.is_none() => Err(ConfigError::TokenRequired {
                 origin: self.origin("api.listen"),
