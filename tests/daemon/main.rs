@@ -12,6 +12,8 @@ mod endpoint_at_kill;
 mod second_daemon;
 mod service_manager;
 mod refusals;
+mod scraping;
+mod unit;
 
 /// The daemon that cargo built for these tests.
 const LEAKWATCH: &str = env!("CARGO_BIN_EXE_leakwatch");
