@@ -12,6 +12,10 @@ use tempfile::TempDir;
 const MOST_EXPOSED: &str = "30";
 
 /// The unit with a program that exists, or none and a line that says so.
+#[expect(
+    clippy::print_stdout,
+    reason = "the output of a test is where a person looks for what it skipped"
+)]
 fn unit(directory: &Path) -> Result<Option<PathBuf>> {
     if Command::new("systemd-analyze")
         .arg("--version")
@@ -88,11 +92,19 @@ fn unit_manifest_and_document_name_the_same_capabilities() -> Result<()> {
     };
     let of_unit = capabilities(&line("packaging/leakwatch.service", "CapabilityBoundingSet=")?);
     let of_manifest = capabilities(&line("packaging/kubernetes/daemonset.yaml", "add: ")?);
-    assert!(of_unit.len() > 4 && of_unit == of_manifest, "{of_unit:?} and {of_manifest:?}");
+    assert!(
+        of_unit.len() > 4 && of_unit == of_manifest,
+        "{of_unit:?} and {of_manifest:?}"
+    );
     let document = fs::read_to_string(root.join("docs/service.md"))?;
     for name in of_unit {
         let row = format!("`CAP_{name}`");
-        assert!(document.lines().any(|line| line.starts_with('|') && line.contains(&row)), "{row}");
+        assert!(
+            document
+                .lines()
+                .any(|line| line.starts_with('|') && line.contains(&row)),
+            "{row}"
+        );
     }
     Ok(())
 }

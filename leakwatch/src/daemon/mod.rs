@@ -64,6 +64,7 @@ use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// A recording takes at most this much disk; about two days of 100 targets.
 const RECORDING_BYTES: u64 = 1 << 30;
@@ -160,7 +161,7 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
     );
     let captures = Captures::new(clock, config.bpf, &inputs);
     let own_memory = Arc::new(OwnMemory::default());
-    let notifier = Arc::new(Notifier::new(live.clone()));
+    let notifier = Arc::new(Notifier::new(live.clone(), views.clone()));
     let sampler = Sampler {
         captures: captures.clone(),
         own_memory: Arc::clone(&own_memory),
@@ -183,8 +184,7 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
         clock,
         endpoints: endpoint_config,
         inputs: inputs.clone(),
-        notifier: Arc::clone(&notifier),
-        views: views.clone(),
+        notifier,
     };
     let facts = Facts {
         started_at: clock.now(),
@@ -200,34 +200,17 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
         disk: keeping.disk(),
     };
     drop(host);
-    say_where(&listeners);
-    let router = api::router(Context::new(
-        views,
-        clock,
-        inputs.clone(),
-        live,
-        facts,
-        captures.clone(),
-    ));
-    let (stop_serving, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listeners, router, async {
-        // Whether told to stop or left alone: serving ends.
-        drop(stopped.await);
-    }));
+    let context = Context::new(views, clock, inputs.clone(), live, facts, captures.clone());
+    let (stop_serving, server) = start_serving(listeners, context);
 
     let ended = tokio::select! {
         () = told_to_end()? => Ok(()),
         () = endpoints => Err(DaemonError::Ended("the endpoint collector")),
         () = reloader.run(hangup) => Err(DaemonError::Ended("the handler of SIGHUP")),
         () = outside => Err(DaemonError::Ended("the reader of Go processes")),
-        result = sampler.run() => {
-            if let Err(error) = result {
-                tracing::error!(%error, "a round of samples failed");
-            }
-            Err(DaemonError::Ended("the sampler"))
-        }
+        () = sampling(sampler) => Err(DaemonError::Ended("the sampler")),
     };
-    notifier.stopping();
+    notify::stopping();
     drop(stop_serving);
     captures.stop_all();
     let served = server.await;
@@ -236,6 +219,24 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
     keeping.end(engine).map_err(DaemonError::Ended)?;
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
+}
+
+/// Serves until the sender is dropped.
+fn start_serving(listeners: Listeners, context: Context) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    say_where(&listeners);
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(serve(listeners, api::router(context), async {
+        // Whether told to stop or left alone: serving ends.
+        drop(stopped.await);
+    }));
+    (stop, server)
+}
+
+/// Takes rounds of samples until one fails or the engine is gone.
+async fn sampling(sampler: Sampler) {
+    if let Err(error) = sampler.run().await {
+        tracing::error!(%error, "a round of samples failed");
+    }
 }
 
 /// Finds the cgroups, and what of the configuration looks like a mistake here.

@@ -2,6 +2,7 @@
 
 use crate::config::live::Live;
 use crate::store::view::View;
+use crate::store::view::Views;
 use leakwatch_analysis::model::units::Timestamp;
 use sd_notify::NotifyState;
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ const PINGS: u32 = 4;
 #[derive(Debug)]
 pub(super) struct Notifier {
     config: Live,
+    views: Views,
     /// Time between two pings; none where nobody waits for them.
     every: Option<Duration>,
     told: Mutex<Told>,
@@ -30,9 +32,10 @@ struct Told {
 }
 
 impl Notifier {
-    pub(super) fn new(config: Live) -> Self {
+    pub(super) fn new(config: Live, views: Views) -> Self {
         Self {
             config,
+            views,
             every: sd_notify::watchdog_enabled().map(|within| within / PINGS),
             told: Mutex::default(),
         }
@@ -40,9 +43,10 @@ impl Notifier {
 
     /// The sampling loop came round. It is the only place that pings: a loop that hangs is a daemon that does nothing, whatever
     /// else of it still answers.
-    pub(super) fn came_round(&self, view: &View) {
+    pub(super) fn came_round(&self) {
+        let view = self.views.newest();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = status(view, &self.config);
+        let status = status(&view, &self.config);
         let mut news = Vec::new();
         // Before the first round is taken in, nothing can be answered.
         if !told.ready && view.now() > Timestamp::default() {
@@ -62,28 +66,27 @@ impl Notifier {
         tell(&news);
     }
 
-    /// A reload begins; `reloaded` has to follow.
-    pub(super) fn reloading(&self) {
-        let since = NotifyState::monotonic_usec_now().ok();
-        let news: Vec<_> = [NotifyState::Reloading].into_iter().chain(since).collect();
-        tell(&news);
-    }
-
     /// A reload has ended, whatever became of it.
-    pub(super) fn reloaded(&self, view: &View) {
+    pub(super) fn reloaded(&self) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.status = status(view, &self.config);
+        told.status = status(&self.views.newest(), &self.config);
         tell(&[NotifyState::Ready, NotifyState::Status(&told.status)]);
     }
+}
 
-    /// The daemon ends.
-    #[expect(clippy::unused_self, reason = "nobody can tell without being a notifier")]
-    pub(super) fn stopping(&self) {
-        tell(&[
-            NotifyState::Stopping,
-            NotifyState::Status("ending: what is known is written to disk"),
-        ]);
-    }
+/// A reload begins; [`Notifier::reloaded`] has to follow.
+pub(super) fn reloading() {
+    let since = NotifyState::monotonic_usec_now().ok();
+    let news: Vec<_> = [NotifyState::Reloading].into_iter().chain(since).collect();
+    tell(&news);
+}
+
+/// The daemon ends.
+pub(super) fn stopping() {
+    tell(&[
+        NotifyState::Stopping,
+        NotifyState::Status("ending: what is known is written to disk"),
+    ]);
 }
 
 fn tell(news: &[NotifyState<'_>]) {

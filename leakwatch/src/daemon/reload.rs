@@ -6,9 +6,9 @@ use crate::collect::endpoint::EndpointConfig;
 use crate::config::Config;
 use crate::config::error::ConfigError;
 use crate::config::live::Live;
+use crate::daemon::notify;
 use crate::daemon::notify::Notifier;
 use crate::input::Input;
-use crate::store::view::Views;
 use leakwatch_analysis::model::event::ConfigReload;
 use std::error::Error as _;
 use std::sync::Arc;
@@ -28,14 +28,13 @@ pub(super) struct Reloader {
     pub(super) endpoints: watch::Sender<EndpointConfig>,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) notifier: Arc<Notifier>,
-    pub(super) views: Views,
 }
 
 impl Reloader {
     /// Reloads at each signal, for ever.
     pub(super) async fn run(self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
-            self.notifier.reloading();
+            notify::reloading();
             // Reading a file may take its time.
             let load = Arc::clone(&self.load);
             let reload = match spawn_blocking(move || load()).await {
@@ -50,7 +49,7 @@ impl Reloader {
             } else {
                 tracing::info!("{reload}");
             }
-            self.notifier.reloaded(&self.views.newest());
+            self.notifier.reloaded();
             if self.inputs.send(Input::ConfigReload(reload)).await.is_err() {
                 return;
             }

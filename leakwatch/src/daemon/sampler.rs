@@ -55,7 +55,7 @@ impl Sampler {
     pub(super) async fn run(mut self) -> Result<(), JoinError> {
         let mut rounds = Rounds::new(self.readers.config.config().interval, Instant::now());
         loop {
-            self.notifier.came_round(&self.views.newest());
+            self.notifier.came_round();
             rounds.set_interval(self.readers.config.config().interval, Instant::now());
             sleep_until(rounds.wake_at(Instant::now())).await;
             let urgent = self.look_around();

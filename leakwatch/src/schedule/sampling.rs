@@ -195,7 +195,7 @@ mod tests {
         rounds.set_interval(Duration::from_secs(5), after(100));
         assert_eq!(rounds.due(after(104), false, false), None);
         assert_eq!(rounds.due(after(105), false, false), Some(Round::Full));
-        rounds.set_interval(Duration::from_secs(60), after(106));
+        rounds.set_interval(Duration::from_mins(1), after(106));
         assert_eq!(
             rounds.due(after(110), false, false),
             Some(Round::Full),
