@@ -3,10 +3,12 @@
 
 use crate::config::CpuBudget;
 use crate::config::settings::Config;
+use crate::config::settings::WebhookFormat;
 use crate::size_text::format_duration;
 use crate::size_text::format_size;
 use crate::size_text::parse_duration;
 use crate::size_text::parse_size;
+use http::Uri;
 use leakwatch_analysis::model::units::Bytes;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -381,6 +383,28 @@ pub(crate) const KEYS: &[Key] = &[
         },
         show: |config| Some(quoted(&format_duration(config.store.max_age))),
     },
+    Key {
+        name: "webhook.url",
+        expected: "who is told of claimed leaks and OOM kills, like \"http://127.0.0.1:9093/api/v2/alerts\"",
+        applies: Applies::AtStart,
+        set: |config, value| {
+            config.webhook.url = Some(parse_receiver(value.text()?)?);
+            Ok(())
+        },
+        show: |config| config.webhook.url.as_ref().map(|url| quoted(&url.to_string())),
+    },
+    Key {
+        name: "webhook.format",
+        expected: "\"json\" or \"alertmanager\"",
+        applies: Applies::AtStart,
+        set: |config, value| {
+            let name = value.text()?;
+            let format = WebhookFormat::ALL.into_iter().find(|format| format.name() == name);
+            config.webhook.format = format.ok_or_else(|| Refusal::Value(format!("{name:?} is no format")))?;
+            Ok(())
+        },
+        show: |config| Some(quoted(config.webhook.format.name())),
+    },
 ];
 
 /// The key of that name.
@@ -413,6 +437,23 @@ fn parse_address(text: &str) -> Result<SocketAddr, Refusal> {
     numeric
         .parse()
         .map_err(|error| Refusal::Value(format!("{text:?} is not an address: {error}")))
+}
+
+/// Without TLS, as there is none in the daemon, and without a user, which nothing would be done with.
+fn parse_receiver(text: &str) -> Result<Uri, Refusal> {
+    let url: Uri = text
+        .parse()
+        .map_err(|error| Refusal::Value(format!("{text:?} is not a URL: {error}")))?;
+    let host = url.host().filter(|host| !host.is_empty());
+    let is_plain = url
+        .authority()
+        .is_some_and(|authority| !authority.as_str().contains('@'));
+    if url.scheme_str() != Some("http") || host.is_none() || !is_plain {
+        return Err(Refusal::Value(format!(
+            "{text:?} is not of the form http://HOST:PORT/PATH"
+        )));
+    }
+    Ok(url)
 }
 
 /// As a TOML basic string.

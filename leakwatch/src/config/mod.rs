@@ -22,6 +22,8 @@ pub use crate::config::settings::EndpointRule;
 pub use crate::config::settings::GoConfig;
 pub use crate::config::settings::NativeConfig;
 pub use crate::config::settings::StoreConfig;
+pub use crate::config::settings::WebhookConfig;
+pub use crate::config::settings::WebhookFormat;
 
 use crate::config::args::AgentArgs;
 use crate::config::error::ConfigError;

@@ -44,6 +44,7 @@ impl Config {
             },
             native: new.native,
             store: self.store,
+            webhook: self.webhook.clone(),
             // They are of what was found at the start.
             warnings: self.warnings.clone(),
             origins,
@@ -124,6 +125,8 @@ mod tests {
                 "native.cpu_budget_percent" | "native.cpu_floor_percent" => "3.5".to_owned(),
                 "store.max_bytes" => "\"2GiB\"".to_owned(),
                 "store.max_age" => "\"3d\"".to_owned(),
+                "webhook.url" => "\"http://127.0.0.1:9/\"".to_owned(),
+                "webhook.format" => "\"alertmanager\"".to_owned(),
                 _ => "\"/elsewhere\"".to_owned(),
             };
             let new = load(&directory, &format!("{} = {value}\n", key.name)).unwrap();

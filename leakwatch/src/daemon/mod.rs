@@ -52,6 +52,7 @@ use crate::self_stats::own_memory::OwnMemory;
 use crate::state::StateDirectory;
 use crate::state::StateError;
 use crate::store::Bounds;
+use crate::webhook::Webhook;
 use leakwatch_analysis::model::host::HostIdentity;
 use std::io;
 use std::path::Path;
@@ -65,6 +66,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// A recording takes at most this much disk; about two days of 100 targets.
 const RECORDING_BYTES: u64 = 1 << 30;
@@ -201,6 +203,7 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
     };
     drop(host);
     let context = Context::new(views, clock, inputs.clone(), live, facts, captures.clone());
+    let telling = telling(&context, &config);
     let (stop_serving, server) = start_serving(listeners, context);
 
     let ended = tokio::select! {
@@ -215,10 +218,27 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
     captures.stop_all();
     let served = server.await;
     // The engine ends, and completes its recording, once nobody can send to it any more. Then the store ends, with all that it was handed.
-    drop((kernel, inputs));
+    drop((kernel, telling, inputs));
     keeping.end(engine).map_err(DaemonError::Ended)?;
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
+}
+
+/// Tells the receiver of the webhook, if there is one, until it is dropped.
+fn telling(context: &Context, config: &Config) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let host = context.facts.host.node_name.clone().unwrap_or_default();
+    let (views, inputs) = (context.views.clone(), context.inputs.clone());
+    match Webhook::new(&config.webhook, &config.state_dir, host, views, context.clock, inputs) {
+        Ok(Some(webhook)) => {
+            tasks.spawn(webhook.run());
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(%error, "leaks and kills are not told: their queue in the state directory cannot be used")
+        }
+    }
+    tasks
 }
 
 /// Serves until the sender is dropped.
