@@ -28,12 +28,12 @@ const DEADLINE: Duration = Duration::from_mins(3);
 const WATCHDOG: Duration = Duration::from_secs(4);
 
 /// Stands in for systemd.
-struct Manager {
+struct Supervisor {
     socket: UnixDatagram,
     directory: TempDir,
 }
 
-impl Manager {
+impl Supervisor {
     fn new() -> Result<Self> {
         let directory = TempDir::with_prefix("leakwatch-notify-")?;
         let socket = UnixDatagram::bind(directory.path().join("notify"))?;
@@ -105,7 +105,7 @@ fn blocking_cgroup(root: &Path, name: &str) -> Result<PathBuf> {
 
 #[test]
 fn the_watchdog_trips_when_sampling_hangs_and_the_rest_lives() -> Result<()> {
-    let manager = Manager::new()?;
+    let manager = Supervisor::new()?;
     let root = fake_hierarchy(manager.directory.path())?;
     let options = Options {
         executable: Path::new(LEAKWATCH),
@@ -146,7 +146,7 @@ fn the_watchdog_trips_when_sampling_hangs_and_the_rest_lives() -> Result<()> {
 }
 
 /// Reloads and returns what the daemon says of it.
-fn reload(daemon: &mut Daemon, manager: &Manager, text: &str) -> Result<Value> {
+fn reload(daemon: &mut Daemon, manager: &Supervisor, text: &str) -> Result<Value> {
     fs::write(daemon.directory().join("leakwatch.toml"), text)?;
     daemon.process().signal(Signal::HUP)?;
     manager.until("RELOADING=1")?;
@@ -156,7 +156,7 @@ fn reload(daemon: &mut Daemon, manager: &Manager, text: &str) -> Result<Value> {
 
 #[test]
 fn a_reload_takes_up_what_it_can_and_a_broken_file_changes_nothing() -> Result<()> {
-    let manager = Manager::new()?;
+    let manager = Supervisor::new()?;
     let parent = Cgroup::create("reload")?;
     let options = Options {
         executable: Path::new(LEAKWATCH),

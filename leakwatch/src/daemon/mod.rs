@@ -235,7 +235,7 @@ fn telling(context: &Context, config: &Config) -> JoinSet<()> {
         }
         Ok(None) => {}
         Err(error) => {
-            tracing::warn!(%error, "leaks and kills are not told: their queue in the state directory cannot be used")
+            tracing::warn!(%error, "leaks and kills are not told: their queue in the state directory cannot be used");
         }
     }
     tasks

@@ -90,19 +90,16 @@ pub(crate) fn alertmanager(view: &View, event: &Event, host: &str) -> Vec<u8> {
         labels.insert("name", about.name.clone());
         annotations.insert("target", id.to_string());
     }
-    match &event.kind {
-        EventKind::VerdictChange { to, .. } => {
-            labels.insert("alertname", "LeakClaimed".to_owned());
-            labels.insert("severity", "warning".to_owned());
-            labels.insert("class", to.name().to_owned());
-            if let Some(verdict) = target.and_then(|(_, target)| target.verdict()) {
-                annotations.insert("summary", verdict.summary.clone());
-            }
+    if let EventKind::VerdictChange { to, .. } = &event.kind {
+        labels.insert("alertname", "LeakClaimed".to_owned());
+        labels.insert("severity", "warning".to_owned());
+        labels.insert("class", to.name().to_owned());
+        if let Some(verdict) = target.and_then(|(_, target)| target.verdict()) {
+            annotations.insert("summary", verdict.summary.clone());
         }
-        _ => {
-            labels.insert("alertname", "OomKill".to_owned());
-            labels.insert("severity", "critical".to_owned());
-        }
+    } else {
+        labels.insert("alertname", "OomKill".to_owned());
+        labels.insert("severity", "critical".to_owned());
     }
     let alert = Alert {
         labels,

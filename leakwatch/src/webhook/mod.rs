@@ -19,7 +19,6 @@ use crate::webhook::queue::Queue;
 use leakwatch_analysis::model::event::Loss;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -93,17 +92,19 @@ impl Webhook {
         }))
     }
 
-    /// Runs for ever.
+    /// Runs until the engine is gone.
     pub(crate) async fn run(self) {
-        let webhook = Arc::new(self);
-        tokio::join!(webhook.collect(), webhook.deliver());
+        tokio::select! {
+            () = self.collect() => {}
+            () = self.deliver() => {}
+        }
     }
 
     /// Queues what happens from now on.
     async fn collect(&self) {
         let newest = |view: &View| view.events().next_back().map(|event| event.id);
         let mut seen = newest(&self.views.newest()).unwrap_or(0);
-        loop {
+        while !self.inputs.is_closed() {
             sleep(PERIOD).await;
             let view = self.views.newest();
             let new: Vec<&Event> = view.events().rev().take_while(|event| event.id > seen).collect();
@@ -145,7 +146,7 @@ impl Webhook {
     /// Hands the oldest over until it is taken, then the next.
     async fn deliver(&self) {
         let mut delay = self.pace.first;
-        loop {
+        while !self.inputs.is_closed() {
             let front = self.queue().front();
             let Some((number, body)) = front else {
                 self.filled.notified().await;

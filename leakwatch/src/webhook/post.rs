@@ -15,6 +15,15 @@ use tokio::task::JoinSet;
 
 const USER_AGENT: &str = concat!("leakwatch/", env!("CARGO_PKG_VERSION"));
 
+/// What a receiver may answer another time otherwise: it is in a hurry, or is configured again.
+const MAY_CHANGE: [StatusCode; 5] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::TOO_MANY_REQUESTS,
+];
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -52,14 +61,7 @@ impl Receiver {
     pub(super) async fn post(&self, body: Vec<u8>) -> Answer {
         match self.exchange(body).await {
             Ok(status) if status.is_success() => Answer::Taken,
-            Ok(status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)) => {
-                Answer::Failed(status.to_string())
-            }
-            // Who may not tell now may later, with another configuration of the receiver.
-            Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)) => {
-                Answer::Failed(status.to_string())
-            }
-            Ok(status) if status.is_client_error() => Answer::Refused(status),
+            Ok(status) if status.is_client_error() && !MAY_CHANGE.contains(&status) => Answer::Refused(status),
             Ok(status) => Answer::Failed(status.to_string()),
             Err(error) => Answer::Failed(error.to_string()),
         }

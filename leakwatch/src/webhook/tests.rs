@@ -1,15 +1,10 @@
 //! A receiver that fails, hangs, goes away and comes back gets everything, in order, once; what is beyond the bounds is counted.
 
 use super::*;
-use crate::engine::Engine;
 use crate::store::Bounds;
+use crate::store::memory::Memory;
 use crate::webhook::queue::MOST;
 use crate::webhook::queue::MOST_BYTES;
-use leakwatch_analysis::model::event::OomKill;
-use leakwatch_analysis::model::event::OomTrigger;
-use leakwatch_analysis::model::event::OomVictim;
-use leakwatch_analysis::model::reading::Missing;
-use leakwatch_analysis::model::reading::MissingReason;
 use std::net::SocketAddr;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
@@ -26,23 +21,18 @@ const PACE: Pace = Pace {
     most: Duration::from_millis(50),
 };
 
-fn webhook(
-    directory: &TempDir,
-    address: SocketAddr,
-    format: WebhookFormat,
-) -> (Webhook, Engine, mpsc::Receiver<Input>) {
-    let engine = Engine::new(Bounds::default(), None);
+fn webhook(directory: &TempDir, address: SocketAddr, format: WebhookFormat) -> (Webhook, Views, mpsc::Receiver<Input>) {
     let (inputs, lost) = mpsc::channel(16);
     let config = WebhookConfig {
         url: Some(format!("http://{address}/hook?secret=1").parse().unwrap()),
         format,
     };
-    let views = engine.views();
+    let views = Views::default();
     let made = Webhook::new(
         &config,
         directory.path(),
         "node-1".to_owned(),
-        views,
+        views.clone(),
         Clock::start(),
         inputs,
     );
@@ -50,7 +40,7 @@ fn webhook(
         pace: PACE,
         ..made.unwrap().unwrap()
     };
-    (webhook, engine, lost)
+    (webhook, views, lost)
 }
 
 /// Reads a request to the end of its body: the first line, and the body.
@@ -87,7 +77,7 @@ async fn a_receiver_that_fails_hangs_and_comes_back_gets_all_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (webhook, _engine, _lost) = webhook(&directory, address, WebhookFormat::Json);
+    let (webhook, _views, _lost) = webhook(&directory, address, WebhookFormat::Json);
     for number in 0..3 {
         webhook.push(number.to_string().as_bytes()).await;
     }
@@ -136,7 +126,7 @@ async fn a_receiver_that_fails_hangs_and_comes_back_gets_all_in_order() {
 async fn what_is_refused_is_dropped_and_counted_and_the_next_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (webhook, _engine, mut lost) = webhook(&directory, listener.local_addr().unwrap(), WebhookFormat::Json);
+    let (webhook, _views, mut lost) = webhook(&directory, listener.local_addr().unwrap(), WebhookFormat::Json);
     webhook.push(b"bad").await;
     webhook.push(b"good").await;
     let webhook = tokio::spawn(webhook.run());
@@ -178,29 +168,15 @@ fn the_queue_outlives_the_daemon_and_is_bounded() {
     assert_eq!(number, (MOST + 3) as u64, "numbers go on");
 }
 
-fn kill(pid: u32) -> Input {
-    let missing = || Missing::new(MissingReason::NotYet, "not in this test");
-    Input::OomKill(Box::new(OomKill {
-        at: Clock::start().now(),
-        scope: Err(missing()),
-        cgroup: Err(missing()),
-        memcg: Err(missing()),
-        victim: OomVictim {
-            pid,
-            start_ticks: None,
-            comm: "shop".into(),
-            rss_anon: Err(missing()),
-            rss_file: Err(missing()),
-            rss_shmem: Err(missing()),
-            page_tables: Err(missing()),
-            oom_score_adj: Err(missing()),
-            read_at_death: false,
-        },
-        trigger: OomTrigger {
-            pid,
-            comm: "shop".into(),
-        },
-    }))
+/// Lets readers know of another kill.
+fn kill(memory: &mut Memory, views: &Views, pid: u32) {
+    let kind = EventKind::OomKill {
+        post_mortem: format!("oom-{pid}"),
+        victim_pid: pid,
+        victim_comm: "shop".to_owned(),
+    };
+    memory.push_event(Clock::start().now(), None, kind);
+    views.publish(memory.view());
 }
 
 /// From the kill to what the receiver reads, in both forms; what happened before it was started is not told.
@@ -209,16 +185,14 @@ async fn a_kill_is_told_in_both_forms() {
     for format in WebhookFormat::ALL {
         let directory = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (webhook, mut engine, _lost) = webhook(&directory, listener.local_addr().unwrap(), format);
-        engine.apply(kill(1));
-        engine.publish();
-        let views = engine.views();
+        let (webhook, views, _lost) = webhook(&directory, listener.local_addr().unwrap(), format);
+        let mut memory = Memory::new(Bounds::default());
+        kill(&mut memory, &views, 1);
         assert_eq!(views.newest().events().count(), 1);
         let webhook = tokio::spawn(webhook.run());
         // It has looked what was there before once it is asked again.
         tokio::task::yield_now().await;
-        engine.apply(kill(2));
-        engine.publish();
+        kill(&mut memory, &views, 2);
         let mut stream = next(&listener).await;
         let body = String::from_utf8(request(&mut stream).await.1).unwrap();
         let expected: &[&str] = match format {

@@ -1,9 +1,9 @@
 //! The archive: the static program with what belongs beside it, to be unpacked at `/`.
 
-use super::Release;
 use super::binary::MUSL;
-use super::empty;
-use super::tar;
+use super::release::Release;
+use super::release::empty;
+use super::release::tar;
 use anyhow::Context as _;
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The Debian package, by cargo-deb from the metadata in `leakwatch/Cargo.toml`.
 
-use super::Release;
+use super::release::Release;
 use anyhow::Context as _;
 use anyhow::ensure;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! The OCI image: the static program and nothing else, as an archive in the layout that `podman load` and `skopeo` read.
 
-use super::Release;
-use super::empty;
-use super::sha256;
-use super::tar;
+use super::release::Release;
+use super::release::empty;
+use super::release::sha256;
+use super::release::tar;
 use anyhow::Context as _;
 use serde_json::Value;
 use serde_json::json;

@@ -6,9 +6,13 @@ mod binary;
 mod deb;
 mod image;
 mod manifests;
+mod release;
 mod stage;
 
 use anyhow::Context as _;
+use release::Release;
+use release::empty;
+use release::sha256;
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -25,16 +29,6 @@ const PROGRAMS: [(&str, &str); 3] = [("musl-gcc", "musl-tools"), ("xz", "xz-util
 pub(crate) struct Arguments {
     /// Directory that the files are put into
     #[arg(long, value_name = "DIR", default_value = "target/dist")]
-    out: PathBuf,
-}
-
-/// What all parts need to know.
-#[derive(Debug)]
-struct Release {
-    version: String,
-    /// Seconds since the epoch that every file is of.
-    time: String,
-    /// The files that are handed out.
     out: PathBuf,
 }
 
@@ -87,45 +81,6 @@ fn time() -> anyhow::Result<String> {
         .context("without git, SOURCE_DATE_EPOCH has to be set")
 }
 
-/// An empty directory.
-fn empty(directory: &Path) -> anyhow::Result<()> {
-    if directory.exists() {
-        fs::remove_dir_all(directory).with_context(|| format!("remove {}", directory.display()))?;
-    }
-    fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))
-}
-
-/// A directory as a tar archive that depends on nothing but its names, contents and modes.
-fn tar(release: &Release, directory: &Path, archive: &Path, names: &[&str]) -> anyhow::Result<()> {
-    let mut tar = Command::new("tar");
-    tar.args([
-        "--create",
-        "--format=ustar",
-        "--sort=name",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-    ])
-    .arg(format!("--mtime=@{}", release.time))
-    .arg("--mode=u+rwX,go+rX,go-w")
-    .arg("--file")
-    .arg(archive)
-    .arg("--directory")
-    .arg(directory)
-    .args(names);
-    tools::run(&mut tar)
-}
-
-/// SHA-256 of a file, in hexadecimal digits.
-fn sha256(file: &Path) -> anyhow::Result<String> {
-    let line = tools::output(Command::new("sha256sum").arg("--").arg(file))?;
-    let digest = line
-        .split_whitespace()
-        .next()
-        .map(|digest| digest.trim_start_matches('\\'));
-    digest.map(str::to_owned).context("sha256sum printed nothing")
-}
-
 /// Writes `SHA256SUMS`, which `sha256sum --check` reads.
 fn sums(out: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
     let mut lines = String::new();
@@ -136,37 +91,4 @@ fn sums(out: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
     }
     let path = out.join("SHA256SUMS");
     fs::write(&path, lines).with_context(|| format!("write {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Made twice, at other times and by files with other modes and in another order, an archive is the same.
-    #[test]
-    fn an_archive_depends_on_names_and_contents() {
-        let hash = |order: [&str; 2], mode: u32, contents: &str| {
-            use std::os::unix::fs::PermissionsExt as _;
-            let directory = tempfile::tempdir().unwrap();
-            let tree = directory.path().join("tree");
-            fs::create_dir_all(tree.join("etc")).unwrap();
-            for name in order {
-                let file = tree.join("etc").join(name);
-                fs::write(&file, contents).unwrap();
-                fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-            }
-            let release = Release {
-                version: "1".to_owned(),
-                time: "1000000000".to_owned(),
-                out: directory.path().to_owned(),
-            };
-            let archive = directory.path().join("a.tar");
-            tar(&release, &tree, &archive, &["."]).unwrap();
-            sha256(&archive).unwrap()
-        };
-        let one = hash(["a", "b"], 0o644, "x");
-        assert_eq!(one, hash(["b", "a"], 0o600, "x"));
-        assert_ne!(one, hash(["a", "b"], 0o644, "y"));
-        assert_ne!(one, hash(["a", "b"], 0o755, "x"), "what can be executed stays so");
-    }
 }

@@ -1,6 +1,6 @@
 //! What the program itself can write: man pages and completions.
 
-use super::empty;
+use super::release::empty;
 use anyhow::Context as _;
 use std::fs;
 use std::path::Path;
