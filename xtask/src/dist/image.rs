@@ -1,7 +1,6 @@
 //! The OCI image: the static program and nothing else, as an archive in the layout that `podman load` and `skopeo` read.
 
 use super::release::Release;
-use super::release::empty;
 use super::release::sha256;
 use super::release::tar;
 use anyhow::Context as _;
@@ -14,8 +13,8 @@ use std::process::Command;
 use xtask::tools;
 
 pub(super) fn make(release: &Release, program: &Path) -> anyhow::Result<PathBuf> {
-    let work = tools::workspace().join("target/dist-stage/image");
-    empty(&work)?;
+    let work = tempfile::tempdir()?;
+    let work = work.path();
     let (root, layout) = (work.join("root"), work.join("layout"));
     fs::create_dir_all(root.join("usr/bin"))?;
     fs::create_dir_all(layout.join("blobs/sha256"))?;
@@ -99,4 +98,47 @@ fn put_file(layout: &Path, file: &Path, media_type: &str) -> anyhow::Result<Valu
     let size = fs::metadata(file)?.len();
     fs::rename(file, layout.join("blobs/sha256").join(&digest)).with_context(|| format!("move {}", file.display()))?;
     Ok(json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": size}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made twice it is the same, and every descriptor leads to a blob of its digest and size.
+    #[test]
+    fn an_image_is_reproducible_and_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("program");
+        fs::write(&program, "#!/bin/true\n").unwrap();
+        let images = ["one", "two"].map(|name| {
+            let out = directory.path().join(name);
+            fs::create_dir(&out).unwrap();
+            let release = Release {
+                version: "1.2.3".to_owned(),
+                time: "1000000000".to_owned(),
+                out,
+            };
+            make(&release, &program).unwrap()
+        });
+        let [one, two] = &images;
+        assert_eq!(sha256(one).unwrap(), sha256(two).unwrap());
+
+        let unpacked = directory.path().join("unpacked");
+        fs::create_dir(&unpacked).unwrap();
+        tools::run(Command::new("tar").arg("-xf").arg(one).arg("-C").arg(&unpacked)).unwrap();
+        let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+        let blob = |descriptor: &Value| {
+            let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+            let path = unpacked.join("blobs/sha256").join(digest);
+            assert_eq!(sha256(&path).unwrap(), digest);
+            assert_eq!(fs::metadata(&path).unwrap().len(), descriptor["size"].as_u64().unwrap());
+            path
+        };
+        let manifest = read(&blob(&read(&unpacked.join("index.json"))["manifests"][0]));
+        let config = read(&blob(&manifest["config"]));
+        assert_eq!(config["created"], "2001-09-09T01:46:40Z");
+        let layer = blob(&manifest["layers"][0]);
+        let files = tools::output(Command::new("tar").arg("-tzf").arg(&layer)).unwrap();
+        assert!(files.lines().any(|file| file == "usr/bin/leakwatch"), "{files}");
+    }
 }
