@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Names of all kinds of events; `capture` is for captures on request.
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 9] = [
     "oom_kill",
     "process_exit",
     "restart",
