@@ -22,6 +22,7 @@ pub mod store;
 pub mod query;
 pub mod schedule;
 pub mod dto;
+pub mod webhook;
 pub mod api;
 pub mod daemon;
 pub mod cli;

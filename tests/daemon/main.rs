@@ -10,7 +10,10 @@ mod outside;
 mod tool_pprof;
 mod endpoint_at_kill;
 mod second_daemon;
+mod service_manager;
 mod refusals;
+mod scraping;
+mod unit;
 
 /// The daemon that cargo built for these tests.
 const LEAKWATCH: &str = env!("CARGO_BIN_EXE_leakwatch");

@@ -41,6 +41,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts the daemon and waits until it is ready.
     pub fn start(options: &Options<'_>) -> Result<Self> {
+        Self::start_with(options, &[])
+    }
+
+    /// The same with further environment variables.
+    pub fn start_with(options: &Options<'_>, environment: &[(&str, String)]) -> Result<Self> {
         let directory = TempDir::with_prefix("leakwatch-")?;
         let port = free_port()?;
         let config = directory.path().join("leakwatch.toml");
@@ -57,7 +62,8 @@ impl Daemon {
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--only", options.only])
             .args(["--interval", &options.interval_seconds.to_string()])
-            .args(options.arguments);
+            .args(options.arguments)
+            .envs(environment.iter().map(|(name, value)| (*name, value)));
         let process = Running::start(command, &directory.path().join("daemon.log"))?;
         let mut daemon = Self {
             process,

@@ -10,6 +10,7 @@ mod run;
 mod engines;
 mod forward;
 mod deny;
+mod dist;
 mod lint;
 mod tidy;
 mod vm;
@@ -48,6 +49,8 @@ enum Command {
     Build,
     /// Build the daemon and run it on this host
     Run(run::Arguments),
+    /// Make what is handed out: Debian package, static program, OCI image, hashes
+    Dist(dist::Arguments),
     /// Show a leak, its verdict and its OOM kill on real processes
     Demo(forward::Arguments),
     /// Measure what the daemon costs
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ui => ui::main(),
         Command::Build => build::main().map(drop),
         Command::Run(arguments) => run::main(&arguments),
+        Command::Dist(arguments) => dist::main(&arguments),
         Command::Demo(arguments) => forward::main("leakwatch-demo", &arguments),
         Command::Bench(arguments) => forward::main("leakwatch-bench", &arguments),
         Command::Eval(arguments) => forward::optimised("leakwatch-eval", &arguments),

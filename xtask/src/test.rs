@@ -22,8 +22,13 @@ use xtask::ui;
 
 /// Where everything can run (root, a kernel with BTF), nothing is skipped.
 const EXPECTED_SKIPS: usize = 0;
-/// What takes debugging information out of programs and compresses it.
-const TOOLS: [(&str, &str); 2] = [("objcopy", "binutils"), ("xz", "xz-utils")];
+/// What takes debugging information out of programs and compresses it, and what judges the rules and the unit that are shipped.
+const TOOLS: [(&str, &str); 4] = [
+    ("objcopy", "binutils"),
+    ("xz", "xz-utils"),
+    ("promtool", "prometheus"),
+    ("systemd-analyze", "systemd"),
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

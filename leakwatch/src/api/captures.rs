@@ -83,7 +83,7 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
     }
     let percent = asked
         .cpu_budget_percent
-        .unwrap_or(context.config.native.cpu_budget.percent);
+        .unwrap_or(context.config().native.cpu_budget.percent);
     if !(percent > 0.0 && percent <= MAX_CPU_PERCENT) {
         return Err(ApiError::parameter(
             "cpu_budget_percent",
@@ -108,7 +108,7 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
         sample_bytes: asked.sample_bytes,
         cpu_budget: CpuBudget {
             percent,
-            ..context.config.native.cpu_budget
+            ..context.config().native.cpu_budget
         },
         automatic: false,
         low_duty: false,

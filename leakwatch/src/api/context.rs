@@ -4,8 +4,8 @@ use crate::api::error::ApiError;
 use crate::capture::Captures;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::live::Live;
 use crate::dto::capability::CapabilityBody;
-use crate::dto::status::LaneBody;
 use crate::dto::status::PreviousRunBody;
 use crate::input::Input;
 use crate::self_stats::own_memory::OwnMemory;
@@ -37,7 +37,7 @@ pub struct Context {
     /// Into the engine, for answers of a person.
     pub inputs: mpsc::Sender<Input>,
     /// The configuration in force.
-    pub config: Arc<Config>,
+    pub config: Live,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
     /// Captures that run or ran.
@@ -58,8 +58,8 @@ pub struct Facts {
     pub host: HostIdentity,
     /// What this host offers.
     pub capabilities: Vec<CapabilityBody>,
-    /// Ways of looking.
-    pub lanes: Vec<LaneBody>,
+    /// Whether the kernel tells of OOM kills.
+    pub kernel_attached: bool,
     /// The daemon's own memory.
     pub own_memory: Arc<OwnMemory>,
     /// A daemon before this one that did not end by itself.
@@ -74,7 +74,7 @@ impl Context {
         views: Views,
         clock: Clock,
         inputs: mpsc::Sender<Input>,
-        config: Arc<Config>,
+        config: Live,
         facts: Facts,
         captures: Captures,
     ) -> Self {
@@ -140,6 +140,11 @@ impl Context {
     #[cfg(test)]
     pub(crate) fn reading(&self) -> Arc<Semaphore> {
         Arc::clone(&self.reading)
+    }
+
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.config()
     }
 
     /// Now.

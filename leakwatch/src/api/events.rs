@@ -30,7 +30,7 @@ use axum::response::Response;
     tag = "events",
     params(
         ("kinds" = Option<String>, Query, description = "kinds, separated by commas: `oom_kill`, `process_exit`, \
-            `restart`, `limit_change`, `verdict_change`, `deploy`, `capture`, `loss`"),
+            `restart`, `limit_change`, `verdict_change`, `deploy`, `capture`, `loss`, `config_reload`"),
         ("target" = Option<String>, Query, description = "id, container id prefix, unit name, cgroup path or pid"),
         ("from" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative (`-30m`)"),
         ("to" = Option<String>, Query, description = "RFC 3339, unix seconds, or relative (`now`)"),

@@ -6,6 +6,7 @@
 
 use crate::api::error::ApiError;
 use crate::api::ui;
+use crate::config::live::Live;
 use crate::config::token::Token;
 use axum::extract::Request;
 use axum::extract::State;
@@ -42,16 +43,14 @@ pub(crate) enum Transport {
 /// What is checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    token: Option<Token>,
-    hosts: Arc<[String]>,
+    config: Live,
     requests: Arc<Semaphore>,
 }
 
 impl Guard {
-    pub(crate) fn new(token: Option<Token>, hosts: &[String]) -> Self {
+    pub(crate) fn new(config: Live) -> Self {
         Self {
-            token,
-            hosts: hosts.into(),
+            config,
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
         }
     }
@@ -60,45 +59,46 @@ impl Guard {
         if request.extensions().get::<Transport>() == Some(&Transport::Unix) {
             return Ok(());
         }
-        let host = self.check_host(request.headers())?;
+        let config = self.config.config();
+        let host = check_host(request.headers(), &config.api.hosts)?;
         check_origin(request.headers(), &host)?;
         let path = request.uri().path();
         if OPEN_ROUTES.contains(&path) || ui::PATHS.contains(&path) {
             return Ok(());
         }
-        match &self.token {
+        match &config.api.token {
             Some(token) if !shows(request.headers(), token) => Err(ApiError::Unauthorized),
             _ => Ok(()),
         }
     }
+}
 
-    fn check_host(&self, headers: &HeaderMap) -> Result<Authority, ApiError> {
-        let text = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let text = text.ok_or_else(|| ApiError::BadRequest {
-            reason: "a `Host` header is needed".to_owned(),
-        })?;
-        let forbidden = || ApiError::Forbidden {
-            header: "Host",
-            value: text.to_owned(),
-        };
-        let authority: Authority = text.parse().map_err(|_error| forbidden())?;
-        if self.is_ours(authority.host()) {
-            Ok(authority)
-        } else {
-            Err(forbidden())
-        }
+fn check_host(headers: &HeaderMap, hosts: &[String]) -> Result<Authority, ApiError> {
+    let text = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let text = text.ok_or_else(|| ApiError::BadRequest {
+        reason: "a `Host` header is needed".to_owned(),
+    })?;
+    let forbidden = || ApiError::Forbidden {
+        header: "Host",
+        value: text.to_owned(),
+    };
+    let authority: Authority = text.parse().map_err(|_error| forbidden())?;
+    if is_ours(authority.host(), hosts) {
+        Ok(authority)
+    } else {
+        Err(forbidden())
     }
+}
 
-    /// DNS rebinding needs a name: an address literal cannot be pointed elsewhere.
-    fn is_ours(&self, host: &str) -> bool {
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        bare.parse::<IpAddr>().is_ok()
-            || bare.eq_ignore_ascii_case("localhost")
-            || self.hosts.iter().any(|name| name.eq_ignore_ascii_case(bare))
-    }
+/// DNS rebinding needs a name: an address literal cannot be pointed elsewhere.
+fn is_ours(host: &str, hosts: &[String]) -> bool {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    bare.parse::<IpAddr>().is_ok()
+        || bare.eq_ignore_ascii_case("localhost")
+        || hosts.iter().any(|name| name.eq_ignore_ascii_case(bare))
 }
 
 /// Checks, counts and times every request.

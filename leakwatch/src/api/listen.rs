@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -140,7 +141,8 @@ async fn bind_unix(path: &Path, notes: &mut Vec<String>) -> Result<(UnixListener
     let file = SocketFile(path.to_owned());
     // Until here only the owner may connect, whatever the umask: connecting takes the write permission.
     let group = group_id(&std::fs::read_to_string(GROUP_FILE).unwrap_or_default(), GROUP);
-    let shared = group.is_some_and(|group| chown(path, None, Some(Gid::from_raw(group))).is_ok());
+    let shared =
+        group.is_some_and(|group| belongs_to(path, group) || chown(path, None, Some(Gid::from_raw(group))).is_ok());
     let mode = if shared { 0o660 } else { 0o600 };
     std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
     if !shared {
@@ -150,6 +152,11 @@ async fn bind_unix(path: &Path, notes: &mut Vec<String>) -> Result<(UnixListener
         ));
     }
     Ok((listener, file))
+}
+
+/// Started with the group of its own, the daemon need not be allowed to give files away.
+fn belongs_to(path: &Path, group: u32) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.gid() == group)
 }
 
 /// Removes the socket of a daemon that died. Two daemons starting at once are kept apart by the state directory's lock.

@@ -12,6 +12,7 @@ mod segment;
 mod parameter;
 mod page;
 mod ui;
+mod lanes;
 mod status;
 mod metrics;
 mod services;
@@ -66,7 +67,7 @@ struct Document;
 
 /// All routes with their checks.
 pub fn router(context: Context) -> Router {
-    let guard = Guard::new(context.config.api.token.clone(), &context.config.api.hosts);
+    let guard = Guard::new(context.config.clone());
     let (router, _document) = routes().split_for_parts();
     router
         .route(ui::SCRIPT_PATH, get(ui::script))

@@ -2,12 +2,16 @@
 
 use crate::api::context::Context;
 use crate::api::error::ApiError;
+use crate::api::lanes::lanes;
+use crate::config::Config;
+use crate::config::live::InForce;
 use crate::dto::capability::CapabilitiesBody;
 use crate::dto::missing::MissingMap;
 use crate::dto::number::finite;
 use crate::dto::page::LossBody;
 use crate::dto::problem::Problem;
 use crate::dto::status::BoundsBody;
+use crate::dto::status::ConfigReloadBody;
 use crate::dto::status::DiskBody;
 use crate::dto::status::HostBody;
 use crate::dto::status::OwnBody;
@@ -74,6 +78,8 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
     };
     let view = context.view();
     let bounds = view.bounds();
+    let in_force = context.config.in_force();
+    let config = &in_force.config;
     Json(StatusBody {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: HostBody::from(&facts.host),
@@ -89,9 +95,9 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             profile_bytes: bounds.profile_bytes,
             points_per_target: Points::CAPACITY,
             profiles_per_target_and_type: SnapshotSeries::CAPACITY,
-            interval_seconds: context.config.interval.as_secs_f64(),
+            interval_seconds: config.interval.as_secs_f64(),
         },
-        lanes: facts.lanes.clone(),
+        lanes: lanes(config, facts.kernel_attached),
         captures: context
             .captures
             .all()
@@ -100,18 +106,21 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             .map(RunningCaptureBody::from)
             .collect(),
         losses: LossBody::list(view.losses()),
-        store: size(&context, &view),
-        warnings: warnings(&context),
+        store: size(&context, &view, config),
+        warnings: warnings(&context, &in_force),
+        config_reload: in_force.reload.as_ref().map(ConfigReloadBody::from),
         previous_run: facts.previous_run.clone(),
     })
 }
 
-/// Of the configuration, of the daemon's own memory, and of a daemon before that was killed.
-fn warnings(context: &Context) -> Vec<String> {
-    let configured = context.config.warnings.iter().cloned();
+/// Of the configuration and its newest reload, of the daemon's own memory, and of a daemon before that was killed.
+fn warnings(context: &Context, in_force: &InForce) -> Vec<String> {
+    let configured = in_force.config.warnings.iter().cloned();
+    let reload = in_force.reload.iter().filter(|reload| reload.is_incomplete());
     let killed = context.facts.previous_run.iter().filter(|run| run.was_killed());
     let killed = killed.map(|run| run.detail.clone());
     configured
+        .chain(reload.map(ToString::to_string))
         .chain(context.facts.own_memory.warning())
         .chain(killed)
         .collect()
@@ -127,9 +136,9 @@ pub(crate) async fn capabilities(State(context): State<Context>) -> Json<Capabil
 }
 
 /// What is kept now.
-fn size(context: &Context, view: &View) -> StoreBody {
+fn size(context: &Context, view: &View, config: &Config) -> StoreBody {
     let living = view.living();
-    let max_bytes = context.config.store.max_bytes.0;
+    let max_bytes = config.store.max_bytes.0;
     let mut missing = MissingMap::default();
     let disk = context.facts.disk.as_ref();
     StoreBody {

@@ -4,6 +4,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::config::Config;
 use crate::daemon;
+use crate::daemon::Load;
 use std::env;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::ParseError;
@@ -25,7 +26,7 @@ fn filter(asked: &str) -> Result<Targets, ParseError> {
     Ok(informative.with_default(default).with_targets(asked))
 }
 
-pub(crate) async fn run(config: Config, colours: bool) -> Result<Exit, CliError> {
+pub(crate) async fn run(config: Config, load: Load, colours: bool) -> Result<Exit, CliError> {
     let asked = env::var(LOG_VARIABLE).unwrap_or_default();
     let (targets, refused) = match filter(&asked) {
         Ok(targets) => (targets, None),
@@ -38,7 +39,7 @@ pub(crate) async fn run(config: Config, colours: bool) -> Result<Exit, CliError>
     if let Some(error) = refused {
         tracing::warn!("{LOG_VARIABLE} is {asked:?}: {error}");
     }
-    daemon::run(config).await?;
+    daemon::run(config, load).await?;
     Ok(Exit::Fine)
 }
 

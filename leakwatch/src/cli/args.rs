@@ -93,8 +93,16 @@ pub enum Command {
         /// For which shell
         shell: Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write those of all commands
+    Man(ManArgs),
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page for each command into this directory instead
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
 }
 
 /// What to do with the history on disk.
@@ -262,7 +270,7 @@ pub struct CaptureArgs {
 #[derive(Debug, Args)]
 pub struct EventsArgs {
     /// Only these kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`,
-    /// `verdict_change`, `deploy`, `loss`
+    /// `verdict_change`, `deploy`, `loss`, `config_reload`
     #[arg(long)]
     pub kinds: Option<String>,
     /// Only of this target

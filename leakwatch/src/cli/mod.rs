@@ -43,6 +43,8 @@ use std::io;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
 
 /// Runs what the arguments of this process ask for.
 pub fn main() -> ExitCode {
@@ -51,17 +53,27 @@ pub fn main() -> ExitCode {
     run_arguments()
 }
 
-#[tokio::main]
-async fn run_arguments() -> ExitCode {
-    match run(Cli::parse()).await {
+fn run_arguments() -> ExitCode {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return said(&error.into(), Exit::Failed.into()),
+    };
+    let code = match runtime.block_on(run(Cli::parse())) {
         Ok(exit) => exit.into(),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            let code = error.exit_code();
-            let _closed = writeln!(io::stderr(), "leakwatch: {:#}", anyhow::Error::from(error));
-            ExitCode::from(code)
+            let code = ExitCode::from(error.exit_code());
+            said(&error.into(), code)
         }
-    }
+    };
+    // What had to be completed was waited for. A thread that hangs in a file of somebody else does not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+fn said(error: &anyhow::Error, code: ExitCode) -> ExitCode {
+    let _closed = writeln!(io::stderr(), "leakwatch: {error:#}");
+    code
 }
 
 /// Runs a command to its end.
@@ -80,7 +92,11 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         )
     };
     match cli.command {
-        Command::Agent(args) => agent::run(load(&args)?, output.log_colours()).await,
+        Command::Agent(args) => {
+            let config = load(&args)?;
+            let again = Arc::new(move || Config::load(&args, file.as_deref(), &environment));
+            agent::run(config, again, output.log_colours()).await
+        }
         Command::Doctor(args) => {
             let config = load(&AgentArgs {
                 no_bpf: args.no_bpf,
@@ -123,7 +139,11 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
             clap_complete::generate(shell, &mut Cli::command(), "leakwatch", &mut script);
             output.bytes(&script)
         }
-        Command::Man => {
+        Command::Man(args) => {
+            if let Some(directory) = args.directory {
+                clap_mangen::generate_to(Cli::command(), directory).map_err(CliError::Output)?;
+                return Ok(Exit::Fine);
+            }
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command())
                 .render(&mut page)

@@ -11,6 +11,7 @@ use crate::cli::output::Output;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Environment;
+use crate::config::live::Live;
 use crate::engine::Engine;
 use crate::input::Head;
 use crate::store::bundle::BundledPast;
@@ -112,12 +113,12 @@ pub(super) fn open(known: Known, config: Config) -> Result<Offline, CliError> {
         started_at: at,
         host: head.and_then(|head| head.host.ok()).unwrap_or_else(untold),
         capabilities: Vec::new(),
-        lanes: Vec::new(),
+        kernel_attached: false,
         own_memory: Arc::default(),
         previous_run: None,
         disk: past.as_ref().map(Past::history).ok_or_else(offline),
     };
     let captures = Captures::new(clock, false, &inputs);
-    let context = Context::new(views, clock, inputs, Arc::new(config), facts, captures);
+    let context = Context::new(views, clock, inputs, Live::new(config), facts, captures);
     Ok(Offline { context, _past: past })
 }

@@ -3,10 +3,12 @@
 
 use crate::config::CpuBudget;
 use crate::config::settings::Config;
+use crate::config::settings::WebhookFormat;
 use crate::size_text::format_duration;
 use crate::size_text::format_size;
 use crate::size_text::parse_duration;
 use crate::size_text::parse_size;
+use http::Uri;
 use leakwatch_analysis::model::units::Bytes;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -140,12 +142,23 @@ pub(crate) enum Refusal {
     Value(String),
 }
 
+/// When a new value of a key has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applies {
+    /// When the daemon is told to load its configuration again.
+    AtReload,
+    /// When the daemon starts: what depends on it is made once.
+    AtStart,
+}
+
 /// One key.
 pub(crate) struct Key {
     /// With its tables: `api.listen`.
     pub(crate) name: &'static str,
     /// What is expected, with an example.
     pub(crate) expected: &'static str,
+    /// When a new value has an effect.
+    pub(crate) applies: Applies,
     /// Takes in a value.
     pub(crate) set: fn(&mut Config, &Value) -> Result<(), Refusal>,
     /// The value in force as TOML; `None` when unset.
@@ -157,6 +170,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "interval",
         expected: "a duration with a unit between 100ms and 1h, like \"5s\"",
+        applies: Applies::AtReload,
         set: |config, value| {
             let interval = value.duration()?;
             if !(Duration::from_millis(100)..=Duration::from_hours(1)).contains(&interval) {
@@ -170,6 +184,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "only",
         expected: "a cgroup path below the hierarchy's root, like \"/kubepods\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             let path = value.text()?;
             if path.is_empty() || path.split('/').any(|part| part == "..") {
@@ -183,6 +198,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "state_dir",
         expected: "a directory, like \"/var/lib/leakwatch\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.state_dir = value.path()?;
             Ok(())
@@ -192,6 +208,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "cgroup_root",
         expected: "the mount point of a cgroup hierarchy, like \"/sys/fs/cgroup\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.cgroup_root = Some(value.path()?);
             Ok(())
@@ -201,6 +218,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "bpf",
         expected: "true or false",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.bpf = value.boolean()?;
             Ok(())
@@ -210,6 +228,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "record",
         expected: "a file that inputs are written to, like \"/var/lib/leakwatch/inputs.lwr\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.record = Some(value.path()?);
             Ok(())
@@ -219,6 +238,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "api.listen",
         expected: "an IP address with a port, like \"127.0.0.1:7411\", or \"off\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.api.listen = match value.text()? {
                 "off" => None,
@@ -238,6 +258,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "api.socket",
         expected: "the path of a unix socket, like \"/run/leakwatch/api.sock\", or \"off\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.api.socket = value.path_or_off()?;
             Ok(())
@@ -255,6 +276,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "api.token_file",
         expected: "a file with a token, like \"/etc/leakwatch/token\"",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.api.token_file = Some(value.path()?);
             Ok(())
@@ -270,6 +292,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "api.hosts",
         expected: "names besides IP addresses and localhost that clients may use, like [\"node7.example.org\"]",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.api.hosts = value.list()?;
             Ok(())
@@ -282,6 +305,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "go.outside",
         expected: "true or false",
+        applies: Applies::AtStart,
         set: |config, value| {
             config.go.outside = value.boolean()?;
             Ok(())
@@ -291,6 +315,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "go.discover_endpoints",
         expected: "true or false",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.go.discover_endpoints = value.boolean()?;
             Ok(())
@@ -300,6 +325,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "native.automatic",
         expected: "true or false",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.native.automatic = value.boolean()?;
             Ok(())
@@ -309,6 +335,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "native.cpu_budget_percent",
         expected: "a number above 0, at most 5, like 2.0",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.native.cpu_budget.percent = value.percent()?;
             Ok(())
@@ -318,6 +345,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "native.cpu_floor_percent",
         expected: "a number above 0, at most 5, like 1.0",
+        applies: Applies::AtReload,
         set: |config, value| {
             config.native.cpu_budget.floor_percent = value.percent()?;
             Ok(())
@@ -327,6 +355,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "store.max_bytes",
         expected: "a size with a unit of at least 1MiB, like \"1GiB\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             let size = value.size()?;
             if size < Bytes::from_mib(1) {
@@ -340,6 +369,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "store.max_age",
         expected: "a duration with a unit of at least 1m, like \"14d\"",
+        applies: Applies::AtStart,
         set: |config, value| {
             let age = value.duration()?;
             if age < Duration::from_mins(1) {
@@ -352,6 +382,28 @@ pub(crate) const KEYS: &[Key] = &[
             Ok(())
         },
         show: |config| Some(quoted(&format_duration(config.store.max_age))),
+    },
+    Key {
+        name: "webhook.url",
+        expected: "who is told of claimed leaks and OOM kills, like \"http://127.0.0.1:9093/api/v2/alerts\"",
+        applies: Applies::AtStart,
+        set: |config, value| {
+            config.webhook.url = Some(parse_receiver(value.text()?)?);
+            Ok(())
+        },
+        show: |config| config.webhook.url.as_ref().map(|url| quoted(&url.to_string())),
+    },
+    Key {
+        name: "webhook.format",
+        expected: "\"json\" or \"alertmanager\"",
+        applies: Applies::AtStart,
+        set: |config, value| {
+            let name = value.text()?;
+            let format = WebhookFormat::ALL.into_iter().find(|format| format.name() == name);
+            config.webhook.format = format.ok_or_else(|| Refusal::Value(format!("{name:?} is no format")))?;
+            Ok(())
+        },
+        show: |config| Some(quoted(config.webhook.format.name())),
     },
 ];
 
@@ -385,6 +437,23 @@ fn parse_address(text: &str) -> Result<SocketAddr, Refusal> {
     numeric
         .parse()
         .map_err(|error| Refusal::Value(format!("{text:?} is not an address: {error}")))
+}
+
+/// Without TLS, as there is none in the daemon, and without a user, which nothing would be done with.
+fn parse_receiver(text: &str) -> Result<Uri, Refusal> {
+    let url: Uri = text
+        .parse()
+        .map_err(|error| Refusal::Value(format!("{text:?} is not a URL: {error}")))?;
+    let host = url.host().filter(|host| !host.is_empty());
+    let is_plain = url
+        .authority()
+        .is_some_and(|authority| !authority.as_str().contains('@'));
+    if url.scheme_str() != Some("http") || host.is_none() || !is_plain {
+        return Err(Refusal::Value(format!(
+            "{text:?} is not of the form http://HOST:PORT/PATH"
+        )));
+    }
+    Ok(url)
 }
 
 /// As a TOML basic string.

@@ -3,7 +3,9 @@
 
 pub mod args;
 pub mod error;
+pub mod live;
 pub mod origin;
+pub mod reload;
 mod environment;
 mod settings;
 mod file;
@@ -20,6 +22,8 @@ pub use crate::config::settings::EndpointRule;
 pub use crate::config::settings::GoConfig;
 pub use crate::config::settings::NativeConfig;
 pub use crate::config::settings::StoreConfig;
+pub use crate::config::settings::WebhookConfig;
+pub use crate::config::settings::WebhookFormat;
 
 use crate::config::args::AgentArgs;
 use crate::config::error::ConfigError;
@@ -201,6 +205,11 @@ impl Config {
         if let Some(path) = &self.api.token_file {
             self.api.token = Some(Token::read(path, &self.origin("api.token_file"))?);
         }
+        self.refuse_open_address()
+    }
+
+    /// An address that others can reach needs a token.
+    fn refuse_open_address(&self) -> Result<(), ConfigError> {
         match self.api.listen {
             Some(listen) if !listen.ip().is_loopback() && self.api.token.is_none() => Err(ConfigError::TokenRequired {
                 origin: self.origin("api.listen"),

@@ -3,6 +3,7 @@
 use crate::config::environment::Environment;
 use crate::config::origin::Origin;
 use crate::config::token::Token;
+use http::Uri;
 use leakwatch_analysis::model::units::Bytes;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -33,6 +34,8 @@ pub struct Config {
     pub native: NativeConfig,
     /// How much is kept.
     pub store: StoreConfig,
+    /// Who is told of leaks and kills.
+    pub webhook: WebhookConfig,
     /// What looks like a mistake on this host, for the log and the status.
     pub warnings: Vec<String>,
     pub(super) origins: BTreeMap<&'static str, Origin>,
@@ -102,6 +105,38 @@ impl CpuBudget {
     pub const MAX_PERCENT: f64 = 5.0;
 }
 
+/// Who is told of leaks and kills.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// `http://` with a host; `None` tells nobody.
+    pub url: Option<Uri>,
+    /// What is told.
+    pub format: WebhookFormat,
+}
+
+/// The form of what a webhook tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WebhookFormat {
+    /// The bodies of the API.
+    #[default]
+    Json,
+    /// What Alertmanager takes at `/api/v2/alerts`.
+    Alertmanager,
+}
+
+impl WebhookFormat {
+    /// All.
+    pub(crate) const ALL: [Self; 2] = [Self::Json, Self::Alertmanager];
+
+    /// Its name in the file.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+}
+
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
@@ -152,6 +187,7 @@ impl Config {
                 max_bytes: Bytes::from_mib(1024),
                 max_age: Duration::from_hours(14 * 24),
             },
+            webhook: WebhookConfig::default(),
             warnings: Vec::new(),
             origins: BTreeMap::new(),
         }

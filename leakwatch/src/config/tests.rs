@@ -329,3 +329,35 @@ fn without_root_the_defaults_are_the_users_own() {
     assert_eq!(user.default_socket(), Path::new("/run/user/7/leakwatch/api.sock"));
     assert_eq!(environment(&[]).default_state_dir(), Path::new("/var/lib/leakwatch"));
 }
+
+/// The file that packages install: with every setting uncommented it is valid and says what holds without it.
+#[test]
+fn the_packaged_file_says_what_holds_without_it() {
+    let text = include_str!("../../../packaging/leakwatch.toml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("leakwatch.toml");
+    let root = Environment {
+        root: true,
+        ..Environment::default()
+    };
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Config::load(&AgentArgs::default(), Some(&path), &root).unwrap()
+    };
+    let as_installed = load(text);
+    let examples = ["only", "token_file", "hosts", "service", "url"];
+    let is_example = |setting: &str| examples.iter().any(|name| setting.starts_with(&format!("{name} = ")));
+    let settings = text.lines().map(|line| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with([' ', '[']) && !is_example(setting) => setting,
+        _ => line,
+    });
+    let uncommented = load(&settings.collect::<Vec<_>>().join("\n"));
+    for key in KEYS {
+        let shown = (key.show)(&as_installed);
+        assert_eq!((key.show)(&uncommented), shown, "{}", key.name);
+        let name = key.name.rsplit('.').next().unwrap();
+        let is_set_there = text.contains(&format!("#{name} = "));
+        let left_out = ["state_dir", "cgroup_root", "record"].contains(&key.name);
+        assert_ne!(is_set_there, left_out, "{}", key.name);
+    }
+}

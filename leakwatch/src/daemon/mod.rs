@@ -5,10 +5,13 @@
 mod engine_thread;
 mod keeping;
 mod kernel;
-mod lanes;
+mod notify;
 mod readers;
+mod reload;
 mod sampler;
 mod pressure;
+
+pub use crate::daemon::reload::Load;
 
 use crate::api;
 use crate::api::context::Context;
@@ -21,14 +24,16 @@ use crate::clock::Clock;
 use crate::collect::CollectConfig;
 use crate::collect::Collector;
 use crate::collect::endpoint::EndpointCollector;
-use crate::collect::endpoint::EndpointConfig;
 use crate::collect::runtime::go::GoMemoryCollector;
 use crate::collect::runtime::go::Sources;
 use crate::config::Config;
+use crate::config::live::Live;
 use crate::daemon::kernel::Kernel;
 use crate::daemon::kernel::Links;
+use crate::daemon::notify::Notifier;
 use crate::daemon::pressure::Pressure;
 use crate::daemon::readers::Readers;
+use crate::daemon::reload::Reloader;
 use crate::daemon::sampler::Sampler;
 use crate::dto::capability::CapabilityBody;
 use crate::dto::status::PreviousRunBody;
@@ -47,17 +52,21 @@ use crate::self_stats::own_memory::OwnMemory;
 use crate::state::StateDirectory;
 use crate::state::StateError;
 use crate::store::Bounds;
+use crate::webhook::Webhook;
 use leakwatch_analysis::model::host::HostIdentity;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// A recording takes at most this much disk; about two days of 100 targets.
 const RECORDING_BYTES: u64 = 1 << 30;
@@ -94,10 +103,13 @@ pub enum DaemonError {
     Ended(&'static str),
 }
 
-/// Runs the daemon until it is told to end (SIGTERM, SIGINT) or cannot go on.
-pub async fn run(config: Config) -> Result<(), DaemonError> {
+/// Runs the daemon until it is told to end (SIGTERM, SIGINT) or cannot go on. At SIGHUP it loads its configuration again.
+pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
+    // From here on the signal does not end the process.
+    let hangup = handler(SignalKind::hangup())?;
     let clock = Clock::start();
-    let (config, hierarchy) = on_this_host(config)?;
+    let (live, hierarchy) = on_this_host(config)?;
+    let config = live.config();
     let host_identity = host::identity(Path::new("/"));
     let state = StateDirectory::open(&config.state_dir)?;
     let (_note, previous_run) = look_back(&state, &host_identity)?;
@@ -140,8 +152,8 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     );
     let (by_endpoint, watched) = watch::channel(Vec::new());
     let (from_outside, watched_outside) = watch::channel(Vec::new());
-    let endpoint_config = EndpointConfig::new(config.go.endpoints.clone(), config.go.discover_endpoints);
-    let endpoints = EndpointCollector::new(endpoint_config, clock).run(watched, inputs.clone());
+    let (endpoint_config, configs) = watch::channel(reload::endpoints(&config));
+    let endpoints = EndpointCollector::new(configs, clock).run(watched, inputs.clone());
     let outside = GoMemoryCollector::new(clock, orders).run(
         Sources {
             watched: watched_outside,
@@ -151,21 +163,30 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     );
     let captures = Captures::new(clock, config.bpf, &inputs);
     let own_memory = Arc::new(OwnMemory::default());
+    let notifier = Arc::new(Notifier::new(live.clone(), views.clone()));
     let sampler = Sampler {
         captures: captures.clone(),
         own_memory: Arc::clone(&own_memory),
         collector,
         clock,
-        interval: config.interval,
         views: views.clone(),
         pressure,
         newcomer,
         inputs: inputs.clone(),
         readers: Readers {
-            config: Arc::clone(&config),
+            config: live.clone(),
             by_endpoint,
             from_outside,
         },
+        notifier: Arc::clone(&notifier),
+    };
+    let reloader = Reloader {
+        load,
+        live: live.clone(),
+        clock,
+        endpoints: endpoint_config,
+        inputs: inputs.clone(),
+        notifier,
     };
     let facts = Facts {
         started_at: clock.now(),
@@ -175,57 +196,78 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
             .iter()
             .map(CapabilityBody::from)
             .collect(),
-        lanes: lanes::lanes(&config, kernel.is_attached()),
+        kernel_attached: kernel.is_attached(),
         own_memory,
         previous_run: previous_run.as_ref().map(PreviousRunBody::from),
         disk: keeping.disk(),
     };
     drop(host);
-    say_where(&listeners);
-    let router = api::router(Context::new(
-        views,
-        clock,
-        inputs.clone(),
-        Arc::clone(&config),
-        facts,
-        captures.clone(),
-    ));
-    let (stop_serving, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listeners, router, async {
-        // Whether told to stop or left alone: serving ends.
-        drop(stopped.await);
-    }));
+    let context = Context::new(views, clock, inputs.clone(), live, facts, captures.clone());
+    let telling = telling(&context, &config);
+    let (stop_serving, server) = start_serving(listeners, context);
 
     let ended = tokio::select! {
         () = told_to_end()? => Ok(()),
         () = endpoints => Err(DaemonError::Ended("the endpoint collector")),
+        () = reloader.run(hangup) => Err(DaemonError::Ended("the handler of SIGHUP")),
         () = outside => Err(DaemonError::Ended("the reader of Go processes")),
-        result = sampler.run() => {
-            if let Err(error) = result {
-                tracing::error!(%error, "a round of samples failed");
-            }
-            Err(DaemonError::Ended("the sampler"))
-        }
+        () = sampling(sampler) => Err(DaemonError::Ended("the sampler")),
     };
+    notify::stopping();
     drop(stop_serving);
     captures.stop_all();
     let served = server.await;
     // The engine ends, and completes its recording, once nobody can send to it any more. Then the store ends, with all that it was handed.
-    drop((kernel, inputs));
+    drop((kernel, telling, inputs));
     keeping.end(engine).map_err(DaemonError::Ended)?;
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
 }
 
+/// Tells the receiver of the webhook, if there is one, until it is dropped.
+fn telling(context: &Context, config: &Config) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let host = context.facts.host.node_name.clone().unwrap_or_default();
+    let (views, inputs) = (context.views.clone(), context.inputs.clone());
+    match Webhook::new(&config.webhook, &config.state_dir, host, views, context.clock, inputs) {
+        Ok(Some(webhook)) => {
+            tasks.spawn(webhook.run());
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(%error, "leaks and kills are not told: their queue in the state directory cannot be used");
+        }
+    }
+    tasks
+}
+
+/// Serves until the sender is dropped.
+fn start_serving(listeners: Listeners, context: Context) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    say_where(&listeners);
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(serve(listeners, api::router(context), async {
+        // Whether told to stop or left alone: serving ends.
+        drop(stopped.await);
+    }));
+    (stop, server)
+}
+
+/// Takes rounds of samples until one fails or the engine is gone.
+async fn sampling(sampler: Sampler) {
+    if let Err(error) = sampler.run().await {
+        tracing::error!(%error, "a round of samples failed");
+    }
+}
+
 /// Finds the cgroups, and what of the configuration looks like a mistake here.
-fn on_this_host(mut config: Config) -> Result<(Arc<Config>, Hierarchy), DaemonError> {
+fn on_this_host(mut config: Config) -> Result<(Live, Hierarchy), DaemonError> {
     let root = config.cgroup_root.as_deref();
     let hierarchy = root.map_or_else(Hierarchy::detect, Hierarchy::at)?;
     config.warnings.extend(not_there(&config, &hierarchy));
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    Ok((Arc::new(config), hierarchy))
+    Ok((Live::new(config), hierarchy))
 }
 
 /// The subtree that is to be watched may come later, or be misspelt.
@@ -274,14 +316,15 @@ fn say_where(listeners: &Listeners) {
     }
 }
 
+fn handler(kind: SignalKind) -> Result<Signal, DaemonError> {
+    signal(kind).map_err(|source| DaemonError::Start {
+        what: "a signal handler",
+        source,
+    })
+}
+
 /// Completes at SIGTERM or SIGINT.
 fn told_to_end() -> Result<impl Future<Output = ()>, DaemonError> {
-    let handler = |kind| {
-        signal(kind).map_err(|source| DaemonError::Start {
-            what: "a signal handler",
-            source,
-        })
-    };
     let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {

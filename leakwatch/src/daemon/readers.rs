@@ -1,15 +1,14 @@
 //! The two collectors of profiles, and the lists of processes that they work from.
 
 use crate::collect::endpoint::Watched;
-use crate::config::Config;
+use crate::config::live::Live;
 use crate::schedule::reading::readers;
 use leakwatch_analysis::history::TargetHistory;
-use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The two collectors of profiles, by the lists of processes they work from.
 pub(super) struct Readers {
-    pub(super) config: Arc<Config>,
+    pub(super) config: Live,
     pub(super) by_endpoint: watch::Sender<Vec<Watched>>,
     pub(super) from_outside: watch::Sender<Vec<Watched>>,
 }
@@ -24,7 +23,8 @@ pub(super) struct Wanted {
 impl Readers {
     /// Puts a process on the lists of those who are to take profiles of it.
     pub(super) fn assign(&self, watched: Watched, history: &TargetHistory, wanted: &mut Wanted) {
-        let go = &self.config.go;
+        let config = self.config.config();
+        let go = &config.go;
         let endpoints = go.discover_endpoints || !go.endpoints.is_empty();
         let readers = readers(history, watched.process, go.outside, endpoints);
         if readers.memory {

@@ -8,6 +8,7 @@ use crate::collect::Collector;
 use crate::collect::endpoint::Asked;
 use crate::collect::endpoint::Urgency;
 use crate::collect::endpoint::Watched;
+use crate::daemon::notify::Notifier;
 use crate::daemon::pressure::Pressure;
 use crate::daemon::readers::Readers;
 use crate::daemon::readers::Wanted;
@@ -27,7 +28,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio::task::spawn_blocking;
@@ -38,7 +38,6 @@ use tokio::time::sleep_until;
 pub(super) struct Sampler {
     pub(super) collector: Collector,
     pub(super) clock: Clock,
-    pub(super) interval: Duration,
     pub(super) views: Views,
     pub(super) pressure: Arc<Pressure>,
     /// A program was started in a cgroup that is no target yet.
@@ -47,13 +46,17 @@ pub(super) struct Sampler {
     pub(super) readers: Readers,
     pub(super) captures: Captures,
     pub(super) own_memory: Arc<OwnMemory>,
+    /// Is told each time that the loop comes round.
+    pub(super) notifier: Arc<Notifier>,
 }
 
 impl Sampler {
     /// Takes rounds for ever; returns when the engine is gone or a round panicked.
     pub(super) async fn run(mut self) -> Result<(), JoinError> {
-        let mut rounds = Rounds::new(self.interval, Instant::now());
+        let mut rounds = Rounds::new(self.readers.config.config().interval, Instant::now());
         loop {
+            self.notifier.came_round();
+            rounds.set_interval(self.readers.config.config().interval, Instant::now());
             sleep_until(rounds.wake_at(Instant::now())).await;
             let urgent = self.look_around();
             let newcomer = self.newcomer.swap(false, Ordering::Relaxed);
@@ -89,7 +92,7 @@ impl Sampler {
         let mut urgent = BTreeSet::new();
         let mut wanted = Wanted::default();
         let captures = self.captures.all();
-        let native = self.readers.config.native;
+        let native = self.readers.config.config().native;
         for (id, stored) in view.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
             let urgency = sampling::urgency(
                 stored,
@@ -123,7 +126,7 @@ impl Sampler {
                 .unwrap_or_default(),
             duration: due.duration,
             sample_bytes: DEFAULT_SAMPLE_BYTES,
-            cpu_budget: self.readers.config.native.cpu_budget,
+            cpu_budget: self.readers.config.config().native.cpu_budget,
             automatic: true,
             low_duty: false,
         };

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Names of all kinds of events; `capture` is for captures on request.
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 9] = [
     "oom_kill",
     "process_exit",
     "restart",
@@ -21,6 +21,7 @@ pub const KINDS: [&str; 8] = [
     "deploy",
     "capture",
     "loss",
+    "config_reload",
 ];
 
 /// Something that happened.
@@ -121,6 +122,19 @@ pub enum EventDetail {
         reason: String,
         /// How many.
         count: u64,
+    },
+    /// `config_reload`
+    ConfigReload {
+        /// Why the configuration before is still in force; `null` when the new one is.
+        #[schema(required)]
+        #[serde(deserialize_with = "Option::deserialize")]
+        refused: Option<String>,
+        /// Settings with a new value that is in force.
+        applied: Vec<String>,
+        /// Settings with a new value that a restart of the daemon puts in force.
+        need_restart: Vec<String>,
+        /// Why fields are `null`.
+        missing: MissingMap,
     },
 }
 
@@ -243,6 +257,19 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
                 count: *count,
             },
         ),
+        EventKind::ConfigReload(reload) => {
+            let changes = reload.outcome.clone().unwrap_or_default();
+            let refused = reload.outcome.as_ref().err().cloned();
+            (
+                reload.to_string(),
+                EventDetail::ConfigReload {
+                    refused: missing.applicable("refused", refused, "the configuration was loaded"),
+                    applied: changes.applied.iter().map(ToString::to_string).collect(),
+                    need_restart: changes.need_restart.iter().map(ToString::to_string).collect(),
+                    missing,
+                },
+            )
+        }
     }
 }
 
@@ -250,6 +277,8 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
 mod tests {
     use super::*;
     use leakwatch_analysis::detect::stable;
+    use leakwatch_analysis::model::event::ConfigChanges;
+    use leakwatch_analysis::model::event::ConfigReload;
     use leakwatch_analysis::model::event::ProcessExit;
     use leakwatch_analysis::model::target::ProcessKey;
     use leakwatch_analysis::model::units::Bytes;
@@ -292,6 +321,17 @@ mod tests {
                 reason: "x".into(),
                 count: 1,
             },
+            EventKind::ConfigReload(ConfigReload {
+                at,
+                outcome: Err("unknown key".to_owned()),
+            }),
+            EventKind::ConfigReload(ConfigReload {
+                at,
+                outcome: Ok(ConfigChanges {
+                    applied: vec!["interval".into()],
+                    need_restart: Vec::new(),
+                }),
+            }),
         ] {
             let body = EventBody::from(&Event {
                 id: 1,

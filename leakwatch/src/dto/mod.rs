@@ -21,6 +21,7 @@ pub mod diff;
 pub mod event;
 pub mod final_state;
 pub mod oom_kill;
+pub mod notification;
 pub mod service;
 pub mod run;
 pub mod capability;

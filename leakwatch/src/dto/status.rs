@@ -8,6 +8,7 @@ use crate::dto::page::LossBody;
 use crate::previous_run::End;
 use crate::previous_run::PreviousRun;
 use crate::store::disk;
+use leakwatch_analysis::model::event::ConfigReload;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::units::Timestamp;
@@ -44,6 +45,40 @@ pub struct StatusBody {
     /// The daemon before this one, if it did not end by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_run: Option<PreviousRunBody>,
+    /// The newest reload of the configuration, if there was one since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_reload: Option<ConfigReloadBody>,
+}
+
+/// A reload of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ConfigReload)]
+pub struct ConfigReloadBody {
+    /// When.
+    pub at: Instant,
+    /// Why the configuration before is still in force; `null` when the new one is.
+    pub refused: Option<String>,
+    /// Settings with a new value that is in force.
+    pub applied: Vec<String>,
+    /// Settings with a new value that a restart of the daemon puts in force.
+    pub need_restart: Vec<String>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+impl From<&ConfigReload> for ConfigReloadBody {
+    fn from(reload: &ConfigReload) -> Self {
+        let mut missing = MissingMap::default();
+        let changes = reload.outcome.clone().unwrap_or_default();
+        let refused = reload.outcome.as_ref().err().cloned();
+        Self {
+            at: reload.at.into(),
+            refused: missing.applicable("refused", refused, "the configuration was loaded"),
+            applied: changes.applied.iter().map(ToString::to_string).collect(),
+            need_restart: changes.need_restart.iter().map(ToString::to_string).collect(),
+            missing,
+        }
+    }
 }
 
 /// What tells the data of two hosts apart.

@@ -123,7 +123,11 @@ impl Engine {
 /// kills.
 fn is_awaited(input: &Input) -> bool {
     match input {
-        Input::Answer { .. } | Input::OomKill(_) | Input::FinalState(_) | Input::ProcessExit(_) => true,
+        Input::Answer { .. }
+        | Input::ConfigReload(_)
+        | Input::OomKill(_)
+        | Input::FinalState(_)
+        | Input::ProcessExit(_) => true,
         Input::Profile(taken) => taken.source == ProfileSource::Capture,
         _ => false,
     }
@@ -160,6 +164,7 @@ fn take_in(memory: &mut Memory, input: Input) {
         Input::FinalState(state) => final_heap::died(memory, *state),
         Input::ProcessExit(exit) => exited(memory, exit),
         Input::Loss(loss) => lost(memory, &loss),
+        Input::ConfigReload(reload) => memory.push_event(reload.at, None, EventKind::ConfigReload(reload)),
         Input::Answer {
             at,
             target,

@@ -41,6 +41,7 @@ pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
         None => unknown(kill),
     };
     let id = post_mortem.id.clone();
+    memory.count_oom_kill(target.as_ref());
     memory.push_post_mortem(post_mortem);
     memory.push_event(at, target, event);
     final_heap::find(memory, &id);

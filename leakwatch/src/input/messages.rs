@@ -33,7 +33,7 @@ pub(super) struct Envelope {
     /// Nanoseconds since the Unix epoch.
     #[prost(fixed64, tag = "1")]
     pub(super) at: u64,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -96,6 +96,8 @@ pub(super) enum Kind {
     GoRuntime(Box<GoRuntime>),
     #[prost(message, tag = "14")]
     Runtime(Box<Runtime>),
+    #[prost(message, tag = "15")]
+    ConfigReload(ConfigReload),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -442,6 +444,17 @@ pub(super) struct Loss {
     pub(super) reason: String,
     #[prost(uint64, tag = "2")]
     pub(super) count: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ConfigReload {
+    /// Absent when it was loaded.
+    #[prost(string, optional, tag = "1")]
+    pub(super) refused: Option<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub(super) applied: Vec<String>,
+    #[prost(string, repeated, tag = "3")]
+    pub(super) need_restart: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

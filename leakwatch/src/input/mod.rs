@@ -18,6 +18,7 @@ pub use crate::input::reader::Recording;
 pub use crate::input::recorder::Recorder;
 
 use leakwatch_analysis::model::decoded::ProfileContent;
+use leakwatch_analysis::model::event::ConfigReload;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::ProcessExit;
@@ -118,6 +119,8 @@ pub enum Input {
     ProcessExit(ProcessExit),
     /// Something was dropped.
     Loss(Loss),
+    /// The daemon loaded its configuration again.
+    ConfigReload(ConfigReload),
     /// A person overruled a step of the investigation; `None` takes it back.
     Answer {
         /// When.
@@ -169,6 +172,7 @@ impl Input {
             Self::FinalState(state) => state.at,
             Self::ProcessExit(exit) => exit.at,
             Self::Loss(loss) => loss.at,
+            Self::ConfigReload(reload) => reload.at,
         }
     }
 }

@@ -151,7 +151,7 @@ fn of_daemon<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
     let start = about.started_at.seconds_from(Timestamp::default());
     let living = view.living();
     let gone = view.targets().count() - living;
-    let losses = view.losses().iter();
+    let (losses, kills) = (view.losses().iter(), view.oom_kills().iter());
     let mut families = vec![
         gauge(
             "leakwatch_build_info",
@@ -175,6 +175,15 @@ fn of_daemon<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
             )
         },
     ];
+    let newest = view.targets().map(|(_, target)| target.history.newest_at).max();
+    if let Some(newest) = newest.filter(|newest| *newest > Timestamp::default()) {
+        families.push(gauge(
+            "leakwatch_newest_sample_timestamp_seconds",
+            SECONDS,
+            "When the newest sample of any target was taken, in seconds since the epoch.",
+            alone(newest.seconds_from(Timestamp::default())),
+        ));
+    }
     if let Some(resident) = about.resident {
         families.push(gauge(
             "leakwatch_resident_memory_bytes",
@@ -199,6 +208,17 @@ fn of_daemon<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
             "Profiles that are kept, originals and values.",
             alone(count(view.profile_bytes() as u64)),
         ),
+        Family {
+            kind: Kind::Counter,
+            ..gauge(
+                "leakwatch_oom_kills",
+                None,
+                "OOM kills since the daemon's start, by service of the victim; empty when that is not known.",
+                kills
+                    .map(|(service, kills)| labelled("service", Cow::Borrowed(service), count(kills)))
+                    .collect(),
+            )
+        },
         Family {
             kind: Kind::Counter,
             ..gauge(

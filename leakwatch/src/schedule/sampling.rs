@@ -63,6 +63,14 @@ impl Rounds {
         }
     }
 
+    /// Takes up another interval. What was due stays due, and no later than by the new one.
+    pub(crate) fn set_interval(&mut self, interval: Duration, now: Instant) {
+        if interval != self.interval {
+            self.interval = interval;
+            self.next_full = self.next_full.min(now + interval);
+        }
+    }
+
     /// When to look whether a round is due.
     pub(crate) fn wake_at(&self, now: Instant) -> Instant {
         self.next_full.min(now + URGENT)
@@ -176,6 +184,25 @@ mod tests {
             assert_eq!(rounds.due(now, newcomer, urgent), expected, "{second}");
             assert_eq!(rounds.wake_at(now), after(wake), "{second}");
         }
+    }
+
+    #[test]
+    fn another_interval_counts_from_now_on() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut rounds = Rounds::new(Duration::from_hours(1), start);
+        assert_eq!(rounds.due(after(0), false, false), Some(Round::Full));
+        rounds.set_interval(Duration::from_secs(5), after(100));
+        assert_eq!(rounds.due(after(104), false, false), None);
+        assert_eq!(rounds.due(after(105), false, false), Some(Round::Full));
+        rounds.set_interval(Duration::from_mins(1), after(106));
+        assert_eq!(
+            rounds.due(after(110), false, false),
+            Some(Round::Full),
+            "what was due stays due"
+        );
+        assert_eq!(rounds.due(after(169), false, false), None);
+        assert_eq!(rounds.due(after(170), false, false), Some(Round::Full));
     }
 
     const LIMIT_MIB: u64 = 1000;

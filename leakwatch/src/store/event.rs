@@ -1,6 +1,7 @@
 //! Events as they are kept: what happened to whom.
 
 use leakwatch_analysis::history::WindowEnd;
+use leakwatch_analysis::model::event::ConfigReload;
 use leakwatch_analysis::model::event::ProcessExit;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::target::TargetId;
@@ -70,6 +71,8 @@ pub enum EventKind {
         /// How many.
         count: u64,
     },
+    /// The daemon loaded its configuration again.
+    ConfigReload(ConfigReload),
 }
 
 impl EventKind {
@@ -83,6 +86,7 @@ impl EventKind {
             Self::VerdictChange { .. } => "verdict_change",
             Self::Deploy { .. } => "deploy",
             Self::Loss { .. } => "loss",
+            Self::ConfigReload(_) => "config_reload",
         }
     }
 }

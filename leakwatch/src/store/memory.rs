@@ -8,6 +8,7 @@ use crate::store::bundle::BundledTarget;
 use crate::store::disk::restore::Restored;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
+use crate::store::oom_kills::OomKillCounts;
 use crate::store::post_mortem::PostMortem;
 use crate::store::profiles::Kept;
 use crate::store::profiles::Profiles;
@@ -56,6 +57,7 @@ pub(crate) struct Memory {
     final_states: VecDeque<FinalState>,
     profiles: Profiles,
     losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
+    oom_kills: Arc<OomKillCounts>,
     runs: Arc<BTreeMap<Arc<str>, VecDeque<Arc<ServiceRun>>>>,
     /// Runs by service whose targets are forgotten, oldest first.
     earlier: BTreeMap<Arc<str>, VecDeque<Run>>,
@@ -76,6 +78,7 @@ impl Memory {
             final_states: VecDeque::new(),
             profiles: Profiles::default(),
             losses: Arc::default(),
+            oom_kills: Arc::default(),
             runs: Arc::default(),
             earlier: BTreeMap::new(),
             versions: Versions::default(),
@@ -93,6 +96,7 @@ impl Memory {
             events: self.events.clone(),
             post_mortems: self.post_mortems.clone(),
             losses: Arc::clone(&self.losses),
+            oom_kills: Arc::clone(&self.oom_kills),
             runs: Arc::clone(&self.runs),
             profile_bytes: self.profiles.bytes(),
         }
@@ -376,6 +380,13 @@ impl Memory {
     pub(crate) fn take_final_state(&mut self, belongs: impl Fn(&FinalState) -> bool) -> Option<FinalState> {
         let index = self.final_states.iter().position(belongs)?;
         self.final_states.remove(index)
+    }
+
+    /// Counts a kill for the service of its target.
+    pub(crate) fn count_oom_kill(&mut self, target: Option<&TargetId>) {
+        let stored = target.and_then(|id| self.targets.get(id));
+        let service = stored.map(|stored| stored.history.target.service.as_str());
+        Arc::make_mut(&mut self.oom_kills).count(service);
     }
 
     /// Counts what was dropped.

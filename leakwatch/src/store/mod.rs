@@ -4,6 +4,7 @@
 mod bounds;
 pub mod event;
 pub(crate) mod memory;
+pub mod oom_kills;
 pub mod post_mortem;
 mod profiles;
 mod versions;

@@ -3,6 +3,7 @@
 
 use crate::store::Bounds;
 use crate::store::event::Event;
+use crate::store::oom_kills::OomKillCounts;
 use crate::store::post_mortem::PostMortem;
 use arc_swap::ArcSwap;
 use leakwatch_analysis::history::TargetHistory;
@@ -53,6 +54,7 @@ pub struct View {
     pub(super) events: SharedLog<Event>,
     pub(super) post_mortems: VecDeque<Arc<PostMortem>>,
     pub(super) losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
+    pub(super) oom_kills: Arc<OomKillCounts>,
     pub(super) runs: Arc<BTreeMap<Arc<str>, VecDeque<Arc<ServiceRun>>>>,
     pub(super) profile_bytes: usize,
 }
@@ -117,6 +119,11 @@ impl View {
     /// All losses since the start, by reason.
     pub fn losses(&self) -> &BTreeMap<Cow<'static, str>, u64> {
         &self.losses
+    }
+
+    /// OOM kills since the start, by service.
+    pub fn oom_kills(&self) -> &OomKillCounts {
+        &self.oom_kills
     }
 
     /// Bytes of all profiles: their values, their stacks and the names in them.

@@ -29,6 +29,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 pub(crate) struct Collecting {
     pub(crate) watched: watch::Sender<Vec<Watched>>,
     inputs: mpsc::Receiver<Input>,
+    pub(crate) configs: watch::Sender<EndpointConfig>,
 }
 
 /// What came of a profile.
@@ -38,8 +39,13 @@ impl Collecting {
     pub(crate) fn start(config: EndpointConfig, processes: Vec<Watched>) -> Self {
         let (watched, receiver) = watch::channel(processes);
         let (sender, inputs) = mpsc::channel(16);
-        tokio::spawn(EndpointCollector::new(config, Clock::start()).run(receiver, sender));
-        Self { watched, inputs }
+        let (configs, configured) = watch::channel(config);
+        tokio::spawn(EndpointCollector::new(configured, Clock::start()).run(receiver, sender));
+        Self {
+            watched,
+            inputs,
+            configs,
+        }
     }
 
     /// The type of the profile that comes next, or that is said to be missing.

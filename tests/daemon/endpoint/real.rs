@@ -239,4 +239,8 @@ async fn without_rules_and_discovery_nothing_is_asked_and_the_fix_is_told() {
         assert_eq!(missing.reason, MissingReason::NotConfigured, "{missing:?}");
         assert!(missing.fix.is_some_and(|fix| fix.contains("discover_endpoints")));
     }
+    // The configuration is loaded again, with what was missing: no process has to be new for that.
+    collecting.configs.send(EndpointConfig::new(vec![], true)).unwrap();
+    let heap = collecting.next(ProfileType::Heap).await.unwrap();
+    assert_eq!(heap.process.pid, service.child.id());
 }

@@ -755,6 +755,19 @@ export interface components {
              */
             seconds?: number;
         };
+        /** @description A reload of the configuration. */
+        ConfigReload: {
+            /** @description Settings with a new value that is in force. */
+            applied: string[];
+            /** @description When. */
+            at: components["schemas"]["Instant"];
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /** @description Settings with a new value that a restart of the daemon puts in force. */
+            need_restart: string[];
+            /** @description Why the configuration before is still in force; `null` when the new one is. */
+            refused?: string | null;
+        };
         /** @description The code that makes memory grow. */
         Culprit: {
             /** @description Its source file. */
@@ -955,6 +968,15 @@ export interface components {
             count: number;
             /** @description Why. */
             reason: string;
+        } | {
+            /** @description Settings with a new value that is in force. */
+            applied: string[];
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /** @description Settings with a new value that a restart of the daemon puts in force. */
+            need_restart: string[];
+            /** @description Why the configuration before is still in force; `null` when the new one is. */
+            refused: string | null;
         };
         /** @description One number that speaks for an answer. */
         Evidence: {
@@ -1911,6 +1933,7 @@ export interface components {
             bounds: components["schemas"]["Bounds"];
             /** @description Captures that are running, and what they cost. */
             captures: components["schemas"]["RunningCapture"][];
+            config_reload?: components["schemas"]["ConfigReload"] | null;
             /** @description The host it watches. */
             host: components["schemas"]["Host"];
             /** @description Ways of looking, with their state. */
@@ -2289,7 +2312,7 @@ export interface operations {
     list_events: {
         parameters: {
             query?: {
-                /** @description kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`, `verdict_change`, `deploy`, `capture`, `loss` */
+                /** @description kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`, `verdict_change`, `deploy`, `capture`, `loss`, `config_reload` */
                 kinds?: string;
                 /** @description id, container id prefix, unit name, cgroup path or pid */
                 target?: string;

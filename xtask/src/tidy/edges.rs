@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::source::Source;
 
 /// Modules of `leakwatch` in the order of the data flow, each with those it may use. `cli` and `daemon` put everything together.
-const EDGES: [(&str, &[&str]); 18] = [
+const EDGES: [(&str, &[&str]); 19] = [
     ("size_text", &[]),
     ("clock", &[]),
     ("state", &[]),
@@ -24,6 +24,7 @@ const EDGES: [(&str, &[&str]); 18] = [
     ("query", &["store"]),
     ("schedule", &["capture", "store"]),
     ("dto", &["capabilities", "capture", "previous_run", "query", "store"]),
+    ("webhook", &["clock", "config", "dto", "input", "store"]),
     (
         "api",
         &[

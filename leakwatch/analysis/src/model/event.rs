@@ -6,6 +6,7 @@ use crate::model::target::ProcessKey;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use std::borrow::Cow;
+use std::fmt;
 
 /// Which memory ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +90,54 @@ pub struct ProcessExit {
     pub exit_code: Reading<u32>,
     /// Memory cgroup of the process.
     pub cgroup_inode: Option<u64>,
+}
+
+/// What loading the configuration again changed, by names of settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigChanges {
+    /// With a new value that is in force.
+    pub applied: Vec<Cow<'static, str>>,
+    /// With a new value that the daemon takes up when it is started again.
+    pub need_restart: Vec<Cow<'static, str>>,
+}
+
+/// The daemon loaded its configuration again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigReload {
+    /// When.
+    pub at: Timestamp,
+    /// What it changed, or why the configuration before is still in force.
+    pub outcome: Result<ConfigChanges, String>,
+}
+
+impl ConfigReload {
+    /// Whether something of the new configuration is not in force.
+    pub fn is_incomplete(&self) -> bool {
+        !matches!(&self.outcome, Ok(changes) if changes.need_restart.is_empty())
+    }
+}
+
+impl fmt::Display for ConfigReload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let changes = match &self.outcome {
+            Err(error) => {
+                return write!(
+                    f,
+                    "the configuration was not loaded, the one before stays in force: {error}"
+                );
+            }
+            Ok(changes) => changes,
+        };
+        f.write_str("the configuration was loaded")?;
+        match changes.applied.join(", ") {
+            none if none.is_empty() => f.write_str(", nothing of what is in force has changed")?,
+            applied => write!(f, ", changed: {applied}")?,
+        }
+        match changes.need_restart.join(", ") {
+            none if none.is_empty() => Ok(()),
+            waiting => write!(f, "; needs a restart: {waiting}"),
+        }
+    }
 }
 
 /// Anything dropped, truncated or stale, counted under one reason.

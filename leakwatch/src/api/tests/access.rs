@@ -11,6 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use http::StatusCode;
+use leakwatch_analysis::model::event::ConfigChanges;
+use leakwatch_analysis::model::event::ConfigReload;
+use std::sync::Arc;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -88,6 +91,26 @@ async fn pages_of_others_are_refused() {
         let headers = [("host", "127.0.0.1:7411"), ("origin", origin)];
         assert_eq!(status(&daemon, "/api/v1/targets", &headers).await, expected, "{origin}");
     }
+}
+
+/// A reload puts another token in force for the routes that are served already.
+#[tokio::test]
+async fn a_reload_changes_token_and_names() {
+    let daemon = Daemon::with_config(config(false));
+    let ask = async |host| status(&daemon, "/api/v1/status", &[("host", host)]).await;
+    assert_eq!(ask("node7.example.org").await, StatusCode::OK);
+    let mut reloaded = config(true);
+    reloaded.api.hosts.clear();
+    let reload = ConfigReload {
+        at: daemon.context.now(),
+        outcome: Ok(ConfigChanges::default()),
+    };
+    daemon.context.config.put(Arc::new(reloaded), reload);
+    assert_eq!(ask("node7.example.org").await, StatusCode::FORBIDDEN);
+    assert_eq!(ask("127.0.0.1").await, StatusCode::UNAUTHORIZED);
+    let authorization = format!("Bearer {TOKEN}");
+    let headers = [("host", "127.0.0.1"), ("authorization", authorization.as_str())];
+    assert_eq!(status(&daemon, "/api/v1/status", &headers).await, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use crate::capture::Captures;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Environment;
+use crate::config::live::Live;
 use crate::dto::capability::CapabilityBody;
-use crate::dto::status::LaneBody;
 use crate::engine::Engine;
 use crate::input::Input;
 use crate::input::TakenProfile;
@@ -136,7 +136,7 @@ impl Daemon {
                     state: Err(Missing::new(MissingReason::Unsupported, "no BTF").with_fix("another kernel")),
                 }),
             ],
-            lanes: vec![LaneBody::on("samples", "every 5 s")],
+            kernel_attached: false,
             own_memory: Arc::default(),
             previous_run: None,
             disk,
@@ -145,7 +145,7 @@ impl Daemon {
             views,
             clock,
             inputs.clone(),
-            Arc::new(config),
+            Live::new(config),
             facts,
             Captures::new(clock, false, &inputs),
         );

@@ -9,3 +9,4 @@ mod overview;
 pub(crate) mod past;
 mod profiles;
 mod refusals;
+mod shipped;

@@ -155,6 +155,11 @@ async fn metrics_come_in_both_formats() {
         text.contains(&format!("leakwatch_target_oom_kills_total{{{labels}}} 1\n")),
         "{text}"
     );
+    assert!(
+        text.contains("\nleakwatch_oom_kills_total{service=\"checkout\"} 1\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nleakwatch_newest_sample_timestamp_seconds "), "{text}");
     assert!(text.contains(&format!("leakwatch_target_limit_bytes{{{labels}}} {}\n", 512 * MIB)));
     let by_hours =
         |line: &&str| line.starts_with("leakwatch_target_limit_probability") && line.contains("hours=\"24\"");

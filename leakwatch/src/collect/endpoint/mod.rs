@@ -60,6 +60,8 @@ struct State {
 #[derive(Debug)]
 pub struct EndpointCollector {
     config: Arc<EndpointConfig>,
+    /// Where the configuration comes from that a reload puts in the place of the one before.
+    configs: watch::Receiver<EndpointConfig>,
     clock: Clock,
     /// Decoding one hostile profile may take [`leakwatch_analysis::pprof::Bounds`]' memory: one at a time.
     decoding: Arc<Semaphore>,
@@ -69,9 +71,11 @@ pub struct EndpointCollector {
 
 impl EndpointCollector {
     /// A collector that has not seen any process yet.
-    pub fn new(config: EndpointConfig, clock: Clock) -> Self {
+    pub fn new(mut configs: watch::Receiver<EndpointConfig>, clock: Clock) -> Self {
+        let config = Arc::new(configs.borrow_and_update().clone());
         Self {
-            config: Arc::new(config),
+            config,
+            configs,
             clock,
             decoding: Arc::new(Semaphore::new(1)),
             states: HashMap::new(),
@@ -79,7 +83,7 @@ impl EndpointCollector {
         }
     }
 
-    /// Runs until either channel is closed. `watched` always holds all Go processes there are; `output` gets
+    /// Runs until a channel is closed. `watched` always holds all Go processes there are; `output` gets
     /// `Input::Profile` and `Input::ProfileMissing`, the latter only when the reason is new.
     pub async fn run(mut self, mut watched: watch::Receiver<Vec<Watched>>, output: mpsc::Sender<Input>) {
         loop {
@@ -87,6 +91,7 @@ impl EndpointCollector {
             let next = self.start_due(&processes);
             tokio::select! {
                 changed = watched.changed() => if changed.is_err() { return },
+                changed = self.configs.changed() => if changed.is_err() { return } else { self.reconfigure() },
                 Some(outcome) = self.rounds.join_next() => {
                     // A round that panicked has no outcome; its process stays marked as being asked and is left alone.
                     let Ok(outcome) = outcome else { continue };
@@ -99,6 +104,13 @@ impl EndpointCollector {
                 () = sleep_until(next) => {}
             }
         }
+    }
+
+    /// Other rules may lead elsewhere, so nothing of what was found by the ones before is used any more.
+    fn reconfigure(&mut self) {
+        self.config = Arc::new(self.configs.borrow_and_update().clone());
+        self.rounds.abort_all();
+        self.states.clear();
     }
 
     /// Starts what is due, most overdue first, and says when something will be due next.

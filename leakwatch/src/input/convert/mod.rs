@@ -50,6 +50,7 @@ use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
+use std::borrow::Cow;
 
 // Numbers on the wire are positions in these tables: append only.
 const SOURCES: [ProfileSource; 4] = [
@@ -102,6 +103,7 @@ pub(super) fn to_message(input: &Input) -> messages::Envelope {
             reason: loss.reason.to_string(),
             count: loss.count,
         }),
+        Input::ConfigReload(reload) => messages::Kind::ConfigReload(reload_to(reload)),
         Input::Answer {
             target, step, answer, ..
         } => messages::Kind::Answer(messages::Answer {
@@ -176,6 +178,7 @@ pub(super) fn from_message(envelope: messages::Envelope, skipped: &mut Skipped) 
             reason: loss.reason.into(),
             count: loss.count,
         }),
+        messages::Kind::ConfigReload(reload) => Input::ConfigReload(reload_from(at, reload)),
         messages::Kind::Answer(answer) => Input::Answer {
             at,
             target: TargetId::from_text(&answer.target),
@@ -187,6 +190,28 @@ pub(super) fn from_message(envelope: messages::Envelope, skipped: &mut Skipped) 
         },
         messages::Kind::Tick(messages::Tick {}) => Input::Tick { at },
     })
+}
+
+fn reload_to(reload: &event::ConfigReload) -> messages::ConfigReload {
+    let names = |names: &[Cow<'static, str>]| names.iter().map(ToString::to_string).collect();
+    let changes = reload.outcome.as_ref().ok();
+    messages::ConfigReload {
+        refused: reload.outcome.as_ref().err().cloned(),
+        applied: changes.map(|changes| names(&changes.applied)).unwrap_or_default(),
+        need_restart: changes.map(|changes| names(&changes.need_restart)).unwrap_or_default(),
+    }
+}
+
+fn reload_from(at: Timestamp, reload: messages::ConfigReload) -> event::ConfigReload {
+    let names = |names: Vec<String>| names.into_iter().map(Cow::Owned).collect();
+    let changes = event::ConfigChanges {
+        applied: names(reload.applied),
+        need_restart: names(reload.need_restart),
+    };
+    event::ConfigReload {
+        at,
+        outcome: reload.refused.map_or(Ok(changes), Err),
+    }
 }
 
 fn profile_type_from(name: &str) -> Converted<ProfileType> {

@@ -9,6 +9,8 @@ use leakwatch_analysis::model::counter::Counters;
 use leakwatch_analysis::model::counter::CountersBuilder;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summing;
+use leakwatch_analysis::model::event::ConfigChanges;
+use leakwatch_analysis::model::event::ConfigReload;
 use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomMemcg;
@@ -343,6 +345,17 @@ pub(super) fn inputs() -> Vec<Input> {
             at,
             reason: "ring_buffer_full".into(),
             count: 3,
+        }),
+        Input::ConfigReload(ConfigReload {
+            at,
+            outcome: Ok(ConfigChanges {
+                applied: vec!["interval".into()],
+                need_restart: vec!["only".into(), "bpf".into()],
+            }),
+        }),
+        Input::ConfigReload(ConfigReload {
+            at,
+            outcome: Err("unknown key".to_owned()),
         }),
         Input::Answer {
             at,

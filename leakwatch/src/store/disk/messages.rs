@@ -91,7 +91,7 @@ pub(in crate::store) struct Event {
     pub(in crate::store) at: u64,
     #[prost(string, optional, tag = "3")]
     pub(in crate::store) target: Option<String>,
-    #[prost(oneof = "EventKind", tags = "4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "EventKind", tags = "4, 5, 6, 7, 8, 9, 10, 11")]
     pub(in crate::store) kind: Option<EventKind>,
 }
 
@@ -113,6 +113,9 @@ pub(in crate::store) enum EventKind {
     Loss(CountedLoss),
     #[prost(message, tag = "10")]
     Deploy(Deploy),
+    /// A `ConfigReload`.
+    #[prost(bytes, tag = "11")]
+    ConfigReload(Vec<u8>),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -45,6 +45,9 @@ pub(in crate::store) fn event_to(event: &Event) -> messages::Event {
             reason: reason.to_string(),
             count: *count,
         }),
+        EventKind::ConfigReload(reload) => {
+            messages::EventKind::ConfigReload(input::to_bytes(&Input::ConfigReload(reload.clone())))
+        }
     };
     messages::Event {
         id: event.id,
@@ -80,6 +83,10 @@ pub(in crate::store) fn event_from(message: messages::Event) -> Option<Event> {
         messages::EventKind::Loss(loss) => EventKind::Loss {
             reason: loss.reason.into(),
             count: loss.count,
+        },
+        messages::EventKind::ConfigReload(bytes) => match input::from_bytes(&bytes)? {
+            Input::ConfigReload(reload) => EventKind::ConfigReload(reload),
+            _ => return None,
         },
     };
     Some(Event {

@@ -1,11 +1,12 @@
 //! The ways of looking that this daemon has, as `/api/v1/status` names them.
 
 use crate::config::Config;
-use crate::dto::missing::MissingMap;
 use crate::dto::status::LaneBody;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
 
 /// Every lane and whether it is on.
-pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
+pub(crate) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
     let seconds = config.interval.as_secs_f64();
     let rules = config.go.endpoints.len();
     let endpoints = match (rules, config.go.discover_endpoints) {
@@ -73,12 +74,11 @@ pub(super) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
 }
 
 fn lane(name: &str, on: Option<String>, fix: &str) -> LaneBody {
-    LaneBody {
-        name: name.to_owned(),
-        state: if on.is_some() { "on" } else { "off" }.to_owned(),
-        fix: on.is_none().then(|| fix.to_owned()),
-        detail: on.unwrap_or_else(|| "nothing is set up for it".to_owned()),
-        overhead_cpu_percent: None,
-        missing: MissingMap::default(),
+    match on {
+        Some(detail) => LaneBody::on(name, &detail),
+        None => LaneBody::off(
+            name,
+            &Missing::new(MissingReason::NotConfigured, "nothing is set up for it").with_fix(fix),
+        ),
     }
 }
