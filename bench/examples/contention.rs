@@ -10,6 +10,7 @@ use leakwatch::capture::Captures;
 use leakwatch::clock::Clock;
 use leakwatch::config::Config;
 use leakwatch::config::Environment;
+use leakwatch::config::live::Live;
 use leakwatch::engine::Engine;
 use leakwatch::input::Input;
 use leakwatch::input::TakenProfile;
@@ -106,7 +107,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
     let facts = Facts {
         started_at: clock.now(),
         capabilities: Vec::new(),
-        lanes: Vec::new(),
+        kernel_attached: false,
         host: HostIdentity {
             machine_id: Err(missing()),
             boot_id: Err(missing()),
@@ -122,7 +123,7 @@ async fn measure(readers: u64, targets: u64, buckets: u64, time: Duration) -> an
         views,
         clock,
         inputs.clone(),
-        Arc::new(config),
+        Live::new(config),
         facts,
         captures,
     ));
