@@ -159,6 +159,58 @@ fn windows_answers_events_and_profiles_go_on_after_a_restart() {
     end(after, writer);
 }
 
+/// Goroutines that the runtime has proven leaked: a claim at once.
+fn proven(target: &Target, second: u64) -> Input {
+    let mut stacks = StackTable::default();
+    let mut sum = Summing::default();
+    let frames = ["main.forget.func1", "runtime.goexit"].map(|function| Frame {
+        function: function.into(),
+        file: "main.go".into(),
+        line: 7,
+    });
+    let stack = stacks.intern(&frames);
+    let value = StackValue {
+        inuse_objects: 400,
+        ..StackValue::default()
+    };
+    sum.add(&mut stacks, stack, frames.first(), &value);
+    Input::Profile(TakenProfile {
+        at: Timestamp::from_unix_seconds(second),
+        target: target.id(),
+        process: KEY,
+        profile_type: ProfileType::GoroutineLeak,
+        source: ProfileSource::Snapshot,
+        profile: Ok(Arc::new(ProfileContent {
+            summary: sum.finish(1),
+            stacks,
+        })),
+    })
+}
+
+#[test]
+fn a_claim_stands_after_a_restart_as_it_was_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = target(1);
+    let (mut before, writer) = engine(directory.path(), 1000, BEGIN);
+    // Without a heap profile among them, which would grow beside it.
+    let mut inputs = grows(&target, BEGIN, 1..6);
+    inputs.push(proven(&target, BEGIN + 27));
+    inputs.push(Input::Tick {
+        at: Timestamp::from_unix_seconds(BEGIN + 28),
+    });
+    let known = run(&mut before, inputs);
+    end(before, writer);
+    let history = |view: &View| view.target(&target.id()).unwrap().history.clone();
+    let claim = history(&known).claim.expect("a claim");
+    assert_eq!(&*claim.culprit.frame.function, "main.forget.func1");
+
+    let (after, writer) = engine(directory.path(), 1000, BEGIN + 30);
+    let restored = history(&after.views().newest());
+    assert_eq!(restored.claim, Some(claim));
+    assert_eq!(restored.told, history(&known).told);
+    end(after, writer);
+}
+
 #[test]
 fn a_wall_clock_that_was_set_meanwhile_moves_what_is_restored() {
     let directory = tempfile::tempdir().unwrap();

@@ -103,11 +103,6 @@ pub(super) fn target_to(target: &BundledTarget, number: &dyn Fn(StackId) -> Stac
         previous_snapshots: snapshots(&history.previous_snapshots),
         run: history.run.as_ref().map(|run| run_to(&id, run)),
         past_runs: history.past_runs.iter().map(|run| run_to(&id, run)).collect(),
-        claim: history.claim.as_ref().map(|claim| messages::Claim {
-            pid: claim.process.pid,
-            start_ticks: claim.process.start_ticks,
-            function: claim.culprit.frame.function.to_string(),
-        }),
         newest_at: history.newest_at.unix_nanos(),
         judged_at: target.judged_at.map(Timestamp::unix_nanos),
         verdict: target.verdict.as_ref().map(convert::verdict_to),
@@ -185,8 +180,9 @@ pub(super) fn target_from(
     history.run = message.run.and_then(run_from);
     let past = message.past_runs.into_iter().filter_map(run_from);
     history.past_runs = past.take(TargetHistory::MAX_PAST_RUNS).collect();
-    // A bundle names what was claimed, without the odds it stood on: what is read is judged anew.
-    history.claim = None;
+    history.claim = state.claim;
+    let main_process = history.main_process().map(|record| record.process.key);
+    history.told = main_process.zip(state.class);
     Ok(BundledTarget {
         history,
         overrides: state.overrides,

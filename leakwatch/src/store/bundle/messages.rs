@@ -77,8 +77,6 @@ pub(super) struct WholeTarget {
     pub(super) run: Option<Run>,
     #[prost(message, repeated, tag = "10")]
     pub(super) past_runs: Vec<Run>,
-    #[prost(message, optional, tag = "11")]
-    pub(super) claim: Option<Claim>,
     #[prost(fixed64, tag = "12")]
     pub(super) newest_at: u64,
     /// When the verdict was made.
@@ -128,16 +126,6 @@ pub(super) struct Life {
     pub(super) last_seen: u64,
     #[prost(fixed64, optional, tag = "3")]
     pub(super) gone_at: Option<u64>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Claim {
-    #[prost(uint32, tag = "1")]
-    pub(super) pid: u32,
-    #[prost(uint64, tag = "2")]
-    pub(super) start_ticks: u64,
-    #[prost(string, tag = "3")]
-    pub(super) function: String,
 }
 
 /// A profile. Unlike in a partition its values are exact: the verdict rests on them.

@@ -31,6 +31,28 @@ pub(in crate::store) struct TargetState {
     pub(in crate::store) class: Option<String>,
     #[prost(message, optional, tag = "11")]
     pub(in crate::store) run: Option<Run>,
+    #[prost(message, optional, tag = "12")]
+    pub(in crate::store) claim: Option<Claim>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(in crate::store) struct Claim {
+    #[prost(uint32, tag = "1")]
+    pub(in crate::store) pid: u32,
+    #[prost(uint64, tag = "2")]
+    pub(in crate::store) start_ticks: u64,
+    #[prost(string, tag = "3")]
+    pub(in crate::store) class: String,
+    #[prost(string, optional, tag = "4")]
+    pub(in crate::store) profile: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    pub(in crate::store) culprit: Option<Culprit>,
+    #[prost(fixed64, tag = "6")]
+    pub(in crate::store) since: u64,
+    #[prost(fixed64, tag = "7")]
+    pub(in crate::store) at: u64,
+    #[prost(double, tag = "8")]
+    pub(in crate::store) log_odds: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]

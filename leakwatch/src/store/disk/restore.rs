@@ -18,6 +18,7 @@ use crate::input::TakenProfile;
 use crate::store::event::Event;
 use crate::store::post_mortem::PostMortem;
 use leakwatch_analysis::history::Amount;
+use leakwatch_analysis::history::Claim;
 use leakwatch_analysis::history::MemoryPoint;
 use leakwatch_analysis::history::RuntimePoint;
 use leakwatch_analysis::history::TargetHistory;
@@ -219,6 +220,13 @@ fn target(
             });
         }
     }
+    history.claim = state.claim.map(|claim| Claim {
+        since: moved(claim.since),
+        at: moved(claim.at),
+        ..claim
+    });
+    let main_process = history.main_process().map(|record| record.process.key);
+    history.told = main_process.zip(state.class);
     // Whether its cgroup still exists is for the first round to say.
     history.gone_at = Some(state.gone_at.map_or(now.min(moved(newest_at)), moved));
     let grows = state

@@ -1,5 +1,6 @@
 //! What is known to messages and back. Reading is fallible: a file may be damaged, or of another version.
 
+mod claim;
 mod event;
 mod post_mortem;
 mod run;

@@ -1,6 +1,8 @@
 //! What is known of a target besides its samples and profiles.
 
 use super::WINDOW_ENDS;
+use super::claim::claim_from;
+use super::claim::claim_to;
 use super::class_from;
 use super::entry;
 use super::limit_from;
@@ -10,6 +12,7 @@ use super::run::run_to;
 use crate::input;
 use crate::input::Input;
 use crate::store::disk::messages;
+use leakwatch_analysis::history::Claim;
 use leakwatch_analysis::history::PastWindow;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Answer;
@@ -41,6 +44,7 @@ pub(in crate::store) struct RestoredTarget {
     pub(in crate::store) overrides: BTreeMap<StepId, Answer>,
     pub(in crate::store) class: Option<VerdictClass>,
     pub(in crate::store) run: Option<ServiceRun>,
+    pub(in crate::store) claim: Option<Claim>,
 }
 
 pub(in crate::store) fn state_to(
@@ -80,6 +84,7 @@ pub(in crate::store) fn state_to(
             .collect(),
         class: class.map(|class| class.name().to_owned()),
         run: run.map(run_to),
+        claim: history.claim.as_ref().map(claim_to),
     }
 }
 
@@ -162,5 +167,6 @@ pub(in crate::store) fn state_from(message: messages::TargetState) -> Option<Res
         overrides: message.answers.iter().filter_map(answer).collect(),
         class: message.class.as_deref().and_then(class_from),
         run: message.run.and_then(run_from),
+        claim: message.claim.and_then(claim_from),
     })
 }

@@ -38,12 +38,7 @@ pub(in crate::store) fn verdict_to(verdict: &Verdict) -> messages::Verdict {
             .time_to_limit
             .map(|time| vec![time.p10_seconds, time.p50_seconds, time.p90_seconds])
             .unwrap_or_default(),
-        culprit: verdict.culprit.as_ref().map(|culprit| messages::Culprit {
-            frame: Some(frame_to(&culprit.frame)),
-            share: culprit.share_of_growth,
-            growth: vec![culprit.growth.estimate, culprit.growth.low, culprit.growth.high],
-            stack: culprit.stack.iter().map(frame_to).collect(),
-        }),
+        culprit: verdict.culprit.as_ref().map(culprit_to),
         evidence: verdict
             .evidence
             .iter()
@@ -146,7 +141,16 @@ pub(in crate::store) fn verdict_from(message: messages::Verdict) -> Option<Verdi
     })
 }
 
-fn culprit_from(message: messages::Culprit) -> Option<Culprit> {
+pub(super) fn culprit_to(culprit: &Culprit) -> messages::Culprit {
+    messages::Culprit {
+        frame: Some(frame_to(&culprit.frame)),
+        share: culprit.share_of_growth,
+        growth: vec![culprit.growth.estimate, culprit.growth.low, culprit.growth.high],
+        stack: culprit.stack.iter().map(frame_to).collect(),
+    }
+}
+
+pub(super) fn culprit_from(message: messages::Culprit) -> Option<Culprit> {
     let growth = match message.growth[..] {
         [estimate, low, high] => Estimate { estimate, low, high },
         _ => Estimate::default(),
