@@ -13,6 +13,8 @@ use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
 use std::io;
+use std::time::Duration;
+use std::time::Instant;
 
 /// Lines of the verifier's log that people get to see: the complaint and the statistics.
 const VERIFIER_LINES: usize = 8;
@@ -77,19 +79,20 @@ where
     program.try_into().map_err(|error: ProgramError| refused(&error))
 }
 
+/// How long a program is loaded again when signals come in between. Each attempt takes some milliseconds, and so does, with many children
+/// that end, the next signal: a number of attempts would be used up now and then.
+const INTERRUPTED: Duration = Duration::from_secs(5);
+
 /// The kernel gives up verifying a program when a signal arrives, whatever it is for, and expects to be asked again.
 pub(super) fn retrying(mut load: impl FnMut() -> Result<(), ProgramError>) -> Reading<()> {
-    const ATTEMPTS: u32 = 10;
-    let mut result = load();
-    for _ in 1..ATTEMPTS {
-        match &result {
-            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock => {
-                result = load();
-            }
-            _ => break,
+    let began = Instant::now();
+    loop {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.kind() == io::ErrorKind::WouldBlock && began.elapsed() < INTERRUPTED => {}
+            result => return result.map_err(|error| refused(&error)),
         }
     }
-    result.map_err(|error| refused(&error))
 }
 
 /// The kernel's own words, the causes included; of the verifier's log, which may be megabytes, the end.

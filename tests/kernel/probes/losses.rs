@@ -18,9 +18,15 @@ use leakwatch_test_support::cgroup::Cgroup;
 use std::io;
 use std::process::Command;
 use std::sync::mpsc;
+use std::time::Duration;
+use std::time::Instant;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+/// The log of the programs is read at the latest by then.
+const DEADLINE: Duration = Duration::from_mins(1);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Four times as many exits as a ring of a page has room for: of some the kernel does not run the program, where it was preempted in the middle
 /// of another one.
 const MANY: u32 = 256;
@@ -29,14 +35,23 @@ const MANY: u32 = 256;
 ///
 /// The runtime of these tests has one thread, which is busy with `cause`: rings are not drained meanwhile.
 async fn check(reason: &str, change: impl FnOnce(&mut Plan), cause: impl FnOnce() -> Result<()>) -> Result<()> {
-    let (_probes, mut events) = start_with(change)?;
+    caused(reason, change, cause).await.map(drop)
+}
+
+/// The same, with what has to live on for the probes to go on.
+async fn caused(
+    reason: &str,
+    change: impl FnOnce(&mut Plan),
+    cause: impl FnOnce() -> Result<()>,
+) -> Result<impl Sized> {
+    let (probes, mut events) = start_with(change)?;
     cause()?;
     let lost = next(&mut events, reason, |event| match event {
         ProbeEvent::Loss(loss) if loss.reason == reason => Some(loss.count),
         _ => None,
     });
     assert!(lost.await? > 0);
-    Ok(())
+    Ok((probes, events))
 }
 
 fn kill_one(cgroup: &Cgroup) -> Result<()> {
@@ -122,8 +137,8 @@ impl io::Write for Lines {
     }
 }
 
-/// Runs with a full ring of exits and answers what is logged under a filter.
-async fn logged(filter: &str) -> Result<String> {
+/// Runs with a full ring of exits and answers what is logged under a filter, once that has what is awaited.
+async fn logged(filter: &str, awaited: &str) -> Result<String> {
     let (sender, lines) = mpsc::sync_channel(4_096);
     let written = tracing_subscriber::fmt::layer()
         .with_ansi(false)
@@ -132,21 +147,32 @@ async fn logged(filter: &str) -> Result<String> {
         .with(written)
         .with(filter.parse::<Targets>()?);
     let logging = tracing::subscriber::set_default(subscriber);
-    check(
+    let probes = caused(
         loss::name(LossReason::ExitRingFull),
         |plan| set_ring(plan, &process_exit::HOOK, 4096),
         || exits(MANY),
     )
     .await?;
-    drop(logging);
-    Ok(String::from_utf8(lines.try_iter().flatten().collect())?)
+    // The count and the lines come by different ways.
+    let mut log = String::new();
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        log.push_str(&String::from_utf8(lines.try_iter().flatten().collect())?);
+        if log.contains(awaited) || Instant::now() > deadline {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    drop((probes, logging));
+    Ok(log)
 }
 
 #[tokio::test]
 async fn what_the_programs_refuse_is_logged_when_asked_for() -> Result<()> {
-    let log = logged("leakwatch_ebpf=debug").await?;
-    assert!(log.contains("leakwatch_ebpf: exit_ring_full: 1 in process"), "{log}");
-    let log = logged("info").await?;
+    let line = "leakwatch_ebpf: exit_ring_full: 1 in process";
+    let log = logged("leakwatch_ebpf=debug", line).await?;
+    assert!(log.contains(line), "{log}");
+    let log = logged("info", "").await?;
     assert!(!log.contains("exit_ring_full"), "{log}");
     Ok(())
 }
