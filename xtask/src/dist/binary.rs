@@ -20,16 +20,20 @@ pub(super) fn build(target: &str) -> anyhow::Result<PathBuf> {
     let mut cargo = tools::cargo();
     cargo
         .args([
-            "build",
+            "rustc",
             "--release",
             "--locked",
             "--package",
+            "leakwatch",
+            "--bin",
             "leakwatch",
             "--target",
             target,
         ])
         .arg("--target-dir")
         .arg(&target_dir)
+        // As Debian wants it; a daemon that panics says the file and the line without symbols.
+        .args(["--", "-Cstrip=symbols"])
         .env("CARGO_ENCODED_RUSTFLAGS", remapped()?.join("\u{1f}"))
         .env("CC_x86_64_unknown_linux_musl", "musl-gcc");
     tools::run(&mut cargo)?;
