@@ -63,28 +63,36 @@ fn grows(target: &Target, from: u64, steps: std::ops::Range<u64>) -> Vec<Input> 
 }
 
 fn heap(target: &Target, second: u64, growth: i64) -> Input {
+    let value = |inuse_space| StackValue {
+        inuse_space,
+        inuse_objects: 1 + growth,
+        alloc_space: growth << 21,
+        ..StackValue::default()
+    };
+    let stacks = [
+        (["main.leak", "main.main"], value(growth << 20)),
+        (["main.steady", "main.main"], value(5 << 20)),
+    ];
+    profile(target, second, ProfileType::Heap, &stacks)
+}
+
+fn profile(target: &Target, second: u64, profile_type: ProfileType, values: &[([&str; 2], StackValue)]) -> Input {
     let mut stacks = StackTable::default();
     let mut sum = Summing::default();
-    for (function, inuse_space) in [("main.leak", growth << 20), ("main.steady", 5 << 20)] {
-        let frames = [function, "main.main"].map(|function| Frame {
+    for (functions, value) in values {
+        let frames = functions.map(|function| Frame {
             function: function.into(),
             file: "main.go".into(),
             line: 7,
         });
         let stack = stacks.intern(&frames);
-        let value = StackValue {
-            inuse_space,
-            inuse_objects: 1 + growth,
-            alloc_space: growth << 21,
-            ..StackValue::default()
-        };
-        sum.add(&mut stacks, stack, frames.first(), &value);
+        sum.add(&mut stacks, stack, frames.first(), value);
     }
     Input::Profile(TakenProfile {
         at: Timestamp::from_unix_seconds(second),
         target: target.id(),
         process: KEY,
-        profile_type: ProfileType::Heap,
+        profile_type,
         source: ProfileSource::Snapshot,
         profile: Ok(Arc::new(ProfileContent {
             summary: sum.finish(1),
@@ -161,30 +169,12 @@ fn windows_answers_events_and_profiles_go_on_after_a_restart() {
 
 /// Goroutines that the runtime has proven leaked: a claim at once.
 fn proven(target: &Target, second: u64) -> Input {
-    let mut stacks = StackTable::default();
-    let mut sum = Summing::default();
-    let frames = ["main.forget.func1", "runtime.goexit"].map(|function| Frame {
-        function: function.into(),
-        file: "main.go".into(),
-        line: 7,
-    });
-    let stack = stacks.intern(&frames);
     let value = StackValue {
         inuse_objects: 400,
         ..StackValue::default()
     };
-    sum.add(&mut stacks, stack, frames.first(), &value);
-    Input::Profile(TakenProfile {
-        at: Timestamp::from_unix_seconds(second),
-        target: target.id(),
-        process: KEY,
-        profile_type: ProfileType::GoroutineLeak,
-        source: ProfileSource::Snapshot,
-        profile: Ok(Arc::new(ProfileContent {
-            summary: sum.finish(1),
-            stacks,
-        })),
-    })
+    let stacks = [(["main.forget.func1", "runtime.goexit"], value)];
+    profile(target, second, ProfileType::GoroutineLeak, &stacks)
 }
 
 #[test]
