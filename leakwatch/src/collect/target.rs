@@ -1,10 +1,11 @@
 //! One watched cgroup between rounds: what was read last and what has to be read again.
 //!
-//! A quiet cgroup costs three reads per round: charge, limit and list of processes. `memory.stat`, the events and the
-//! processes are read again when the charge moved or the list changed, and at least every 30 s. The instants of those
-//! are spread over the targets, so that no round has to refresh all of them. What this can miss for at most 30 s:
-//! memory that changes its kind while the charge stays the same to the byte. Files like `memory.pressure` are read every 5 minutes,
-//! and within 30 s after the charge has hit a limit.
+//! A quiet cgroup costs two reads per round: charge and limit. The list of processes, `memory.stat`, the events and the
+//! processes are read again when the charge moved, and at least every minute. The instants of those are spread over the
+//! targets, so that no round has to refresh all of them. What this can miss for at most a minute: memory that changes its kind, and
+//! processes that come and go, while the charge stays the same to the byte. Nothing is missed of a cgroup without processes: one that is
+//! moved into it brings no charge along. Files like `memory.pressure` are read every 5 minutes, and within a minute after the charge has
+//! hit a limit.
 
 use super::cgroup::CgroupFiles;
 use super::cgroup::CounterFiles;
@@ -39,8 +40,8 @@ const MAX_PROCESSES: usize = 32_768;
 const MAX_LOOKUPS: usize = 2048;
 /// Executables opened and searched for build info in one round.
 const MAX_READS: usize = 128;
-/// Everything is read again in the first round after this: within 30 s at the default interval.
-const REFRESH: Duration = Duration::from_secs(25);
+/// Everything is read again in the first round after this: within a minute at the default interval.
+const REFRESH: Duration = Duration::from_secs(55);
 /// Files that are read seldom are read again in the first such round after this.
 const SELDOM: Duration = Duration::from_mins(5);
 
@@ -162,31 +163,34 @@ impl Watched {
 
     /// Samples the cgroup; nothing if it never had a process.
     pub(super) fn sample(&mut self, round: &mut Round<'_>, inputs: &mut Vec<Input>) {
-        let mut pids = Vec::new();
-        let listed = self.files.pids(round.reader, &mut pids);
-        if self.announced.is_none() && pids.is_empty() {
-            return;
-        }
         let charge = self.files.charge(round.reader);
-        let due = self.refresh_at.is_none_or(|at| round.now >= at);
         let moved = match (&charge, &self.last) {
             (Ok(charge), Some(last)) => *charge != last.charge || self.limit != last.limit,
             _ => true,
         };
+        let due = self.refresh_at.is_none_or(|at| round.now >= at);
+        let mut relisted = false;
+        if moved || due || self.pids.is_empty() {
+            let mut pids = Vec::new();
+            if self.files.pids(round.reader, &mut pids).is_ok() {
+                relisted = pids != self.pids;
+                self.pids = pids;
+            }
+        }
+        if self.announced.is_none() && self.pids.is_empty() {
+            return;
+        }
         let refresh = if due {
             self.refresh_at = Some(match self.refresh_at {
                 Some(_) => round.now.plus(REFRESH),
                 None => first_refresh(round.now, self.directory.key.inode),
             });
             Refresh::Everything
-        } else if moved || (listed.is_ok() && pids != self.pids) {
+        } else if moved || relisted {
             Refresh::Memory
         } else {
             Refresh::Nothing
         };
-        if listed.is_ok() {
-            self.pids = pids;
-        }
         self.processes
             .update(&self.pids, refresh, &mut round.budget, round.processes, round.reader);
         if self.announced.is_none() && self.processes.is_empty() {

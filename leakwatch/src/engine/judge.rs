@@ -7,11 +7,13 @@ use crate::store::target::compared_with;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An unchanged target is judged again after this time: its window got longer, so "not enough data" may become "stable".
-const UNCHANGED: Duration = Duration::from_secs(30);
+/// An unchanged target is judged again when its window got longer by an eighth, so "not enough data" may become "stable"; within
+/// these bounds.
+const UNCHANGED: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_mins(5);
 
 /// Judges every living target that changed since it was judged last.
 pub(super) fn judge_changed(memory: &mut Memory, at: Timestamp) {
@@ -62,8 +64,10 @@ fn is_due(stored: &StoredTarget, at: Timestamp) -> bool {
     if stored.investigation.is_some() && stored.history.living().next().is_none() {
         return false;
     }
+    let longer = at.since(stored.history.window_start) / 8;
+    let unchanged = longer.clamp(*UNCHANGED.start(), *UNCHANGED.end());
     stored
         .investigation
         .as_ref()
-        .is_none_or(|investigation| stored.changed || at.since(investigation.at) >= UNCHANGED)
+        .is_none_or(|investigation| stored.changed || at.since(investigation.at) >= unchanged)
 }

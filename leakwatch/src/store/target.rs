@@ -92,8 +92,14 @@ const REPLICAS: usize = 16;
 
 /// Of the other targets of a service those that one is compared with.
 pub(crate) fn compared_with<'a>(others: impl Iterator<Item = &'a TargetHistory>) -> Vec<&'a TargetHistory> {
+    let by_charge =
+        |history: &&TargetHistory| std::cmp::Reverse(history.newest.as_ref().map_or(Bytes(0), |memory| memory.charge));
     let mut replicas: Vec<&TargetHistory> = others.collect();
-    replicas.sort_by_key(|history| std::cmp::Reverse(history.newest.as_ref().map_or(Bytes(0), |memory| memory.charge)));
-    replicas.truncate(REPLICAS);
+    // Hundreds of cgroups can run the same program: only those that are kept are put in order.
+    if replicas.len() > REPLICAS {
+        replicas.select_nth_unstable_by_key(REPLICAS, by_charge);
+        replicas.truncate(REPLICAS);
+    }
+    replicas.sort_by_key(by_charge);
     replicas
 }

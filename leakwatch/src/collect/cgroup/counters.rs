@@ -1,7 +1,7 @@
 //! The files that counters are read from: which form they have, and how often they are read.
 //!
 //! What moves with the charge is read whenever the charge has moved. The rest is read with the first sample, then every 5 minutes,
-//! and within 30 s after the charge has hit a limit, when pressure and swap begin to matter: up to eight files per cgroup and
+//! and within a minute after the charge has hit a limit, when pressure and swap begin to matter: up to eight files per cgroup and
 //! 5 minutes.
 
 use crate::collect::parse;

@@ -153,7 +153,7 @@ fn only_the_subtree_is_watched_but_its_ancestors_limit_it() {
 }
 
 #[test]
-fn a_quiet_cgroup_is_not_reread_until_it_moves_or_30_s_have_passed() {
+fn a_quiet_cgroup_is_not_reread_until_it_moves_or_a_minute_has_passed() {
     let machine = v2();
     machine.cgroup("a", &V2);
     let mut collector = machine.collector(None, MANY);
@@ -165,17 +165,17 @@ fn a_quiet_cgroup_is_not_reread_until_it_moves_or_30_s_have_passed() {
         (anon.0, rss)
     };
     assert_eq!(facts(0), (10, 1000));
-    // due for every target after 25 s, and then after as much again
-    assert_eq!(facts(25), (10, 1000));
+    // due for every target after 55 s, and then after as much again
+    assert_eq!(facts(55), (10, 1000));
     let stat = "anon 99\nfile 0\ninactive_file 0\nactive_file 0";
     machine.cgroup("a", &[("memory.stat", stat)]);
     machine.run(&Fake { rss_kib: 2000, ..SHOP });
-    assert_eq!(facts(30), (10, 1000));
+    assert_eq!(facts(60), (10, 1000));
     machine.cgroup("a", &[("memory.current", "5001")]);
-    assert_eq!(facts(35), (99, 2000));
+    assert_eq!(facts(65), (99, 2000));
     machine.run(&Fake { rss_kib: 3000, ..SHOP });
-    assert_eq!(facts(45), (99, 2000));
-    assert_eq!(facts(50), (99, 3000));
+    assert_eq!(facts(105), (99, 2000));
+    assert_eq!(facts(110), (99, 3000));
 }
 
 #[test]
@@ -271,10 +271,14 @@ fn a_target_stays_one_when_its_last_process_has_left() {
     machine.cgroup("a", &V2);
     let mut collector = machine.collector(None, MANY);
     collector.round(at(0));
-    machine.cgroup("a", &[("cgroup.procs", "")]);
+    machine.cgroup("a", &[("cgroup.procs", ""), ("memory.current", "0")]);
     let seen = Seen::of(collector.round(at(5)));
     assert_eq!((seen.gone.len(), seen.targets.len()), (0, 0));
     assert_eq!(seen.sample().processes, []);
+
+    // a process that is moved into a cgroup brings no charge along
+    machine.cgroup("a", &[("cgroup.procs", "42")]);
+    assert_eq!(Seen::of(collector.round(at(6))).sample().processes.len(), 1);
 }
 
 /// Pid and start time of processes, and the program of those announced.
@@ -336,12 +340,12 @@ fn a_reused_pid_is_another_process_and_an_exec_is_the_same() {
             exe: "/app/bistro",
             ..SHOP
         });
-        let executed = Seen::of(collector.round(at(40)));
+        let executed = Seen::of(collector.round(at(100)));
         assert_eq!(executed.targets[0].service, "bistro");
 
         machine.exit(42);
         machine.cgroup("a", &[("memory.current", "5003")]);
-        assert_eq!(processes(&Seen::of(collector.round(at(41)))), (vec![], vec![]));
+        assert_eq!(processes(&Seen::of(collector.round(at(101)))), (vec![], vec![]));
     }
 }
 
