@@ -60,14 +60,13 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
             .env("CARGO_ENCODED_RUSTFLAGS", OsString::from(FLAGS.join("\x1f")));
         tools::run(&mut cargo)
     })?;
-    for name in targets()? {
-        if arguments.targets.is_empty() || arguments.targets.contains(&name) {
-            let executable = target_dir().join(&host).join("release").join(&name);
-            let what = format!("fuzzing {name} for {} s", arguments.seconds);
-            tools::step(&what, || fuzz(&name, executable, arguments.seconds))?;
-        }
-    }
-    Ok(())
+    let mut targets = targets()?;
+    targets.retain(|name| arguments.targets.is_empty() || arguments.targets.contains(name));
+    tools::side_by_side(&targets, |name| {
+        let executable = target_dir().join(&host).join("release").join(name);
+        let what = format!("fuzzing {name} for {} s", arguments.seconds);
+        tools::step(&what, || fuzz(name, executable, arguments.seconds))
+    })
 }
 
 fn target_dir() -> PathBuf {

@@ -22,6 +22,8 @@ use xtask::ui;
 
 /// Where everything can run (root, a kernel with BTF), nothing is skipped.
 const EXPECTED_SKIPS: usize = 0;
+/// Most tests wait for something that a daemon finds out in its own time: with one for each processor the machine would idle.
+const TESTS_AT_ONCE: &str = "4";
 /// What takes debugging information out of programs and compresses it, and what judges the rules and the unit that are shipped.
 const TOOLS: [(&str, &str); 4] = [
     ("objcopy", "binutils"),
@@ -89,7 +91,10 @@ fn prepare() -> anyhow::Result<()> {
 fn run_tests() -> anyhow::Result<Vec<String>> {
     prepare()?;
     let mut tests = tools::cargo();
-    tests.env("PATH", go::path_with_go()?).args([
+    tests
+        .env("PATH", go::path_with_go()?)
+        .env("RUST_TEST_THREADS", TESTS_AT_ONCE);
+    tests.args([
         "test",
         "--workspace",
         "--locked",

@@ -5,11 +5,13 @@
 use anyhow::Context as _;
 use anyhow::bail;
 use std::env;
+use std::num::NonZero;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
+use std::thread;
 use std::time::Instant;
 
 /// 0.11 and later need a system LLVM; this one links inside the LLVM that rustc brings along.
@@ -85,6 +87,21 @@ pub fn step<T>(what: &str, action: impl FnOnce() -> anyhow::Result<T>) -> anyhow
     let value = action().with_context(|| what.to_owned())?;
     say(format!("{what}: done in {:.1} s", start.elapsed().as_secs_f64()));
     Ok(value)
+}
+
+/// Does the same for each item, as many at a time as there are processors. The first error is returned when those beside it have ended.
+pub fn side_by_side<T: Sync>(items: &[T], action: impl Fn(&T) -> anyhow::Result<()> + Sync) -> anyhow::Result<()> {
+    let at_once = thread::available_parallelism().map_or(1, NonZero::get);
+    for items in items.chunks(at_once) {
+        thread::scope(|scope| {
+            let begun: Vec<_> = items.iter().map(|item| scope.spawn(|| action(item))).collect();
+            let ended: Vec<_> = begun.into_iter().map(thread::ScopedJoinHandle::join).collect();
+            ended
+                .into_iter()
+                .try_for_each(|end| end.unwrap_or_else(|_| bail!("a step panicked")))
+        })?;
+    }
+    Ok(())
 }
 
 fn describe(command: &Command) -> String {

@@ -57,12 +57,11 @@ pub(crate) fn run(kernels: &[Kernel]) -> anyhow::Result<()> {
     let initramfs = tools::step("packing the tests for the virtual machines", || {
         initramfs::pack(&dir, &test_program()?, &victim(&dir)?)
     })?;
-    for kernel in kernels {
+    tools::side_by_side(kernels, |kernel| {
         tools::step(&format!("testing the probes on Linux {}", kernel.name), || {
             boot(kernel, &initramfs, &dir.join(format!("{}.log", kernel.name)))
-        })?;
-    }
-    Ok(())
+        })
+    })
 }
 
 /// Builds `tests/kernel` and returns its path.
