@@ -192,6 +192,7 @@ fn sample(clock: Clock, key: ProcessKey, is_new: bool) -> Input {
         program: None,
         runtime: Ok(Runtime::Go {
             version: VERSION.to_owned(),
+            build: None,
         }),
     };
     Input::Sample(Sample {

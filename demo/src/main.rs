@@ -16,9 +16,11 @@ use cast::Role;
 use cast::Variant;
 use clap::Parser;
 use leakwatch_test_support::programs::Go;
+use leakwatch_test_support::wait::wait_until;
 use narrator::Narrator;
 use stage::Stage;
 use std::path::PathBuf;
+use std::time::Duration;
 use story::Story;
 use xtask::build;
 use xtask::go;
@@ -34,6 +36,9 @@ struct Arguments {
     /// Show this daemon instead of building one
     #[arg(long)]
     daemon: Option<PathBuf>,
+    /// Stay when all is told, with the daemon, its page and the services, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -66,8 +71,29 @@ fn main() -> anyhow::Result<()> {
             Narrator::line(&format!("  {mark} {name:<16} {}", check.what));
         }
     }
+    if arguments.keep {
+        keep(&narrator, &mut stage);
+    }
     ensure!(failed == 0, "{failed} checks failed");
     Ok(())
+}
+
+/// Until Ctrl-C. What is killed starts again, also what leaks: the page shows its runs behind each other.
+fn keep(narrator: &Narrator, stage: &mut Stage) {
+    narrator.heading(&format!(
+        "The page stays open until Ctrl-C: {}/",
+        stage.daemon.client().base()
+    ));
+    // Ends with an error, since that is how a wait ends that is interrupted: the guards take all of it down.
+    let ended = wait_until("Ctrl-C", Duration::MAX, || {
+        for actor in &mut stage.actors {
+            actor.start_again()?;
+        }
+        Ok(None::<()>)
+    });
+    if let Err(reason) = ended {
+        Narrator::line(&format!("{reason:#}"));
+    }
 }
 
 fn introduce(narrator: &Narrator, roles: &[&'static Role], stage: &Stage) {
@@ -81,6 +107,9 @@ fn introduce(narrator: &Narrator, roles: &[&'static Role], stage: &Stage) {
             role.arguments.join(" ")
         ));
     }
-    Narrator::line(&format!("  API: {}/api/v1/targets", stage.daemon.client().base()));
+    Narrator::line(&format!(
+        "  page: {0}/   API: {0}/api/v1/targets",
+        stage.daemon.client().base()
+    ));
     narrator.heading("What leakwatch says");
 }

@@ -48,6 +48,15 @@ impl Actor {
         }
         Ok(())
     }
+
+    /// Starts whatever has ended again.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        let lives = match &mut self.process {
+            Some(process) => process.ended()?.is_none(),
+            None => false,
+        };
+        if lives { Ok(()) } else { self.start() }
+    }
 }
 
 /// Everything that runs. Fields are dropped in this order: the daemon sees nothing of the end of the services.

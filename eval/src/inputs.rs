@@ -77,6 +77,7 @@ pub(crate) fn facts(service: &Service, pid: u32, started_at: Timestamp) -> Arc<P
     let runtime = if service.is_go {
         Runtime::Go {
             version: "go1.26.0".into(),
+            build: None,
         }
     } else {
         Runtime::Native

@@ -7,6 +7,7 @@ mod engines;
 mod final_heap;
 mod verdicts;
 mod outside;
+mod page;
 mod tool_pprof;
 mod endpoint_at_kill;
 mod second_daemon;

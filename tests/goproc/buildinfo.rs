@@ -35,18 +35,26 @@ fn judged(directory: &Path, executable: &Path) -> Result<BuildInfo> {
         .lines()
         .next()
         .and_then(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    let field = |name: &str| {
+    let field = |name: &str, index: usize| {
         let mut rows = text.lines().map(|line| line.trim_start().split('\t'));
         rows.find_map(|mut row| {
             (row.next() == Some(name))
-                .then(|| row.next().map(str::to_owned))
+                .then(|| row.nth(index).filter(|field| !field.is_empty()).map(str::to_owned))
                 .flatten()
         })
     };
+    let setting = |name: &str| {
+        let start = format!("build\t{name}=");
+        text.lines()
+            .find_map(|line| line.trim_start().strip_prefix(&start).map(str::to_owned))
+    };
     Ok(BuildInfo {
         version: version.context("a version")?.to_owned(),
-        main_package: field("path"),
-        main_module: field("mod"),
+        main_package: field("path", 0),
+        main_module: field("mod", 0),
+        main_version: field("mod", 1),
+        revision: setting("vcs.revision"),
+        modified: setting("vcs.modified").map(|value| value.parse()).transpose()?,
     })
 }
 
@@ -55,6 +63,27 @@ fn every_kind_of_build() -> Result<()> {
     let directory = tempfile::tempdir()?;
     fs::write(directory.path().join("main.go"), PROGRAM)?;
     fs::write(directory.path().join("go.mod"), "module example.org/hello\n\ngo 1.19\n")?;
+    // Inside of a checkout Go records the commit.
+    for arguments in [
+        &["init", "--quiet"][..],
+        &["add", "main.go", "go.mod"],
+        &[
+            "-c",
+            "user.name=test",
+            "-c",
+            "user.email=test@example.org",
+            "commit",
+            "--quiet",
+            "-m",
+            "all",
+        ],
+    ] {
+        let status = Command::new("git")
+            .args(arguments)
+            .current_dir(directory.path())
+            .status()?;
+        ensure!(status.success(), "git {arguments:?}");
+    }
     let stripped = ["-ldflags", "-s -w"];
     for (flags, environment) in [
         (&[][..], &[][..]),
@@ -73,6 +102,10 @@ fn every_kind_of_build() -> Result<()> {
         go(directory.path(), &arguments, environment)?;
         let wanted = judged(directory.path(), &executable)?;
         ensure!(wanted.main_module.as_deref() == Some("example.org/hello"), "{wanted:?}");
+        ensure!(
+            wanted.revision.is_some() != flags.contains(&"-buildvcs=false"),
+            "{wanted:?}"
+        );
         let what = format!("{flags:?} {environment:?}");
         let found = buildinfo::read(&File::open(&executable)?).with_context(|| what.clone())?;
         assert_eq!(found.as_ref(), Some(&wanted), "{what}");

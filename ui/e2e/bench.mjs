@@ -8,6 +8,7 @@ import { gzipSync } from "node:zlib";
 import { open } from "./browser.mjs";
 
 const TARGETS = 500;
+const MANY = 2_000;
 const NODES = 50_000;
 const DAYS = 14;
 const FRAMES = 120;
@@ -129,8 +130,9 @@ const snapshots = [3_600, 60].map((ago) => ({
 }));
 
 const list = (items) => ({ items, next_cursor: null, losses: [], missing: {} });
+let targets = TARGETS;
 const ANSWERS = [
-  [/\/targets\?/, () => list(Array.from({ length: TARGETS }, (_, index) => target(index)))],
+  [/\/targets\?/, () => list(Array.from({ length: targets }, (_, index) => target(index)))],
   [/\/series/, () => series(4_000, DAYS * 86_400)],
   [/\/profiles\?/, () => list(snapshots)],
   [
@@ -232,14 +234,23 @@ async function perFrame(hash, ready, move) {
   return spent / FRAMES;
 }
 
-const paints = [];
-for (let run = 0; run < RUNS; run += 1) paints.push(await firstPaint());
+async function paint(count) {
+  targets = count;
+  cache.clear();
+  const times = [];
+  for (let run = 0; run < RUNS; run += 1) times.push(await firstPaint());
+  return median(times);
+}
+
+const many = await paint(MANY);
+const first = await paint(TARGETS);
 const flame = await perFrame("#/targets/t0/flame?mode=combined", ".flame-canvas", ".flame-canvas");
 const chart = await perFrame("#/targets/t0", ".u-over", ".u-over");
 await close();
 server.close();
 const size = bundle.reduce((sum, file) => sum + gzipSync(file, { level: 9 }).length, 0);
 console.log(`bundle, gzipped:                          ${(size / 1024).toFixed(1)} KiB (at most 120)`);
-console.log(`first useful paint, ${TARGETS} targets:          ${median(paints).toFixed(0)} ms (at most 300)`);
+console.log(`first useful paint, ${TARGETS} targets:          ${first.toFixed(0)} ms (at most 300)`);
+console.log(`the same with ${MANY}:                      ${many.toFixed(0)} ms`);
 console.log(`flame graph, ${NODES} frames, main thread:  ${flame.toFixed(1)} ms per frame (goal 16)`);
 console.log(`chart of ${DAYS} days, main thread:             ${chart.toFixed(1)} ms per frame`);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Event, SeriesSet, ServedRun, Target, Verdict } from "../src/api/model";
+import type { Event, SeriesSet, ServedRun, Service, ServiceSeries, Target, Verdict } from "../src/api/model";
 import { cutEvents, type ServerEvent } from "../src/api/stream";
 import { forecastOf } from "../src/charts/forecast";
 import { gaps } from "../src/charts/gaps";
@@ -11,7 +11,9 @@ import { verdictClass } from "../src/lib/classes";
 import { byUnit, marksOf } from "../src/views/charts";
 import { stacked } from "../src/views/ledger";
 import { matching, sorted } from "../src/views/ranking";
-import { align, runsFor, runsOf, valueAt } from "../src/views/runs";
+import { linesOf } from "../src/views/replicas";
+import { align, diffLink, runsFor, suggestRuns, valueAt } from "../src/views/runs";
+import { ofService } from "../src/views/service";
 import { viewOfLink } from "../src/views/verdict";
 
 function target(name: string, verdict: string | null, more: Partial<Target> = {}): Target {
@@ -196,28 +198,18 @@ describe("events on a chart", () => {
   });
 });
 
+const served = (id: string, more: Partial<ServedRun> = {}) =>
+  ({
+    id,
+    target: id,
+    version: "v1",
+    started_at: "2026-01-01T00:00:00.000Z",
+    ended_at: null,
+    seconds: 100,
+    ...more,
+  }) as ServedRun;
+
 describe("runs", () => {
-  const set = {
-    target: "t",
-    at: Array.from({ length: 100 }, (_, index) => new Date(index * 10_000).toISOString()),
-    series: [
-      {
-        metric: "unreclaimable_bytes",
-        unit: "bytes",
-        values: Array.from({ length: 100 }, (_, index) => (index % 40) * 10),
-      },
-    ],
-  } as unknown as SeriesSet;
-  it("are cut at kills and aligned by age", () => {
-    const runs = runsOf(set, [event("oom_kill", 399), event("restart", 401), event("oom_kill", 799)]);
-    expect(runs.map(({ ended_by }) => ended_by)).toEqual(["OOM kill", null]);
-    const aligned = align(runs);
-    expect(aligned?.earlier).toBe(1);
-    expect(aligned?.present[aligned.present.length - 1]).toBeNull();
-    expect(aligned?.low.every((value, index) => value === null || value <= (aligned.high[index] ?? 0))).toBe(
-      true,
-    );
-  });
   it("have no value outside of their life", () => {
     const run = {
       id: "",
@@ -241,13 +233,99 @@ describe("runs", () => {
         age_seconds: [1, 2],
         memory_bytes: [1, null],
       }) as ServedRun;
-    const served = [run("4", "b", null), run("3", "a", null), run("2", "a", "x"), run("1", "gone", "x")];
-    const ids = (target: string) => runsFor(served, target).map(({ id }) => id);
+    const list = [run("4", "b", null), run("3", "a", null), run("2", "a", "x"), run("1", "gone", "x")];
+    const ids = (target: string) => runsFor(list, target).map(({ id }) => id);
     expect(ids("a")).toEqual(["1", "2", "3"]);
     expect(ids("b")).toEqual(["1", "2", "4"]);
-    expect(runsFor(served, "a")[0]?.values).toEqual([1, null]);
+    expect(runsFor(list, "a")[0]?.values).toEqual([1, null]);
   });
-  it("are not compared when there is only one", () => expect(align(runsOf(set, []))).toBeNull());
+  it("are not compared when there is only one", () => {
+    expect(align(runsFor([served("a")], "a"))).toBeNull();
+    expect(suggestRuns([served("a")], null)).toBeNull();
+    expect(suggestRuns([], "a")).toBeNull();
+  });
+  it("are aligned by age, the band around the earlier ones", () => {
+    const of = (values: number[], ended: string | null) =>
+      served("a", { age_seconds: [0, 10, 20], memory_bytes: values, ended_at: ended });
+    const aligned = align(runsFor([of([1, 5, 9], null), of([2, 2, 2], "x"), of([4, 4, 4], "x")], "a"));
+    expect(aligned?.earlier).toBe(2);
+    expect([aligned?.low[60], aligned?.high[60], aligned?.present[60]]).toEqual([2, 4, 5]);
+  });
+  it("are compared by version first, then with the odd one, then with the run before", () => {
+    const chosen = (runs: ServedRun[], odd: string | null) => {
+      const choice = suggestRuns(runs, odd);
+      return [choice?.base.id, choice?.compare.id];
+    };
+    const ended = { ended_at: "2026-01-01T00:10:00.000Z" };
+    const forgotten = served("gone", { target: null, version: "v0" });
+    expect(chosen([served("new", { version: "v2" }), forgotten, served("old", ended)], "new")).toEqual([
+      "old",
+      "new",
+    ]);
+    expect(chosen([served("a"), served("b"), served("c", ended)], "b")).toEqual(["a", "b"]);
+    expect(chosen([served("a"), served("b"), served("c", ended)], null)).toEqual(["c", "a"]);
+    expect(chosen([served("a"), served("b")], null)).toEqual(["b", "a"]);
+  });
+  it("are compared at the age of the younger one", () => {
+    const base = served("old", { seconds: 500 });
+    const compare = served("new", { seconds: 95, started_at: "2026-01-02T00:00:00.000Z" });
+    expect(diffLink(base, compare, "heap")).toEqual({
+      type: "heap",
+      base_target: "old",
+      base: "2026-01-01T00:01:30.000Z",
+      compare: "2026-01-02T00:01:30.000Z",
+    });
+  });
+});
+
+describe("lines of replicas", () => {
+  const replica = (target: string, rss: (number | null)[], limit: number | null, living = true) => ({
+    target,
+    name: "shop",
+    living,
+    series: [
+      { metric: "rss_bytes", unit: "bytes", values: rss },
+      { metric: "limit_bytes", unit: "bytes", values: rss.map(() => limit) },
+    ],
+    missing: {},
+  });
+  it("have the odd one over the others, and the limit that is reached first", () => {
+    const set = {
+      replicas: [
+        replica("a", [1, 1], 90),
+        replica("odd", [1, 5], 80),
+        replica("gone", [3, null], 10, false),
+        replica("silent", [null, null], 5),
+      ],
+    } as unknown as ServiceSeries;
+    const lines = linesOf(set, "odd");
+    expect(lines.map(({ label, colour }) => [label, colour])).toEqual([
+      ["shop, ended", "quiet-3"],
+      ["shop (2)", "quiet-2"],
+      ["shop", "bad"],
+      ["limit", "limit"],
+    ]);
+    expect(lines[3]?.values).toEqual([80, 80]);
+    expect(linesOf({ replicas: [] } as unknown as ServiceSeries, null)).toEqual([]);
+  });
+  it("are all drawn and not all named", () => {
+    const many = Array.from({ length: 30 }, (_, index) => replica(`t${index}`, [1], null));
+    const lines = linesOf({ replicas: many } as unknown as ServiceSeries, null);
+    expect([lines.length, lines.filter(({ unnamed }) => unnamed).length]).toEqual([30, 20]);
+    expect(new Set(lines.map(({ label }) => label)).size).toBe(30);
+  });
+  it("have the events of the service, of its targets and of those that are gone", () => {
+    const service = { name: "shop", replicas: [{ target: "a" }] } as unknown as Service;
+    const events = [
+      { ...event("oom_kill", 1), target: "a" },
+      { ...event("oom_kill", 2), target: "past" },
+      { ...event("oom_kill", 3), target: "other" },
+      { ...event("deploy", 4, { service: "shop" }), target: null },
+      { ...event("loss", 5), target: null },
+    ] as Event[];
+    const own = ofService(events, service, [served("past"), served("x", { target: null })]);
+    expect(own.map(({ id }) => id)).toEqual(["oom_kill1", "oom_kill2", "deploy4"]);
+  });
 });
 
 describe("links of evidence", () => {

@@ -13,4 +13,5 @@ pub mod inputs;
 pub mod build_ebpf;
 pub mod build;
 pub mod go;
+pub mod node;
 pub mod ui;

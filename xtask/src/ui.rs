@@ -2,6 +2,7 @@
 //! its sources.
 
 use crate::debian;
+use crate::node;
 use crate::tools;
 use anyhow::Context as _;
 use anyhow::bail;
@@ -16,24 +17,20 @@ const FILES: [&str; 3] = ["index.html", "leakwatch.css", "leakwatch.js"];
 pub fn main() -> anyhow::Result<()> {
     install()?;
     tools::step("building the page", || {
-        tools::run(npm().args(["run", "--silent", "build"]))
+        tools::run(npm()?.args(["run", "--silent", "build"]))
     })
 }
 
-/// Types, lint and unit tests of the page, and whether the committed bundle is what its sources make. Says why when there is no
-/// Node to do it with.
-pub fn check() -> anyhow::Result<Option<String>> {
-    if Command::new("npm").arg("--version").output().is_err() {
-        return Ok(Some("SKIP the web page: there is no npm".to_owned()));
-    }
+/// Types, lint and unit tests of the page, and whether the committed bundle is what its sources make.
+pub fn check() -> anyhow::Result<()> {
     install()?;
     tools::step("testing the page", || {
-        tools::run(npm().args(["run", "--silent", "check"]))
+        tools::run(npm()?.args(["run", "--silent", "check"]))
     })?;
     let fresh = tools::target_dir().join("ui");
     tools::step("building the page to compare it", || {
         tools::run(
-            npm()
+            npm()?
                 .args(["run", "--silent", "build", "--", "--emptyOutDir", "--outDir"])
                 .arg(&fresh),
         )
@@ -43,18 +40,18 @@ pub fn check() -> anyhow::Result<Option<String>> {
             bail!("ui/dist/{file} is not what its sources make: cargo xtask ui");
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// How fast the page is, in Chromium.
 pub fn bench() -> anyhow::Result<()> {
     debian::ensure_debian_packages(&[("chromium", "chromium")])?;
     install()?;
-    tools::run(npm().args(["run", "--silent", "bench"]))
+    tools::run(npm()?.args(["run", "--silent", "bench"]))
 }
 
 /// The packages of the lockfile, when they are not there yet.
-fn install() -> anyhow::Result<()> {
+pub fn install() -> anyhow::Result<()> {
     let installed = directory().join("node_modules/.package-lock.json");
     let modified = |path: PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     if modified(installed) >= modified(directory().join("package-lock.json")) {
@@ -62,14 +59,14 @@ fn install() -> anyhow::Result<()> {
     }
     // Not `ci`: it refuses a lockfile without a package for another system that the registry does not have.
     tools::step("installing the page's packages", || {
-        tools::run(npm().args(["install", "--silent", "--no-audit", "--no-fund"]))
+        tools::run(npm()?.args(["install", "--silent", "--no-audit", "--no-fund"]))
     })
 }
 
-fn npm() -> Command {
-    let mut npm = Command::new("npm");
+fn npm() -> anyhow::Result<Command> {
+    let mut npm = node::ensure_node()?.npm()?;
     npm.current_dir(directory());
-    npm
+    Ok(npm)
 }
 
 fn directory() -> PathBuf {

@@ -16,6 +16,7 @@ use crate::dto::status::DiskBody;
 use crate::dto::status::HostBody;
 use crate::dto::status::OwnBody;
 use crate::dto::status::RunningCaptureBody;
+use crate::dto::status::SourceBody;
 use crate::dto::status::StatusBody;
 use crate::dto::status::StoreBody;
 use crate::self_stats;
@@ -108,6 +109,7 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
         losses: LossBody::list(view.losses()),
         store: size(&context, &view, config),
         warnings: warnings(&context, &in_force),
+        source: SourceBody::new(config.source.url_template.clone()),
         config_reload: in_force.reload.as_ref().map(ConfigReloadBody::from),
         previous_run: facts.previous_run.clone(),
     })

@@ -25,7 +25,7 @@ pub(crate) struct FileSettings {
 
 const ENDPOINT: &str = "go.endpoint";
 const ENDPOINT_KEYS: [&str; 4] = ["exe", "service", "port", "url"];
-const TABLES: [&str; 5] = ["api", "go", "native", "store", "webhook"];
+const TABLES: [&str; 6] = ["api", "go", "native", "store", "webhook", "source"];
 
 /// Parses the text of a file.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError> {

@@ -3,6 +3,7 @@
 
 use crate::config::CpuBudget;
 use crate::config::settings::Config;
+use crate::config::settings::SourceConfig;
 use crate::config::settings::WebhookFormat;
 use crate::size_text::format_duration;
 use crate::size_text::format_size;
@@ -405,6 +406,16 @@ pub(crate) const KEYS: &[Key] = &[
         },
         show: |config| Some(quoted(config.webhook.format.name())),
     },
+    Key {
+        name: "source.url_template",
+        expected: "the address of a line of source code, like \"https://{repository}/blob/{commit}/{path}#L{line}\"",
+        applies: Applies::AtReload,
+        set: |config, value| {
+            config.source.url_template = Some(parse_template(value.text()?)?);
+            Ok(())
+        },
+        show: |config| config.source.url_template.as_deref().map(quoted),
+    },
 ];
 
 /// The key of that name.
@@ -454,6 +465,33 @@ fn parse_receiver(text: &str) -> Result<Uri, Refusal> {
         )));
     }
     Ok(url)
+}
+
+/// An address of the web once its places are filled in. What fills them is encoded where it is filled in.
+fn parse_template(text: &str) -> Result<String, Refusal> {
+    let filled = SourceConfig::PLACES
+        .iter()
+        .fold(text.to_owned(), |text, place| text.replace(place, "x"));
+    if let Some(brace) = filled.find(['{', '}']) {
+        let (_, rest) = filled.split_at(brace);
+        return Err(Refusal::Value(format!(
+            "{rest:?} is none of {}",
+            SourceConfig::PLACES.join(", ")
+        )));
+    }
+    // A fragment is no part of what `Uri` reads.
+    let address = filled.split('#').next().unwrap_or_default();
+    let url: Uri = address
+        .parse()
+        .map_err(|error| Refusal::Value(format!("{text:?} is not a URL: {error}")))?;
+    let is_web = matches!(url.scheme_str(), Some("http" | "https"));
+    if !is_web || url.host().is_none_or(str::is_empty) || filled == text {
+        return Err(Refusal::Value(format!(
+            "{text:?} is not of the form https://HOST/PATH with at least one of {}",
+            SourceConfig::PLACES.join(", ")
+        )));
+    }
+    Ok(text.to_owned())
 }
 
 /// As a TOML basic string.

@@ -21,6 +21,7 @@ pub use crate::config::settings::CpuBudget;
 pub use crate::config::settings::EndpointRule;
 pub use crate::config::settings::GoConfig;
 pub use crate::config::settings::NativeConfig;
+pub use crate::config::settings::SourceConfig;
 pub use crate::config::settings::StoreConfig;
 pub use crate::config::settings::WebhookConfig;
 pub use crate::config::settings::WebhookFormat;

@@ -45,6 +45,7 @@ impl Config {
             native: new.native,
             store: self.store,
             webhook: self.webhook.clone(),
+            source: new.source,
             // They are of what was found at the start.
             warnings: self.warnings.clone(),
             origins,
@@ -126,6 +127,7 @@ mod tests {
                 "store.max_bytes" => "\"2GiB\"".to_owned(),
                 "store.max_age" => "\"3d\"".to_owned(),
                 "webhook.url" => "\"http://127.0.0.1:9/\"".to_owned(),
+                "source.url_template" => "\"https://git.example.org/{path}\"".to_owned(),
                 "webhook.format" => "\"alertmanager\"".to_owned(),
                 _ => "\"/elsewhere\"".to_owned(),
             };

@@ -36,6 +36,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Who is told of leaks and kills.
     pub webhook: WebhookConfig,
+    /// Where sources can be read.
+    pub source: SourceConfig,
     /// What looks like a mistake on this host, for the log and the status.
     pub warnings: Vec<String>,
     pub(super) origins: BTreeMap<&'static str, Origin>,
@@ -137,6 +139,19 @@ impl WebhookFormat {
     }
 }
 
+/// Where sources can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// Address of a line, with [`SourceConfig::PLACES`] to be filled in.
+    pub url_template: Option<String>,
+}
+
+impl SourceConfig {
+    /// What may stand in the template: where the repository is (`example.org/shop`), the commit, the path of the file in the repository,
+    /// the file as the profile names it, and the line.
+    pub const PLACES: [&str; 5] = ["{repository}", "{commit}", "{path}", "{file}", "{line}"];
+}
+
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
@@ -188,6 +203,7 @@ impl Config {
                 max_age: Duration::from_hours(14 * 24),
             },
             webhook: WebhookConfig::default(),
+            source: SourceConfig::default(),
             warnings: Vec::new(),
             origins: BTreeMap::new(),
         }

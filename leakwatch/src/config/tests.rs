@@ -37,6 +37,9 @@ cpu_floor_percent = 1.0
 [store]
 max_bytes = "1GiB"
 max_age = "14d"
+
+[source]
+url_template = "https://{repository}/blob/{commit}/{path}#L{line}"
 "#;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -75,6 +78,10 @@ fn every_documented_key_is_taken_in() {
     assert_eq!(config.only.as_deref(), Some("/kubepods"));
     assert_eq!(config.store.max_bytes, Bytes::from_mib(1024));
     assert_eq!(config.store.max_age, Duration::from_hours(14 * 24));
+    assert_eq!(
+        config.source.url_template.as_deref(),
+        Some("https://{repository}/blob/{commit}/{path}#L{line}")
+    );
     let [rule] = config.go.endpoints.as_slice() else {
         panic!("{:?}", config.go.endpoints)
     };
@@ -167,6 +174,18 @@ fn wrong_units_types_and_ranges_are_refused_with_what_is_expected() {
         ),
         ("[native]\ncpu_floor_percent = 5.1", "5.1 is out of range"),
         ("only = \"/a/../b\"", "is not a cgroup path"),
+        (
+            "[source]\nurl_template = \"https://git/{branch}/{path}\"",
+            ":2: `source.url_template`: \"{branch}/x\" is none of {repository}, {commit}",
+        ),
+        (
+            "[source]\nurl_template = \"javascript:{path}\"",
+            "is not of the form https://HOST/PATH",
+        ),
+        (
+            "[source]\nurl_template = \"https://git/\"",
+            "with at least one of {repository}",
+        ),
         ("[api]\nlisten = \"example.org:80\"", "is not an address"),
         ("[api]\nlisten = \"127.0.0.1\"", "is not an address"),
         (
@@ -345,7 +364,7 @@ fn the_packaged_file_says_what_holds_without_it() {
         Config::load(&AgentArgs::default(), Some(&path), &root).unwrap()
     };
     let as_installed = load(text);
-    let examples = ["only", "token_file", "hosts", "service", "url"];
+    let examples = ["only", "token_file", "hosts", "service", "url", "url_template"];
     let is_example = |setting: &str| examples.iter().any(|name| setting.starts_with(&format!("{name} = ")));
     let settings = text.lines().map(|line| match line.strip_prefix('#') {
         Some(setting) if !setting.starts_with([' ', '[']) && !is_example(setting) => setting,

@@ -153,7 +153,7 @@ fn go_process(id: &TargetId, stored: &TargetView, urgency: Urgency) -> Option<Wa
                 record.process.key,
             )
         })?;
-    let Ok(Runtime::Go { version }) = &record.process.runtime else {
+    let Ok(Runtime::Go { version, .. }) = &record.process.runtime else {
         return None;
     };
     let explained_by = stored

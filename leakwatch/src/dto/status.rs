@@ -42,6 +42,8 @@ pub struct StatusBody {
     pub store: StoreBody,
     /// Settings that were overridden or look like a mistake; more memory of the daemon itself than it should have; a daemon before it that was killed.
     pub warnings: Vec<String>,
+    /// Where sources can be read.
+    pub source: SourceBody,
     /// The daemon before this one, if it did not end by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_run: Option<PreviousRunBody>,
@@ -76,6 +78,28 @@ impl From<&ConfigReload> for ConfigReloadBody {
             refused: missing.applicable("refused", refused, "the configuration was loaded"),
             applied: changes.applied.iter().map(ToString::to_string).collect(),
             need_restart: changes.need_restart.iter().map(ToString::to_string).collect(),
+            missing,
+        }
+    }
+}
+
+/// Where sources can be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Source)]
+pub struct SourceBody {
+    /// Address of a line, with `{repository}`, `{commit}`, `{path}`, `{file}` and `{line}` to be filled in.
+    pub url_template: Option<String>,
+    /// Why fields are `null`.
+    #[serde(skip_serializing_if = "MissingMap::is_empty", default)]
+    pub missing: MissingMap,
+}
+
+impl SourceBody {
+    /// As it is configured.
+    pub fn new(template: Option<String>) -> Self {
+        let mut missing = MissingMap::default();
+        Self {
+            url_template: missing.applicable("url_template", template, "[source] url_template is not set"),
             missing,
         }
     }

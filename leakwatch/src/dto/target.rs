@@ -11,6 +11,7 @@ use leakwatch_analysis::history::ProcessRecord;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::GoBuild;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::target::ContainerRuntime;
@@ -104,10 +105,46 @@ pub struct ProcessBody {
     pub runtime: Option<String>,
     /// Version of the runtime.
     pub runtime_version: Option<String>,
+    /// From which sources it was built, as its own build information says.
+    pub build: Option<BuildBody>,
     /// Resident memory.
     pub rss_bytes: Option<u64>,
     /// Why fields are `null`.
     pub missing: MissingMap,
+}
+
+/// From which sources a program was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Build)]
+pub struct BuildBody {
+    /// Import path of the main package.
+    pub package: String,
+    /// Path of the main module.
+    pub module: String,
+    /// Version of the main module; `(devel)` of a build in a checkout that Go could not date.
+    pub module_version: Option<String>,
+    /// Commit that was checked out.
+    pub revision: Option<String>,
+    /// Whether the checkout had changes that are not in that commit.
+    pub modified: Option<bool>,
+    /// Why fields are `null`.
+    #[serde(skip_serializing_if = "MissingMap::is_empty", default)]
+    pub missing: MissingMap,
+}
+
+impl From<&GoBuild> for BuildBody {
+    fn from(build: &GoBuild) -> Self {
+        let mut missing = MissingMap::default();
+        let unrecorded = "the linker recorded none: it was not built in a checkout, or with -buildvcs=false";
+        Self {
+            package: build.package.clone(),
+            module: build.module.clone(),
+            module_version: missing.applicable("module_version", build.module_version.clone(), unrecorded),
+            revision: missing.applicable("revision", build.revision.clone(), unrecorded),
+            modified: missing.applicable("modified", build.modified, unrecorded),
+            missing,
+        }
+    }
 }
 
 impl TargetBody {
@@ -225,11 +262,11 @@ impl From<&ProcessRecord> for ProcessBody {
         let process = &record.process;
         let mut missing = MissingMap::default();
         let runtime = missing.take("runtime", process.runtime.as_ref(), Clone::clone);
-        let (runtime, version) = match runtime {
-            Some(Runtime::Go { version }) => (Some("go".to_owned()), Some(version)),
-            Some(Runtime::Managed(managed)) => (Some(managed.name.name().to_owned()), managed.version),
-            Some(Runtime::Native) => (Some("native".to_owned()), None),
-            None => (None, None),
+        let (runtime, version, build) = match runtime {
+            Some(Runtime::Go { version, build }) => (Some("go".to_owned()), Some(version), build),
+            Some(Runtime::Managed(managed)) => (Some(managed.name.name().to_owned()), managed.version, None),
+            Some(Runtime::Native) => (Some("native".to_owned()), None, None),
+            None => (None, None, None),
         };
         Self {
             id: process.key.to_string(),
@@ -239,6 +276,11 @@ impl From<&ProcessRecord> for ProcessBody {
             comm: process.comm.clone(),
             runtime,
             runtime_version: missing.applicable("runtime_version", version, "no runtime with a version is known in it"),
+            build: missing.applicable(
+                "build",
+                build.as_deref().map(BuildBody::from),
+                "only programs in Go that were built with modules tell",
+            ),
             rss_bytes: missing.take("rss_bytes", record.memory.as_ref(), |memory| memory.rss.0),
             missing,
         }

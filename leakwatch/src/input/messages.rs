@@ -178,6 +178,23 @@ pub(super) struct Process {
     pub(super) program: Option<String>,
     #[prost(message, optional, tag = "9")]
     pub(super) managed: Option<ManagedRuntime>,
+    /// From which sources a Go program was built.
+    #[prost(message, optional, tag = "10")]
+    pub(super) go_build: Option<GoBuild>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct GoBuild {
+    #[prost(string, tag = "1")]
+    pub(super) package: String,
+    #[prost(string, tag = "2")]
+    pub(super) module: String,
+    #[prost(string, optional, tag = "3")]
+    pub(super) module_version: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub(super) revision: Option<String>,
+    #[prost(bool, optional, tag = "5")]
+    pub(super) modified: Option<bool>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -292,7 +292,7 @@ fn a_go_program_is_recognised_with_its_version() -> Result<()> {
     let facts = watcher.process(process.key)?;
     let judge = std::process::Command::new("go").arg("version").arg(&program).output()?;
     let wanted = String::from_utf8(judge.stdout)?;
-    let Ok(Runtime::Go { version }) = &facts.runtime else {
+    let Ok(Runtime::Go { version, .. }) = &facts.runtime else {
         anyhow::bail!("{facts:?}");
     };
     ensure!(

@@ -127,6 +127,9 @@ export const paths = {
     `${withQuery(`${paths.target(id)}/series`, range)}${Object.values(range).some(Boolean) ? "&" : "?"}metrics=${metrics.join(",")}`,
   profiles: (id: string) => `${paths.target(id)}/profiles?limit=1000`,
   service: (name: string) => `${BASE}/services/${encodeURIComponent(name)}`,
+  serviceSeries: (name: string, metrics: readonly string[], from?: string) =>
+    withQuery(`${paths.service(name)}/series`, { metrics: metrics.join(","), from }),
+  runs: (name: string) => `${paths.service(name)}/runs?limit=100`,
   events: (query: { kinds?: string; target?: string; from?: string; to?: string }) =>
     withQuery(`${BASE}/events?limit=1000`, query),
   oomKill: (id: string) => `${BASE}/oom_kills/${encodeURIComponent(id)}`,

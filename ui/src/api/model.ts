@@ -15,6 +15,7 @@ export type Snapshot = Schemas["Snapshot"];
 export type SnapshotList = Schemas["SnapshotList"];
 export type SeriesSet = Schemas["SeriesSet"];
 export type Service = Schemas["Service"];
+export type ServiceSeries = Schemas["ServiceSeries"];
 export type Replica = Schemas["Replica"];
 export type Event = Schemas["Event"];
 export type Status = Schemas["Status"];

@@ -617,6 +617,21 @@ export interface components {
             /** @description Targets with a living cgroup. */
             targets: number;
         };
+        /** @description From which sources a program was built. */
+        Build: {
+            /** @description Why fields are `null`. */
+            missing?: components["schemas"]["MissingMap"];
+            /** @description Whether the checkout had changes that are not in that commit. */
+            modified?: boolean | null;
+            /** @description Path of the main module. */
+            module: string;
+            /** @description Version of the main module; `(devel)` of a build in a checkout that Go could not date. */
+            module_version?: string | null;
+            /** @description Import path of the main package. */
+            package: string;
+            /** @description Commit that was checked out. */
+            revision?: string | null;
+        };
         /** @description All of them. */
         Capabilities: {
             /** @description In the order they are checked. */
@@ -1662,6 +1677,7 @@ export interface components {
         };
         /** @description A process of a target. */
         Process: {
+            build?: components["schemas"]["Build"] | null;
             /** @description Command name. */
             comm: string;
             /** @description The executable, as the process sees it. */
@@ -1927,6 +1943,13 @@ export interface components {
             /** @description Give it as `cursor` to get the next page. */
             next_cursor?: string | null;
         };
+        /** @description Where sources can be read. */
+        Source: {
+            /** @description Why fields are `null`. */
+            missing?: components["schemas"]["MissingMap"];
+            /** @description Address of a line, with `{repository}`, `{commit}`, `{path}`, `{file}` and `{line}` to be filled in. */
+            url_template?: string | null;
+        };
         /** @description What the daemon is doing and what it costs. */
         Status: {
             /** @description What it keeps at most. */
@@ -1943,6 +1966,8 @@ export interface components {
             /** @description Its own use of resources. */
             own: components["schemas"]["Own"];
             previous_run?: components["schemas"]["PreviousRun"] | null;
+            /** @description Where sources can be read. */
+            source: components["schemas"]["Source"];
             /** @description When it started. */
             started_at: components["schemas"]["Instant"];
             /** @description What it keeps now. */

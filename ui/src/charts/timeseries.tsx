@@ -21,6 +21,8 @@ export interface Line {
   dash?: number[];
   width?: number;
   fill?: boolean;
+  /** One of many: drawn, and a column of the table, without a place in the legend. */
+  unnamed?: boolean;
   /** Stacked charts draw sums; the legend shows what was added. */
   shown?: (number | null)[];
 }
@@ -233,6 +235,8 @@ export function TimeSeries(props: Props) {
 
 function Legend({ lines, at, unit, hovered, ages, band, forecast }: Props & { hovered: number | null }) {
   const instant = hovered === null ? undefined : at[hovered];
+  const named = lines.filter((line) => !line.unnamed);
+  const more = lines.length - named.length;
   return (
     <span class="legend">
       {instant !== undefined ? (
@@ -242,7 +246,7 @@ function Legend({ lines, at, unit, hovered, ages, band, forecast }: Props & { ho
             : `${clock(new Date(instant * 1000))} (${utc(new Date(instant * 1000)).slice(11)})`}
         </span>
       ) : null}
-      {lines.map((line) => {
+      {named.map((line) => {
         const values = line.shown ?? line.values;
         const value = hovered === null ? lastOf(values) : values[hovered];
         return (
@@ -255,6 +259,7 @@ function Legend({ lines, at, unit, hovered, ages, band, forecast }: Props & { ho
           </span>
         );
       })}
+      {more > 0 ? <span class="legend-item">and {more} more</span> : null}
       {band ? (
         <span class="legend-item">
           <i class="swatch band" />

@@ -308,6 +308,7 @@ function Tip({ tree, node, x, y, unit, single }: FrameProps & { x: number; y: nu
         file={tree.file[node] ?? null}
         line={tree.line[node] ?? null}
         long
+        plain
       />
       <FrameNumbers {...{ tree, node, unit, single }} />
     </div>

@@ -3,6 +3,8 @@
 import { useMemo, useState } from "preact/hooks";
 import type { FunctionDelta } from "../api/model";
 import { quantity, signed } from "../lib/format";
+import { place, readable } from "../lib/text";
+import { SourceLink } from "../parts/source";
 import { Place } from "../parts/text";
 import { type FunctionRow, functions, type Tree } from "./tree";
 
@@ -109,8 +111,13 @@ export function FunctionTable({ tree, unit, top, single, search, onPick }: Props
                       onClick={() => onPick(row.name)}
                       title="Show this function alone"
                     >
-                      <Place name={row.name} file={row.file} line={row.line} />
-                    </button>
+                      <Place name={row.name} plain />
+                    </button>{" "}
+                    {row.file ? (
+                      <SourceLink name={row.name} file={row.file} line={row.line}>
+                        <span class="file">{readable(place(row.file, row.line) ?? "", 80)}</span>
+                      </SourceLink>
+                    ) : null}
                   </th>
                 ) : (
                   <td key={key} class="number">

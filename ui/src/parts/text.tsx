@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { copy } from "../lib/clipboard";
 import { ago, clock, utc } from "../lib/format";
 import { fileName, readable, shortFunction } from "../lib/text";
+import { SourceLink } from "./source";
 
 /** A name from a process, profile or container: only ever text, whatever it holds. */
 export function Name({ text, max = 120 }: { text: string; max?: number }) {
@@ -30,10 +31,12 @@ interface PlaceProps {
   file?: string | null | undefined;
   line?: number | null | undefined;
   long?: boolean;
+  /** Inside of a button or of what a mouse cannot reach there are no links. */
+  plain?: boolean;
 }
 
-/** A function with its source line. */
-export function Place({ name, file, line, long }: PlaceProps) {
+/** A function with its source line, which leads to the source where that is configured. */
+export function Place({ name, file, line, long, plain }: PlaceProps) {
   const title = readable(`${name}${file ? `\n${file}${line ? `:${line}` : ""}` : ""}`, 1000);
   return (
     <span class="place" title={title}>
@@ -41,12 +44,15 @@ export function Place({ name, file, line, long }: PlaceProps) {
       {file ? (
         <span class="file">
           {" "}
-          {readable(fileName(file), 80)}
-          {line ? `:${line}` : ""}
+          {plain ? where(file, line) : <SourceLink {...{ name, file, line }}>{where(file, line)}</SourceLink>}
         </span>
       ) : null}
     </span>
   );
+}
+
+function where(file: string, line: number | null | undefined): string {
+  return readable(fileName(file), 80) + (line ? `:${line}` : "");
 }
 
 /** Copies a text; works without a secure context, too. */

@@ -1,15 +1,16 @@
 // Flame graphs of a target: which profile, which two instants, in which form. All of it is in the address.
 
-import { useMemo, useState } from "preact/hooks";
-import { ApiError, paths, request, withQuery } from "../api/client";
+import { useMemo } from "preact/hooks";
+import { paths, withQuery } from "../api/client";
 import type { Event, Investigation, Snapshot, SnapshotList, Target } from "../api/model";
 import { useResource } from "../api/resource";
 import type { GraphState, Mode } from "../flame/graph";
 import { DiffGraph } from "../flame/source";
 import { clock, profileUnit, quantity } from "../lib/format";
-import { readable, words } from "../lib/text";
+import { words } from "../lib/text";
 import { patchQuery, useRoute } from "../lib/url";
 import { whyAbsent } from "../parts/absent";
+import { Download } from "../parts/download";
 import { Loaded } from "../parts/frame";
 import { Command } from "../parts/text";
 import { CaptureButton } from "./capture";
@@ -71,7 +72,7 @@ function suggested(investigation: Investigation | null): URLSearchParams[] {
   return links.map((step) => new URLSearchParams((step.diff ?? "").split("?")[1] ?? ""));
 }
 
-function graphState(query: Record<string, string>): GraphState {
+export function graphState(query: Record<string, string>): GraphState {
   const wide = innerWidth >= 900;
   const mode =
     query.mode === "table" || query.mode === "combined" || query.mode === "side"
@@ -89,7 +90,7 @@ function graphState(query: Record<string, string>): GraphState {
   };
 }
 
-function changeAddress(patch: Partial<GraphState>): void {
+export function changeAddress(patch: Partial<GraphState>): void {
   const query: Record<string, string | boolean | null> = {};
   if ("mode" in patch) query.mode = patch.mode ?? null;
   if ("search" in patch) query.q = patch.search ?? null;
@@ -301,39 +302,5 @@ function Exports({ target, type, base, compare, link, value }: ExportProps) {
       </p>
       <Command text={`go tool pprof -http=: -diff_base '${url}?at=${base}' '${url}?at=${compare}'`} />
     </details>
-  );
-}
-
-/** Fetched first: a plain link could neither show a token nor say why there is no such file. */
-export function Download({ path, name, title }: { path: string; name: string; title: string }) {
-  const [error, setError] = useState<string | null>(null);
-  const fetched = async (event: MouseEvent) => {
-    event.preventDefault();
-    setError(null);
-    let blob: Blob;
-    try {
-      blob = await (await request(path)).blob();
-    } catch (reason) {
-      setError(reason instanceof ApiError ? reason.detail : String(reason));
-      return;
-    }
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  };
-  return (
-    <span>
-      <a href={path} download={name} onClick={fetched}>
-        {title}
-      </a>
-      {error ? (
-        <span class="failed" role="alert">
-          {" "}
-          {readable(error)}
-        </span>
-      ) : null}
-    </span>
   );
 }

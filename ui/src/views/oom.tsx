@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { getList, paths, withQuery } from "../api/client";
-import type { Event, OomKill } from "../api/model";
+import type { Event, OomKill, Target } from "../api/model";
 import { useResource } from "../api/resource";
 import { type GraphState, PLAIN } from "../flame/graph";
 import { ProfileGraph } from "../flame/source";
@@ -10,10 +10,11 @@ import { bytes, duration, percent } from "../lib/format";
 import { readable, words } from "../lib/text";
 import { toHash } from "../lib/url";
 import { Absent, Value } from "../parts/absent";
+import { Download } from "../parts/download";
 import { Loaded, Losses, WhenSeen } from "../parts/frame";
+import { SourcesOf } from "../parts/source";
 import { Copy, Instant, Name, Place } from "../parts/text";
 import { EventList } from "./events";
-import { Download } from "./flame-tab";
 import { LedgerTable } from "./ledger";
 import { MemoryChart } from "./memory";
 import { EvidenceList, VerdictCard } from "./verdict";
@@ -30,9 +31,15 @@ export function OomKillView({ id }: { id: string }) {
     document.title =
       comm === undefined ? "OOM kill \u2013 leakwatch" : `OOM kill of ${readable(comm, 40)} \u2013 leakwatch`;
   }, [comm]);
+  // For the build of its program: the victim is gone, what runs in its place is the same mostly.
+  const target = useResource<Target>(kill.data?.target ? paths.target(kill.data.target) : null);
   return (
     <Loaded resource={kill} what="post-mortem">
-      {(data) => <PostMortem kill={data} />}
+      {(data) => (
+        <SourcesOf target={target.data}>
+          <PostMortem kill={data} />
+        </SourcesOf>
+      )}
     </Loaded>
   );
 }

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { getList, paths } from "../api/client";
-import type { Event, SeriesSet, Target } from "../api/model";
+import type { Event, SeriesSet, Target, Verdict } from "../api/model";
 import { useResource } from "../api/resource";
 import { Sparkline } from "../charts/sparkline";
 import { verdictClass } from "../lib/classes";
@@ -148,7 +148,7 @@ function TargetList({ targets, kills }: { targets: Target[]; kills: Event[] }) {
 }
 
 /** A button that presses itself when it comes near the screen. */
-function More({ onMore, children }: { onMore: () => void; children: ComponentChildren }) {
+export function More({ onMore, children }: { onMore: () => void; children: ComponentChildren }) {
   const holder = useRef<HTMLParagraphElement>(null);
   useEffect(() => {
     if (!holder.current) return;
@@ -255,6 +255,7 @@ function TargetRow({ target, kills }: { target: Target; kills: number[] }) {
         <span class="summary">
           {verdict ? readable(verdict.summary, 300) : <Absent of={target} field="verdict" full />}
         </span>
+        {verdict ? <Decides verdict={verdict} /> : null}
         <Losses losses={target.losses} />
       </td>
       <td class="cell-memory">
@@ -280,6 +281,22 @@ function TargetRow({ target, kills }: { target: Target; kills: number[] }) {
         )}
       </td>
     </tr>
+  );
+}
+
+/** What will decide what is not decided yet, and when. */
+function Decides({ verdict }: { verdict: Verdict }) {
+  const next = verdict.decided_by?.[0];
+  if (!next) return null;
+  return (
+    <span class="sub">
+      Decided by: {readable(next.what, 200)}
+      {next.at ? (
+        <>
+          , about <Instant at={next.at} />
+        </>
+      ) : null}
+    </span>
   );
 }
 

@@ -1,51 +1,11 @@
 // Runs of a service's process, aligned by age: the present one against those before it.
 
-import type { Event, Run, SeriesSet, ServedRun } from "../api/model";
-import { times, valuesOf } from "./charts";
+import type { Run, ServedRun } from "../api/model";
 
+/** Seconds between two profiles of a process. */
+const AGE_STEP = 30;
 /** Points of the age axis. */
 const STEPS = 120;
-
-/** The runs that a target's own samples show: cut where its main process ended. */
-export function runsOf(set: SeriesSet, events: readonly Event[]): Run[] {
-  const at = times(set);
-  const values = valuesOf(set, "unreclaimable_bytes");
-  const first = at[0];
-  const last = at[at.length - 1];
-  if (first === undefined || last === undefined) return [];
-  const ends = events
-    .filter((event) => event.kind === "oom_kill" || event.kind === "restart")
-    .map((event) => ({
-      at: Date.parse(event.at) / 1000,
-      by: event.kind === "oom_kill" ? "OOM kill" : "restart",
-    }))
-    .filter((end) => end.at > first && end.at < last)
-    .sort((a, b) => a.at - b.at)
-    // A kill is followed by the restart that it causes.
-    .filter((end, index, all) => index === 0 || end.at - (all[index - 1]?.at ?? 0) > 10);
-  const runs: Run[] = [];
-  let start = first;
-  for (const end of [...ends, { at: Number.POSITIVE_INFINITY, by: null }]) {
-    const run: Run = {
-      id: `${set.target}-${start}`,
-      started_at: new Date(start * 1000).toISOString(),
-      ended_at: Number.isFinite(end.at) ? new Date(end.at * 1000).toISOString() : null,
-      ended_by: end.by,
-      age_seconds: [],
-      values: [],
-    };
-    at.forEach((instant, index) => {
-      const value = values[index] ?? null;
-      if (instant < start || instant >= end.at || value === null) return;
-      run.age_seconds.push(instant - start);
-      run.values.push(value);
-    });
-    if (run.values.length >= 3) runs.push(run);
-    start = end.at;
-  }
-  // What was seen of the first run began somewhere in its life: its age is not known.
-  return runs.filter((run) => ends.length === 0 || Date.parse(run.started_at) / 1000 > first);
-}
 
 /** The daemon's runs for a replica: the earlier ones of the whole service, the replica's own present one last. */
 export function runsFor(served: readonly ServedRun[], target: string | undefined): Run[] {
@@ -114,4 +74,35 @@ export function align(runs: readonly Run[]): Aligned | null {
     high,
     earlier: earlier.length,
   };
+}
+
+/** Two runs to compare. */
+export interface Choice {
+  base: ServedRun;
+  compare: ServedRun;
+}
+
+/** What a person would compare first: the version before with the newest, a sibling with the odd one, the run before with the present one. */
+export function suggestRuns(runs: readonly ServedRun[], outlier: string | null): Choice | null {
+  // Newest first, as they are served.
+  const known = runs.filter((run) => run.target);
+  const present = known.filter((run) => !run.ended_at);
+  const odd = present.find((run) => run.target === outlier);
+  const newest = present.find((run) => run.version) ?? known.find((run) => run.version);
+  const before = newest && known.find((run) => run.version && run.version !== newest.version);
+  if (newest && before) return { base: before, compare: newest };
+  const sibling = present.find((run) => run.target !== outlier);
+  if (odd && sibling) return { base: sibling, compare: odd };
+  const compare = present[0] ?? known[0];
+  const base = known.find((run) => run !== compare && run.ended_at) ?? known.find((run) => run !== compare);
+  return compare && base ? { base, compare } : null;
+}
+
+/** The query of a diff of two runs, at the highest age that both have reached. */
+export function diffLink(base: ServedRun, compare: ServedRun, type: string): Record<string, string> {
+  const seconds = Math.min(base.seconds, compare.seconds);
+  // In steps, so that a run that goes on does not ask anew with each of its samples.
+  const age = 1000 * (seconds < AGE_STEP ? seconds : Math.floor(seconds / AGE_STEP) * AGE_STEP);
+  const at = (run: ServedRun) => new Date(Date.parse(run.started_at) + age).toISOString();
+  return { type, base_target: base.target ?? "", base: at(base), compare: at(compare) };
 }

@@ -1,6 +1,6 @@
 // Services: groups of replicas, with the odd one.
 
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { BASE, getList } from "../api/client";
 import type { Service } from "../api/model";
 import { useResource } from "../api/resource";
@@ -9,6 +9,9 @@ import { readable } from "../lib/text";
 import { patchQuery, toHash, useRoute } from "../lib/url";
 import { Loaded } from "../parts/frame";
 import { Name } from "../parts/text";
+import { More } from "./overview";
+
+const PAGE = 100;
 
 function worst(service: Service): number {
   const ranks = service.replicas.map((replica) => verdictClass(replica.verdict).rank);
@@ -21,6 +24,7 @@ export function Services() {
     load: getList<Service>,
   });
   const { query } = useRoute();
+  const [shown, setShown] = useState(PAGE);
   const wanted = (query.q ?? "").trim().toLowerCase();
   useEffect(() => {
     document.title = "Services \u2013 leakwatch";
@@ -51,10 +55,15 @@ export function Services() {
               </div>
               {list.length === 0 ? <p class="state">No service matches.</p> : null}
               <ul class="services">
-                {list.slice(0, 300).map((service) => (
+                {list.slice(0, shown).map((service) => (
                   <ServiceRow key={service.name} service={service} />
                 ))}
               </ul>
+              {list.length > shown ? (
+                <More onMore={() => setShown(shown + PAGE)}>
+                  Show {Math.min(PAGE, list.length - shown)} more of {list.length}
+                </More>
+              ) : null}
             </>
           );
         }}

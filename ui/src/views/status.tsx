@@ -47,8 +47,9 @@ export function StatusView() {
 
 function Own({ status }: { status: Status }) {
   const { own, store, bounds } = status;
-  // Older daemons do not say which host they watch.
+  // Older daemons do not say which host they watch, nor where sources are.
   const host: Status["host"] | undefined = status.host;
+  const source: Status["source"] | undefined = status.source;
   return (
     <section class="card" aria-labelledby="own">
       <h2 id="own">leakwatch {readable(status.version, 40)}</h2>
@@ -59,6 +60,16 @@ function Own({ status }: { status: Status }) {
             <dd>
               <Value value={host.node_name} of={host} field="node_name">
                 {(name) => <Name text={name} max={60} />}
+              </Value>
+            </dd>
+          </div>
+        ) : null}
+        {source ? (
+          <div>
+            <dt>Source links</dt>
+            <dd>
+              <Value value={source.url_template} of={source} field="url_template">
+                {(template) => <code>{readable(template, 200)}</code>}
               </Value>
             </dd>
           </div>

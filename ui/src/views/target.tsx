@@ -5,10 +5,12 @@ import { getList, paths } from "../api/client";
 import type { Event, Investigation, Target } from "../api/model";
 import { useResource } from "../api/resource";
 import { bytes } from "../lib/format";
-import { readable } from "../lib/text";
+import { fileName, readable } from "../lib/text";
 import { toHash } from "../lib/url";
 import { Value } from "../parts/absent";
+import { Download } from "../parts/download";
 import { Badge, Loaded, Losses, sureness } from "../parts/frame";
+import { SourcesOf } from "../parts/source";
 import { Copy, Instant, Name } from "../parts/text";
 import { EventsTab } from "./events";
 import { FlameTab } from "./flame-tab";
@@ -34,7 +36,7 @@ export function TargetView({ id, tab }: { id: string; tab: string }) {
   return (
     <Loaded resource={target} what="target">
       {(found) => (
-        <>
+        <SourcesOf target={found}>
           <Heading target={found} />
           <nav class="tabs" aria-label="Views of this target">
             {TABS.map(([key, title]) => (
@@ -64,7 +66,7 @@ export function TargetView({ id, tab }: { id: string; tab: string }) {
           ) : null}
           {tab === "ledger" ? <LedgerTab target={found} events={events.data ?? []} /> : null}
           {tab === "events" ? <EventsTab target={found} events={events} /> : null}
-        </>
+        </SourcesOf>
       )}
     </Loaded>
   );
@@ -116,6 +118,14 @@ function Heading({ target }: { target: Target }) {
             <Name text={target.cgroup_path} max={90} />
           </code>{" "}
           <Copy text={target.cgroup_path} what="Copy path" />
+        </span>
+        <span>
+          <Download
+            path={`${paths.target(target.id)}/bundle`}
+            name={`${fileName(target.name)}.lwbundle`}
+            title="Download bundle"
+            hint="Everything known of this target, in one file that leakwatch replay opens elsewhere"
+          />
         </span>
       </p>
       <Losses losses={target.losses} />

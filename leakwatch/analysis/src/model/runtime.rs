@@ -1,6 +1,7 @@
 //! The language runtime of a process, and what it counts.
 
 use crate::model::units::Bytes;
+use std::sync::Arc;
 
 /// The language runtime of a process, as far as leakwatch knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,11 +10,28 @@ pub enum Runtime {
     Go {
         /// As recorded by the linker; may be `devel ...`.
         version: String,
+        /// From which sources it was built; none where the linker did not record a module.
+        build: Option<Arc<GoBuild>>,
     },
     /// A runtime that manages a heap of its own, which is not read.
     Managed(ManagedRuntime),
     /// Anything else.
     Native,
+}
+
+/// From which sources a Go program was built, as the linker recorded it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoBuild {
+    /// Import path of the main package.
+    pub package: String,
+    /// Path of the main module.
+    pub module: String,
+    /// Its version; `(devel)` of a build in a checkout that Go could not date.
+    pub module_version: Option<String>,
+    /// Commit that was checked out (`vcs.revision`).
+    pub revision: Option<String>,
+    /// Whether the checkout had changes that are not in that commit (`vcs.modified`).
+    pub modified: Option<bool>,
 }
 
 /// A runtime with a heap of its own, told from the executable's name and the command line.

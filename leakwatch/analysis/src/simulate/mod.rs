@@ -259,6 +259,7 @@ fn process_facts(pid: u32, started_at: Timestamp) -> Process {
         program: None,
         runtime: Ok(Runtime::Go {
             version: "go1.26.0".into(),
+            build: None,
         }),
     }
 }

@@ -40,6 +40,12 @@ pub struct BuildInfo {
     pub main_package: Option<String>,
     /// Path of the main module; absent in binaries built without modules.
     pub main_module: Option<String>,
+    /// Version of the main module; `(devel)` where it was built in a checkout that Go could not date.
+    pub main_version: Option<String>,
+    /// Commit that was checked out; since Go 1.18, and only of builds inside of a checkout.
+    pub revision: Option<String>,
+    /// Whether the checkout had changes that are not in that commit.
+    pub modified: Option<bool>,
 }
 
 /// Why a Go executable's record could not be read. A program that is not Go is no error.
@@ -106,8 +112,11 @@ pub fn read<R: ReadAt + ?Sized>(file: &R) -> Result<Option<BuildInfo>, BuildInfo
     let modules = module_text(&modules);
     Ok(Some(BuildInfo {
         version,
-        main_package: field(&modules, "path\t"),
-        main_module: field(&modules, "mod\t"),
+        main_package: field(&modules, "path\t", 0),
+        main_module: field(&modules, "mod\t", 0),
+        main_version: field(&modules, "mod\t", 1),
+        revision: field(&modules, "build\tvcs.revision=", 0),
+        modified: field(&modules, "build\tvcs.modified=", 0).and_then(|value| value.parse().ok()),
     }))
 }
 
@@ -251,12 +260,12 @@ fn module_text(modules: &[u8]) -> String {
     String::from_utf8_lossy(inner.unwrap_or_default()).into_owned()
 }
 
-/// First field of the first line with this prefix.
-fn field(modules: &str, prefix: &str) -> Option<String> {
+/// A field of the first line with this prefix.
+fn field(modules: &str, prefix: &str, index: usize) -> Option<String> {
     let value = modules.lines().find_map(|line| line.strip_prefix(prefix))?;
     value
         .split('\t')
-        .next()
+        .nth(index)
         .filter(|value| !value.is_empty())
         .map(str::to_owned)
 }

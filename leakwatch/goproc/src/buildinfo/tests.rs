@@ -5,7 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 const BASE: u64 = 0x40_0000;
-const MODULES: &str = "path\texample.org/shop/cmd/shop\nmod\texample.org/shop\t(devel)\t\nbuild\t-compiler=gc\n";
+const MODULES: &str = "path\texample.org/shop/cmd/shop\nmod\texample.org/shop\t(devel)\t\nbuild\t-compiler=gc\nbuild\tvcs.revision=8f2d31c7\nbuild\tvcs.modified=true\n";
 
 /// How a file is made.
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +191,9 @@ fn expected(version: &str) -> BuildInfo {
         version: version.to_owned(),
         main_package: Some("example.org/shop/cmd/shop".to_owned()),
         main_module: Some("example.org/shop".to_owned()),
+        main_version: Some("(devel)".to_owned()),
+        revision: Some("8f2d31c7".to_owned()),
+        modified: Some(true),
     }
 }
 
@@ -232,7 +235,7 @@ fn programs_without_modules_have_a_version() {
         let info = read_bytes(&form.file(&inline_record("devel go1.28-abc", &modules)))
             .unwrap()
             .unwrap();
-        assert_eq!((info.main_package, info.main_module), (None, None));
+        assert_eq!((info.main_package, info.main_module, info.revision), (None, None, None));
         assert_eq!(info.version, "devel go1.28-abc");
     }
 }

@@ -42,6 +42,7 @@ use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::GoBuild;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
@@ -243,6 +244,13 @@ pub(super) fn process(pid: u32, started_at: Timestamp, comm: &str, go: bool) -> 
         runtime: Ok(if go {
             Runtime::Go {
                 version: "go1.27.3".to_owned(),
+                build: Some(Arc::new(GoBuild {
+                    package: format!("example.org/shop/cmd/{comm}"),
+                    module: "example.org/shop".to_owned(),
+                    module_version: Some("(devel)".to_owned()),
+                    revision: Some("8f2d31c7".to_owned()),
+                    modified: None,
+                })),
             }
         } else {
             Runtime::Native

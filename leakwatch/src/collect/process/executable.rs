@@ -8,8 +8,10 @@ use crate::collect::file::open;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::runtime::GoBuild;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_goproc::buildinfo;
+use leakwatch_goproc::buildinfo::BuildInfo;
 use rustix::fs::AtFlags;
 use rustix::fs::statat;
 use rustix::io::Errno;
@@ -17,6 +19,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Identity of the file behind `/proc/PID/exe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +29,9 @@ pub(super) struct ExecutableId {
     modified: (i64, u64),
 }
 
+/// Longest path, version or commit that is remembered of a build; what is longer is nobody's.
+const MAX_TEXT: usize = 512;
+
 /// What was found in executables.
 #[derive(Debug, Default)]
 pub(super) struct Executables {
@@ -33,7 +39,7 @@ pub(super) struct Executables {
 }
 
 impl Executables {
-    /// Executables remembered; at about 150 bytes each. When full, all are forgotten and those in use are read again.
+    /// Executables remembered; at about 300 bytes each. When full, all are forgotten and those in use are read again.
     const CAPACITY: usize = 4096;
 
     /// What the file behind `exe` in `directory` is, without opening it.
@@ -56,7 +62,7 @@ impl Executables {
         let runtime = open(directory, "exe")
             .map_err(|source| missing(exe, source))
             .and_then(|file| match buildinfo::read(&File::from(file)) {
-                Ok(Some(info)) => Ok(Runtime::Go { version: info.version }),
+                Ok(Some(info)) => Ok(go(info)),
                 Ok(None) => Ok(Runtime::Native),
                 Err(error) => Err(Missing::new(
                     MissingReason::Malformed,
@@ -81,6 +87,24 @@ impl Executables {
         })?;
         let text = target.to_string_lossy();
         Ok(text.strip_suffix(" (deleted)").unwrap_or(&text).to_owned())
+    }
+}
+
+fn go(info: BuildInfo) -> Runtime {
+    let short = |text: Option<String>| text.filter(|text| text.len() <= MAX_TEXT);
+    let build = match (short(info.main_package), short(info.main_module)) {
+        (Some(package), Some(module)) => Some(Arc::new(GoBuild {
+            package,
+            module,
+            module_version: short(info.main_version),
+            revision: short(info.revision),
+            modified: info.modified,
+        })),
+        _ => None,
+    };
+    Runtime::Go {
+        version: info.version,
+        build,
     }
 }
 

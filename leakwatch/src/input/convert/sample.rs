@@ -15,6 +15,7 @@ use crate::input::convert::field::missing_to;
 use crate::input::convert::field::position;
 use crate::input::convert::format1;
 use crate::input::messages;
+use leakwatch_analysis::model::runtime::GoBuild;
 use leakwatch_analysis::model::runtime::ManagedRuntime;
 use leakwatch_analysis::model::runtime::ManagedRuntimeName;
 use leakwatch_analysis::model::runtime::Runtime;
@@ -78,9 +79,9 @@ pub(super) fn target_from(target: messages::Target) -> Converted<target::Target>
 
 fn process_to(process: &target::Process) -> messages::Process {
     let runtime = process.runtime.as_ref();
-    let go = match runtime {
-        Ok(Runtime::Go { version }) => Some(version.clone()),
-        _ => None,
+    let (go, go_build) = match runtime {
+        Ok(Runtime::Go { version, build }) => (Some(version.clone()), build.as_deref().map(build_to)),
+        _ => (None, None),
     };
     let managed = match runtime {
         Ok(Runtime::Managed(managed)) => Some(messages::ManagedRuntime {
@@ -100,6 +101,7 @@ fn process_to(process: &target::Process) -> messages::Process {
         runtime_missing: runtime.err().map(missing_to),
         program: process.program.clone(),
         managed,
+        go_build,
     }
 }
 
@@ -110,7 +112,10 @@ fn process_from(process: messages::Process) -> Converted<target::Process> {
     };
     let runtime = match (process.go, process.runtime_missing) {
         (_, Some(missing)) => Err(missing_from(missing)),
-        (Some(version), None) => Ok(Runtime::Go { version }),
+        (Some(version), None) => Ok(Runtime::Go {
+            version,
+            build: process.go_build.map(build_from).map(Arc::new),
+        }),
         (None, None) => Ok(managed_from(process.managed)),
     };
     Ok(target::Process {
@@ -121,6 +126,26 @@ fn process_from(process: messages::Process) -> Converted<target::Process> {
         program: process.program,
         runtime,
     })
+}
+
+fn build_to(build: &GoBuild) -> messages::GoBuild {
+    messages::GoBuild {
+        package: build.package.clone(),
+        module: build.module.clone(),
+        module_version: build.module_version.clone(),
+        revision: build.revision.clone(),
+        modified: build.modified,
+    }
+}
+
+fn build_from(build: messages::GoBuild) -> GoBuild {
+    GoBuild {
+        package: build.package,
+        module: build.module,
+        module_version: build.module_version,
+        revision: build.revision,
+        modified: build.modified,
+    }
 }
 
 /// A runtime of a later version is native here.

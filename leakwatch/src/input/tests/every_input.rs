@@ -32,6 +32,7 @@ use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::runtime::GoBuild;
 use leakwatch_analysis::model::runtime::GoRuntimeStats;
 use leakwatch_analysis::model::runtime::ManagedRuntime;
 use leakwatch_analysis::model::runtime::ManagedRuntimeName;
@@ -136,6 +137,13 @@ pub(super) fn inputs() -> Vec<Input> {
             process(
                 Ok(Runtime::Go {
                     version: "go1.27".into(),
+                    build: Some(Arc::new(GoBuild {
+                        package: "example.org/shop/cmd/shop".into(),
+                        module: "example.org/shop".into(),
+                        module_version: Some("v1.2.3".into()),
+                        revision: Some("8f2d31c7".into()),
+                        modified: Some(true),
+                    })),
                 }),
                 Ok("/exe".into()),
             ),
