@@ -22,7 +22,7 @@ const WIDTHS = [360, 768, 1440];
 const options = process.argv.slice(2);
 const url = options.find((option) => option.startsWith("http"))?.replace(/\/$/, "");
 const after = (name) => (options.includes(name) ? options[options.indexOf(name) + 1] : null);
-const shots = after("--shots");
+const shots = after("--shots") ?? process.env.SHOTS;
 const token = after("--token");
 const wantsKill = !options.includes("--no-kill");
 const hostile = options.includes("--hostile");

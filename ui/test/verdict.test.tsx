@@ -1,7 +1,7 @@
 import { render } from "preact";
 import { describe, expect, it } from "vitest";
 import type { Verdict } from "../src/api/model";
-import { EvidenceList, OtherExplanations, VerdictCard } from "../src/views/verdict";
+import { EvidenceList, VerdictCard } from "../src/views/verdict";
 
 const GROWING: Verdict = {
   class: "growing",
@@ -25,7 +25,6 @@ const GROWING: Verdict = {
   },
   evidence: [],
   rejected: [],
-  not_checked: [],
   advice: [],
   recommended_limit_bytes: null,
   would_change_our_mind: [],
@@ -50,10 +49,9 @@ describe("a verdict", () => {
     expect(shown).toContain("a.go:7");
   });
   it("of a daemon that serves none of that says so", () => {
-    const { leak_probability, limit_probability, decided_by, not_checked, ...old } = GROWING;
-    expect([leak_probability, limit_probability, decided_by, not_checked]).not.toContain(undefined);
+    const { leak_probability, limit_probability, decided_by, ...old } = GROWING;
+    expect([leak_probability, limit_probability, decided_by]).not.toContain(undefined);
     expect(text(<VerdictCard verdict={old} />).match(/not served/g)).toHaveLength(3);
-    expect(text(<OtherExplanations verdict={old} />)).toContain("does not serve \u201cnot checked\u201d");
   });
   it("of a daemon with fields that nobody knows is shown all the same", () => {
     const odd = { ...GROWING, class: "quantum_leak", confidence: 0.5, future: { a: 1 } };
@@ -80,9 +78,9 @@ describe("evidence", () => {
     expect(shown).toContain("describes");
     expect(shown).toContain("0 B");
   });
-  it("without weights says so", () => {
-    expect(text(<EvidenceList title="Evidence" target="t" evidence={[claim]} explain />)).toContain(
-      "not served",
-    );
+  it("without weights only describes", () => {
+    const shown = text(<EvidenceList title="Evidence" target="t" evidence={[claim]} />);
+    expect(shown).toContain("0 B");
+    expect(shown).not.toMatch(/for |against /);
   });
 });

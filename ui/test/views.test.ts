@@ -10,6 +10,7 @@ import { axisTop } from "../src/charts/ticks";
 import { verdictClass } from "../src/lib/classes";
 import { byUnit, marksOf } from "../src/views/charts";
 import { stacked } from "../src/views/ledger";
+import { trimmed } from "../src/views/memory";
 import { matching, sorted } from "../src/views/ranking";
 import { linesOf } from "../src/views/replicas";
 import { align, diffLink, runsFor, suggestRuns, valueAt } from "../src/views/runs";
@@ -182,6 +183,25 @@ function event(kind: string, seconds: number, detail: object = {}): Event {
     missing: {},
   } as unknown as Event;
 }
+
+describe("the memory around a kill", () => {
+  it("begins with its first sample and ends with its last, gaps inside stay", () => {
+    const set = {
+      at: ["a", "b", "c", "d", "e"],
+      series: [{ metric: "m", unit: "bytes", values: [null, 1, null, 0, null] }],
+    } as unknown as SeriesSet;
+    const found = trimmed(set);
+    expect([found.at, found.series[0]?.values]).toEqual([
+      ["b", "c", "d"],
+      [1, null, 0],
+    ]);
+    const silent = {
+      at: ["a"],
+      series: [{ metric: "m", unit: "bytes", values: [null] }],
+    } as unknown as SeriesSet;
+    expect(trimmed(silent)).toBe(silent);
+  });
+});
 
 describe("events on a chart", () => {
   it("link kills to their post-mortem and leave out the restart that a kill causes", () => {

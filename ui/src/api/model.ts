@@ -45,7 +45,6 @@ export type Verdict = Omit<Schemas["Verdict"], "evidence" | Probabilities> & {
   decided_by?: { what: string; at?: string | null }[] | null;
   /** How much of what the service needs the finding explains. */
   explains_share_of_need?: number | null;
-  not_checked?: Rejected[] | null;
 };
 
 export type Target = Omit<Schemas["Target"], "verdict"> & { verdict?: Verdict | null };

@@ -13,7 +13,7 @@ const REASONS: Record<string, string> = {
   timeout: "took too long",
   too_large: "too large",
   not_yet: "not yet",
-  failed: "failed",
+  failed: "not known",
   not_applicable: "does not apply",
 };
 

@@ -68,7 +68,6 @@ const ANSWERS: Record<string, string> = { yes: "Yes", no: "No", unknown: "Not kn
 
 function StepCard({ step, target, events, replace }: StepProps) {
   const missing = Object.entries(step.missing);
-  const isConclusion = step.id === "conclusion";
   return (
     <li class={`card step ${step.answer}`} id={`step-${step.id}`}>
       <div class="step-head">
@@ -77,7 +76,7 @@ function StepCard({ step, target, events, replace }: StepProps) {
           <span class={`answer-word ${step.answer}`}>{ANSWERS[step.answer] ?? step.answer}</span>{" "}
           {step.answered_by === "user" ? (
             <span class="by">a person says so</span>
-          ) : typeof step.confidence === "number" ? (
+          ) : step.answer === "unknown" ? null : typeof step.confidence === "number" ? (
             <span class="by">{percent(step.confidence)} sure</span>
           ) : (
             <Absent of={step} field="confidence" />
@@ -97,7 +96,7 @@ function StepCard({ step, target, events, replace }: StepProps) {
               ))}
             </ul>
           ) : null}
-          <EvidenceList evidence={step.evidence} target={target.id} title="Evidence" explain={isConclusion} />
+          <EvidenceList evidence={step.evidence} target={target.id} title="Evidence" />
           <details class="teaches">
             <summary>What this means</summary>
             <p>{readable(step.teaches, 2000)}</p>

@@ -34,13 +34,14 @@ export function MemoryChart(props: Props) {
 }
 
 function Drawn({ set, events, verdict, title, height, chosen, onBrush }: Props & { set: SeriesSet }) {
-  const at = useMemo(() => times(set), [set]);
-  const bytes = useMemo(() => byUnit(set).find(({ unit }) => unit === "bytes")?.lines ?? [], [set]);
+  const known = useMemo(() => trimmed(set), [set]);
+  const at = useMemo(() => times(known), [known]);
+  const bytes = useMemo(() => byUnit(known).find(({ unit }) => unit === "bytes")?.lines ?? [], [known]);
   const marks = useMemo(() => marksOf(events), [events]);
-  const limit = lastOf(valuesOf(set, "limit_bytes"));
+  const limit = lastOf(valuesOf(known, "limit_bytes"));
   const forecast = useMemo(
-    () => (verdict ? forecastOf(verdict, limit, at, valuesOf(set, "unreclaimable_bytes")) : null),
-    [verdict, limit, at, set],
+    () => (verdict ? forecastOf(verdict, limit, at, valuesOf(known, "unreclaimable_bytes")) : null),
+    [verdict, limit, at, known],
   );
   if (bytes.length === 0) return <p class="state">No sample of its memory is kept for this time.</p>;
   return (
@@ -56,4 +57,18 @@ function Drawn({ set, events, verdict, title, height, chosen, onBrush }: Props &
       {...(onBrush ? { onBrush } : {})}
     />
   );
+}
+
+/** Without what lies before the first sample and after the last one. */
+export function trimmed(set: SeriesSet): SeriesSet {
+  const known = set.at.map((_, index) =>
+    set.series.some((series) => typeof series.values[index] === "number"),
+  );
+  const [from, to] = [known.indexOf(true), known.lastIndexOf(true) + 1];
+  if (from < 0) return set;
+  return {
+    ...set,
+    at: set.at.slice(from, to),
+    series: set.series.map((series) => ({ ...series, values: series.values.slice(from, to) })),
+  };
 }

@@ -6,7 +6,7 @@ import type { Event, OomKill, Target } from "../api/model";
 import { useResource } from "../api/resource";
 import { type GraphState, PLAIN } from "../flame/graph";
 import { ProfileGraph } from "../flame/source";
-import { bytes, duration, percent } from "../lib/format";
+import { bytes, duration } from "../lib/format";
 import { readable, words } from "../lib/text";
 import { toHash } from "../lib/url";
 import { Absent, Value } from "../parts/absent";
@@ -84,10 +84,7 @@ function PostMortem({ kill }: { kill: OomKill }) {
       <div class="stack-of-cards">
         <Why kill={kill} />
         {kill.verdict ? (
-          <>
-            <VerdictCard verdict={kill.verdict} />
-            <ExplainedShare kill={kill} />
-          </>
+          <VerdictCard verdict={kill.verdict} />
         ) : (
           <p class="state">
             Verdict: <Absent of={kill} field="verdict" full />
@@ -137,7 +134,7 @@ function PostMortem({ kill }: { kill: OomKill }) {
         <Profiles kill={kill} />
         {kill.verdict ? (
           <section class="card">
-            <EvidenceList evidence={kill.verdict.evidence} target={target} title="Evidence" explain />
+            <EvidenceList evidence={kill.verdict.evidence} target={target} title="Evidence" />
           </section>
         ) : null}
         <Losses losses={kill.losses} />
@@ -227,19 +224,6 @@ function Why({ kill }: { kill: OomKill }) {
         <p class="hint">No other process was in the cgroup.</p>
       )}
     </section>
-  );
-}
-
-function ExplainedShare({ kill }: { kill: OomKill }) {
-  const verdict = kill.verdict;
-  if (!verdict) return null;
-  return (
-    <p class="hint">
-      Of what was needed, this explains:{" "}
-      <Value value={verdict.explains_share_of_need} of={verdict} field="explains_share_of_need" full>
-        {percent}
-      </Value>
-    </p>
   );
 }
 

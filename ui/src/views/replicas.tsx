@@ -16,7 +16,7 @@ const METRICS = ["rss_bytes", "limit_bytes"];
 const MAX_NAMES = 10;
 
 const RANGES: [string, string][] = [
-  ["", "What is in memory"],
+  ["", "All kept in memory"],
   ["1h", "The last hour"],
   ["6h", "6 hours"],
   ["24h", "24 hours"],

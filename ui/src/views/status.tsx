@@ -68,7 +68,7 @@ function Own({ status }: { status: Status }) {
           <div>
             <dt>Source links</dt>
             <dd>
-              <Value value={source.url_template} of={source} field="url_template">
+              <Value value={source.url_template} of={source} field="url_template" full>
                 {(template) => <code>{readable(template, 200)}</code>}
               </Value>
             </dd>
@@ -165,7 +165,7 @@ function Lanes({ status }: { status: Status }) {
                     {readable(lane.state, 30)}
                   </span>
                 </td>
-                <td>
+                <td class="short">
                   <Value value={lane.overhead_cpu_percent} of={lane} field="overhead_cpu_percent">
                     {(value) => <>{percentOf(value)}</>}
                   </Value>
@@ -222,6 +222,8 @@ function LossTable({ status }: { status: Status }) {
 
 function Capabilities({ list }: { list: readonly Capability[] }) {
   const ordered = [...list].sort((a, b) => Number(a.available) - Number(b.available));
+  if (list.length === 0)
+    return <p class="state">What the host offers is not told: a file was opened here, there is no host.</p>;
   return (
     <section class="card" aria-labelledby="capabilities">
       <h2 id="capabilities">What this host offers</h2>

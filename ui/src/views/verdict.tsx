@@ -141,6 +141,14 @@ function Outlook({ verdict }: { verdict: Verdict }) {
           </Value>
         </dd>
       </div>
+      <div>
+        <dt>Part of the memory needed that this explains</dt>
+        <dd>
+          <Value value={verdict.explains_share_of_need} of={verdict} field="explains_share_of_need" full>
+            {percent}
+          </Value>
+        </dd>
+      </div>
       <div class="wide">
         <dt>What decides it</dt>
         <dd>
@@ -192,11 +200,9 @@ interface EvidenceProps {
   evidence: Evidence[];
   target: string | null;
   title: string;
-  /** Says so when the evidence has no weights. */
-  explain?: boolean;
 }
 
-export function EvidenceList({ evidence, target, title, explain }: EvidenceProps) {
+export function EvidenceList({ evidence, target, title }: EvidenceProps) {
   if (evidence.length === 0) return null;
   const weighed = evidence.some((entry) => typeof entry.weight === "number");
   const largest = Math.max(1, ...evidence.map((entry) => Math.abs(entry.weight ?? 0)));
@@ -218,9 +224,6 @@ export function EvidenceList({ evidence, target, title, explain }: EvidenceProps
           </li>
         ))}
       </ul>
-      {explain && !weighed ? (
-        <p class="hint">How much each counts for or against a leak: not served by this daemon.</p>
-      ) : null}
     </div>
   );
 }
@@ -261,22 +264,15 @@ function EvidenceLink({ link, target }: { link: string | null; target: string | 
   return view ? <a href={view.href}>{view.title}</a> : null;
 }
 
-/** What was ruled out, and what was never looked at. */
+/** Why it is not something else. */
 export function OtherExplanations({ verdict }: { verdict: Verdict }) {
   return (
     <section class="card" aria-labelledby="others">
       <h2 id="others">Other explanations</h2>
-      <ClassTable rows={verdict.rejected} title="Ruled out" />
-      <h3>Not checked</h3>
-      <Value value={verdict.not_checked} of={verdict} field="not_checked" full>
-        {(rows) =>
-          rows.length > 0 ? (
-            <ClassTable rows={rows} title={null} />
-          ) : (
-            <p class="hint">Everything was checked.</p>
-          )
-        }
-      </Value>
+      <p class="hint">
+        Why the verdict is none of these: what speaks against each, or what was not looked at.
+      </p>
+      <ClassTable rows={verdict.rejected} />
       {verdict.would_change_our_mind.length > 0 ? (
         <>
           <h3>What would change this verdict</h3>
@@ -291,18 +287,15 @@ export function OtherExplanations({ verdict }: { verdict: Verdict }) {
   );
 }
 
-function ClassTable({ rows, title }: { rows: readonly Rejected[]; title: string | null }) {
+function ClassTable({ rows }: { rows: readonly Rejected[] }) {
   return (
-    <>
-      {title ? <h3>{title}</h3> : null}
-      <dl class="rejected">
-        {rows.map((row) => (
-          <div key={row.class}>
-            <dt title={verdictClass(row.class).means}>{verdictClass(row.class).label}</dt>
-            <dd>{readable(row.because, 400)}</dd>
-          </div>
-        ))}
-      </dl>
-    </>
+    <dl class="rejected">
+      {rows.map((row) => (
+        <div key={row.class}>
+          <dt title={verdictClass(row.class).means}>{verdictClass(row.class).label}</dt>
+          <dd>{readable(row.because, 400)}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }
