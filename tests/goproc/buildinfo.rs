@@ -5,6 +5,7 @@ use anyhow::Result;
 use anyhow::ensure;
 use leakwatch_goproc::buildinfo;
 use leakwatch_goproc::buildinfo::BuildInfo;
+use std::collections::HashSet;
 use std::fs;
 use std::fs::File;
 use std::path::Path;
@@ -85,6 +86,7 @@ fn every_kind_of_build() -> Result<()> {
         ensure!(status.success(), "git {arguments:?}");
     }
     let stripped = ["-ldflags", "-s -w"];
+    let mut ids = HashSet::new();
     for (flags, environment) in [
         (&[][..], &[][..]),
         (&stripped, &[]),
@@ -109,6 +111,8 @@ fn every_kind_of_build() -> Result<()> {
         let what = format!("{flags:?} {environment:?}");
         let found = buildinfo::read(&File::open(&executable)?).with_context(|| what.clone())?;
         assert_eq!(found.as_ref(), Some(&wanted), "{what}");
+        let id = leakwatch_goproc::build_id::read(&File::open(&executable)?).with_context(|| what.clone())?;
+        ensure!(ids.insert(id), "{what} has the build id of another");
 
         // The same without section headers, as packers and some strippers leave it.
         let mut bytes = fs::read(&executable)?;

@@ -12,6 +12,7 @@
 mod read_at;
 mod elf;
 pub mod buildinfo;
+pub mod build_id;
 pub mod memory;
 pub mod os;
 pub mod pclntab;

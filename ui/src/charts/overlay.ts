@@ -93,6 +93,8 @@ function drawForecast(u: uPlot, forecast: Forecast): void {
 function drawBand(u: uPlot, at: number[], band: Band): void {
   const { ctx } = u;
   ctx.fillStyle = colour("band-fill");
+  ctx.strokeStyle = colour("band-fill");
+  ctx.lineWidth = 2 * devicePixelRatio;
   let start = 0;
   const known = (index: number) =>
     typeof band.low[index] === "number" && typeof band.high[index] === "number";
@@ -110,6 +112,8 @@ function drawBand(u: uPlot, at: number[], band: Band): void {
       ctx.lineTo(x(u, at[index] ?? 0), y(u, band.low[index] ?? 0));
     ctx.closePath();
     ctx.fill();
+    // Runs that were alike leave a band that is thinner than a line.
+    ctx.stroke();
     start = end + 1;
   }
 }

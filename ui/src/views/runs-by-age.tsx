@@ -27,7 +27,12 @@ export function EarlierRuns({ service, runs }: Props) {
   );
   const lines = useMemo<Line[]>(() => {
     if (!aligned) return [];
-    const present: Line = { label: "present run", values: aligned.present, colour: "line-1", width: 2.25 };
+    const present: Line = {
+      label: aligned.ended ? "newest run" : "present run",
+      values: aligned.present,
+      colour: "line-1",
+      width: 2.25,
+    };
     if (aligned.earlier > 1) return [present];
     return [{ label: "run before", values: aligned.low, colour: "quiet-1", dash: [4, 3] }, present];
   }, [aligned]);

@@ -50,6 +50,8 @@ export interface Aligned {
   low: (number | null)[];
   high: (number | null)[];
   earlier: number;
+  /** Whether the present run is none any more. */
+  ended: boolean;
 }
 
 export function align(runs: readonly Run[]): Aligned | null {
@@ -73,6 +75,7 @@ export function align(runs: readonly Run[]): Aligned | null {
     low,
     high,
     earlier: earlier.length,
+    ended: present.ended_at !== null,
   };
 }
 

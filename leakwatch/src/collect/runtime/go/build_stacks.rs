@@ -90,12 +90,12 @@ impl KeepStacks for HeapStacks<'_> {
 }
 
 impl BuildStacks {
-    /// None are known yet of the executable at this path.
-    pub(super) fn new(exe: &str) -> Self {
+    /// None are known yet of the executable at this path, of this build.
+    pub(super) fn new(exe: &str, build_id: &str) -> Self {
         Self {
             program: Program {
                 file: exe.into(),
-                ..Program::default()
+                build_id: build_id.into(),
             },
             ..Self::default()
         }

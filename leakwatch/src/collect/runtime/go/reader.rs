@@ -346,7 +346,7 @@ impl Reader {
         let id = binary_id(pid);
         let known = id.and_then(|id| self.builds.get(&id)?.upgrade());
         known.unwrap_or_else(|| {
-            let build = Arc::new(Mutex::new(BuildStacks::new(&executable(pid))));
+            let build = Arc::new(Mutex::new(BuildStacks::new(&executable(pid), &build_id(pid))));
             if let Some(id) = id {
                 self.builds.insert(id, Arc::downgrade(&build));
             }
@@ -439,6 +439,13 @@ fn executable(pid: u32) -> String {
     let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
     let path = path.to_string_lossy();
     path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
+}
+
+/// What tells its build from others; empty when it cannot be read.
+fn build_id(pid: u32) -> String {
+    let file = fs::File::open(format!("/proc/{pid}/exe")).ok();
+    file.and_then(|file| leakwatch_goproc::build_id::read(&file))
+        .unwrap_or_default()
 }
 
 /// Which file the process executes.
