@@ -96,7 +96,9 @@ export function EventList({ events, around }: { events: readonly Event[]; around
         <li key={event.id} class={event.kind}>
           <Instant at={event.at} />
           {center === null ? null : <span class="offset">{offset(Date.parse(event.at) - center)}</span>}
-          <span class="event-kind">{words(readable(event.kind, 40))}</span>
+          <span class="event-kind">
+            {event.kind === "oom_kill" ? "OOM kill" : words(readable(event.kind, 40))}
+          </span>
           <span class="event-text">
             {readable(event.summary, 300)}{" "}
             {"oom_kill" in event.detail ? (
