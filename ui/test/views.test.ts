@@ -7,6 +7,7 @@ import { grouped } from "../src/charts/marks";
 import { sparkPath } from "../src/charts/sparkline";
 import { rowsOf } from "../src/charts/table";
 import { axisTop } from "../src/charts/ticks";
+import type { Mark } from "../src/charts/timeseries";
 import { verdictClass } from "../src/lib/classes";
 import { byUnit, marksOf } from "../src/views/charts";
 import { stacked } from "../src/views/ledger";
@@ -153,6 +154,12 @@ describe("charts", () => {
       [2, "5"],
       [1, "100"],
     ]);
+  });
+  it("puts marks of other kinds at the same place below the kill", () => {
+    const mark = (kind: Mark["kind"], at: number) => ({ at, kind, label: kind });
+    const marks = [mark("restart", 2), mark("deploy", 3), mark("oom", 4), mark("limit", 300)];
+    const rows = grouped(marks, (at) => at).map((group) => [group.mark.kind, group.row]);
+    expect(Object.fromEntries(rows)).toEqual({ oom: 0, restart: 1, deploy: 2, limit: 0 });
   });
   it("draws no series that never had a value, and no two in one colour", () => {
     const set = {

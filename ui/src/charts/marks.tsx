@@ -18,11 +18,15 @@ const SYMBOLS: Record<Mark["kind"], string> = {
 };
 /** Marks nearer to each other than this are one mark with a number. */
 const APART = 18;
+/** Height of a row of marks. */
+const ROW = 19;
 
 export interface Group {
   mark: Mark;
   left: number;
   count: number;
+  /** From above: what is of another kind and at the same place stands below. */
+  row: number;
 }
 
 /** Marks of one kind that would cover each other become one, which leads to the last of them. */
@@ -37,9 +41,24 @@ export function grouped(marks: readonly Mark[], left: (at: number) => number): G
       before.mark = mark;
       continue;
     }
-    const group = { mark, left: place, count: 1 };
+    const group = { mark, left: place, count: 1, row: 0 };
     last.set(mark.kind, group);
     groups.push(group);
+  }
+  return inRows(groups);
+}
+
+/** Kills first: they lead somewhere, and nothing may cover them. */
+function inRows(groups: Group[]): Group[] {
+  const placed: Group[] = [];
+  for (const group of [...groups].sort(
+    (a, b) => Number(b.mark.kind === "oom") - Number(a.mark.kind === "oom"),
+  )) {
+    const taken = new Set(
+      placed.filter(({ left }) => Math.abs(left - group.left) < APART).map(({ row }) => row),
+    );
+    while (taken.has(group.row)) group.row += 1;
+    placed.push(group);
   }
   return groups;
 }
@@ -73,8 +92,8 @@ export function Marks({ plot, marks, chosen }: Props) {
   );
 }
 
-function MarkView({ mark, left, count }: Group) {
-  const style = { left: `${left}px` };
+function MarkView({ mark, left, count, row }: Group) {
+  const style = { left: `${left}px`, top: `${row * ROW}px` };
   const label = count === 1 ? mark.label : `${count} here, the last: ${mark.label}`;
   const inner = <span aria-hidden="true">{count === 1 ? SYMBOLS[mark.kind] : count}</span>;
   return mark.href ? (

@@ -75,10 +75,9 @@ export function Services() {
 function ServiceRow({ service }: { service: Service }) {
   const odd = service.replicas.find((replica) => replica.outlier);
   const classes = new Map<string, number>();
-  for (const replica of service.replicas) {
-    const label = verdictClass(replica.verdict).label;
-    classes.set(label, (classes.get(label) ?? 0) + 1);
-  }
+  for (const { verdict } of service.replicas)
+    classes.set(verdict ?? "", (classes.get(verdict ?? "") ?? 0) + 1);
+  const worstFirst = [...classes].sort(([a], [b]) => verdictClass(b).rank - verdictClass(a).rank);
   const kills = service.replicas.reduce((sum, replica) => sum + replica.oom_kills, 0);
   return (
     <li class="card service-row">
@@ -87,14 +86,17 @@ function ServiceRow({ service }: { service: Service }) {
       </a>
       <span class="sub">
         {service.replicas.length === 1 ? "1 target" : `${service.replicas.length} replicas`}
-        {kills > 0 ? `, ${kills} OOM kills` : ""}
+        {kills > 0 ? `, ${kills} OOM ${kills === 1 ? "kill" : "kills"}` : ""}
       </span>
       <span class="service-classes">
-        {[...classes].map(([label, count]) => (
-          <span key={label}>
-            {count} {label}
-          </span>
-        ))}
+        {worstFirst.map(([verdict, count]) => {
+          const { label, tone, means } = verdictClass(verdict);
+          return (
+            <span key={verdict} class={`badge ${tone}`} title={means}>
+              {count} {label}
+            </span>
+          );
+        })}
       </span>
       {odd && service.outlier ? (
         <span class="odd">
