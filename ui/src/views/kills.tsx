@@ -55,7 +55,7 @@ function KillTable({ kills }: { kills: readonly OomKill[] }) {
             <th scope="col">Victim</th>
             <th scope="col">Scope</th>
             <th scope="col" class="number">
-              Victim's anonymous memory
+              Anonymous memory
             </th>
             <th scope="col" class="number">
               Limit
