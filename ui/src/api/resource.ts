@@ -1,6 +1,6 @@
 // One answer of the API, kept while the next one is on its way.
 
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, getJson, tokenWanted } from "./client";
 import { useLive } from "./stream";
 
@@ -35,8 +35,9 @@ export function useResource<T>(path: string | null, options: Options<T> = {}): R
   const took = useRef(0);
   const tick = useLive(path === null ? null : (options.live ?? null), took);
 
+  // Asked before the browser paints what there is so far, not after it.
   // biome-ignore lint/correctness/useExhaustiveDependencies: an attempt and a change are reasons to ask again
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (path === null) return;
     const abort = new AbortController();
     const started = performance.now();
