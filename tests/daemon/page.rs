@@ -98,7 +98,7 @@ fn the_page_does_in_a_browser_what_it_says() -> Result<()> {
         executable: Path::new(LEAKWATCH),
         only: parent.path(),
         interval_seconds: 1,
-        config: "[go]\ndiscover_endpoints = true\n",
+        config: "[go]\ndiscover_endpoints = true\n[source]\nurl_template = \"https://git.example.org/markets/{path}#L{line}\"\n",
         arguments: &[],
     })?;
     let replicas = [("shop-1", "steady"), ("shop-2", "cache-leak"), ("shop-3", "steady")];

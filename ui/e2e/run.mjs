@@ -150,6 +150,22 @@ await check("one click from the overview to the culprit line", async () => {
   assert.ok(text.includes(`${file.split("/").pop()}:${line}`), text);
 });
 
+const { source } = await api("/status");
+if (source?.url_template) {
+  await check("a place in the code leads to its source", async () => {
+    target = await leak();
+    const { file, line } = target.verdict.culprit;
+    await page.goto(`${url}/#/targets/${target.id}`);
+    const link = page.locator("#culprit .culprit-line .file a");
+    await link.waitFor();
+    const href = await link.getAttribute("href");
+    assert.ok(href.startsWith(source.url_template.split("{")[0]), href);
+    assert.ok(href.includes(file.split("/").pop()) && href.endsWith(String(line)), href);
+    await page.goto(`${url}/#/targets/${target.id}/flame?mode=table`);
+    await page.locator('.functions a[target="_blank"]').first().waitFor();
+  });
+}
+
 await check("the flame graph of the step shows growth in orange", async () => {
   target = await leak();
   await page.goto(`${url}/#/targets/${target.id}`);
@@ -241,6 +257,7 @@ await check("brushing the memory chart chooses the two instants", async () => {
   await page.goto(`${url}/#/targets/${target.id}/flame`);
   const chart = page.locator(".u-over").first();
   await chart.waitFor();
+  await page.locator(".flame-canvas").first().waitFor();
   const box = await chart.boundingBox();
   await page.mouse.move(box.x + box.width * 0.15, box.y + box.height / 2);
   await page.mouse.down();

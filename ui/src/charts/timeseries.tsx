@@ -167,6 +167,7 @@ export function TimeSeries(props: Props) {
   const { title, at, lines, unit, marks = [] } = props;
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const dragging = useRef(false);
   const [hovered, setHovered] = useState<number | null>(null);
   const [width, setWidth] = useState(0);
   const [, setDrawn] = useState(0);
@@ -201,8 +202,17 @@ export function TimeSeries(props: Props) {
       holder.current,
     );
     made.root.setAttribute("aria-hidden", "true");
+    const released = () => {
+      dragging.current = false;
+    };
+    made.over.addEventListener("mousedown", () => {
+      dragging.current = true;
+    });
+    document.addEventListener("mouseup", released);
     plot.current = made;
     return () => {
+      document.removeEventListener("mouseup", released);
+      released();
       made.destroy();
       plot.current = null;
     };
@@ -210,7 +220,8 @@ export function TimeSeries(props: Props) {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: overlays are drawn with the data
   useEffect(() => {
-    plot.current?.setData(data);
+    // Under a mouse that drags nothing moves; the next sample brings what is left out here.
+    if (!dragging.current) plot.current?.setData(data);
   }, [data, props.forecast, props.marks, props.chosen?.base, props.chosen?.compare, props.band]);
 
   useEffect(() => {
