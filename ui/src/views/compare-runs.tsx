@@ -165,7 +165,7 @@ function RunTable({ runs, nameOf }: RunsProps) {
 function Rows({ runs, nameOf }: RunsProps) {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Table of runs">
-      <table class="runs">
+      <table class="runs stacked">
         <thead>
           <tr>
             <th scope="col">Replica</th>
@@ -189,18 +189,20 @@ function Rows({ runs, nameOf }: RunsProps) {
               <td>
                 <Instant at={run.started_at} />
               </td>
-              <td class="number">{duration(run.seconds)}</td>
+              <td class="number" data-label="Lasted">
+                {duration(run.seconds)}
+              </td>
               <td>
                 {run.ended_at
                   ? (ENDS[run.ended_by ?? ""] ?? words(readable(run.ended_by ?? "", 30)))
                   : "it runs"}
               </td>
-              <td class="number">
+              <td class="number" data-label="Highest">
                 <Value value={run.peak_bytes} of={run} field="peak_bytes">
                   {bytes}
                 </Value>
               </td>
-              <td>
+              <td data-label="Version">
                 <Value value={run.version} of={run} field="version">
                   {(version) => <code title={readable(version)}>{short(version)}</code>}
                 </Value>

@@ -48,7 +48,7 @@ export function OomKills() {
 function KillTable({ kills }: { kills: readonly OomKill[] }) {
   return (
     <div class="card scroll" tabIndex={0} role="region" aria-label="OOM kills">
-      <table class="kills-table">
+      <table class="stacked">
         <thead>
           <tr>
             <th scope="col">When</th>
@@ -84,12 +84,12 @@ function KillTable({ kills }: { kills: readonly OomKill[] }) {
                   )}
                 </Value>
               </td>
-              <td class="number">
+              <td class="number" data-label="Anonymous">
                 <Value value={kill.victim.rss_anon_bytes} of={kill.victim} field="rss_anon_bytes">
                   {bytes}
                 </Value>
               </td>
-              <td class="number">
+              <td class="number" data-label="Limit">
                 <Value value={kill.limit_bytes} of={kill} field="limit_bytes">
                   {bytes}
                 </Value>

@@ -110,7 +110,7 @@ export function ofService(
 function ReplicaTable({ service }: { service: Service }) {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Table of replicas">
-      <table>
+      <table class="stacked">
         <thead>
           <tr>
             <th scope="col">Replica</th>
@@ -147,17 +147,17 @@ function ReplicaTable({ service }: { service: Service }) {
                     <Absent of={replica} field="verdict" />
                   )}
                 </td>
-                <td class="number">
+                <td class="number" data-label="Charge">
                   <Value value={replica.charge_bytes} of={replica} field="charge_bytes">
                     {bytes}
                   </Value>
                 </td>
-                <td class="number">
+                <td class="number" data-label="Growth">
                   <Value value={replica.growth_bytes_per_second} of={replica} field="growth_bytes_per_second">
                     {(rate) => <>{rate === 0 ? "none" : signed(rate, "bytes_per_second")}</>}
                   </Value>
                 </td>
-                <td class="number">
+                <td class="number" data-label="OOM kills">
                   {replica.oom_kills > 0 ? (
                     <a class="kills" href={toHash(["oom"], { target: replica.target })}>
                       {replica.oom_kills}

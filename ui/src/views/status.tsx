@@ -147,7 +147,7 @@ function Lanes({ status }: { status: Status }) {
     <section class="card" aria-labelledby="lanes">
       <h2 id="lanes">Lanes</h2>
       <div class="scroll" tabIndex={0} role="region" aria-label="Table of lanes">
-        <table>
+        <table class="stacked">
           <thead>
             <tr>
               <th scope="col">Lane</th>
@@ -228,7 +228,7 @@ function Capabilities({ list }: { list: readonly Capability[] }) {
     <section class="card" aria-labelledby="capabilities">
       <h2 id="capabilities">What this host offers</h2>
       <div class="scroll" tabIndex={0} role="region" aria-label="Table of capabilities">
-        <table>
+        <table class="stacked">
           <thead>
             <tr>
               <th scope="col">Name</th>
