@@ -20,6 +20,8 @@ fn go(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Res
         .env("GOTOOLCHAIN", "local")
         .env("GOPROXY", "off")
         .env("GOWORK", "off")
+        // Whatever is usual on this machine.
+        .env("GOFLAGS", "-buildvcs=true")
         .current_dir(directory)
         .output()
         .context("start go")?;
