@@ -28,28 +28,41 @@ pub struct Outlier {
     pub score: f64,
 }
 
+/// A process younger than this is starting up: what it holds says nothing about its siblings, nor they about it.
+const LEAST_AGE_SECONDS: f64 = 60.0;
+
 struct Replica {
     id: TargetId,
     level: f64,
-    growth: f64,
+    /// Bytes per second, 0 where it does not surely grow.
     rate: f64,
+    /// Seconds over which that was seen.
+    seconds: f64,
 }
 
 /// Finds the outlier among replicas that still run; none when they are alike or fewer than two.
 pub fn outlier(replicas: &[&TargetHistory], now: Timestamp) -> Option<Outlier> {
     let measured: Vec<Replica> = replicas
         .iter()
-        .filter(|history| history.gone_at.is_none_or(|gone| gone >= now))
+        .filter(|history| history.gone_at.is_none_or(|gone| gone >= now) && history.living().next().is_some())
+        .filter(|history| now.since(window::process_start(history)).as_secs_f64() >= LEAST_AGE_SECONDS)
         .filter_map(|history| {
             let trend = trend::fit(&window::memory(history, now))?;
+            let seconds = trend.span();
+            let grows = trend.grows() && seconds > 0.0;
             Some(Replica {
                 id: history.target.id(),
                 level: trend.level,
-                growth: if trend.grows() { trend.growth().max(0.0) } else { 0.0 },
-                rate: trend.recent.estimate,
+                rate: if grows { trend.growth().max(0.0) / seconds } else { 0.0 },
+                seconds,
             })
         })
         .collect();
+    // Of the time that all were watched.
+    let seconds = measured
+        .iter()
+        .map(|replica| replica.seconds)
+        .fold(f64::INFINITY, f64::min);
     let scored = measured.iter().enumerate().filter_map(|(i, replica)| {
         let others: Vec<&Replica> = measured
             .iter()
@@ -57,32 +70,37 @@ pub fn outlier(replicas: &[&TargetHistory], now: Timestamp) -> Option<Outlier> {
             .filter(|(j, _)| *j != i)
             .map(|(_, other)| other)
             .collect();
-        (!others.is_empty()).then(|| judge(replica, &others))
+        (!others.is_empty()).then(|| judge(replica, &others, seconds))
     });
     scored
         .filter(|outlier| outlier.score >= LEAST_SCORE)
         .max_by(|a, b| a.score.total_cmp(&b.score).then_with(|| b.target.cmp(&a.target)))
 }
 
-fn judge(replica: &Replica, others: &[&Replica]) -> Outlier {
-    let of = |value: fn(&Replica) -> f64| -> (f64, f64) {
+fn judge(replica: &Replica, others: &[&Replica], seconds: f64) -> Outlier {
+    let of = |value: &dyn Fn(&Replica) -> f64| -> (f64, f64) {
         let mut values: Vec<f64> = others.iter().map(|other| value(other)).collect();
         let spread = robust::robust_deviation(&values);
         (robust::median(&mut values).unwrap_or(0.0), spread)
     };
-    let (level, level_spread) = of(|replica| replica.level);
-    let (growth, growth_spread) = of(|replica| replica.growth);
+    let grown = |replica: &Replica| replica.rate * seconds;
+    let (level, level_spread) = of(&|replica| replica.level);
+    let (growth, growth_spread) = of(&grown);
     let natural = (level * NATURAL_SPREAD).max(MATERIAL_BYTES);
-    let by_growth = (replica.growth - growth) / growth_spread.max(natural / LEAST_SCORE);
+    let by_growth = (grown(replica) - growth) / growth_spread.max(natural / LEAST_SCORE);
     let by_level = (replica.level - level) / level_spread.max(natural);
+    let siblings = match others.len() {
+        1 => "its sibling".to_owned(),
+        more => format!("the median of its {more} siblings"),
+    };
     let (score, because) = if by_growth >= by_level {
         (
             by_growth,
             format!(
-                "grows by {} ({} so far) while the median of its {} siblings grows by {}",
+                "grows by {} ({} in {}) while {siblings} grows by {} in the same time",
                 format::rate(replica.rate),
-                format::bytes(replica.growth),
-                others.len(),
+                format::bytes(grown(replica)),
+                format::duration(seconds),
                 format::bytes(growth)
             ),
         )
@@ -90,9 +108,8 @@ fn judge(replica: &Replica, others: &[&Replica]) -> Outlier {
         (
             by_level,
             format!(
-                "holds {} while the median of its {} siblings is {}",
+                "holds {} while {siblings} is {}",
                 format::bytes(replica.level),
-                others.len(),
                 format::bytes(level)
             ),
         )

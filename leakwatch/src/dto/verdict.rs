@@ -165,6 +165,8 @@ pub struct RejectedBody {
     pub class: String,
     /// Why not.
     pub because: String,
+    /// Whether there was what it takes to look for it; else it is not ruled out.
+    pub checked: bool,
 }
 
 impl VerdictBody {
@@ -220,6 +222,7 @@ impl VerdictBody {
                 .map(|rejected| RejectedBody {
                     class: rejected.class.name().to_owned(),
                     because: rejected.because.clone(),
+                    checked: rejected.checked,
                 })
                 .collect(),
             advice: verdict.advice.clone(),

@@ -23,7 +23,7 @@ pub(super) fn memory_series() -> EvidenceLink {
 
 /// How fast memory as a whole grows, `detail` being added to the sentence.
 pub(super) fn memory_growth(facts: &Facts<'_>, detail: impl Fn(f64) -> String) -> Option<Evidence> {
-    let rate = facts.memory.growth_rate().filter(|_| facts.memory.grows())?;
+    let rate = facts.growth_rate().filter(|_| facts.memory.grows())?;
     Some(Evidence {
         claim: format!(
             "memory that cannot be reclaimed grows by {}{}",
@@ -41,6 +41,7 @@ pub(super) fn memory_growth(facts: &Facts<'_>, detail: impl Fn(f64) -> String) -
 pub(super) fn until_limit(facts: &Facts<'_>) -> String {
     facts
         .time_to_limit()
+        .filter(|_| facts.growth_rate().is_some_and(|rate| rate > 0.0))
         .map(|time| format!("; the limit is reached in about {}", format::duration(time.p50_seconds)))
         .unwrap_or_default()
 }

@@ -88,7 +88,7 @@ impl<'a> Facts<'a> {
 
     /// The same of the run before, while this one is too young to say.
     pub fn trend_before(&self, profile_type: ProfileType) -> Option<&ProfileTrend> {
-        let young = !self.runs().is_empty() && self.age() <= self.runs().typical_seconds * LIKE_BEFORE;
+        let young = self.age() <= self.runs().any_seconds * LIKE_BEFORE;
         let trend = self.trends_before.get(profile_type as usize).filter(|_| young)?;
         trend
             .get_or_init(|| site_trend::measure_previous_process(self.history, profile_type))
@@ -115,9 +115,25 @@ impl<'a> Facts<'a> {
         self.now.since(window::process_start(self.history)).as_secs_f64()
     }
 
-    /// When the limit will be reached.
+    /// When the limit will be reached; never once it was.
     pub fn time_to_limit(&self) -> Option<TimeToLimit> {
-        *self.time_to_limit.get_or_init(|| self.forecast())
+        *self
+            .time_to_limit
+            .get_or_init(|| self.forecast().filter(|_| !self.dying))
+    }
+
+    /// Growth of memory in bytes per second, if it was measured. Where memory as a whole does not surely grow and there is a forecast, it is a rate that
+    /// leads to it: a heap that grows into memory which its process has already does not show in the charge yet.
+    pub fn growth_rate(&self) -> Option<f64> {
+        let measured = self.memory.growth_rate()?;
+        let room = self.limit.map_or(0.0, |limit| limit.as_f64() - self.memory.level);
+        let time = self.time_to_limit().filter(|_| !self.memory.grows() && room > 0.0);
+        let Some(time) = time else {
+            return Some(measured);
+        };
+        let least = room / time.p90_seconds.max(f64::MIN_POSITIVE);
+        let most = room / time.p10_seconds.max(f64::MIN_POSITIVE);
+        Some(measured.clamp(least, most.max(least)))
     }
 
     /// Call sites whose retained memory grows all along. The profile alone must be very sure, since it is asked again and again;

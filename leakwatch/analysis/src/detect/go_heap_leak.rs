@@ -49,7 +49,7 @@ fn examine_before(facts: &Facts<'_>, heap: &ProfileTrend) -> Option<Finding> {
         return None;
     }
     // Each run that grew until its kill is an observation as well.
-    let seen = count(heap.observations) + watched / facts.runs().typical_seconds.max(1.0);
+    let seen = count(heap.observations) + watched / facts.runs().any_seconds.max(1.0);
     let doubt = doubt::time_to_limit(watched) + doubt::observations(seen) + doubt::BEFORE;
     Some(finding(facts, heap, site, 1.0 - doubt.min(1.0)))
 }

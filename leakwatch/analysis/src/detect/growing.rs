@@ -39,7 +39,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
 }
 
 fn summary(facts: &Facts<'_>) -> String {
-    let rate = format::rate(facts.memory.growth_rate().unwrap_or(0.0));
+    let rate = format::rate(facts.growth_rate().unwrap_or(0.0));
     if let Some(part) = charge::growing_outside_of_heaps(facts.history) {
         return not_enough_data::outside_of_heaps(facts, &part);
     }

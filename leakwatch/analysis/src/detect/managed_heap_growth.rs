@@ -52,7 +52,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
 }
 
 fn summary(facts: &Facts<'_>, managed: &ManagedRuntime) -> String {
-    let rate = format::rate(facts.memory.growth_rate().unwrap_or(0.0));
+    let rate = format::rate(facts.growth_rate().unwrap_or(0.0));
     let version = managed
         .version
         .as_deref()

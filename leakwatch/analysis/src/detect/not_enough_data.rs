@@ -24,7 +24,7 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
     let wait = (ENOUGH_SECONDS - facts.memory.observed).max(0.0);
     let missing = missing(facts);
     let growing = facts.memory.grows();
-    let rate = facts.memory.growth_rate().unwrap_or(0.0);
+    let rate = facts.growth_rate().unwrap_or(0.0);
     let elsewhere = charge::growing_outside_of_heaps(facts.history).filter(|_| growing || facts.dying);
     let summary = if facts.memory.trend.is_none() {
         format!(

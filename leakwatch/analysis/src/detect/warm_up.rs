@@ -77,10 +77,17 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     );
     Ok(Finding {
         confidence,
-        summary: format!(
-            "Memory still grows but slows down, towards about {}: warming up, not leaking.",
-            format::bytes(towards)
-        ),
+        summary: if facts.memory.growth_rate().is_some_and(|rate| rate > 0.0) {
+            format!(
+                "Memory still grows but slows down, towards about {}: warming up, not leaking.",
+                format::bytes(towards)
+            )
+        } else {
+            format!(
+                "Memory grew and has come to rest at about {}: warmed up, not leaking.",
+                format::bytes(towards)
+            )
+        },
         since: facts.memory.since().unwrap_or(facts.now),
         culprit: None,
         evidence: vec![Evidence {

@@ -8,6 +8,8 @@ use crate::history::TargetHistory;
 use crate::history::WindowEnd;
 use crate::history::window;
 use crate::measure::loading::Loading;
+use crate::model::event::OomKill;
+use crate::model::sample::Limit;
 use crate::model::units::Timestamp;
 use crate::stats::robust;
 
@@ -35,10 +37,12 @@ const PLATEAU_PART: f64 = 0.55;
 /// Earlier runs that ended by an OOM kill.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Runs {
-    /// How many are remembered.
+    /// How many are remembered that had no less room than the limit of now gives.
     pub killed: usize,
     /// Median of their length in seconds.
     pub typical_seconds: f64,
+    /// The same of all that were killed, under whatever limit; 0 without any.
+    pub any_seconds: f64,
     /// Seconds of those that grew all along until the kill and were long enough to have finished loading.
     pub growing_seconds: f64,
     /// The same of those that may have been killed while they loaded.
@@ -63,18 +67,25 @@ impl Runs {
                 .filter_map(|replica| Some((*replica, last_run(replica)?))),
         );
         killed.sort_by_key(|(_, past)| past.to);
-        let unseen = never_sampled(history);
-        let mut lengths: Vec<f64> = killed.iter().map(|(_, past)| length(past)).chain(unseen).collect();
-        let ends = killed.iter().map(|(_, past)| past.to);
+        let counts = |past: &PastWindow| !is_raised(past.limit, history.limit());
+        let unseen: Vec<f64> = never_sampled(history).collect();
+        let all = killed.iter().map(|(_, past)| length(past));
+        let any_seconds = robust::median(&mut all.chain(unseen.iter().copied()).collect::<Vec<f64>>());
+        let same_limit = || killed.iter().map(|(_, past)| past).filter(|past| counts(past));
+        let mut lengths: Vec<f64> = same_limit().map(length).chain(unseen).collect();
+        let newest = history.oom_kills.last().filter(|kill| counts_kill(history, kill));
+        let ends = same_limit().map(|past| past.to);
         let mut runs = Self {
             killed: lengths.len(),
             typical_seconds: robust::median(&mut lengths).unwrap_or(0.0),
-            last_end: ends.chain(history.oom_kills.last().map(|kill| kill.at)).max(),
+            any_seconds: any_seconds.unwrap_or(0.0),
+            last_end: ends.chain(newest.map(|kill| kill.at)).max(),
             ..Self::default()
         };
         for (history, past) in killed.iter().rev().take(MAX_RUNS) {
             let seconds = length(past);
             match time_near_peak(history, past) {
+                Some(part) if part >= PLATEAU_PART && !counts(past) => {}
                 Some(part) if part <= CLIMB_PART && seconds >= LOADING_SECONDS => runs.growing_seconds += seconds,
                 Some(part) if part <= CLIMB_PART && seconds >= START_UP_SECONDS => {
                     runs.short_growing_seconds += seconds;
@@ -115,15 +126,34 @@ impl Runs {
     }
 }
 
+/// Whether there is more room now than a run had: what it was killed at is no level that it needs.
+fn is_raised(then: Limit, now: Limit) -> bool {
+    match (then.bytes(), now.bytes()) {
+        (Some(then), Some(now)) => now > then,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+/// Whether a kill was at a limit that is no lower than the one of now, as far as that is known.
+fn counts_kill(history: &TargetHistory, kill: &OomKill) -> bool {
+    let limit = kill.memcg.as_ref().ok().map(|memcg| Limit::Bytes(memcg.limit));
+    limit.is_none_or(|limit| !is_raised(limit, history.limit()))
+}
+
 /// Lengths, at most, of runs that began and were killed between two samples: the time since the kill before.
 fn never_sampled(history: &TargetHistory) -> impl Iterator<Item = f64> {
     let kills = &history.oom_kills;
-    kills.iter().zip(kills.iter().skip(1)).filter_map(|(before, kill)| {
-        let sampled = |past: &PastWindow| past.from <= kill.at && past.to >= before.at;
-        let survived = |record: &&ProcessRecord| record.first_seen <= kill.at;
-        let known = history.past_windows.iter().any(sampled) || history.main_process().as_ref().is_some_and(survived);
-        (!known).then(|| kill.at.seconds_from(before.at))
-    })
+    let pairs = kills.iter().zip(kills.iter().skip(1));
+    pairs
+        .filter(|(_, kill)| counts_kill(history, kill))
+        .filter_map(|(before, kill)| {
+            let sampled = |past: &PastWindow| past.from <= kill.at && past.to >= before.at;
+            let survived = |record: &&ProcessRecord| record.first_seen <= kill.at;
+            let known =
+                history.past_windows.iter().any(sampled) || history.main_process().as_ref().is_some_and(survived);
+            (!known).then(|| kill.at.seconds_from(before.at))
+        })
 }
 
 /// The run that a gone replica was killed in.

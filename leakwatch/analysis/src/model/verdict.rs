@@ -160,6 +160,8 @@ pub struct Rejected {
     pub class: VerdictClass,
     /// Why not.
     pub because: String,
+    /// Whether there was what it takes to look for it; else it is not ruled out.
+    pub checked: bool,
 }
 
 /// The one answer for a target.
@@ -201,4 +203,28 @@ pub struct Verdict {
     pub would_change_our_mind: Vec<String>,
     /// What could not be read, by name of the field or lane, and how to get it.
     pub missing: Vec<(&'static str, Missing)>,
+}
+
+impl Verdict {
+    /// What is about the future goes: nothing is on its way to a limit any more.
+    pub fn without_future(&mut self, because: &Missing) {
+        self.time_to_limit = None;
+        self.limit_probability = None;
+        self.decided_by = Vec::new();
+        self.note("time_to_limit_seconds", because);
+        self.note("limit_probability", because);
+    }
+
+    /// As of a target in which no process lives: it says what ended there, and nothing grows.
+    pub fn of_the_dead(&mut self, because: &Missing) {
+        self.without_future(because);
+        self.growth_bytes_per_second = None;
+        self.note("growth_bytes_per_second", because);
+    }
+
+    fn note(&mut self, field: &'static str, because: &Missing) {
+        if !self.missing.iter().any(|(known, _)| *known == field) {
+            self.missing.push((field, because.clone()));
+        }
+    }
 }

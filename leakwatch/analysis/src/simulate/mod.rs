@@ -7,10 +7,12 @@ mod programs;
 mod heap;
 mod classes;
 mod runs;
+mod memory;
 mod answers;
 mod native;
 mod traces;
 mod lines;
+mod agreement;
 mod properties;
 mod speed;
 
@@ -170,7 +172,9 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
             limit_hits += 10;
             history.apply_oom_kill(kill(now, pid));
             killed_at.get_or_insert(watched);
-            post_mortems.push(investigate(&history, &BTreeMap::new(), &[], now).verdict);
+            let verdict = investigate(&history, &BTreeMap::new(), &[], now).verdict;
+            assert_eq!(agreement::contradiction(&history, &verdict, now), None);
+            post_mortems.push(verdict);
             history.apply_exit(&exit(now, pid));
             if !setup.restart_after_kill {
                 break;
@@ -208,6 +212,7 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
                 limit_hits,
             ));
             let investigation = investigate(&history, &BTreeMap::new(), &[], now);
+            assert_eq!(agreement::contradiction(&history, &investigation.verdict, now), None);
             history.apply_verdict(&investigation.verdict);
             outcome_verdicts.push((watched, investigation.verdict));
         }

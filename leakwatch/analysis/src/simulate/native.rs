@@ -3,6 +3,7 @@
 
 use super::MIB;
 use super::Outcome;
+use super::agreement;
 use super::key;
 use super::process_facts;
 use super::programs::Score;
@@ -124,6 +125,7 @@ fn run_on(runtime: &Runtime, places: &[Place], attach_at: f64, seconds: f64, see
                 (watched <= 0.0).then(|| native_process(runtime, start.minus(Duration::from_secs_f64(attach_at))));
             history.apply_sample(&sample(&history, now, 100, new, anonymous, 0.0, 0.0, None, 0));
             let verdict = investigate(&history, &BTreeMap::new(), &[], now).verdict;
+            assert_eq!(agreement::contradiction(&history, &verdict, now), None);
             let undecided = verdict.class.is_open() && verdict.profile.is_none();
             verdicts.push((watched, verdict));
             if capture.is_none() && undecided && watched > 15.0 && watched >= next_capture {

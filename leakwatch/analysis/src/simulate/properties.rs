@@ -1,13 +1,12 @@
 //! What must hold for any input: no panic, the same answer twice, no dependence on when or in which unit it happened.
 
+use super::agreement;
 use super::frame;
 use super::key;
 use super::sample;
 use super::snapshot;
 use super::stack_of;
 use super::target;
-use crate::detect::growing;
-use crate::detect::stable;
 use crate::history::TargetHistory;
 use crate::investigate;
 use crate::model::investigation::Answer;
@@ -15,7 +14,6 @@ use crate::model::investigation::StepId;
 use crate::model::profile::ProfileType;
 use crate::model::profile::StackValue;
 use crate::model::units::Timestamp;
-use crate::model::verdict::Verdict;
 use crate::service;
 use crate::stats::trend;
 use proptest::prelude::*;
@@ -160,7 +158,9 @@ proptest! {
         prop_assert!(!first.verdict.summary.is_empty());
         prop_assert!(first.steps.iter().all(|step| !step.explanation.is_empty() && !step.why.is_empty()));
         prop_assert!(first.verdict.growth_bytes_per_second.is_none_or(f64::is_finite));
-        agrees(&first.verdict)?;
+        if overrides.is_empty() {
+            prop_assert_eq!(agreement::contradiction(&history, &first.verdict, now), None);
+        }
         let outlier = service::outlier(&[&history, &history], now);
         prop_assert!(outlier.is_none_or(|outlier| !outlier.score.is_nan()));
     }
@@ -181,55 +181,6 @@ proptest! {
         prop_assert!(close(plain.slope.low * scale, moved.slope.low), "{plain:?} {moved:?}");
         prop_assert!(close(plain.noise * scale, moved.noise), "{plain:?} {moved:?}");
     }
-}
-
-/// All numbers and sentences of one answer say the same.
-fn agrees(verdict: &Verdict) -> Result<(), TestCaseError> {
-    let p = verdict.leak_probability;
-    prop_assert!((0.0..=1.0).contains(&p), "{verdict:?}");
-    if let Some(limit) = verdict.limit_probability {
-        let all = [limit.hour, limit.six_hours, limit.day];
-        prop_assert!(all.iter().all(|chance| (0.0..=1.0).contains(chance)), "{verdict:?}");
-        prop_assert!(all.is_sorted(), "{verdict:?}");
-    }
-    if verdict.class.is_leak() {
-        prop_assert!(p >= 0.5 && (verdict.confidence - p).abs() < 1e-9, "{verdict:?}");
-        prop_assert!(verdict.culprit.is_some(), "{verdict:?}");
-    } else if verdict.class != growing::CLASS {
-        prop_assert!(verdict.confidence <= 1.0 - p + 1e-9, "{verdict:?}");
-    }
-    if verdict.class == stable::CLASS {
-        prop_assert_eq!(verdict.growth_bytes_per_second, Some(0.0));
-        prop_assert!(
-            verdict.time_to_limit.is_none() && verdict.culprit.is_none(),
-            "{verdict:?}"
-        );
-    }
-    if let Some(time) = verdict.time_to_limit {
-        let grows = verdict.growth_bytes_per_second.is_some_and(|rate| rate > 0.0);
-        prop_assert!(grows || verdict.profile.is_some(), "{verdict:?}");
-        prop_assert!(
-            time.p10_seconds <= time.p50_seconds && time.p50_seconds <= time.p90_seconds,
-            "{verdict:?}"
-        );
-    }
-    if let Some(culprit) = &verdict.culprit {
-        let growth = culprit.growth;
-        prop_assert!(
-            growth.low <= growth.estimate && growth.estimate <= growth.high,
-            "{verdict:?}"
-        );
-    }
-    let weights: Vec<f64> = verdict.evidence.iter().filter_map(|evidence| evidence.weight).collect();
-    if !weights.is_empty() {
-        let sum: f64 = weights.iter().sum();
-        prop_assert!(
-            (1.0 / (1.0 + (-sum).exp()) - p).abs() < 1e-9,
-            "{weights:?} make not {p}"
-        );
-    }
-    prop_assert_eq!(verdict.decided_by.is_empty(), verdict.class != growing::CLASS);
-    Ok(())
 }
 
 /// The own frame of the simulator's stacks is what the culprit must be; guards the simulator itself.

@@ -9,6 +9,7 @@ use crate::format;
 use crate::history::Claim;
 use crate::history::window;
 use crate::model::profile::ProfileType;
+use crate::model::run::RunEnd;
 use crate::model::units::Timestamp;
 use crate::model::verdict::VerdictClass;
 use crate::odds;
@@ -19,17 +20,45 @@ use std::sync::Arc;
 
 /// A claim of this run and place stands while the probability is no smaller.
 const STANDS: f64 = 0.5;
+/// What was claimed of a run that was killed holds for the next one until that is this much older.
+const LIKE_BEFORE: f64 = 1.5;
 
 /// The leak that was claimed of this run, unless something refutes it or a person excludes it; if so, why.
 pub(super) fn claim<'a>(facts: &Facts<'a>, given: &Answers) -> Option<(&'a Claim, &'static Detector, Option<String>)> {
     let claim = facts.history.claim.as_ref()?;
     let main = facts.history.main_process().map(|record| record.process.key);
     let detector = DETECTORS.iter().find(|detector| detector.class == claim.class)?;
-    let is_of_run = Some(claim.process) == main && claim.at <= facts.now;
-    is_of_run.then(|| {
-        let against = answers::exclude(given, detector).or_else(|| odds::refuted(facts, claim));
+    let is_of_run = Some(claim.process) == main;
+    let is_before = killed_after(facts, claim).is_some_and(|seconds| facts.age() <= seconds * LIKE_BEFORE);
+    (claim.at <= facts.now && (is_of_run || is_before)).then(|| {
+        let refuted = || odds::refuted(facts, claim).filter(|_| is_of_run);
+        let against = answers::exclude(given, detector).or_else(refuted);
         (claim, detector, against)
     })
+}
+
+/// Seconds after which the run that a claim is about was killed for lack of memory, for as much as there is room now; none where it was not, or
+/// where something else runs now.
+fn killed_after(facts: &Facts<'_>, claim: &Claim) -> Option<f64> {
+    let main = facts.history.main_process()?;
+    let run = facts
+        .history
+        .past_runs
+        .iter()
+        .rev()
+        .find(|run| run.process == claim.process)?;
+    let (ended, RunEnd::OomKill) = run.ended? else {
+        return None;
+    };
+    let before = facts.history.processes.get(&claim.process);
+    if before.is_some_and(|before| before.process.exe.is_ok() && before.process.exe != main.process.exe) {
+        return None;
+    }
+    let more_room = match (run.limit.bytes(), facts.limit) {
+        (Some(then), Some(now)) => (now.as_f64() / then.as_f64().max(1.0)).max(1.0),
+        _ => 1.0,
+    };
+    Some(ended.since(run.started_at).as_secs_f64() * more_room)
 }
 
 /// Whether the probability is enough for a claim to stand.
@@ -47,11 +76,22 @@ pub(super) fn recalled(facts: &Facts<'_>, claim: &Claim) -> Finding {
         _ => (format::bytes(claim.culprit.growth.estimate), "kept"),
     };
     let ago = format::duration(facts.now.since(claim.at).as_secs_f64());
+    let is_of_run = facts
+        .history
+        .main_process()
+        .is_none_or(|main| main.process.key == claim.process);
     Finding {
         confidence: STANDS,
-        summary: format!(
-            "{place} {what} {growth} more; that it leaks was found {ago} ago and nothing speaks against it since."
-        ),
+        summary: if is_of_run {
+            format!(
+                "{place} {what} {growth} more; that it leaks was found {ago} ago and nothing speaks against it since."
+            )
+        } else {
+            format!(
+                "{place} {what} {growth} more until the run before was killed for lack of memory; the same program runs again, and it has not \
+                 outlived that run."
+            )
+        },
         since: claim.since,
         culprit: Some(claim.culprit.clone()),
         evidence: Vec::new(),

@@ -12,6 +12,9 @@ use crate::detect::table::DETECTORS;
 use crate::detect::table::Detector;
 use crate::format;
 use crate::history::Claim;
+use crate::model::profile::ProfileType;
+use crate::model::reading::Missing;
+use crate::model::reading::MissingReason;
 use crate::model::verdict::Rejected;
 use crate::model::verdict::Verdict;
 use crate::model::verdict::VerdictClass;
@@ -64,16 +67,17 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
         finding.evidence.extend(odds.rows.iter().map(odds::OddsRow::evidence));
     }
     let is_growth = class.is_leak() || is_undecided(class);
-    let rate = match class {
-        stable::CLASS => Some(0.0),
-        _ => facts.memory.growth_rate(),
-    };
     let forecast = facts
         .time_to_limit()
-        .filter(|_| is_growth || class == not_enough_data::CLASS);
-    let forecast = forecast.filter(|_| rate.is_some_and(|rate| rate > 0.0) || place.is_some());
+        .filter(|_| is_growth || class == not_enough_data::CLASS)
+        .filter(|_| facts.growth_rate().is_some_and(|rate| rate > 0.0));
+    let rate = match class {
+        stable::CLASS => Some(0.0),
+        _ if forecast.is_some() => facts.growth_rate(),
+        _ => facts.memory.growth_rate(),
+    };
     let since = facts.memory.since().filter(|_| is_growth && facts.memory.grows());
-    Verdict {
+    let mut verdict = Verdict {
         class,
         confidence: finding.confidence,
         leak_probability: odds.probability,
@@ -96,7 +100,11 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
         recommended_limit: finding.recommended_limit,
         would_change_our_mind: finding.would_change_our_mind,
         missing: not_enough_data::missing(facts),
+    };
+    if facts.dying {
+        verdict.without_future(&Missing::new(MissingReason::Gone, "it was killed for lack of memory"));
     }
+    verdict
 }
 
 /// Whether a finding is about the place that was claimed.
@@ -131,9 +139,25 @@ fn what_grows(facts: &Facts<'_>, given: &Answers, rejected: &mut Vec<Rejected>) 
                 doubtful
             }
         };
-        rejected.push(Rejected { class, because });
+        rejected.push(Rejected {
+            class,
+            because,
+            checked: can_be_checked(facts, detector),
+        });
     }
     place
+}
+
+/// Whether there is what a detector looks at.
+fn can_be_checked(facts: &Facts<'_>, detector: &Detector) -> bool {
+    match detector.profile {
+        // A growth capture takes the place of the calls of the allocator.
+        Some(ProfileType::Native) => [ProfileType::Native, ProfileType::Growth]
+            .into_iter()
+            .any(|profile| facts.trend(profile).is_some()),
+        Some(profile) => facts.trend(profile).is_some() || facts.trend_before(profile).is_some(),
+        None => facts.memory.trend.is_some(),
+    }
 }
 
 /// Why the classes that are no leaks were not asked.
@@ -142,6 +166,7 @@ fn explained(by: VerdictClass) -> impl Iterator<Item = Rejected> {
     others.map(move |detector| Rejected {
         class: detector.class,
         because: format!("{} explains it", by.name()),
+        checked: false,
     })
 }
 
@@ -160,6 +185,7 @@ fn otherwise(
                 "that it does not end by itself is {} likely so far, or too little speaks for it",
                 format::percent(odds.probability)
             ),
+            checked: true,
         });
     }
     let mut chosen: Option<(VerdictClass, Finding)> = None;
@@ -184,6 +210,7 @@ fn otherwise(
                 rejected.push(Rejected {
                     class: *better,
                     because,
+                    checked: true,
                 });
                 chosen = Some((class, finding));
                 continue;
@@ -200,7 +227,11 @@ fn otherwise(
                 format!("its confidence is only {} so far", format::percent(finding.confidence))
             }
         };
-        rejected.push(Rejected { class, because });
+        rejected.push(Rejected {
+            class,
+            because,
+            checked: can_be_checked(facts, detector),
+        });
     }
     let (class, mut finding) = chosen.unwrap_or_else(|| (not_enough_data::CLASS, not_enough_data::examine(facts)));
     if class != stable::CLASS && finding.culprit.is_none() && finding.recommended_limit.is_none() {

@@ -311,4 +311,6 @@ pub(in crate::store) struct Rejected {
     pub(in crate::store) class: String,
     #[prost(string, tag = "2")]
     pub(in crate::store) because: String,
+    #[prost(bool, tag = "3")]
+    pub(in crate::store) unchecked: bool,
 }

@@ -208,6 +208,11 @@ impl TargetHistory {
         })
     }
 
+    /// The process that held most memory in the newest sample; it may have exited since.
+    pub fn main_sampled(&self) -> Option<&ProcessRecord> {
+        self.processes.get(&self.main_sampled?)
+    }
+
     /// Why there is no profile of a type. A process whose executable may not be read is not known to be a Go program,
     /// and so was never asked for one: then that is the reason.
     pub fn no_profile(&self, profile_type: ProfileType) -> Option<&Missing> {

@@ -101,10 +101,26 @@ impl TargetHistory {
             self.claim = None;
             return;
         };
+        let is_at =
+            |claim: &Claim| claim.class == verdict.class && claim.culprit.frame.function == culprit.frame.function;
+        // What was claimed of the run before stays a claim of that one until the profiles of this one show the place.
+        let newest = |profile_type| self.snapshots.get(&profile_type).and_then(SnapshotSeries::newest);
+        let is_shown = verdict
+            .profile
+            .and_then(newest)
+            .is_some_and(|newest| newest.process == process);
+        if !is_shown
+            && self
+                .claim
+                .as_ref()
+                .is_some_and(|claim| claim.process != process && is_at(claim))
+        {
+            return;
+        }
         let before = self
             .claim
             .take()
-            .filter(|claim| claim.process == process && claim.culprit.frame.function == culprit.frame.function);
+            .filter(|claim| claim.process == process && is_at(claim));
         // Odds as of now may hold a contradiction, which must not count twice: the highest are those without one.
         let probability = verdict.leak_probability.clamp(0.0, MOST_SURE);
         let log_odds = (probability / (1.0 - probability)).ln();

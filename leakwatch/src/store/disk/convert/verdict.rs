@@ -53,6 +53,7 @@ pub(in crate::store) fn verdict_to(verdict: &Verdict) -> messages::Verdict {
             .rejected
             .iter()
             .map(|rejected| messages::Rejected {
+                unchecked: !rejected.checked,
                 class: rejected.class.name().to_owned(),
                 because: rejected.because.clone(),
             })
@@ -129,6 +130,7 @@ pub(in crate::store) fn verdict_from(message: messages::Verdict) -> Option<Verdi
             .into_iter()
             .filter_map(|rejected| {
                 Some(Rejected {
+                    checked: !rejected.unchecked,
                     class: class_from(&rejected.class)?,
                     because: rejected.because,
                 })
