@@ -196,11 +196,11 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
         EventKind::Restart { end } => {
             let (name, how) = match end {
                 WindowEnd::OomKill => ("oom_kill", "after an OOM kill"),
-                WindowEnd::Restart => ("restart", "or was replaced"),
+                WindowEnd::Restart => ("restart", "in the place of one that ended"),
                 WindowEnd::LimitChange => ("limit_change", "with a new limit"),
             };
             (
-                format!("the main process restarted {how}"),
+                format!("another main process runs {how}"),
                 EventDetail::Restart {
                     ended_by: name.to_owned(),
                 },

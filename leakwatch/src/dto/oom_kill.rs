@@ -103,6 +103,8 @@ pub struct OtherProcessBody {
     pub comm: String,
     /// Resident memory in the last sample.
     pub rss_bytes: Option<u64>,
+    /// Whether it is older than the victim. It lives on, and who supervises it may not notice that the victim is gone.
+    pub older: Option<bool>,
     /// Why fields are `null`.
     pub missing: MissingMap,
 }
@@ -161,6 +163,11 @@ impl OomKillBody {
                         pid: process.key.pid,
                         comm: process.comm.clone(),
                         rss_bytes: missing.take("rss_bytes", process.memory.as_ref(), |memory| memory.rss.0),
+                        older: missing.applicable(
+                            "older",
+                            kill.victim.start_ticks.map(|victim| process.key.start_ticks < victim),
+                            "when the victim started is not known",
+                        ),
                         missing,
                     }
                 })

@@ -71,10 +71,11 @@ impl ServiceBody {
     pub fn new(service: &Service<'_>, losses: Vec<LossBody>) -> Self {
         let (replicas, outlier) = (&service.replicas, service.outlier.as_ref());
         let mut missing = MissingMap::default();
-        let why_not = if replicas.len() < 2 {
+        let running = replicas.iter().filter(|(_, stored)| stored.has_process()).count();
+        let why_not = if running < 2 {
             "there is nothing to compare it with"
         } else {
-            "the replicas are alike"
+            "the replicas are alike, or too young to be compared"
         };
         let outlier_body = outlier.map(|outlier| {
             let mut missing = MissingMap::default();

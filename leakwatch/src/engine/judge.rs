@@ -5,6 +5,8 @@ use crate::store::memory::Memory;
 use crate::store::target::StoredTarget;
 use crate::store::target::compared_with;
 use leakwatch_analysis::model::investigation::Investigation;
+use leakwatch_analysis::model::reading::Missing;
+use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 use std::ops::RangeInclusive;
@@ -25,6 +27,38 @@ pub(super) fn judge_changed(memory: &mut Memory, at: Timestamp) {
     for id in due {
         judge(memory, &id, at);
     }
+    let dead: Vec<TargetId> = memory
+        .targets()
+        .filter(|(_, stored)| has_future(stored))
+        .map(|(id, _)| id.clone())
+        .collect();
+    for id in dead {
+        bury(memory, &id);
+    }
+}
+
+/// Whether an answer still tells what will become of a target in which no process lives.
+fn has_future(stored: &StoredTarget) -> bool {
+    let verdict = stored.investigation.as_ref().map(|made| &made.verdict);
+    let tells = verdict.is_some_and(|verdict| {
+        verdict.growth_bytes_per_second.is_some()
+            || verdict.time_to_limit.is_some()
+            || verdict.limit_probability.is_some()
+            || !verdict.decided_by.is_empty()
+    });
+    tells && stored.history.living().next().is_none()
+}
+
+/// The answer says what ended there, and nothing of the future any more.
+pub(super) fn bury(memory: &mut Memory, id: &TargetId) {
+    if !memory.target(id).is_some_and(has_future) {
+        return;
+    }
+    let Some(stored) = memory.target_mut(id) else { return };
+    if let Some(made) = &mut stored.investigation {
+        let verdict = &mut Arc::make_mut(made).verdict;
+        verdict.of_the_dead(&Missing::new(MissingReason::Gone, "no process lives in it any more"));
+    }
 }
 
 /// Judges one target now.
@@ -36,7 +70,10 @@ pub(super) fn judge(memory: &mut Memory, id: &TargetId, at: Timestamp) {
     let Some(stored) = memory.target_mut(id) else { return };
     let before = stored.investigation.as_ref().map(|before| before.verdict.class);
     let from = before.or(stored.class_before.take());
-    stored.history.apply_verdict(&investigation.verdict);
+    // What a person says is no observation: taken back, it leaves nothing behind.
+    if stored.overrides.is_empty() {
+        stored.history.apply_verdict(&investigation.verdict);
+    }
     stored.investigation = Some(Arc::new(investigation));
     stored.changed = false;
     if from != Some(to) {

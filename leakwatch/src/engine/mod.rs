@@ -6,6 +6,7 @@ pub mod replay;
 pub mod bundle;
 mod post_mortem;
 mod final_heap;
+mod restart;
 mod judge;
 
 use crate::input::Input;
@@ -190,6 +191,7 @@ fn target_gone(memory: &mut Memory, at: Timestamp, target: &TargetId) {
     if let Some(stored) = memory.target_mut(target) {
         stored.history.apply_gone(at);
     }
+    judge::bury(memory, target);
 }
 
 fn sampled(memory: &mut Memory, sample: &Sample) {
@@ -203,11 +205,11 @@ fn sampled(memory: &mut Memory, sample: &Sample) {
         history.newest.as_ref().ok().map(|memory| memory.limit),
     );
     let charge_before = history.points.as_slice().last().map(|point| point.charge);
+    let main_before = history.main_sampled().cloned();
     history.apply_sample(sample);
     let moved = charge_before != history.points.as_slice().last().map(|point| point.charge);
     stored.changed |= moved || window_before != history.window_start;
-    let restarted =
-        (window_before != history.window_start).then(|| history.past_windows.last().map(|window| window.end));
+    let restarted = restart::follow(&mut stored.ended, main_before, history);
     let limit_now = history.newest.as_ref().ok().map(|memory| memory.limit);
     if let (Some(from), Some(to)) = (limit_before, limit_now)
         && from != to
@@ -217,7 +219,8 @@ fn sampled(memory: &mut Memory, sample: &Sample) {
             Some(sample.target.clone()),
             EventKind::LimitChange { from, to },
         );
-    } else if let Some(Some(end)) = restarted {
+    }
+    if let Some(end) = restarted {
         memory.push_event(sample.at, Some(sample.target.clone()), EventKind::Restart { end });
     }
     post_mortem::kills_only_counted(memory, sample);
@@ -307,6 +310,7 @@ fn answered(memory: &mut Memory, at: Timestamp, target: &TargetId, step: StepId,
         None => stored.overrides.remove(&step),
     };
     judge::judge(memory, target, at);
+    judge::bury(memory, target);
 }
 
 #[cfg(test)]

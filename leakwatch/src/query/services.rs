@@ -60,11 +60,7 @@ pub fn service<'a>(view: &'a View, name: &'a str, now: Timestamp) -> Option<Serv
     let mut replicas: Vec<_> = view.replicas(name).filter(|(_, target)| target.is_living()).collect();
     replicas.sort_by_key(|(id, target)| (&target.history.target.name, *id));
     let histories: Vec<&TargetHistory> = replicas.iter().map(|(_, target)| &target.history).collect();
-    let outlier = if histories.len() < 2 {
-        None
-    } else {
-        outlier(&histories, now)
-    };
+    let outlier = outlier(&histories, now);
     (!replicas.is_empty()).then_some(Service {
         name,
         replicas,

@@ -1,6 +1,7 @@
 //! What the engine keeps of one target.
 
 use crate::store::view::TargetView;
+use leakwatch_analysis::history::ProcessRecord;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
@@ -23,6 +24,8 @@ pub(crate) struct StoredTarget {
     pub(crate) overrides: BTreeMap<StepId, Answer>,
     /// Something came in since the investigation was made.
     pub(crate) changed: bool,
+    /// The main process that ended and has no successor yet.
+    pub(crate) ended: Option<ProcessRecord>,
     /// Class of the newest verdict of a daemon before this one; none once there is a newer.
     pub(crate) class_before: Option<VerdictClass>,
     /// The target as in the last view; none once anything about it may have changed.
@@ -37,6 +40,7 @@ impl StoredTarget {
             investigation: None,
             overrides: BTreeMap::new(),
             changed: true,
+            ended: None,
             class_before: None,
             view: None,
         }
@@ -53,6 +57,7 @@ impl StoredTarget {
             investigation: None,
             overrides,
             changed: true,
+            ended: None,
             class_before: class,
             view: None,
         }
@@ -69,6 +74,7 @@ impl StoredTarget {
             investigation: investigation.map(Arc::new),
             overrides,
             changed: false,
+            ended: None,
             class_before: None,
             view: None,
         }

@@ -38,6 +38,11 @@ impl TargetView {
         self.history.gone_at.is_none()
     }
 
+    /// Whether a process lives in it.
+    pub fn has_process(&self) -> bool {
+        self.history.living().next().is_some()
+    }
+
     /// The newest verdict.
     pub fn verdict(&self) -> Option<&Verdict> {
         self.investigation.as_ref().map(|made| &made.verdict)

@@ -1,5 +1,6 @@
 //! The engine joins samples, profiles and kills, and a recording of what it took in replays to the same answers.
 
+mod ends;
 mod final_heap;
 mod profiles;
 mod restart;

@@ -1,0 +1,184 @@
+//! What is told when processes end: of the dead nothing of the future, a restart once there is a successor, and nothing of what a person took back.
+
+use super::*;
+use leakwatch_analysis::history::WindowEnd;
+
+fn at(second: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(second)
+}
+
+fn tick(second: u64) -> Input {
+    Input::Tick { at: at(second) }
+}
+
+fn empty(target: &Target, second: u64) -> Input {
+    Input::Sample(sampled_at(target, second, 1))
+}
+
+/// Processes of these pids and sizes, all of the same program.
+fn living(target: &Target, second: u64, processes: &[(u32, u64)]) -> Input {
+    let charge = Bytes::from_mib(processes.iter().map(|(_, mib)| mib).sum());
+    let key = |pid| ProcessKey {
+        pid,
+        start_ticks: u64::from(pid),
+    };
+    let base = sampled_at(target, second, 0);
+    let memory = CgroupMemory {
+        charge,
+        counters: counters(charge, 0),
+        ..base.cgroup.unwrap()
+    };
+    let process = |pid| Process {
+        key: key(pid),
+        ..process()
+    };
+    let sampled = |(pid, mib): &(u32, u64)| ProcessSample {
+        key: key(*pid),
+        memory: Ok(ProcessMemory {
+            rss: Bytes::from_mib(*mib),
+            ..ProcessMemory::default()
+        }),
+    };
+    Input::Sample(Sample {
+        cgroup: Ok(memory),
+        new_processes: processes.iter().map(|(pid, _)| Arc::new(process(*pid))).collect(),
+        processes: processes.iter().map(sampled).collect(),
+        target: base.target,
+        at: base.at,
+    })
+}
+
+fn seen(target: &Target, second: u64) -> Input {
+    Input::TargetSeen {
+        at: at(second),
+        target: target.clone(),
+    }
+}
+
+fn restarts(view: &View) -> Vec<WindowEnd> {
+    let ends = view.events().filter_map(|event| match event.kind {
+        EventKind::Restart { end } => Some(end),
+        _ => None,
+    });
+    ends.collect()
+}
+
+#[test]
+fn of_the_dead_nothing_is_told_of_the_future() {
+    let target = target(1);
+    let mut inputs = life(&target);
+    let alive = inputs.len() - 1;
+    let known = run(&mut Engine::new(Bounds::default(), None), inputs[..alive].to_vec());
+    let verdict = known.target(&target.id()).unwrap().verdict().unwrap().clone();
+    assert!(
+        verdict.growth_bytes_per_second.is_some() && verdict.time_to_limit.is_some(),
+        "{verdict:?}"
+    );
+    for gone in [vec![empty(&target, 1_120), tick(1_120)], {
+        vec![Input::TargetGone {
+            at: at(1_121),
+            target: target.id(),
+        }]
+    }] {
+        inputs.extend(gone);
+        let view = run(&mut Engine::new(Bounds::default(), None), inputs.clone());
+        let verdict = view.target(&target.id()).unwrap().verdict().unwrap().clone();
+        assert_eq!(verdict.growth_bytes_per_second, None);
+        assert!(verdict.time_to_limit.is_none() && verdict.limit_probability.is_none());
+        assert!(verdict.decided_by.is_empty(), "{verdict:?}");
+        for field in ["growth_bytes_per_second", "time_to_limit_seconds"] {
+            let why = verdict.missing.iter().find(|(name, _)| *name == field);
+            assert!(why.is_some_and(|(_, why)| !why.detail.is_empty()), "{field}");
+        }
+        // The post-mortem keeps how it grew, and has no forecast.
+        let of_kill = view.post_mortems().next().unwrap().verdict.as_ref().unwrap();
+        assert!(of_kill.growth_bytes_per_second.is_some() && of_kill.time_to_limit.is_none());
+    }
+}
+
+#[test]
+fn a_restart_is_told_once_there_is_a_successor() {
+    let target = target(1);
+    let begin = vec![seen(&target, 10), living(&target, 10, &[(7, 50)]), tick(10)];
+    let after = |more: Vec<Input>| {
+        run(
+            &mut Engine::new(Bounds::default(), None),
+            [begin.clone(), more].concat(),
+        )
+    };
+    let cases = [
+        (
+            "nothing started",
+            vec![empty(&target, 15), tick(15), empty(&target, 20)],
+            vec![],
+        ),
+        (
+            "at once",
+            vec![living(&target, 15, &[(8, 50)]), living(&target, 20, &[(8, 51)])],
+            vec![WindowEnd::Restart],
+        ),
+        (
+            "after a while, and told once",
+            vec![
+                empty(&target, 15),
+                empty(&target, 20),
+                living(&target, 25, &[(8, 50)]),
+                tick(25),
+                living(&target, 30, &[(8, 52)]),
+            ],
+            vec![WindowEnd::Restart],
+        ),
+    ];
+    for (what, inputs, expected) in cases {
+        assert_eq!(restarts(&after(inputs)), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_worker_whose_master_lives_on_is_no_restart() {
+    let target = target(1);
+    let inputs = vec![
+        seen(&target, 10),
+        living(&target, 10, &[(7, 5), (8, 90)]),
+        tick(10),
+        living(&target, 15, &[(7, 5), (9, 20)]),
+        tick(15),
+        living(&target, 20, &[(7, 5), (9, 60)]),
+    ];
+    let view = run(&mut Engine::new(Bounds::default(), None), inputs);
+    assert_eq!(restarts(&view), []);
+}
+
+#[test]
+fn what_is_taken_back_leads_to_the_answer_before() {
+    let target = target(1);
+    let steady = |second| sample(&target, second, 60, 0);
+    let mut engine = Engine::new(Bounds::default(), None);
+    let mut inputs = vec![seen(&target, 1_000)];
+    inputs.extend((0..60).flat_map(|step| [steady(1_000 + 5 * step), tick(1_000 + 5 * step)]));
+    let told = |view: &View| {
+        let stored = view.target(&target.id()).unwrap();
+        let verdict = stored.verdict().unwrap();
+        (
+            verdict.class,
+            verdict.confidence,
+            verdict.summary.clone(),
+            stored.history.told,
+        )
+    };
+    let before = told(&run(&mut engine, inputs));
+    for step in StepId::ALL {
+        for answer in [Answer::Yes, Answer::No] {
+            let answered = |answer| Input::Answer {
+                at: at(1_296),
+                target: target.id(),
+                step,
+                answer,
+            };
+            run(&mut engine, vec![answered(Some(answer)), tick(1_297)]);
+            let after = told(&run(&mut engine, vec![answered(None)]));
+            assert_eq!(after.0, before.0, "{step:?} {answer:?}");
+            assert_eq!(after.3, before.3, "{step:?} {answer:?}");
+        }
+    }
+}
