@@ -68,6 +68,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Look closer at what a target allocates, for a while
     Capture(CaptureArgs),
+    /// Take every probe off every program, and keep them off
+    Detach(DetachArgs),
     /// List what happened, newest first
     Events(EventsArgs),
     /// List OOM kills, or explain one
@@ -151,7 +153,7 @@ pub struct TargetsArgs {
     /// Only targets with a verdict of this class
     #[arg(long)]
     pub verdict: Option<String>,
-    /// `charge`, `name`, `growth`, `confidence` or `time_to_limit`; `-` in front reverses
+    /// `leak`, `charge`, `name`, `growth`, `confidence` or `time_to_limit`; `-` in front reverses [default: leak]
     #[arg(long, allow_hyphen_values = true)]
     pub sort: Option<String>,
     /// At most so many [default: all]
@@ -188,6 +190,9 @@ pub struct TopArgs {
 pub struct InvestigateArgs {
     /// Which target
     pub target: String,
+    /// Say with every question how memory works there
+    #[arg(long)]
+    pub explain: bool,
     /// Wait until there is enough data for a verdict
     #[arg(long)]
     pub until_verdict: bool,
@@ -235,7 +240,7 @@ pub struct DiffArgs {
     /// The target that the earlier profile is of: a sibling, or one that is gone, by its whole id [default: the same]
     #[arg(long, value_name = "TARGET")]
     pub base_target: Option<String>,
-    /// `json`, `pprof` or `folded` instead of a table [default with --out: pprof]
+    /// `flame` (a flame graph of text), `json`, `pprof` or `folded` instead of a table [default with --out: pprof]
     #[arg(long)]
     pub format: Option<String>,
     /// Sample type, for example `inuse_space`
@@ -264,6 +269,14 @@ pub struct CaptureArgs {
     /// Mean bytes between samples; 1 takes every call [default: 524288]
     #[arg(long, value_name = "BYTES")]
     pub sample_bytes: Option<u64>,
+}
+
+/// Options of `detach`.
+#[derive(Debug, Args)]
+pub struct DetachArgs {
+    /// Allow captures again
+    #[arg(long)]
+    pub undo: bool,
 }
 
 /// Options of `events`.

@@ -2,6 +2,7 @@
 
 use crate::capture::lanes::Lane;
 use crate::cli::args::CaptureArgs;
+use crate::cli::args::DetachArgs;
 use crate::cli::args::ProfileArgs;
 use crate::cli::client::Client;
 use crate::cli::client::encoded;
@@ -12,6 +13,7 @@ use crate::cli::profile;
 use crate::cli::text;
 use crate::dto::capture::CaptureBody;
 use crate::dto::capture::CaptureRequestBody;
+use crate::dto::capture::DetachBody;
 use std::time::Duration;
 use tokio::signal;
 
@@ -87,4 +89,24 @@ fn progress(capture: &CaptureBody) -> String {
         cost.cpu_seconds,
         cost.allowed_cpu_seconds
     )
+}
+
+/// Takes all probes off, or allows captures again.
+pub(crate) async fn detach(client: &Client, args: &DetachArgs, output: Output) -> Result<Exit, CliError> {
+    let answer: DetachBody = if args.undo {
+        client.delete("/api/v1/detach").await?
+    } else {
+        client.post("/api/v1/detach", &serde_json::Value::Null).await?
+    };
+    if output.is_json() {
+        return output.json(&answer);
+    }
+    if answer.detached {
+        output.line(&format!(
+            "{} captures end now; no program gets a probe until `leakwatch detach --undo`",
+            answer.stopped
+        ))
+    } else {
+        output.line("captures are allowed again")
+    }
 }

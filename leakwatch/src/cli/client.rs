@@ -43,6 +43,8 @@ enum Endpoint {
 pub(crate) struct Client {
     endpoint: Endpoint,
     authorization: Option<String>,
+    /// Where programs that speak no unix sockets find the daemon.
+    url: Option<String>,
 }
 
 impl Client {
@@ -58,9 +60,14 @@ impl Client {
         let token = api.and_then(|api| api.token.as_ref()).map(Token::bearer);
         if let Some(url) = named {
             let (endpoint, authorization) = parse(url)?;
+            let url = match &endpoint {
+                Endpoint::Tcp { authority, .. } => Some(format!("http://{authority}")),
+                Endpoint::Unix(_) => None,
+            };
             return Ok(Self {
                 endpoint,
                 authorization: authorization.or(token),
+                url,
             });
         }
         let socket = api.map_or_else(|| Some(environment.default_socket()), |api| api.socket.clone());
@@ -82,7 +89,13 @@ impl Client {
         Ok(Self {
             endpoint,
             authorization: token,
+            url: address.map(|address| format!("http://{address}")),
         })
+    }
+
+    /// Where other programs on this host find it, if it listens on an address.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
 
     /// Where the daemon is.

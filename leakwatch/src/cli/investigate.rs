@@ -7,11 +7,15 @@
 use crate::cli::args::InvestigateArgs;
 use crate::cli::client::Client;
 use crate::cli::client::encoded;
+use crate::cli::client::query;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::exit::is_leak;
+use crate::cli::list;
 use crate::cli::output::Output;
 use crate::cli::output::Style;
+use crate::cli::screen;
+use crate::cli::screen::Known;
 use crate::cli::text;
 use crate::cli::text::one_line;
 use crate::cli::text::paragraph;
@@ -20,6 +24,9 @@ use crate::dto::investigation::InvestigationBody;
 use crate::dto::investigation::StepBody;
 use crate::dto::missing::MissingMap;
 use crate::dto::missing::Reason;
+use crate::dto::oom_kill::OomKillBody;
+use crate::dto::page::Page;
+use crate::dto::series::SeriesSetBody;
 use crate::dto::target::TargetBody;
 use crate::dto::verdict::CulpritBody;
 use crate::dto::verdict::EstimateBody;
@@ -29,6 +36,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const POLL: Duration = Duration::from_secs(1);
+/// What only what lives has.
+const FUTURE: [&str; 3] = ["growth_bytes_per_second", "time_to_limit_seconds", "limit_probability"];
 /// Frames of the culprit's stack that are shown.
 const FRAMES: usize = 12;
 
@@ -38,16 +47,15 @@ pub(crate) async fn run(client: &Client, args: &InvestigateArgs, output: Output)
         .await?;
     let path = format!("/api/v1/targets/{}/investigation", encoded(&target.id));
     let investigation: InvestigationBody = if args.until_verdict {
-        wait(client, &path, args).await?
+        wait(client, &path, args, output).await?
     } else {
         client.get(&path).await?
     };
     if output.is_json() {
         output.json(&investigation)?;
     } else {
-        // The numbers of the head belong to the answer, so they are asked for again after waiting.
-        let target: TargetBody = client.get(&format!("/api/v1/targets/{}", encoded(&target.id))).await?;
-        output.text(&(head(&target) + &body(&investigation, output)))?;
+        let page = page(client, &target.id, &investigation, args.explain, output).await?;
+        output.text(&page)?;
     }
     Ok(if is_leak(&investigation.verdict.class) {
         Exit::LeakFound
@@ -56,11 +64,48 @@ pub(crate) async fn run(client: &Client, args: &InvestigateArgs, output: Output)
     })
 }
 
+/// The screen, and below it what it rests on.
+async fn page(
+    client: &Client,
+    id: &str,
+    investigation: &InvestigationBody,
+    explain: bool,
+    output: Output,
+) -> Result<String, CliError> {
+    // The numbers of the screen belong to the answer, so they are asked for again after waiting.
+    let target: TargetBody = client.get(&format!("/api/v1/targets/{}", encoded(id))).await?;
+    let mut kills = Vec::new();
+    if target.oom_kills > 0 {
+        let all: Page<OomKillBody> = list::all(client, "/api/v1/oom_kills", &[], usize::MAX).await?;
+        kills = all.items;
+        kills.retain(|kill| kill.target.as_deref() == Some(id));
+    }
+    let series = query([("metrics", Some("unreclaimable_bytes"))]);
+    let memory = client
+        .get::<SeriesSetBody>(&format!("/api/v1/targets/{}/series{series}", encoded(id)))
+        .await;
+    let known = Known {
+        target: &target,
+        investigation,
+        // A target that was never sampled has none; the screen is worth as much without it.
+        memory: memory.as_ref().ok(),
+        kills: &kills,
+        url: client.url(),
+    };
+    Ok(screen::draw(&known, output) + &rest(investigation, explain, output))
+}
+
 /// Asks until there is a verdict. A target that was just found has none yet, which is no error while waiting.
-async fn wait(client: &Client, path: &str, args: &InvestigateArgs) -> Result<InvestigationBody, CliError> {
+async fn wait(
+    client: &Client,
+    path: &str,
+    args: &InvestigateArgs,
+    output: Output,
+) -> Result<InvestigationBody, CliError> {
     let timeout = parse_duration(&args.timeout).map_err(|error| CliError::Usage(format!("--timeout: {error}")))?;
     let deadline = Instant::now() + timeout;
     let mut polls = tokio::time::interval(POLL);
+    let (begun, mut told) = (Instant::now(), String::new());
     let mut waiting_for = String::from("it was not judged yet");
     while Instant::now() < deadline {
         polls.tick().await;
@@ -70,6 +115,19 @@ async fn wait(client: &Client, path: &str, args: &InvestigateArgs) -> Result<Inv
             Err(CliError::Refused { status: 409, detail }) => waiting_for = detail,
             Err(error) => return Err(error),
         }
+        // Numbers in it change with every look; what is waited for is told when it is something else.
+        let kind: String = waiting_for
+            .chars()
+            .filter(|character| !character.is_numeric())
+            .collect();
+        if kind != told {
+            output.note(&format!(
+                "waiting for a verdict since {}, at most {}: {waiting_for}",
+                text::time(begun.elapsed().as_secs_f64()),
+                args.timeout
+            ));
+            told = kind;
+        }
     }
     Err(CliError::Deadline(format!(
         "no verdict within {}: {waiting_for}",
@@ -77,63 +135,21 @@ async fn wait(client: &Client, path: &str, args: &InvestigateArgs) -> Result<Inv
     )))
 }
 
-fn head(target: &TargetBody) -> String {
-    let memory = &target.memory;
-    let of = memory.limit_bytes.map_or_else(
-        || "no limit".to_owned(),
-        |limit| format!("limit {}", text::size(Some(limit))),
-    );
-    let processes: Vec<String> = target
-        .processes
-        .iter()
-        .take(3)
-        .map(|process| {
-            let runtime = process
-                .runtime_version
-                .as_deref()
-                .or(process.runtime.as_deref())
-                .unwrap_or("unknown runtime");
-            format!(
-                "{} (pid {}, {runtime}, {})",
-                process.comm,
-                process.pid,
-                text::size(process.rss_bytes)
-            )
-        })
-        .collect();
-    let more = target.processes.len().saturating_sub(processes.len());
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    let mut lines = format!(
-        "{} {}   {}\n{}\ncharge {}, not reclaimable {}, {of}",
-        target.kind,
-        one_line(&target.name),
-        target.id,
-        one_line(&target.cgroup_path),
-        text::size(memory.charge_bytes),
-        text::size(memory.unreclaimable_bytes),
-    );
-    if target.oom_kills > 0 {
-        lines.push_str(&format!(", {} OOM kills", target.oom_kills));
-    }
-    if let Some(gone) = target.gone_at {
-        lines.push_str(&format!("\ngone since {gone}"));
-    }
-    if !processes.is_empty() {
-        lines.push_str(&format!("\n{}{more}", one_line(&processes.join(", "))));
-    }
-    lines + "\n"
-}
-
 /// The verdict and the way to it.
 pub(crate) fn body(investigation: &InvestigationBody, output: Output) -> String {
-    let mut page = verdict(&investigation.verdict, output);
+    let verdict = &investigation.verdict;
+    let class = output.styled(text::class_style(&verdict.class), &screen::sure(verdict));
+    let mut page = format!("\n{class}, since {}\n", verdict.since);
+    page.push_str(&paragraph("", "", &verdict.summary));
+    page + &numbers(verdict) + &rest(investigation, true, output)
+}
+
+/// What the verdict rests on, and the way to it; with what every step teaches where that is asked for.
+fn rest(investigation: &InvestigationBody, explain: bool, output: Output) -> String {
+    let mut page = reasons(&investigation.verdict, output);
     page.push_str(&format!("\n{}\n", output.styled(Style::Strong, "How this was found")));
     for (index, step) in investigation.steps.iter().enumerate() {
-        page.push_str(&self::step(index + 1, step, output));
+        page.push_str(&self::step(index + 1, step, explain, output));
     }
     page.push_str(&not_seen(investigation, output));
     for loss in &investigation.losses {
@@ -142,17 +158,21 @@ pub(crate) fn body(investigation: &InvestigationBody, output: Output) -> String 
     page
 }
 
-/// The verdict with culprit, forecast, advice and what was rejected.
-pub(crate) fn verdict(verdict: &VerdictBody, output: Output) -> String {
-    let class = output.styled(text::class_style(&verdict.class), &verdict.class);
-    let heading = |text: &str| format!("\n{}\n", output.styled(Style::Strong, text));
-    // Nothing was found that one could be sure of.
-    let sure = match verdict.class.as_str() {
-        "not_enough_data" => String::new(),
-        _ => format!("{} sure, ", text::percent(verdict.confidence)),
-    };
-    let mut page = format!("\n{class} ({sure}since {})\n", verdict.since);
+/// What was said of the victim when it was killed: of the past.
+pub(crate) fn at_the_kill(verdict: &VerdictBody, output: Output) -> String {
+    let class = output.styled(text::class_style(&verdict.class), &screen::sure(verdict));
+    let mut page = format!(
+        "\n{}\n{class}, since {}\n",
+        output.styled(Style::Strong, "What was known when it was killed"),
+        verdict.since
+    );
     page.push_str(&paragraph("", "", &verdict.summary));
+    page + &numbers(verdict) + &reasons(verdict, output)
+}
+
+/// The numbers of a verdict, a line each.
+fn numbers(verdict: &VerdictBody) -> String {
+    let mut page = String::new();
     if !verdict.decided_by.is_empty() || is_leak(&verdict.class) {
         page.push_str(&format!(
             "probability of a leak: {}\n",
@@ -177,6 +197,13 @@ pub(crate) fn verdict(verdict: &VerdictBody, output: Output) -> String {
     if let Some(limit) = verdict.recommended_limit_bytes {
         page.push_str(&format!("recommended limit: {}\n", text::size(Some(limit))));
     }
+    page
+}
+
+/// Culprit, evidence, advice and what was rejected.
+fn reasons(verdict: &VerdictBody, output: Output) -> String {
+    let heading = |text: &str| format!("\n{}\n", output.styled(Style::Strong, text));
+    let mut page = String::new();
     if let Some(culprit) = &verdict.culprit {
         page.push_str(&heading("Culprit"));
         page.push_str(&self::culprit(culprit));
@@ -203,9 +230,16 @@ pub(crate) fn verdict(verdict: &VerdictBody, output: Output) -> String {
             page.push_str(&paragraph(&format!("{}. ", index + 1), "   ", advice));
         }
     }
-    if !verdict.rejected.is_empty() {
-        page.push_str(&heading("What it is not"));
-        for rejected in &verdict.rejected {
+    for (checked, title) in [(true, "What it is not"), (false, "Not checked")] {
+        let mut rejected = verdict
+            .rejected
+            .iter()
+            .filter(|rejected| rejected.checked == checked)
+            .peekable();
+        if rejected.peek().is_some() {
+            page.push_str(&heading(title));
+        }
+        for rejected in rejected {
             page.push_str(&paragraph(&format!("- {}: ", rejected.class), "  ", &rejected.because));
         }
     }
@@ -253,7 +287,7 @@ fn interval(estimate: &EstimateBody, unit: &str, suffix: &str) -> String {
     )
 }
 
-fn step(number: usize, step: &StepBody, output: Output) -> String {
+fn step(number: usize, step: &StepBody, explain: bool, output: Output) -> String {
     let mut page = format!("\n{number}. {}", step.question);
     if let Some(why) = &step.skipped_because {
         page.push('\n');
@@ -274,10 +308,11 @@ fn step(number: usize, step: &StepBody, output: Output) -> String {
     for evidence in &step.evidence {
         page.push_str(&paragraph("   - ", "     ", &evidence.claim));
     }
-    if let Some(diff) = &step.diff {
-        page.push_str(&format!("   compare: {diff}\n"));
+    if explain {
+        page.push_str(&output.styled(Style::Faint, paragraph("   ", "   ", &step.teaches).trim_end()));
+        page.push('\n');
     }
-    page + &output.styled(Style::Faint, paragraph("   ", "   ", &step.teaches).trim_end()) + "\n"
+    page
 }
 
 /// What could not be looked at and how to get it, once each.
@@ -286,7 +321,9 @@ fn not_seen(investigation: &InvestigationBody, output: Output) -> String {
     let maps =
         std::iter::once(&investigation.verdict.missing).chain(investigation.steps.iter().map(|step| &step.missing));
     for (field, missing) in maps.flat_map(|MissingMap(map)| map) {
-        if missing.reason == Reason::NotApplicable {
+        // That the dead have no future is no gap in what was seen.
+        let is_of_the_dead = missing.reason == Reason::Gone && FUTURE.contains(&field.as_str());
+        if missing.reason == Reason::NotApplicable || is_of_the_dead {
             continue;
         }
         let fix = missing

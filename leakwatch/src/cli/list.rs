@@ -13,6 +13,7 @@ use crate::dto::page::LossBody;
 use crate::dto::page::Page;
 use crate::dto::target::TargetBody;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// The largest page the API gives.
 const PAGE: usize = 1_000;
@@ -22,7 +23,7 @@ pub(crate) async fn targets(client: &Client, args: &TargetsArgs, output: Output)
         ("kind", args.kind.as_deref()),
         ("service", args.service.as_deref()),
         ("verdict", args.verdict.as_deref()),
-        ("sort", args.sort.as_deref()),
+        ("sort", Some(args.sort.as_deref().unwrap_or("leak"))),
     ];
     let page: Page<TargetBody> = all(client, "/api/v1/targets", &filters, args.limit.unwrap_or(usize::MAX)).await?;
     if output.is_json() {
@@ -35,26 +36,28 @@ pub(crate) async fn targets(client: &Client, args: &TargetsArgs, output: Output)
 /// The table of targets.
 pub(crate) fn targets_table(targets: &[TargetBody]) -> String {
     let header = [
-        "TARGET", "KIND", "NAME", "SERVICE", "CHARGE", "LIMIT", "GROWTH", "VERDICT", "SURE", "LIMIT IN", "KILLS",
+        "NAME", "KIND", "SERVICE", "CHARGE", "LIMIT", "GROWTH", "VERDICT", "SURE", "LIMIT IN", "KILLS", "ID",
     ];
     let right = ["CHARGE", "LIMIT", "GROWTH", "SURE", "LIMIT IN", "KILLS"];
     let rows = targets.iter().map(|target| {
         let verdict = target.verdict.as_ref();
+        // Nothing was found that one could be sure of.
+        let sure = verdict.filter(|verdict| verdict.class != "not_enough_data");
         let left = verdict
             .and_then(|verdict| verdict.time_to_limit_seconds.as_ref())
             .and_then(|time| time.p50);
         vec![
-            target.id.clone(),
-            target.kind.clone(),
             target.name.clone(),
+            target.kind.clone(),
             target.service.clone(),
             text::size(target.memory.charge_bytes),
             text::size(target.memory.limit_bytes),
             text::rate(verdict.and_then(|verdict| verdict.growth_bytes_per_second)),
             verdict.map_or_else(|| text::NONE.to_owned(), |verdict| verdict.class.clone()),
-            text::percent(verdict.and_then(|verdict| verdict.confidence)),
+            text::percent(sure.and_then(|verdict| verdict.confidence)),
             left.map_or_else(|| text::NONE.to_owned(), text::time),
             target.oom_kills.to_string(),
+            target.id.clone(),
         ]
     });
     text::table(&header, &right, rows)
@@ -72,11 +75,12 @@ pub(crate) async fn events(client: &Client, args: &EventsArgs, output: Output) -
         return output.json(&page);
     }
     note_losses(output, &page.losses);
+    let names = names(client).await?;
     let rows = page.items.iter().map(|event| {
         vec![
             event.at.to_string(),
             event.kind.clone(),
-            event.target.clone().unwrap_or_else(|| text::NONE.to_owned()),
+            name_of(&names, event.target.as_deref()),
             event.summary.clone(),
         ]
     });
@@ -111,6 +115,18 @@ pub(crate) async fn all<T: DeserializeOwned>(
             return Ok(whole);
         }
     }
+}
+
+/// Names of targets by their ids, those that are gone too.
+pub(super) async fn names(client: &Client) -> Result<BTreeMap<String, String>, CliError> {
+    let page: Page<TargetBody> = all(client, "/api/v1/targets", &[("life", Some("all"))], usize::MAX).await?;
+    Ok(page.items.into_iter().map(|target| (target.id, target.name)).collect())
+}
+
+/// The name of a target; its id where it is forgotten.
+pub(super) fn name_of(names: &BTreeMap<String, String>, id: Option<&str>) -> String {
+    let name = id.map(|id| names.get(id).map_or(id, String::as_str));
+    name.unwrap_or(text::NONE).to_owned()
 }
 
 /// What was dropped concerns every answer.

@@ -15,7 +15,10 @@ mod output;
 mod profile;
 mod offline;
 mod replay;
+mod screen;
 mod services;
+mod sparkline;
+mod flame;
 mod store;
 #[cfg(test)]
 mod recordings;
@@ -111,6 +114,7 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Profile(args) => profile::one(&connect()?, &args, output).await,
         Command::Diff(args) => profile::diff(&connect()?, &args, output).await,
         Command::Capture(args) => capture::run(&connect()?, &args, output).await,
+        Command::Detach(args) => capture::detach(&connect()?, &args, output).await,
         Command::Events(args) => list::events(&connect()?, &args, output).await,
         Command::Oom(args) => oom::run(&connect()?, &args, output).await,
         Command::Bundle(args) => profile::bundle(&connect()?, &args, output).await,

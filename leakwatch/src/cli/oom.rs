@@ -38,10 +38,11 @@ pub(crate) async fn run(client: &Client, args: &OomArgs, output: Output) -> Resu
         return output.json(&page);
     }
     list::note_losses(output, &page.losses);
+    let names = list::names(client).await?;
     let rows = page.items.iter().map(|kill| {
         vec![
-            kill.id.clone(),
             kill.at.to_string(),
+            list::name_of(&names, kill.target.as_deref()),
             kill.scope.clone().unwrap_or_else(|| text::NONE.to_owned()),
             format!("{} ({})", kill.victim.comm, kill.victim.pid),
             text::size(kill.victim.rss_anon_bytes),
@@ -49,10 +50,10 @@ pub(crate) async fn run(client: &Client, args: &OomArgs, output: Output) -> Resu
             kill.verdict
                 .as_ref()
                 .map_or_else(|| text::NONE.to_owned(), |verdict| verdict.class.clone()),
-            kill.cgroup_path.clone().unwrap_or_else(|| text::NONE.to_owned()),
+            kill.id.clone(),
         ]
     });
-    let header = ["ID", "AT", "SCOPE", "VICTIM", "ANON", "LIMIT", "VERDICT", "CGROUP"];
+    let header = ["AT", "NAME", "SCOPE", "VICTIM", "ANON", "LIMIT", "VERDICT", "ID"];
     output.text(&text::table(&header, &["ANON", "LIMIT"], rows))
 }
 
@@ -111,8 +112,21 @@ pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
             let line = format!("{} (pid {})", one_line(&process.comm), process.pid);
             page.push_str(&format!("{:>12}  {line}\n", text::size(process.rss_bytes)));
         }
+        if let Some(older) = kill.other_processes.iter().find(|process| process.older == Some(true)) {
+            page.push_str(&text::paragraph(
+                "",
+                "",
+                &format!(
+                    "{} (pid {}) is older than the victim and lived on: who supervises it may not have noticed.",
+                    one_line(&older.comm),
+                    older.pid
+                ),
+            ));
+        }
     }
-    page.push_str(&final_state(kill, output));
+    if of_go(kill) {
+        page.push_str(&final_state(kill, output));
+    }
     if !kill.profiles.is_empty() {
         page.push_str(&heading("Last profiles"));
         for profile in &kill.profiles {
@@ -125,7 +139,7 @@ pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
         }
     }
     match &kill.verdict {
-        Some(verdict) => page.push_str(&investigate::verdict(verdict, output)),
+        Some(verdict) => page.push_str(&investigate::at_the_kill(verdict, output)),
         None => page.push_str("\nit was killed before it could be judged\n"),
     }
     let missing: Vec<String> = kill
@@ -140,6 +154,7 @@ pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
                 .iter()
                 .filter(|(field, _)| *field == "goroutines"),
         )
+        .filter(|(field, _)| of_go(kill) || *field != "goroutines")
         .filter(|(_, missing)| missing.reason != Reason::NotApplicable)
         .map(|(field, missing)| text::paragraph(&format!("- {field}: "), "  ", &missing.detail))
         .collect();
@@ -148,6 +163,12 @@ pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
         page.push_str(&missing.concat());
     }
     page
+}
+
+/// Whether the victim has a heap and goroutines that the kernel may have read: whether anything was ever seen of them.
+fn of_go(kill: &OomKillBody) -> bool {
+    let is_go = |profile: &str| matches!(profile, "heap" | "goroutine" | "goroutineleak");
+    kill.at_death.heap != "none" || kill.profiles.iter().any(|profile| is_go(&profile.r#type))
 }
 
 fn ledger(kill: &OomKillBody, output: Output) -> String {

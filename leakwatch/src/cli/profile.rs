@@ -8,6 +8,7 @@ use crate::cli::client::encoded;
 use crate::cli::client::query;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::flame;
 use crate::cli::output::Output;
 use crate::cli::text;
 use crate::dto::diff::DiffBody;
@@ -70,9 +71,15 @@ pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: Output) -> Re
         .as_deref()
         .unwrap_or(if args.out.is_some() { "pprof" } else { "json" });
     let table = args.format.is_none() && args.out.is_none() && !output.is_json();
+    let is_flame = format == "flame";
+    if is_flame && args.out.is_some() {
+        return Err(CliError::Usage(
+            "a flame graph of text is for the terminal: save pprof or folded".to_owned(),
+        ));
+    }
     let query = query([
         ("type", Some(args.profile_type.as_str())),
-        ("format", Some(format)),
+        ("format", Some(if is_flame { "folded" } else { format })),
         ("base", args.base.as_deref()),
         ("compare", args.compare.as_deref()),
         ("base_target", args.base_target.as_deref()),
@@ -84,6 +91,15 @@ pub(crate) async fn diff(client: &Client, args: &DiffArgs, output: Output) -> Re
     if table {
         let diff: DiffBody = client.get(&path).await?;
         return output.text(&diff_table(&diff));
+    }
+    if is_flame {
+        let folded = client.bytes(&path).await?;
+        let unit = match args.profile_type.as_str() {
+            "goroutine" | "goroutineleak" => "count",
+            _ if args.value.as_deref().is_some_and(|value| value.ends_with("objects")) => "count",
+            _ => "bytes",
+        };
+        return output.text(&flame::draw(&String::from_utf8_lossy(&folded), unit, output));
     }
     save(&client.bytes(&path).await?, format, args.out.as_deref(), output)
 }

@@ -18,6 +18,8 @@ use crate::cli::oom;
 use crate::cli::output::Output;
 use crate::cli::replay;
 use crate::cli::replay::Played;
+use crate::cli::screen;
+use crate::cli::screen::Known;
 use crate::cli::services;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -55,7 +57,7 @@ async fn investigate_tells_the_whole_story() {
         "Culprit\nmain.getOrQueryMarketsValues  /src/markets.go:42",
         "of the growth: ",
         "What to do\n1. ",
-        "What it is not\n- ",
+        "Not checked\n- ",
         "How this was found",
         "5. ",
         "lost: 3 ring_buffer_full",
@@ -67,6 +69,65 @@ async fn investigate_tells_the_whole_story() {
     }
     assert!(text.lines().all(|line| line.chars().count() <= 160), "{text}");
     assert!(!text.contains('\u{1b}'), "no colours without a terminal");
+}
+
+/// What a person sees first, of a target as it leaks and of the same after it was killed.
+#[tokio::test]
+async fn the_screen_begins_with_the_kill_and_ends_with_commands_to_run() {
+    for (daemon, parts, forbidden) in [
+        (
+            Daemon::before_the_kill(),
+            vec![
+                "limit     reached in about ",
+                "chance ",
+                "+",
+                "/s\n",
+                "a full block is the limit, 512.0 MiB",
+            ],
+            vec!["KILLED", "no process lives"],
+        ),
+        (
+            Daemon::new(),
+            vec![
+                "KILLED ",
+                "at its limit of 512.0 MiB: checkout (pid 4001)",
+                "leakwatch oom oom-",
+                "no process lives in it",
+                "was go_heap_leak",
+                "✗",
+            ],
+            vec!["reached in about", "/s\n"],
+        ),
+    ] {
+        let path = format!("/api/v1/targets/{LEAKING}");
+        let target: TargetBody = body(&daemon, &path).await;
+        let investigation: InvestigationBody = body(&daemon, &format!("{path}/investigation")).await;
+        let series = body(&daemon, &format!("{path}/series?metrics=unreclaimable_bytes")).await;
+        let kills: Page<OomKillBody> = body(&daemon, "/api/v1/oom_kills").await;
+        let known = Known {
+            target: &target,
+            investigation: &investigation,
+            memory: Some(&series),
+            kills: &kills.items,
+            url: Some("http://127.0.0.1:7411"),
+        };
+        let text = screen::draw(&known, plain());
+        let always = [
+            "go_heap_leak, ",
+            "where     main.getOrQueryMarketsValues  /src/markets.go:42",
+            "▁",
+            "leakwatch diff heap t29-",
+            "go tool pprof -http=: -diff_base 'http://127.0.0.1:7411/pprof/t29-",
+            "--explain",
+        ];
+        for part in parts.iter().chain(&always) {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+        for part in forbidden {
+            assert!(!text.contains(part), "{part:?} is in:\n{text}");
+        }
+        assert!(text.lines().count() <= 40, "one screen:\n{text}");
+    }
 }
 
 #[tokio::test]
@@ -116,7 +177,7 @@ async fn runs_are_listed_with_their_end_and_their_peak() {
 
 #[tokio::test]
 async fn the_table_of_targets_has_a_line_for_each() {
-    let daemon = Daemon::new();
+    let daemon = Daemon::before_the_kill();
     let page: Page<TargetBody> = body(&daemon, "/api/v1/targets").await;
     let text = list::targets_table(&page.items);
     assert_eq!(text.lines().count(), 5, "{text}");
