@@ -12,6 +12,7 @@ use crate::capture::lanes::Lane;
 use crate::config::CpuBudget;
 use crate::dto::capture::CaptureBody;
 use crate::dto::capture::CaptureRequestBody;
+use crate::dto::capture::DetachBody;
 use crate::dto::problem::Problem;
 use crate::query::lookup;
 use axum::Json;
@@ -21,10 +22,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use std::time::Duration;
 
-const MAX_SECONDS: u64 = 3_600;
+pub(crate) const MAX_SECONDS: u64 = 3_600;
 /// No capture may cost a process more of its processor time, whoever asks.
-const MAX_CPU_PERCENT: f64 = CpuBudget::MAX_PERCENT;
-const MAX_SAMPLE_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_CPU_PERCENT: f64 = CpuBudget::MAX_PERCENT;
+pub(crate) const MAX_SAMPLE_BYTES: u64 = 1 << 30;
 
 /// Captures the allocator's calls, or what makes memory resident, of the target's largest process for a while. The profile is there, and grows, while it runs.
 #[utoipa::path(
@@ -58,8 +59,16 @@ pub(crate) async fn start_capture(
         reason: error.to_string(),
     })?;
     let request = request(&context, &id, &asked)?;
+    if context.config().native.observe_only {
+        return Err(ApiError::Conflict {
+            reason: "no probes are put on programs here: native.observe_only is set".to_owned(),
+        });
+    }
     let capture = context.captures.start(request).map_err(|error| match error {
-        CaptureError::AlreadyRunning { .. } | CaptureError::TooMany | CaptureError::SwitchedOff => ApiError::Conflict {
+        CaptureError::AlreadyRunning { .. }
+        | CaptureError::TooMany
+        | CaptureError::SwitchedOff
+        | CaptureError::Detached => ApiError::Conflict {
             reason: error.to_string(),
         },
         CaptureError::Thread(_) => ApiError::Unavailable {
@@ -113,6 +122,46 @@ fn request(context: &Context, id: &str, asked: &CaptureRequestBody) -> Result<Ca
         automatic: false,
         low_duty: false,
     })
+}
+
+/// Takes every probe off every program at once, and puts none on until that is undone, by nobody: neither the daemon itself nor a person.
+#[utoipa::path(
+    post,
+    path = "/api/v1/detach",
+    tag = "captures",
+    responses((status = 200, description = "no program has a probe on it any more, or loses it now", body = DetachBody))
+)]
+pub(crate) async fn detach(
+    State(context): State<Context>,
+    parameters: Parameters,
+) -> Result<Json<DetachBody>, ApiError> {
+    parameters.allow(&[])?;
+    let stopped = context.captures.detach();
+    tracing::info!(stopped, "all probes are taken off, and none are put on any more");
+    Ok(Json(DetachBody {
+        detached: true,
+        stopped,
+    }))
+}
+
+/// Allows captures again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/detach",
+    tag = "captures",
+    responses((status = 200, description = "captures are allowed", body = DetachBody))
+)]
+pub(crate) async fn undo_detach(
+    State(context): State<Context>,
+    parameters: Parameters,
+) -> Result<Json<DetachBody>, ApiError> {
+    parameters.allow(&[])?;
+    context.captures.attach_again();
+    tracing::info!("captures are allowed again");
+    Ok(Json(DetachBody {
+        detached: false,
+        stopped: 0,
+    }))
 }
 
 /// How far a capture is, what it costs and what it lost.

@@ -1,12 +1,19 @@
 //! The ways of looking that this daemon has, as `/api/v1/status` names them.
 
 use crate::config::Config;
+use crate::dto::capability::CapabilityBody;
 use crate::dto::status::LaneBody;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 
 /// Every lane and whether it is on.
-pub(crate) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
+pub(crate) fn lanes(config: &Config, kernel: bool, detached: bool, host: &[CapabilityBody]) -> Vec<LaneBody> {
+    let works = |name: &str| {
+        let mut found = host.iter().filter(|capability| capability.name == name);
+        found.all(|capability| capability.available)
+    };
+    let captures = config.bpf && !config.native.observe_only && !detached && works("ebpf");
+    let outside = config.go.outside && works("process_memory");
     let seconds = config.interval.as_secs_f64();
     let rules = config.go.endpoints.len();
     let endpoints = match (rules, config.go.discover_endpoints) {
@@ -16,15 +23,16 @@ pub(crate) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
         )),
         (rules, false) => Some(format!("endpoints: {rules} rules")),
     };
-    let profiles = match (endpoints, config.go.outside) {
+    let profiles = match (endpoints, outside) {
         (None, true) => Some("read from the memory of Go processes".to_owned()),
         (Some(endpoints), true) => Some(format!(
             "read from the memory of Go processes; where that gives no heap, {endpoints}"
         )),
         (endpoints, false) => endpoints,
     };
-    let profile_fix = "set go.outside = true, or add [[go.endpoint]] rules";
+    let profile_fix = "set go.outside = true and let the daemon read other users' processes (CAP_SYS_PTRACE), or add [[go.endpoint]] rules";
     let probe_fix = "see leakwatch doctor; --no-bpf must not be set";
+    let capture_fix = "see leakwatch doctor; --no-bpf and native.observe_only must not be set, and `leakwatch detach --undo` allows captures again";
     vec![
         lane(
             "samples",
@@ -42,7 +50,7 @@ pub(crate) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
         lane("goroutines", profiles, profile_fix),
         lane(
             "native",
-            config.bpf.then(|| {
+            captures.then(|| {
                 let who = if config.native.automatic {
                     "of suspects and on request"
                 } else {
@@ -53,11 +61,11 @@ pub(crate) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
                     config.native.cpu_budget.percent, config.native.cpu_budget.floor_percent
                 )
             }),
-            probe_fix,
+            capture_fix,
         ),
         lane(
             "growth",
-            config.bpf.then(|| {
+            captures.then(|| {
                 let who = if config.native.automatic {
                     "of suspects that the allocator's calls do not explain and on request"
                 } else {
@@ -68,7 +76,7 @@ pub(crate) fn lanes(config: &Config, kernel: bool) -> Vec<LaneBody> {
                     config.native.cpu_budget.percent, config.native.cpu_budget.floor_percent
                 )
             }),
-            probe_fix,
+            capture_fix,
         ),
     ]
 }

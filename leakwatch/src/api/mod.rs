@@ -5,9 +5,11 @@ pub mod context;
 pub mod listen;
 pub mod serve;
 mod guard;
+mod places;
 mod etag;
 mod body_limit;
 mod error;
+mod document;
 mod segment;
 mod parameter;
 mod page;
@@ -84,7 +86,8 @@ pub fn router(context: Context) -> Router {
 pub fn openapi() -> String {
     let (_router, document) = routes().split_for_parts();
     // The document is made of maps with text keys, which always become JSON.
-    document.to_pretty_json().unwrap_or_default() + "\n"
+    let document = document::narrowed(serde_json::to_value(&document).unwrap_or_default());
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
 
 fn routes() -> OpenApiRouter<Context> {
@@ -117,6 +120,7 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(stream::stream))
         .routes(routes!(captures::start_capture))
         .routes(routes!(captures::capture, captures::stop_capture))
+        .routes(routes!(captures::detach, captures::undo_detach))
         .routes(routes!(bundle::bundle))
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn of<T>(
     let limit = limit(parameters)?;
     let after = parameters
         .text("cursor")
-        .map(|text| decode(text).ok_or_else(not_a_cursor))
+        .map(|text| decode(text).ok_or_else(|| no_page(text)))
         .transpose()?;
     let part = page::part(list, after.as_ref(), limit, id);
     Ok((part.items, part.next.as_ref().map(encode)))
@@ -35,7 +35,7 @@ pub(crate) fn after<T>(parameters: &Parameters, item: impl Fn(&str) -> Option<T>
     let named = |text: &str| item(&decode(text)?.last);
     parameters
         .text("cursor")
-        .map(|text| named(text).ok_or_else(not_a_cursor))
+        .map(|text| named(text).ok_or_else(|| no_page(text)))
         .transpose()
 }
 
@@ -47,8 +47,9 @@ pub(crate) fn cursor_after(id: &str) -> String {
     })
 }
 
-fn not_a_cursor() -> ApiError {
-    ApiError::parameter("cursor", "not a cursor of this list, start without one")
+/// A cursor names a page: without this list's `next_cursor` in it, it names none.
+fn no_page(cursor: &str) -> ApiError {
+    ApiError::not_found("page with the cursor", cursor)
 }
 
 fn encode(cursor: &Cursor) -> String {

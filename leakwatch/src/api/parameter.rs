@@ -30,7 +30,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
 impl Parameters {
     /// Refuses parameters that the route does not know, and those given twice.
     pub(crate) fn allow(&self, known: &[&str]) -> Result<(), ApiError> {
-        for (index, (name, _)) in self.0.iter().enumerate() {
+        for (index, (name, value)) in self.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let reason = if known.is_empty() {
                     "this route takes no parameters".to_owned()
@@ -38,6 +38,9 @@ impl Parameters {
                     format!("unknown, this route takes {}", known.join(", "))
                 };
                 return Err(ApiError::parameter(name, reason));
+            }
+            if value.is_empty() {
+                return Err(ApiError::parameter(name, "has no value: leave it out"));
             }
             if self.0.iter().skip(index + 1).any(|(other, _)| other == name) {
                 return Err(ApiError::parameter(name, "given more than once"));

@@ -98,7 +98,12 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             profiles_per_target_and_type: SnapshotSeries::CAPACITY,
             interval_seconds: config.interval.as_secs_f64(),
         },
-        lanes: lanes(config, facts.kernel_attached),
+        lanes: lanes(
+            config,
+            facts.kernel_attached,
+            context.captures.is_detached(),
+            &facts.capabilities,
+        ),
         captures: context
             .captures
             .all()

@@ -32,7 +32,7 @@ use leakwatch_analysis::model::target::TargetKind;
         ("verdict" = Option<String>, Query, description = "targets with a verdict of this class"),
         ("life" = Option<String>, Query, description = "`living` (default), `gone` or `all`"),
         ("sort" = Option<String>, Query, description = "`charge` (default), `name`, `growth`, `confidence` or \
-            `time_to_limit`: the most interesting first; `-` in front reverses"),
+            `time_to_limit`, `leak`: the most interesting first; `-` in front reverses"),
         ("limit" = Option<u32>, Query, description = "items per page, 1 to 1000 (default 100)"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
@@ -98,17 +98,20 @@ pub(crate) async fn one(
     Ok(Json(TargetBody::new(stored, predecessor.as_ref(), losses)))
 }
 
+/// What a list can be sorted by.
+pub(crate) const SORTS: [(&str, SortKey); 6] = [
+    ("name", SortKey::Name),
+    ("charge", SortKey::Charge),
+    ("leak", SortKey::Leak),
+    ("growth", SortKey::Growth),
+    ("confidence", SortKey::Confidence),
+    ("time_to_limit", SortKey::TimeToLimit),
+];
+
 fn sort(parameters: &Parameters) -> Result<(SortKey, bool), ApiError> {
     let Some(text) = parameters.text("sort") else {
         return Ok((SortKey::default(), false));
     };
     let (name, reversed) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
-    let sorts = [
-        ("name", SortKey::Name),
-        ("charge", SortKey::Charge),
-        ("growth", SortKey::Growth),
-        ("confidence", SortKey::Confidence),
-        ("time_to_limit", SortKey::TimeToLimit),
-    ];
-    Ok((crate::api::parameter::choose("sort", name, sorts)?, reversed))
+    Ok((crate::api::parameter::choose("sort", name, SORTS)?, reversed))
 }

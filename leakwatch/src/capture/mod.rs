@@ -57,6 +57,9 @@ pub enum CaptureError {
     /// The daemon may not use eBPF.
     #[error("eBPF is switched off by --no-bpf")]
     SwitchedOff,
+    /// A person took all probes off.
+    #[error("all probes were taken off with `leakwatch detach`: `leakwatch detach --undo` allows captures again")]
+    Detached,
     /// The operating system refused a thread.
     #[error("cannot start a thread for the capture")]
     Thread(#[source] io::Error),
@@ -90,6 +93,9 @@ impl Captures {
             return Err(CaptureError::SwitchedOff);
         }
         let mut state = self.registry.lock();
+        if state.detached {
+            return Err(CaptureError::Detached);
+        }
         let running = || state.captures.iter().filter(|capture| !capture.has_ended());
         if let Some(other) = running().find(|capture| capture.request.process == request.process) {
             return Err(CaptureError::AlreadyRunning {
@@ -164,6 +170,27 @@ impl Captures {
     pub fn stop(&self, id: &str) -> Option<Capture> {
         self.registry.update(id, |capture| capture.stop = true);
         self.get(id)
+    }
+
+    /// Takes all probes off, and puts none on until that is undone. How many captures end.
+    pub fn detach(&self) -> usize {
+        let running = {
+            let mut state = self.registry.lock();
+            state.detached = true;
+            state.captures.iter().filter(|capture| !capture.has_ended()).count()
+        };
+        self.stop_all();
+        running
+    }
+
+    /// Allows captures again.
+    pub fn attach_again(&self) {
+        self.registry.lock().detached = false;
+    }
+
+    /// Whether a person took all probes off.
+    pub fn is_detached(&self) -> bool {
+        self.registry.lock().detached
     }
 
     /// Tells all to end.

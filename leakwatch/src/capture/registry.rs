@@ -31,6 +31,8 @@ pub(super) struct Registry {
 pub(super) struct State {
     pub(super) captures: VecDeque<Capture>,
     pub(super) number: u64,
+    /// A person took all probes off: nothing is captured.
+    pub(super) detached: bool,
 }
 
 impl Registry {

@@ -334,6 +334,16 @@ pub(crate) const KEYS: &[Key] = &[
         show: |config| Some(config.native.automatic.to_string()),
     },
     Key {
+        name: "native.observe_only",
+        expected: "true or false",
+        applies: Applies::AtReload,
+        set: |config, value| {
+            config.native.observe_only = value.boolean()?;
+            Ok(())
+        },
+        show: |config| Some(config.native.observe_only.to_string()),
+    },
+    Key {
         name: "native.cpu_budget_percent",
         expected: "a number above 0, at most 5, like 2.0",
         applies: Applies::AtReload,

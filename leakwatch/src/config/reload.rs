@@ -119,7 +119,7 @@ mod tests {
                 "interval" => "\"7s\"".to_owned(),
                 "only" => "\"/shop\"".to_owned(),
                 "bpf" | "go.outside" | "native.automatic" => "false".to_owned(),
-                "go.discover_endpoints" => "true".to_owned(),
+                "go.discover_endpoints" | "native.observe_only" => "true".to_owned(),
                 "api.listen" => "\"127.0.0.1:9\"".to_owned(),
                 "api.token_file" => format!("{secret:?}"),
                 "api.hosts" => "[\"node7\"]".to_owned(),

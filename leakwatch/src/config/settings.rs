@@ -89,6 +89,8 @@ pub struct EndpointRule {
 pub struct NativeConfig {
     /// Capture suspects without being asked to.
     pub automatic: bool,
+    /// Nobody captures anything: no probe is put on any program.
+    pub observe_only: bool,
     /// Processor time that a capture may cost which asks for no other.
     pub cpu_budget: CpuBudget,
 }
@@ -193,6 +195,7 @@ impl Config {
             },
             native: NativeConfig {
                 automatic: true,
+                observe_only: false,
                 cpu_budget: CpuBudget {
                     percent: 2.0,
                     floor_percent: 1.0,

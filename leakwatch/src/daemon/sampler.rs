@@ -93,6 +93,9 @@ impl Sampler {
         let mut wanted = Wanted::default();
         let captures = self.captures.all();
         let native = self.readers.config.config().native;
+        if native.observe_only && self.captures.any_running() {
+            self.captures.stop_all();
+        }
         for (id, stored) in view.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
             let urgency = sampling::urgency(
                 stored,
@@ -103,6 +106,7 @@ impl Sampler {
                 urgent.insert(id.clone());
             }
             if native.automatic
+                && !native.observe_only
                 && let Some(due) = capturing::due(stored, &captures, now)
             {
                 self.capture(id, stored, due);

@@ -40,6 +40,16 @@ fn default_sample_bytes() -> u64 {
     DEFAULT_SAMPLE_BYTES
 }
 
+/// Whether probes are kept off all programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Detach)]
+pub struct DetachBody {
+    /// Nothing is captured, by nobody.
+    pub detached: bool,
+    /// Captures that were running and end now.
+    pub stopped: usize,
+}
+
 /// One capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Capture)]

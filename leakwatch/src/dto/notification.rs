@@ -4,6 +4,7 @@ use crate::dto::event::EventBody;
 use crate::dto::instant::Instant;
 use crate::dto::oom_kill::OomKillBody;
 use crate::dto::verdict::VerdictBody;
+use crate::query::fingerprint::fingerprint;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
 use crate::store::view::TargetView;
@@ -27,6 +28,8 @@ struct Notification {
     event: EventBody,
     /// Name, service and cgroup of the target, if it is known.
     target: Option<Named>,
+    /// One name for the leak, the same on all replicas and hosts.
+    fingerprint: Option<String>,
     /// The verdict, for a leak.
     verdict: Option<VerdictBody>,
     /// The post-mortem, for a kill.
@@ -62,6 +65,10 @@ pub(crate) fn json(view: &View, event: &Event, host: &str) -> Vec<u8> {
             service: target.history.target.service.clone(),
             cgroup_path: target.history.target.cgroup.path.clone(),
         }),
+        fingerprint: match &event.kind {
+            EventKind::VerdictChange { .. } => target.and_then(|(_, target)| fingerprint(target, target.verdict()?)),
+            _ => None,
+        },
         verdict: match &event.kind {
             EventKind::VerdictChange { .. } => {
                 target.and_then(|(id, target)| Some(VerdictBody::new(id, target.verdict()?)))
@@ -78,16 +85,17 @@ pub(crate) fn json(view: &View, event: &Event, host: &str) -> Vec<u8> {
     serde_json::to_vec(&notification).unwrap_or_default()
 }
 
-/// As Alertmanager takes it. The labels are the alert's identity: the same leak of the same service on a host is one alert.
+/// As Alertmanager takes it. The labels are the alert's identity: the same leak of the same service is one alert, on however many hosts; who told of
+/// it is in the annotations. A kill is one of its host and target.
 pub(crate) fn alertmanager(view: &View, event: &Event, host: &str) -> Vec<u8> {
     let told = EventBody::from(event);
     let target = target(view, event);
-    let mut labels = BTreeMap::from([("instance", host.to_owned()), ("job", "leakwatch".to_owned())]);
-    let mut annotations = BTreeMap::from([("summary", told.summary)]);
+    let mut labels = BTreeMap::from([("job", "leakwatch".to_owned())]);
+    let mut annotations = BTreeMap::from([("summary", told.summary), ("instance", host.to_owned())]);
     if let Some((id, target)) = target {
         let about = &target.history.target;
         labels.insert("service", about.service.clone());
-        labels.insert("name", about.name.clone());
+        annotations.insert("name", about.name.clone());
         annotations.insert("target", id.to_string());
     }
     if let EventKind::VerdictChange { to, .. } = &event.kind {
@@ -96,8 +104,15 @@ pub(crate) fn alertmanager(view: &View, event: &Event, host: &str) -> Vec<u8> {
         labels.insert("class", to.name().to_owned());
         if let Some(verdict) = target.and_then(|(_, target)| target.verdict()) {
             annotations.insert("summary", verdict.summary.clone());
+            if let Some(fingerprint) = target.and_then(|(_, target)| fingerprint(target, verdict)) {
+                labels.insert("fingerprint", fingerprint);
+            }
         }
     } else {
+        labels.insert("instance", host.to_owned());
+        if let Some(name) = annotations.remove("name") {
+            labels.insert("name", name);
+        }
         labels.insert("alertname", "OomKill".to_owned());
         labels.insert("severity", "critical".to_owned());
     }

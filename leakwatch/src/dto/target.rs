@@ -6,6 +6,7 @@ use crate::dto::missing::MissingMap;
 use crate::dto::missing::Reason;
 use crate::dto::page::LossBody;
 use crate::dto::verdict::VerdictBody;
+use crate::query::fingerprint::fingerprint;
 use crate::store::view::TargetView;
 use leakwatch_analysis::history::ProcessRecord;
 use leakwatch_analysis::history::TargetHistory;
@@ -61,6 +62,8 @@ pub struct TargetBody {
     pub oom_kills: u64,
     /// What is going on.
     pub verdict: Option<VerdictBody>,
+    /// One name for the leak, the same on all replicas and hosts: of service, program and function.
+    pub fingerprint: Option<String>,
     /// Why fields are `null`.
     pub missing: MissingMap,
     /// What was dropped since the daemon started and may affect this.
@@ -181,6 +184,8 @@ impl TargetBody {
         if !sampled {
             missing.note("sampled_at", not_yet("no sample taken yet"));
         }
+        let leak = stored.verdict().filter(|verdict| verdict.class.is_leak());
+        let fingerprint = leak.and_then(|verdict| fingerprint(stored, verdict));
         let mut living: Vec<&ProcessRecord> = history.living().collect();
         living.sort_by_key(|record| std::cmp::Reverse(record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss)));
         Self {
@@ -217,6 +222,7 @@ impl TargetBody {
             processes: living.into_iter().map(ProcessBody::from).collect(),
             oom_kills: history.oom_kill_count,
             verdict,
+            fingerprint: missing.applicable("fingerprint", fingerprint, "no leak is claimed"),
             missing,
             losses,
             id: id.to_string(),

@@ -1,5 +1,6 @@
 //! Metric families of the daemon and of every living target, as data: how they are written down is up to whoever exports them.
 
+use crate::query::fingerprint::fingerprint;
 use crate::store::view::TargetView;
 use crate::store::view::View;
 use leakwatch_analysis::model::metric::Metric;
@@ -103,13 +104,13 @@ const TARGET_METRICS: [TargetMetric; 8] = [
         "leakwatch_target_go_heap_live_bytes",
         BYTES,
         "Live Go heap by the newest heap profile.",
-        |target| newest(target, Metric::LiveHeap, Timestamp::default()),
+        |target| newest(target, Metric::LiveHeap, Timestamp::default()).filter(|_| target.has_process()),
     ),
     (
         "leakwatch_target_goroutines",
         None,
         "Goroutines by the newest goroutine profile.",
-        |target| newest(target, Metric::Goroutines, Timestamp::default()),
+        |target| newest(target, Metric::Goroutines, Timestamp::default()).filter(|_| target.has_process()),
     ),
 ];
 
@@ -133,8 +134,25 @@ pub fn families<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
             of_each(&living, |target| Some(count(target.history.oom_kill_count))),
         )
     });
+    families.push(leaks(&living));
     families.extend(of_verdicts(&living));
     families
+}
+
+/// Claimed leaks, to be counted and routed by their fingerprint.
+fn leaks<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
+    let samples = living.iter().filter_map(|(id, target)| {
+        let verdict = target.verdict().filter(|verdict| verdict.class.is_leak())?;
+        let mut labels = labels(id, target, Some(("class", verdict.class.name())));
+        labels.push(("fingerprint", fingerprint(target, verdict)?.into()));
+        Some(Sample { labels, value: 1.0 })
+    });
+    gauge(
+        "leakwatch_target_leak",
+        None,
+        "A claimed leak; its fingerprint is the same on all replicas and hosts.",
+        samples.collect(),
+    )
 }
 
 fn of_daemon<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {

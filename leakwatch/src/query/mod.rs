@@ -9,4 +9,5 @@ pub mod services;
 pub mod runs;
 pub mod profiles;
 pub mod series;
+pub mod fingerprint;
 pub mod metrics;

@@ -42,6 +42,8 @@ pub enum SortKey {
     Charge,
     /// Growth per second.
     Growth,
+    /// Claims of leaks, then what is likely to be one or to reach its limit.
+    Leak,
     /// Confidence of the verdict.
     Confidence,
     /// Time to the limit.
@@ -62,7 +64,9 @@ pub fn list<'a>(
     found.sort_by(|a, b| {
         let order = compare(key, a.1, b.1);
         let order = if reversed { order.reverse() } else { order };
-        order.then_with(|| a.0.cmp(b.0))
+        // What is empty stands on top of no list, but for one by name.
+        let is_empty = |target: &TargetView| key != SortKey::Name && !target.has_process();
+        is_empty(a.1).cmp(&is_empty(b.1)).then(order).then_with(|| a.0.cmp(b.0))
     });
     found
 }
@@ -89,6 +93,10 @@ fn compare(key: SortKey, a: &TargetView, b: &TargetView) -> Ordering {
             SortKey::Name => None,
             SortKey::Charge => target.history.newest.as_ref().ok().map(|memory| memory.charge.as_f64()),
             SortKey::Growth => verdict.and_then(|verdict| verdict.growth_bytes_per_second),
+            SortKey::Leak => verdict.map(|verdict| {
+                let near = verdict.limit_probability.map_or(0.0, |limit| limit.hour);
+                f64::from(u8::from(verdict.class.is_leak())) * 2.0 + verdict.leak_probability.max(near)
+            }),
             SortKey::Confidence => verdict.map(|verdict| verdict.confidence),
             SortKey::TimeToLimit => verdict
                 .and_then(|verdict| verdict.time_to_limit.as_ref())

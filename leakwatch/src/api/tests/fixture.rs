@@ -106,8 +106,21 @@ impl Daemon {
     /// The engine goes on taking inputs, as in the daemon.
     pub(crate) fn with_config(config: Config) -> Self {
         let clock = Clock::start();
+        Self::told(clock, config, story(clock.now()))
+    }
+
+    /// The same just before the leaking one is killed.
+    pub(crate) fn before_the_kill() -> Self {
+        let clock = Clock::start();
+        let mut inputs = story(clock.now());
+        let kill = inputs.iter().position(|input| matches!(input, Input::OomKill(_)));
+        inputs.truncate(kill.unwrap());
+        Self::told(clock, Config::defaults(&Environment::default()), inputs)
+    }
+
+    fn told(clock: Clock, config: Config, inputs: Vec<Input>) -> Self {
         let mut engine = Engine::new(Bounds::default(), None);
-        for input in story(clock.now()) {
+        for input in inputs {
             engine.apply(input);
         }
         let disk = Missing::new(MissingReason::NotConfigured, "not in this test");

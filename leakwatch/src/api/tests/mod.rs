@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod contract;
+mod crowd;
 mod document;
 pub(crate) mod fixture;
 mod overview;

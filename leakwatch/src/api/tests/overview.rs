@@ -85,7 +85,13 @@ async fn events_and_the_post_mortem_are_complete() {
 
 #[tokio::test]
 async fn the_service_marks_its_outlier_and_says_why() {
-    let daemon = Daemon::new();
+    let dead = body(&Daemon::new(), "/api/v1/services/checkout").await;
+    assert_eq!(
+        dead["outlier"],
+        Value::Null,
+        "what is empty is no replica to compare with"
+    );
+    let daemon = Daemon::before_the_kill();
     let service = body(&daemon, "/api/v1/services/checkout").await;
     let odd: Vec<&Value> = service["replicas"]
         .as_array()

@@ -21,7 +21,7 @@ async fn bad_parameters_are_named() {
         ("/api/v1/targets?kind=pod".to_owned(), "kind"),
         ("/api/v1/targets?verdict=leak".to_owned(), "verdict"),
         ("/api/v1/targets?sort=--name".to_owned(), "sort"),
-        ("/api/v1/targets?cursor=zzz".to_owned(), "cursor"),
+        ("/api/v1/targets?service=".to_owned(), "service"),
         ("/api/v1/targets?limit=1&limit=2".to_owned(), "limit"),
         ("/api/v1/targets?colour=red".to_owned(), "colour"),
         ("/api/v1/events?kinds=oom_kill,nonsense".to_owned(), "kinds"),
