@@ -12,9 +12,11 @@ use crate::detect::table::DETECTORS;
 use crate::detect::table::Detector;
 use crate::format;
 use crate::history::Claim;
+use crate::measure::site_trend;
 use crate::model::profile::ProfileType;
 use crate::model::reading::Missing;
 use crate::model::reading::MissingReason;
+use crate::model::verdict::Evidence;
 use crate::model::verdict::Rejected;
 use crate::model::verdict::Verdict;
 use crate::model::verdict::VerdictClass;
@@ -28,6 +30,9 @@ use crate::verdict::deciding;
 use crate::verdict::hysteresis;
 use crate::verdict::limit;
 use crate::verdict::need;
+
+/// The part of a heap that is nearly all of it: as of a place that grew in bursts (`docs/detectors/confidence.md`).
+const NEARLY_ALL: f64 = 0.7;
 
 /// What grows, and the detector that found its place.
 type Place = (&'static Detector, Finding);
@@ -237,7 +242,34 @@ fn otherwise(
     if class != stable::CLASS && finding.culprit.is_none() && finding.recommended_limit.is_none() {
         finding.culprit = place.and_then(|(_, found)| found.culprit.clone());
     }
+    if class == not_enough_data::CLASS && finding.culprit.is_none() && facts.dying {
+        name_holder(facts, &mut finding);
+    }
     (class, finding)
+}
+
+/// Whoever holds nearly all of a heap when its process is killed is worth a look, whatever it is.
+fn name_holder(facts: &Facts<'_>, finding: &mut Finding) {
+    let Some(heap) = facts.trend(ProfileType::Heap) else {
+        return;
+    };
+    let largest = heap.sites.iter().max_by(|a, b| a.now.total_cmp(&b.now));
+    let Some(site) = largest.filter(|site| site.now >= heap.now * NEARLY_ALL && site.now > 0.0) else {
+        return;
+    };
+    finding.evidence.push(Evidence {
+        claim: format!(
+            "{} held {} of the {} of live heap at the last collection before the kill",
+            format::call_site(&site.frame),
+            format::bytes(site.now),
+            format::bytes(heap.now)
+        ),
+        value: site.now,
+        unit: "bytes",
+        weight: None,
+        link: None,
+    });
+    finding.culprit = Some(site_trend::culprit(facts.history, heap, site));
 }
 
 /// Whether the class says that something grows, and not whether it ends.
