@@ -47,7 +47,7 @@ pub(super) fn narrowed(mut document: Value) -> Value {
     // `unknown` is the tool's word.
     if let Some(answer) = document.pointer_mut("/components/schemas/Override/properties/answer") {
         *answer = json!({
-            "description": answer.get("description"),
+            "description": "`yes`, `no`, or `null` to take an answer back.",
             "type": ["string", "null"],
             "enum": ["yes", "no", null],
         });

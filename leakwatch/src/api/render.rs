@@ -64,6 +64,20 @@ impl Selection {
     /// From `value` and `max_nodes`.
     pub(crate) fn new(parameters: &Parameters, profile_type: ProfileType) -> Result<Self, ApiError> {
         let sample_types = SampleType::of(profile_type).iter().map(|kind| (kind.name(), *kind));
+        // What profiles of another type have is no misspelling.
+        let is_of_another = |name: &str| {
+            let known = |kind: &ProfileType| SampleType::from_name(*kind, name).is_some();
+            !known(&profile_type) && ProfileType::ALL.iter().any(known)
+        };
+        if let Some(name) = parameters.text("value").filter(|name| is_of_another(name)) {
+            return Err(ApiError::Conflict {
+                reason: format!(
+                    "{} profiles have no `{name}`, but {}",
+                    profile_type.name(),
+                    sample_types.map(|(name, _)| name).collect::<Vec<_>>().join(", ")
+                ),
+            });
+        }
         Ok(Self {
             sample_type: parameters
                 .one_of("value", sample_types)?

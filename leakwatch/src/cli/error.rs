@@ -102,10 +102,11 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// 2 for wrong usage, 1 for everything else.
+    /// 2 for wrong usage, also where only the daemon knows that it is, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_)
+            | Self::Refused { status: 400, .. }
             | Self::Config(ConfigError::WrongValue {
                 origin: Origin::Flag(_),
                 ..

@@ -34,7 +34,7 @@ async fn bad_parameters_are_named() {
         (format!("{target}/ledger?at=soon"), "at"),
         (format!("{target}/profiles?type=cpu"), "type"),
         (format!("{target}/profiles/heap?format=svg"), "format"),
-        (format!("{target}/profiles/heap?value=goroutine"), "value"),
+        (format!("{target}/profiles/heap?value=objects"), "value"),
         (format!("{target}/diff?max_nodes=1"), "max_nodes"),
         (format!("{target}/diff?base=1e400"), "base"),
         (format!("/pprof/{LEAKING}/heap?at=%00"), "at"),

@@ -115,7 +115,7 @@ async fn the_screen_begins_with_the_kill_and_ends_with_commands_to_run() {
         let always = [
             "go_heap_leak, ",
             "where     main.getOrQueryMarketsValues  /src/markets.go:42",
-            "▁",
+            "▇▇",
             "leakwatch diff heap t29-",
             "go tool pprof -http=: -diff_base 'http://127.0.0.1:7411/pprof/t29-",
             "--explain",
@@ -269,6 +269,11 @@ async fn the_client_asks_over_both_transports_and_shows_the_token() {
         .await
         .unwrap_err();
     assert!(matches!(refused, CliError::Refused { status: 401, .. }), "{refused}");
+    let misspelt = client(&socket, without_token.clone())
+        .bytes("/api/v1/targets?sort=colour")
+        .await
+        .unwrap_err();
+    assert_eq!((refused.exit_code(), misspelt.exit_code()), (1, 2), "{misspelt}");
     let unknown = client(&socket, without_token.clone())
         .bytes("/api/v1/targets/nobody")
         .await
