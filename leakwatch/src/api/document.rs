@@ -10,6 +10,7 @@ use leakwatch_analysis::model::metric::Metric;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::SampleType;
 use leakwatch_analysis::model::target::TargetKind;
+use leakwatch_analysis::model::verdict::VerdictClass;
 use serde_json::Value;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -134,7 +135,7 @@ fn of_parameter(name: &str) -> Value {
         "limit" => json!({ "minimum": 1, "maximum": 1000 }),
         "max_nodes" => json!({ "minimum": 2, "maximum": 50_000 }),
         "kind" => one_of(TargetKind::ALL.map(TargetKind::name)),
-        "verdict" => one_of(table::classes().map(|class| class.name())),
+        "verdict" => one_of(table::classes().map(VerdictClass::name)),
         "life" => one_of(["living", "gone", "all"]),
         "sort" => sorts(),
         "format" => one_of(["pprof", "flamegraph", "folded", "speedscope", "top"]),

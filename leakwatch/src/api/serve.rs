@@ -61,19 +61,21 @@ pub async fn serve(listeners: Listeners, router: Router, shutdown: impl Future<O
     };
     let tcp = async {
         if let Some(listener) = &listeners.tcp {
-            server.accept_tcp(listener).await;
+            server.accept_tcp(listener).await
+        } else {
+            std::future::pending().await
         }
-        std::future::pending::<()>().await;
     };
     let unix = async {
         if let Some((listener, _file)) = &listeners.unix {
-            server.accept_unix(listener).await;
+            server.accept_unix(listener).await
+        } else {
+            std::future::pending().await
         }
-        std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = tcp => {}
-        () = unix => {}
+        never = tcp => match never {},
+        never = unix => match never {},
         () = shutdown => {}
     }
     // Receivers are the connections that are still open; nobody listening is fine.
@@ -91,7 +93,7 @@ struct Server {
 }
 
 impl Server {
-    async fn accept_tcp(&self, listener: &TcpListener) {
+    async fn accept_tcp(&self, listener: &TcpListener) -> Infallible {
         loop {
             match listener.accept().await {
                 Ok((stream, _peer)) => {
@@ -105,7 +107,7 @@ impl Server {
         }
     }
 
-    async fn accept_unix(&self, listener: &UnixListener) {
+    async fn accept_unix(&self, listener: &UnixListener) -> Infallible {
         loop {
             match listener.accept().await {
                 Ok((stream, _peer)) => self.spawn(stream, Transport::Unix),

@@ -1,4 +1,8 @@
 //! Two profiles compared as a flame graph of text: callers above what they call, what grew in one colour and what shrank in another.
+#![expect(
+    clippy::format_push_string,
+    reason = "a page is made once per command, and writing into a string has no error to handle"
+)]
 
 use crate::cli::output::Output;
 use crate::cli::output::Style;

@@ -6,6 +6,7 @@ use crate::detect::managed_heap_growth;
 use crate::detect::stable;
 use crate::format;
 use crate::history::TargetHistory;
+use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use crate::model::verdict::Verdict;
 
@@ -74,9 +75,9 @@ fn of_class(verdict: &Verdict) -> Option<String> {
 }
 
 fn forecast(facts: &Facts<'_>, verdict: &Verdict) -> Option<String> {
-    let Some(time) = verdict.time_to_limit else { return None };
+    let time = verdict.time_to_limit?;
     let rate = verdict.growth_bytes_per_second.unwrap_or(0.0);
-    let limit = facts.limit.map_or(f64::INFINITY, |limit| limit.as_f64());
+    let limit = facts.limit.map_or(f64::INFINITY, Bytes::as_f64);
     let room = (limit - facts.memory.level).max(0.0);
     let implied = room / rate;
     // A line through the peaks lags behind the last steps to the limit.
