@@ -61,21 +61,19 @@ pub async fn serve(listeners: Listeners, router: Router, shutdown: impl Future<O
     };
     let tcp = async {
         if let Some(listener) = &listeners.tcp {
-            server.accept_tcp(listener).await
-        } else {
-            std::future::pending().await
+            server.accept_tcp(listener).await;
         }
+        std::future::pending::<()>().await;
     };
     let unix = async {
         if let Some((listener, _file)) = &listeners.unix {
-            server.accept_unix(listener).await
-        } else {
-            std::future::pending().await
+            server.accept_unix(listener).await;
         }
+        std::future::pending::<()>().await;
     };
     tokio::select! {
-        never = tcp => match never {},
-        never = unix => match never {},
+        () = tcp => {}
+        () = unix => {}
         () = shutdown => {}
     }
     // Receivers are the connections that are still open; nobody listening is fine.
@@ -93,8 +91,8 @@ struct Server {
 }
 
 impl Server {
-    async fn accept_tcp(&self, listener: &TcpListener) -> Infallible {
-        loop {
+    async fn accept_tcp(&self, listener: &TcpListener) {
+        while !*self.stopped.borrow() {
             match listener.accept().await {
                 Ok((stream, _peer)) => {
                     if let Err(error) = stream.set_nodelay(true) {
@@ -107,8 +105,8 @@ impl Server {
         }
     }
 
-    async fn accept_unix(&self, listener: &UnixListener) -> Infallible {
-        loop {
+    async fn accept_unix(&self, listener: &UnixListener) {
+        while !*self.stopped.borrow() {
             match listener.accept().await {
                 Ok((stream, _peer)) => self.spawn(stream, Transport::Unix),
                 Err(error) => accept_failed(&error).await,
