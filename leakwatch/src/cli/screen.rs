@@ -229,7 +229,15 @@ fn course(known: &Known<'_>, output: Output) -> String {
         .limit_bytes
         .map_or(highest, |limit| limit.max(highest));
     let step = set.step_seconds;
-    let is_in = |end: Instant, kill: &OomKillBody| kill.at <= end && end.0.since(kill.at.0).as_secs_f64() < step;
+    // One after the last sample is shown with it.
+    let last = set.at.last().copied();
+    let is_in = |end: Instant, kill: &OomKillBody| {
+        if kill.at > end {
+            Some(end) == last
+        } else {
+            end.0.since(kill.at.0).as_secs_f64() < step
+        }
+    };
     let kills: Vec<bool> = set
         .at
         .iter()
