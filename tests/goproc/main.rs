@@ -9,4 +9,5 @@ mod oracle;
 mod stacks;
 mod heap;
 mod forms;
+mod wakers;
 mod daemons;

@@ -23,7 +23,12 @@ const TESTS: [Slow; 5] = [
     Slow {
         name: "go-releases",
         arguments: &["-p", "leakwatch-goproc", "--test", "goproc"],
-        inputs: &["leakwatch/goproc", "tests/goproc", "tests/support/toolchains.rs"],
+        inputs: &[
+            "leakwatch/goproc",
+            "tests/goproc",
+            "tests/programs/stuck",
+            "tests/support/toolchains.rs",
+        ],
     },
     Slow {
         name: "final-heaps",

@@ -25,6 +25,8 @@ mod binary;
 pub mod heap;
 pub mod gc;
 pub mod goroutines;
+pub mod spans;
+pub mod wakers;
 pub mod locate;
 pub mod attach;
 pub mod final_heap;

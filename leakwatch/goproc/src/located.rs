@@ -50,7 +50,7 @@ pub enum LocateError {
 }
 
 /// The names that the symbol table is asked for, in one pass.
-pub(crate) const SYMBOLS: [&str; 10] = [
+pub(crate) const SYMBOLS: [&str; 11] = [
     "runtime.firstmoduledata",
     "runtime.mbuckets",
     "runtime.mProfCycle",
@@ -61,4 +61,5 @@ pub(crate) const SYMBOLS: [&str; 10] = [
     "runtime.allgs",
     "runtime.gcController",
     "runtime.memstats",
+    "runtime.mheap_",
 ];

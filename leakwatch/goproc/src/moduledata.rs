@@ -41,6 +41,16 @@ impl Moduledata {
         &self.variables[1]
     }
 
+    /// `bss .. ebss`: variables with pointers and without an initial value.
+    pub fn bss(&self) -> &Range<u64> {
+        &self.variables[2]
+    }
+
+    /// Where the descriptions of types begin: at the same offset since Go 1.22.
+    pub(crate) fn types(&self) -> Option<u64> {
+        u64_at(&self.words, 296)
+    }
+
     /// `noptrbss .. enoptrbss`: variables without pointers and without an initial value.
     pub fn noptrbss(&self) -> &Range<u64> {
         &self.variables[3]

@@ -4,8 +4,10 @@
 //! collection yet, no allocation was sampled yet) is searched again when it is asked for.
 
 mod goroutines;
+mod wakers;
 
 pub use goroutines::NoGoroutines;
+pub use wakers::NoLook;
 
 use crate::binary::Binary;
 use crate::binary::BinaryError;
@@ -107,6 +109,8 @@ pub struct GoProcess<M = ProcessMemory> {
     variables: HeapVariables,
     heap: Option<HeapReader>,
     goroutines: Option<GoroutineSource>,
+    /// Address of the runtime's record of its heap.
+    spans: Option<u64>,
 }
 
 impl GoProcess {
@@ -153,6 +157,7 @@ impl<M: ReadMemory> GoProcess<M> {
             variables,
             heap: None,
             goroutines: None,
+            spans: None,
         }
     }
 

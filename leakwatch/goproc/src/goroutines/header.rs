@@ -81,7 +81,7 @@ pub struct Header {
 
 impl Header {
     /// Reads the fields; `None` when the bytes are too few or the goroutine has ended.
-    pub(super) fn decode(address: u64, bytes: &[u8], layout: &GoroutineLayout) -> Option<Self> {
+    pub(crate) fn decode(address: u64, bytes: &[u8], layout: &GoroutineLayout) -> Option<Self> {
         let status = Status::from_raw(u32_at(bytes, layout.status)?)?;
         let syscall_sp = u64_at(bytes, layout.syscall_sp)?;
         let in_syscall = syscall_sp != 0;

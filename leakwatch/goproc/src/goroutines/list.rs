@@ -29,17 +29,17 @@ pub struct ListAddress {
 
 /// Some or all addresses of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     /// In ascending order, so that neighbours are read together.
-    pub(super) addresses: Vec<u64>,
+    pub(crate) addresses: Vec<u64>,
     /// Length of the whole list, with those goroutines that have ended and wait to be used again.
-    pub(super) length: u64,
+    pub(crate) length: u64,
     /// Every `stride`th is in `addresses`.
-    pub(super) stride: u64,
+    pub(crate) stride: u64,
 }
 
 /// Reads the list; of one with more than `bound` entries every second, third, ... so that at most `bound` remain.
-pub(super) fn read<M: ReadMemory + ?Sized>(
+pub(crate) fn read<M: ReadMemory + ?Sized>(
     memory: &M,
     list: ListAddress,
     bound: u64,

@@ -9,7 +9,7 @@ mod calibrate;
 mod census;
 mod error;
 mod header;
-mod list;
+pub(crate) mod list;
 mod snapshot;
 mod source;
 mod system;

@@ -17,6 +17,7 @@ use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
 use crate::memory::read_many;
 use crate::pclntab::TableBytes;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -137,6 +138,25 @@ impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
     pub fn snapshot(&self) -> Result<Snapshot, GoroutinesError> {
         self.memory.begin();
         let listed = list::read(self.memory, self.source.list, self.bounds.goroutines)?;
+        self.stacks(&listed.addresses, listed.length, listed.stride)
+    }
+
+    /// Reads the stacks of some that are blocked: records by address, with the number that the goroutine must still have.
+    pub fn snapshot_of(&self, records: &BTreeMap<u64, u64>) -> Result<Snapshot, GoroutinesError> {
+        self.memory.begin();
+        let addresses: Vec<u64> = records.keys().copied().collect();
+        let headers = list::headers(self.memory, &self.source.layout, &addresses)?;
+        let is_it = |header: &Header| header.status.is_blocked() && records.get(&header.address) == Some(&header.id);
+        let still: Vec<u64> = headers
+            .alive
+            .iter()
+            .filter(|header| is_it(header))
+            .map(|header| header.address)
+            .collect();
+        self.stacks(&still, still.len() as u64, 1)
+    }
+
+    fn stacks(&self, addresses: &[u64], listed: u64, stride: u64) -> Result<Snapshot, GoroutinesError> {
         let mut reader = Reader {
             process: self,
             unwinder: Unwinder::new(self.table, self.bias),
@@ -144,13 +164,13 @@ impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
             stacks: Stacks::default(),
             groups: HashMap::new(),
             snapshot: Snapshot {
-                listed: listed.length,
-                stride: listed.stride,
+                listed,
+                stride,
                 ..Snapshot::default()
             },
             frames: Vec::new(),
         };
-        for addresses in listed.addresses.chunks(CHUNK) {
+        for addresses in addresses.chunks(CHUNK) {
             reader.chunk(addresses)?;
         }
         Ok(reader.finish())

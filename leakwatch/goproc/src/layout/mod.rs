@@ -6,6 +6,7 @@
 mod goroutine;
 mod record;
 mod gc;
+mod waiting;
 mod release;
 mod table;
 
@@ -14,6 +15,7 @@ pub use gc::MemstatsLayout;
 pub use goroutine::GoroutineLayout;
 pub use record::RecordFormat;
 pub use release::Layout;
+pub use waiting::WaitingLayout;
 
 pub(crate) use goroutine::STACK_HIGH;
 pub(crate) use goroutine::STACK_LOW;

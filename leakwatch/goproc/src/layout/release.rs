@@ -4,6 +4,7 @@ use super::gc::GcControllerLayout;
 use super::gc::MemstatsLayout;
 use super::goroutine::GoroutineLayout;
 use super::record::RecordFormat;
+use super::waiting::WaitingLayout;
 
 /// The layout of one minor release on amd64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Layout {
     pub gofunc: usize,
     /// `runtime.gcControllerState`.
     pub gc_controller: GcControllerLayout,
+    /// What goroutines wait for.
+    pub waiting: WaitingLayout,
     /// `runtime.mstats`.
     pub memstats: MemstatsLayout,
 }

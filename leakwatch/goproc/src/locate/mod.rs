@@ -5,6 +5,7 @@ mod code;
 mod gc;
 mod goroutines;
 mod heap;
+mod spans;
 
 pub use crate::located::LocateError;
 pub use crate::located::Located;
@@ -14,6 +15,7 @@ pub use crate::moduledata::find as find_moduledata;
 pub use gc::GcVariables;
 pub use goroutines::GoroutineVariables;
 pub use heap::HeapVariables;
+pub(crate) use spans::find as find_spans;
 
 use crate::binary::BinaryTable;
 use crate::image::Image;

@@ -3,7 +3,7 @@
 use super::function::Function;
 
 /// All that anyone here asks for.
-pub(super) const NAMES: [&str; 26] = [
+pub(super) const NAMES: [&str; 34] = [
     // Refer to the variables of the memory profile.
     "runtime.MemProfile",
     "runtime.memProfileInternal",
@@ -22,6 +22,15 @@ pub(super) const NAMES: [&str; 26] = [
     "runtime/pprof.writeHeapInternal",
     "runtime/pprof.writeHeapProto",
     "runtime/pprof.writeHeap",
+    // Refer to the heap.
+    "runtime.gcSweep",
+    "runtime.sweepone",
+    "runtime.finishsweep_m",
+    "runtime.bgsweep",
+    "runtime.mallocinit",
+    "runtime.deductSweepCredit",
+    "runtime.(*mcentral).cacheSpan",
+    "runtime.(*mcache).refill",
     // Refers to the list of goroutines.
     "runtime.allgadd",
     // Are special in stack traces.
