@@ -1,7 +1,7 @@
 //! Goroutines that pile up at one call site and never end.
 //!
-//! Statistic: number of goroutines per blocking call site, significant and spread over the whole time, or the runtime's own proof
-//! (`goroutineleak` profile). When the live heap grows as well and the goroutines explain it, this is the root cause.
+//! Statistic: number of goroutines per blocking call site, significant and spread over the whole time, or the proof that nobody can wake
+//! them (`goroutineleak` profile: by the runtime itself, or found from outside). When the live heap grows as well and the goroutines explain it, this is the root cause.
 //! See `docs/detectors/goroutine_leak.md`.
 
 use crate::detect::doubt;
@@ -15,6 +15,7 @@ use crate::detect::suspect::ALONE_RATE;
 use crate::detect::suspect::LEAST_GOROUTINES;
 use crate::format;
 use crate::history::window;
+use crate::measure::proven::Proven;
 use crate::measure::site_trend;
 use crate::measure::site_trend::ProfileTrend;
 use crate::measure::site_trend::SiteTrend;
@@ -35,9 +36,9 @@ const GOROUTINE_BYTES: f64 = 2500.0;
 /// Objects per goroutine that are made for it: one to three from one line, with the sampling error of a few dozen samples.
 const OBJECTS_PER_GOROUTINE: RangeInclusive<f64> = 0.6..=4.5;
 
-/// What is left of doubt when goroutines pile up and the runtime proves some of them leaked.
+/// What is left of doubt when goroutines pile up and some of them are proven leaked.
 const CONFIRMED_DOUBT: f64 = 0.02;
-/// What is left of doubt when the runtime's proof is all there is: that they matter.
+/// What is left of doubt when the proof is all there is: that they matter.
 const PROOF_DOUBT: f64 = 0.03;
 
 /// Looks for a goroutine leak: by growth, in this run or, while it is too young to say, in the one before; else by the runtime's
@@ -82,15 +83,14 @@ fn watched_before(facts: &Facts<'_>) -> f64 {
     facts.runs().typical_seconds * count(facts.runs().killed.min(MOST_RUNS))
 }
 
-/// Goroutines that the runtime proved leaked, by the newest profile of them.
-fn proven_leaked(facts: &Facts<'_>) -> Option<f64> {
-    let newest = window::snapshots(facts.history, ProfileType::GoroutineLeak, facts.now).last()?;
-    u32::try_from(newest.total.inuse_objects).ok().map(f64::from)
+/// Goroutines that nobody can wake, by the newest profile of them.
+fn proven_leaked(facts: &Facts<'_>) -> Option<Proven> {
+    Proven::newest(facts.history, facts.now).filter(|proven| proven.count > 0.0)
 }
 
-/// So many proven leaked that it cannot be a leftover of starting up.
+/// So many more proven leaked than at first that it cannot be a leftover of starting up.
 fn by_proof(facts: &Facts<'_>) -> Option<Finding> {
-    proven_leaked(facts).filter(|proven| *proven >= LEAST_GOROUTINES)?;
+    proven_leaked(facts).filter(|proven| proven.count - proven.before >= LEAST_GOROUTINES)?;
     let leaked = site_trend::all_of_newest(facts.history, ProfileType::GoroutineLeak, facts.now)?;
     let site = leaked.sites.first()?;
     let heap = facts.trend(ProfileType::Heap);
@@ -134,7 +134,6 @@ fn by_growth(facts: &Facts<'_>) -> Examination {
             format::call_site(&other.frame)
         ));
     }
-    let proof = proven_leaked(facts).unwrap_or(0.0);
     let time = if facts.dying {
         doubt::time_to_limit(seconds.max(facts.memory.observed) + watched_before(facts))
     } else {
@@ -142,7 +141,11 @@ fn by_growth(facts: &Facts<'_>) -> Examination {
     };
     let observations = doubt::observations(count(goroutines.observations + facts.runs().killed));
     let doubt = time + observations;
-    let doubt = if proof > 0.0 { doubt.min(CONFIRMED_DOUBT) } else { doubt };
+    let doubt = if proven_leaked(facts).is_some() {
+        doubt.min(CONFIRMED_DOUBT)
+    } else {
+        doubt
+    };
     Ok(finding(facts, goroutines, site, 1.0 - doubt.min(1.0)))
 }
 
@@ -209,10 +212,15 @@ fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confi
         weight: None,
         link: Some(evidence::diff(ProfileType::Goroutine, goroutines)),
     }];
-    if let Some(proven) = proven_leaked(facts).filter(|proven| *proven > 0.0) {
+    if let Some(proven) = proven_leaked(facts) {
+        let count = proven.count;
         evidence.push(Evidence {
-            claim: format!("the Go runtime itself proves {proven:.0} goroutines leaked: nothing can ever wake them"),
-            value: proven,
+            claim: if proven.by_runtime {
+                format!("the Go runtime itself proves {count:.0} goroutines leaked: nothing can ever wake them")
+            } else {
+                format!("read from outside, {count:.0} goroutines wait for what nothing that runs can reach: nothing can ever wake them")
+            },
+            value: count,
             unit: "goroutines",
             weight: None,
             link: None,

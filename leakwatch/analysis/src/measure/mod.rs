@@ -12,3 +12,4 @@ pub mod runs;
 pub mod course;
 pub mod against_load;
 pub mod need;
+pub mod proven;

@@ -10,6 +10,7 @@ mod earlier_runs;
 mod load;
 mod retention;
 mod goroutines;
+mod nobody_can_wake;
 mod limit;
 mod claimed;
 
@@ -34,8 +35,8 @@ const EVIDENCE: [fn(&Facts<'_>, &Growth) -> Option<OddsRow>; 7] = [
     earlier_runs::row,
     load::row,
     retention::row,
-    goroutines::piling_up,
-    goroutines::proof,
+    goroutines::row,
+    nobody_can_wake::row,
     limit::row,
 ];
 

@@ -19,6 +19,7 @@ use crate::investigate;
 use crate::model::investigation::Answer;
 use crate::model::investigation::AnsweredBy;
 use crate::model::investigation::StepId;
+use crate::model::profile::ProfileSource;
 use crate::model::profile::ProfileType;
 use crate::model::profile::StackValue;
 use crate::model::target::CgroupKey;
@@ -26,6 +27,7 @@ use crate::model::verdict::VerdictClass;
 use crate::service;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn replica(rate: f64, seed: u64) -> Outcome {
     let sites = with(steady(60.0 * MIB), site("main.leak", 2000.0, 0.0, move |t| rate * t));
@@ -88,25 +90,41 @@ fn the_leaking_replica_is_the_outlier_and_none_is_when_all_are_alike() {
     }
 }
 
-/// The runtime's own proof needs no growth seen beside it.
+/// The proof that nobody can wake them needs no growth seen beside it, but must itself have grown: a pool that was forgotten at the start
+/// fills no memory.
 #[test]
-fn goroutines_proven_leaked_are_a_leak_without_growth() {
-    for (leaked, expected) in [(400, goroutine_leak::CLASS), (2, stable::CLASS)] {
+fn goroutines_proven_leaked_are_a_leak_when_they_become_more() {
+    let outside = ProfileSource::Snapshot;
+    for (counts, source, expected) in [
+        ([100, 400], outside, goroutine_leak::CLASS),
+        ([100, 400], ProfileSource::Endpoint, goroutine_leak::CLASS),
+        ([400, 400], outside, stable::CLASS),
+        ([400, 405], outside, stable::CLASS),
+        ([1, 2], outside, stable::CLASS),
+    ] {
         let mut history = replica(0.0, 3).history;
-        let at = history.newest_at;
         let stack = Arc::make_mut(&mut history.stacks)
             .intern(&blocked("main.forget.func1"))
             .unwrap();
-        let value = StackValue {
-            inuse_objects: leaked,
-            ..StackValue::default()
-        };
-        let made = snapshot(&history, ProfileType::GoroutineLeak, vec![(stack, value)], 100, at);
-        history.apply_snapshot(made);
-        let verdict = investigate(&history, &BTreeMap::new(), &[], at).verdict;
-        assert_eq!(verdict.class, expected, "{leaked}: {}", verdict.summary);
+        let now = history.newest_at;
+        let times = [now.minus(Duration::from_mins(2)), now];
+        for (count, at) in counts.into_iter().zip(times) {
+            let value = StackValue {
+                inuse_objects: count,
+                ..StackValue::default()
+            };
+            let mut made = snapshot(&history, ProfileType::GoroutineLeak, vec![(stack, value)], 100, at);
+            made.source = source;
+            history.apply_snapshot(made);
+        }
+        let verdict = investigate(&history, &BTreeMap::new(), &[], now).verdict;
+        assert_eq!(verdict.class, expected, "{counts:?}: {}", verdict.summary);
         if expected.is_leak() {
             assert_eq!(&*verdict.culprit.unwrap().frame.function, "main.forget.func1");
+            let says = |text: &str| verdict.evidence.iter().any(|evidence| evidence.claim.contains(text));
+            assert!(says("400"), "{:?}", verdict.evidence);
+            assert_eq!(says("the runtime proves"), source == ProfileSource::Endpoint);
+            assert_eq!(says("nobody can wake them"), source == outside);
         }
     }
 }
