@@ -2,12 +2,14 @@
 
 use crate::config::Config;
 use crate::dto::capability::CapabilityBody;
+use crate::dto::number::finite;
 use crate::dto::status::LaneBody;
+use crate::self_stats;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 
 /// Every lane and whether it is on.
-pub(crate) fn lanes(config: &Config, kernel: bool, detached: bool, host: &[CapabilityBody]) -> Vec<LaneBody> {
+pub(crate) fn lanes(config: &Config, kernel: bool, detached: bool, host: &[CapabilityBody], uptime: f64) -> Vec<LaneBody> {
     let works = |name: &str| {
         let mut found = host.iter().filter(|capability| capability.name == name);
         found.all(|capability| capability.available)
@@ -48,6 +50,7 @@ pub(crate) fn lanes(config: &Config, kernel: bool, detached: bool, host: &[Capab
         ),
         lane("go_heap", profiles.clone(), profile_fix),
         lane("goroutines", profiles, profile_fix),
+        nobody_can_wake(outside, uptime, profile_fix),
         lane(
             "native",
             captures.then(|| {
@@ -79,6 +82,23 @@ pub(crate) fn lanes(config: &Config, kernel: bool, detached: bool, host: &[Capab
             capture_fix,
         ),
     ]
+}
+
+/// The search for goroutines that nobody can wake, with its price.
+fn nobody_can_wake(is_on: bool, uptime: f64, fix: &str) -> LaneBody {
+    let (looks, took) = self_stats::looks::total();
+    let seconds = took.as_secs_f64();
+    let detail = is_on.then(|| {
+        format!(
+            "goroutines that nobody can wake, in Go programs whose goroutines pile up: {looks} looks, {seconds:.2} s of processor time, at most \
+             1 % of one processor"
+        )
+    });
+    let mut lane = lane("nobody_can_wake", detail, fix);
+    if is_on {
+        lane = lane.with_overhead(finite(100.0 * seconds / uptime));
+    }
+    lane
 }
 
 fn lane(name: &str, on: Option<String>, fix: &str) -> LaneBody {

@@ -103,6 +103,7 @@ pub(crate) async fn status(State(context): State<Context>) -> Json<StatusBody> {
             facts.kernel_attached,
             context.captures.is_detached(),
             &facts.capabilities,
+            uptime,
         ),
         captures: context
             .captures

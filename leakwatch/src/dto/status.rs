@@ -359,6 +359,15 @@ impl LaneBody {
         Self::new(name, "off", why.detail.clone(), why.fix.clone())
     }
 
+    /// With its own price, in percent of one core.
+    #[must_use]
+    pub fn with_overhead(mut self, percent: Option<f64>) -> Self {
+        let mut missing = MissingMap::default();
+        self.overhead_cpu_percent = missing.applicable("overhead_cpu_percent", percent, "it has just started");
+        self.missing = missing;
+        self
+    }
+
     fn new(name: &str, state: &str, detail: String, fix: Option<String>) -> Self {
         let mut missing = MissingMap::default();
         Self {

@@ -1,5 +1,6 @@
 //! The daemon's own use of processor and memory: it watches itself so that it never becomes the leak.
 
+pub mod looks;
 pub mod own_memory;
 
 use leakwatch_analysis::model::reading::Missing;
@@ -22,7 +23,16 @@ const ALLOCATOR: leakwatch_malloc::Settings = leakwatch_malloc::Settings {
 
 /// Processor time of all threads since the process started (`CLOCK_PROCESS_CPUTIME_ID`).
 pub fn cpu_time() -> Duration {
-    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    duration(ClockId::ProcessCPUTime)
+}
+
+/// Processor time of the calling thread (`CLOCK_THREAD_CPUTIME_ID`).
+pub fn thread_time() -> Duration {
+    duration(ClockId::ThreadCPUTime)
+}
+
+fn duration(clock: ClockId) -> Duration {
+    let spent = clock_gettime(clock);
     Duration::new(
         u64::try_from(spent.tv_sec).unwrap_or(0),
         u32::try_from(spent.tv_nsec).unwrap_or(0),

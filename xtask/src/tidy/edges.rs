@@ -18,7 +18,10 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("input", &[]),
     ("capture", &["clock", "config", "input", "probes", "self_stats"]),
     ("capabilities", &["clock", "identity", "probes"]),
-    ("collect", &["clock", "config", "identity", "input", "schedule"]),
+    (
+        "collect",
+        &["clock", "config", "identity", "input", "schedule", "self_stats"],
+    ),
     ("engine", &["input", "store"]),
     ("store", &["input"]),
     ("query", &["store"]),

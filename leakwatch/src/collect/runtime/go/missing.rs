@@ -8,12 +8,15 @@ use leakwatch_goproc::attach::AttachError;
 use leakwatch_goproc::attach::NoGc;
 use leakwatch_goproc::attach::NoGoroutines;
 use leakwatch_goproc::attach::NoHeap;
+use leakwatch_goproc::attach::NoLook;
 use leakwatch_goproc::gc::GcError;
 use leakwatch_goproc::goroutines::GoroutinesError;
 use leakwatch_goproc::heap::HeapError;
 use leakwatch_goproc::locate::LocateError;
 use leakwatch_goproc::memory::MemoryError;
 use leakwatch_goproc::os::OpenError;
+use leakwatch_goproc::spans::SpansError;
+use leakwatch_goproc::wakers::WakersError;
 use std::error::Error;
 
 /// The process cannot be read at all.
@@ -75,6 +78,23 @@ pub(super) fn goroutines(error: &GoroutinesError) -> Missing {
         GoroutinesError::TooMany { .. } => MissingReason::TooLarge,
         GoroutinesError::NotAList { .. } => MissingReason::Malformed,
         GoroutinesError::ListMoves => MissingReason::Failed,
+    };
+    told(reason, error)
+}
+
+/// It cannot be told which of them nobody can wake.
+pub(super) fn wakers(error: &NoLook) -> Missing {
+    let reason = match error {
+        NoLook::UnknownVersion { .. } | NoLook::NoReasons | NoLook::SeveralModules => MissingReason::Unsupported,
+        NoLook::Goroutines(source) => return no_goroutines(source),
+        NoLook::Locate(source) => locate(source),
+        NoLook::Memory(source)
+        | NoLook::Look(WakersError::Memory(source) | WakersError::Spans(SpansError::Memory(source))) => memory(source),
+        NoLook::Look(WakersError::Goroutines(source)) => return goroutines(source),
+        NoLook::Look(WakersError::Spans(SpansError::NotAList { .. })) => MissingReason::Malformed,
+        NoLook::Look(WakersError::Spans(SpansError::TooLarge { .. }) | WakersError::TooMuch { .. }) => {
+            MissingReason::TooLarge
+        }
     };
     told(reason, error)
 }

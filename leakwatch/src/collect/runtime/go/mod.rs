@@ -9,6 +9,7 @@
 
 mod goroutine_stacks;
 mod missing;
+mod wakers;
 mod build_stacks;
 mod profile;
 mod final_heap;

@@ -10,6 +10,8 @@ use crate::collect::runtime::go::goroutine_stacks::LastStacks;
 use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
 use crate::collect::runtime::go::profile::StackOrder;
+use crate::collect::runtime::go::wakers::LookBudget;
+use crate::collect::runtime::go::wakers::Looks;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::ProfileType;
@@ -61,6 +63,8 @@ pub(super) struct Round {
     pub(super) profiles: Vec<Taken>,
     /// What the runtime counts; `None` where the process could not even be attached.
     pub(super) runtime: Option<(Timestamp, Reading<GoRuntimeStats>)>,
+    /// How long it took to look which goroutines nobody can wake.
+    pub(super) looking: Duration,
 }
 
 impl Round {
@@ -78,6 +82,7 @@ impl Round {
         Self {
             profiles: profiles.into(),
             runtime: Some((at, Err(missing))),
+            ..Self::default()
         }
     }
 }
@@ -105,6 +110,8 @@ pub(super) struct Attached {
     stacks: Option<LastStacks>,
     /// Why its goroutines are not known, as long as they are not.
     no_goroutines: Option<Missing>,
+    /// Looks which of them nobody can wake.
+    looks: Looks,
 }
 
 /// How a first try to read a process went.
@@ -131,6 +138,7 @@ pub(super) struct Reader {
     builds: HashMap<BinaryId, Weak<Mutex<BuildStacks>>>,
     /// Executables that are no Go programs.
     foreign: HashSet<BinaryId>,
+    look_budget: LookBudget,
 }
 
 impl Reader {
@@ -142,6 +150,7 @@ impl Reader {
             binaries: HashMap::new(),
             builds: HashMap::new(),
             foreign: HashSet::new(),
+            look_budget: LookBudget::default(),
         }
     }
 
@@ -195,7 +204,7 @@ impl Reader {
                     profiles: both
                         .map(|profile_type| taken(profile_type, clock.now(), Err(missing.clone())))
                         .into(),
-                    runtime: None,
+                    ..Round::default()
                 };
             }
         };
@@ -203,7 +212,7 @@ impl Reader {
         let heap = taken(ProfileType::Heap, at, attached.heap());
         let at = clock.now();
         let goroutines = taken(ProfileType::Goroutine, at, attached.goroutines(at));
-        let both = vec![heap, goroutines];
+        let mut both = vec![heap, goroutines];
         let runtime = Some((clock.now(), runtime(&mut attached.process)));
         let gone = |taken: &Taken| {
             let missing = taken.profile.as_ref().err();
@@ -213,9 +222,18 @@ impl Reader {
             // It may have executed another program, which is attached to next time.
             self.leave(&watched.process);
         }
+        let begun = Instant::now();
+        let at = clock.now();
+        let leaked = self
+            .attached
+            .get_mut(&watched.process)
+            .filter(|attached| watched.goroutine_leak && attached.looks.is_due(&self.look_budget, begun))
+            .map(|attached| attached.leaked(watched.process.pid, &mut self.look_budget));
+        both.extend(leaked.map(|leaked| taken(ProfileType::GoroutineLeak, at, leaked)));
         Round {
             profiles: both,
             runtime,
+            looking: begun.elapsed(),
         }
     }
 
@@ -291,6 +309,7 @@ impl Reader {
                 plan: WalkPlan::default(),
                 stacks: None,
                 no_goroutines: None,
+                looks: Looks::default(),
             },
         };
         Ok(self.attached.entry(key).or_insert(attached))
@@ -426,6 +445,14 @@ impl Attached {
             &snapshot,
             &mut lock(&self.build),
         )))
+    }
+}
+
+impl Attached {
+    /// Those goroutines that two looks agree nobody can wake; `None` when this look is compared with none.
+    fn leaked(&mut self, pid: u32, budget: &mut LookBudget) -> Reading<Option<Arc<ProfileContent>>> {
+        let found = self.looks.look(&mut self.process, pid, budget)?;
+        Ok(found.map(|snapshot| profile::goroutines(&self.process, &snapshot, &mut lock(&self.build))))
     }
 }
 

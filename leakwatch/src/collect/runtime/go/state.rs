@@ -49,17 +49,19 @@ impl State {
 
     /// A round begins.
     pub(super) fn start(&mut self, now: Instant) {
-        // Leaked goroutines are only known to the runtime itself.
+        // Leaked goroutines have a schedule of their own.
         self.schedule.start(now, false);
         self.started = Some(now);
     }
 
     /// A round ended.
     pub(super) fn finish(&mut self, now: Instant, round: &Round) {
-        let answered = round.profiles.iter().any(|taken| taken.profile.is_ok());
+        let is_read = |taken: &Taken| taken.profile_type != ProfileType::GoroutineLeak && taken.profile.is_ok();
+        let answered = round.profiles.iter().any(is_read);
         self.schedule.finish(now, answered);
         self.rested = self.started.map(|started| {
-            let took = now - started;
+            // What a look takes has a rest of its own.
+            let took = (now - started).saturating_sub(round.looking);
             now + took * if took > LONG { LONG_REST } else { REST }
         });
     }
@@ -145,7 +147,7 @@ mod tests {
                     at: leakwatch_analysis::model::units::Timestamp::default(),
                     profile: Ok(None),
                 }],
-                runtime: None,
+                ..Round::default()
             };
             state.finish(end, &answered);
             assert_eq!(state.due(urgency, end), Some(origin + milliseconds(wait)), "{took} ms");
