@@ -6,6 +6,7 @@ mod endpoint;
 mod engines;
 mod final_heap;
 mod verdicts;
+mod nobody_can_wake;
 mod outside;
 mod page;
 mod tool_pprof;
