@@ -9,7 +9,13 @@ use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 
 /// Every lane and whether it is on.
-pub(crate) fn lanes(config: &Config, kernel: bool, detached: bool, host: &[CapabilityBody], uptime: f64) -> Vec<LaneBody> {
+pub(crate) fn lanes(
+    config: &Config,
+    kernel: bool,
+    detached: bool,
+    host: &[CapabilityBody],
+    uptime: f64,
+) -> Vec<LaneBody> {
     let works = |name: &str| {
         let mut found = host.iter().filter(|capability| capability.name == name);
         found.all(|capability| capability.available)
