@@ -100,16 +100,8 @@ pub(super) fn goroutines(
     let census = process
         .final_goroutines(walk)
         .map_err(|error| missing::no_goroutines(&error))?;
-    if census.is_empty() && walk.goroutines_missing > 0 {
-        return Err(Missing::new(
-            MissingReason::Timeout,
-            format!(
-                "none of {} goroutines could be counted while the process was killed{}",
-                walk.goroutines_missing,
-                walk.goroutine_truncation
-                    .map_or_else(String::new, |why| format!(": {}", reason(why).name()))
-            ),
-        ));
+    if census.iter().all(|group| group.count == 0) {
+        return Err(none_counted(walk));
     }
     let named = census.iter().take(MAX_GROUPS);
     let groups = named.map(|group| name(process, group)).collect();
@@ -121,6 +113,26 @@ pub(super) fn goroutines(
         truncation: walk.goroutine_truncation.map(reason).or(bound),
         held_up: walk.goroutine_time,
     })
+}
+
+/// Why there is none. As long as a program runs it has a goroutine of its own: none is no number.
+fn none_counted(walk: &HeapWalk) -> Missing {
+    if walk.goroutines_missing > 0 {
+        let why = walk.goroutine_truncation.map(reason);
+        let why = why.map_or_else(String::new, |why| format!(": {}", why.name()));
+        return Missing::new(
+            MissingReason::Timeout,
+            format!(
+                "none of {} goroutines could be counted while the process was killed{why}",
+                walk.goroutines_missing
+            ),
+        );
+    }
+    let counted: u64 = walk.groups.iter().map(|group| group.count).sum();
+    Missing::new(
+        MissingReason::Malformed,
+        format!("none of the {counted} goroutines that were counted while the process was killed is the program's own"),
+    )
 }
 
 fn name(process: &mut GoProcess, group: &CensusGroup) -> GoroutineGroup {
@@ -162,4 +174,50 @@ fn state(process: &mut GoProcess, group: &CensusGroup) -> String {
         }
         .to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leakwatch_goproc::final_heap::WalkedGroup;
+
+    #[test]
+    fn no_goroutine_is_never_a_number() {
+        let group = WalkedGroup {
+            start: 1,
+            created_at: 2,
+            status: 4,
+            wait_reason: 3,
+            count: 6,
+        };
+        for (missing, truncation, groups, reason, said) in [
+            (
+                6,
+                Some(Truncation::Time),
+                vec![],
+                MissingReason::Timeout,
+                "none of 6 goroutines",
+            ),
+            (6, None, vec![], MissingReason::Timeout, "none of 6 goroutines"),
+            (0, None, vec![], MissingReason::Malformed, "none of the 0 goroutines"),
+            (
+                0,
+                None,
+                vec![group],
+                MissingReason::Malformed,
+                "none of the 6 goroutines",
+            ),
+        ] {
+            let walk = HeapWalk {
+                has_goroutines: true,
+                goroutines_missing: missing,
+                goroutine_truncation: truncation,
+                groups,
+                ..HeapWalk::default()
+            };
+            let told = none_counted(&walk);
+            assert_eq!(told.reason, reason, "{told:?}");
+            assert!(told.detail.starts_with(said), "{told:?}");
+        }
+    }
 }

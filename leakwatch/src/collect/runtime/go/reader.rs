@@ -435,6 +435,11 @@ impl Attached {
         self.no_goroutines = goroutines.as_ref().err().cloned();
         let goroutines = goroutines?;
         let census = goroutines.census().map_err(|error| missing::goroutines(&error))?;
+        // As long as a program runs it has one of its own: none is no number.
+        if census.count == 0 {
+            let detail = format!("none of {} goroutines is the program's own", census.listed);
+            return Err(Missing::new(MissingReason::NotYet, detail));
+        }
         if self.stacks.as_ref().is_some_and(|last| last.is_current(at, &census)) {
             return Ok(None);
         }
