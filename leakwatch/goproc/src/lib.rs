@@ -7,7 +7,7 @@
 //!
 //! What is read is hostile: a process may hold any bytes anywhere. Every count and length is bounded, every list may be
 //! a loop, and what contradicts itself is refused with a reason instead of guessed.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod read_at;
 mod elf;

@@ -1,4 +1,4 @@
-//! The only module that asks the system: memory, executable and start of a process, through `/proc/PID`.
+//! The only module that asks the system: memory, executable and start of a process, through `/proc/PID`, and `process_vm_readv` for much memory.
 //!
 //! Reads and never writes; sends no signal, attaches no debugger. `/proc/PID/mem` needs the same right as a debugger
 //! (`CAP_SYS_PTRACE`, or the same user where Yama allows it). An open `mem` stays with the address space it was opened
@@ -47,10 +47,15 @@ pub enum OpenError {
 /// Time that one reading of a process may take. Reading a million buckets takes a tenth of it.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// Reads of so many bytes and more are asked for by pid: `/proc/PID/mem` copies everything twice. Smaller ones are not worth the second call.
+const LARGE: usize = 32 << 10;
+
 /// The memory of a running process: `/proc/PID/mem`.
 #[derive(Debug)]
 pub struct ProcessMemory {
     file: File,
+    /// Its number for the system; none where that is not the one in `/proc`, or the system refuses.
+    pid: Cell<Option<libc::pid_t>>,
     begun: Cell<Instant>,
 }
 
@@ -59,9 +64,47 @@ impl ProcessMemory {
     pub fn open(pid: u32) -> Result<Self, OpenError> {
         Ok(Self {
             file: open(pid, "mem")?,
+            pid: Cell::new(libc::pid_t::try_from(pid).ok().filter(|_| is_our_proc())),
             begun: Cell::new(Instant::now()),
         })
     }
+
+    /// Reads all of a large buffer at once, or nothing.
+    #[expect(unsafe_code, reason = "no library that is in use has the system call")]
+    fn read_large(&self, address: u64, buffer: &mut [u8]) -> bool {
+        let Some(pid) = self.pid.get().filter(|_| buffer.len() >= LARGE) else {
+            return false;
+        };
+        let Ok(remote) = usize::try_from(address) else {
+            return false;
+        };
+        let local = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        let remote = libc::iovec {
+            iov_base: std::ptr::without_provenance_mut(remote),
+            iov_len: buffer.len(),
+        };
+        // SAFETY: what is written is the buffer, within its length; the other address is never followed in this process.
+        let read = unsafe { libc::process_vm_readv(pid, &raw const local, 1, &raw const remote, 1, 0) };
+        if read == -1
+            && matches!(
+                io::Error::last_os_error().raw_os_error(),
+                Some(libc::EPERM | libc::ENOSYS)
+            )
+        {
+            self.pid.set(None);
+        }
+        // It went by pid. The pid was not another's, and the process executed no other program, if the address space that was opened is there still.
+        usize::try_from(read) == Ok(buffer.len()) && matches!(self.file.read_at(&mut [0], address), Ok(1))
+    }
+}
+
+/// Whether `/proc` has the numbers that the system knows processes by here.
+fn is_our_proc() -> bool {
+    let own = std::fs::read_link("/proc/self");
+    own.is_ok_and(|own| own.as_os_str() == std::process::id().to_string().as_str())
 }
 
 impl ReadMemory for ProcessMemory {
@@ -76,6 +119,9 @@ impl ReadMemory for ProcessMemory {
         }
         if self.begun.get().elapsed() > LONGEST {
             return Err(MemoryError::TimedOut);
+        }
+        if self.read_large(address, buffer) {
+            return Ok(buffer.len());
         }
         let mut read = 0;
         while let Some(rest) = buffer.get_mut(read..)
@@ -227,6 +273,25 @@ mod tests {
     }
 
     #[test]
+    fn large_reads_say_the_same_up_to_a_hole() {
+        let memory = ProcessMemory::open(std::process::id()).unwrap();
+        let large: Vec<u8> = (0..LARGE * 2).map(|at| (at % 251).to_le_bytes()[0]).collect();
+        let address = large.as_ptr().addr() as u64;
+        let mut read = vec![0; large.len()];
+        assert!(memory.read_large(address, &mut read));
+        assert_eq!(read, large);
+        assert_eq!(memory.read_vec(address, large.len()).as_ref(), Ok(&large));
+        let mut small = [0; 8];
+        assert!(!memory.read_large(address, &mut small), "not worth it");
+        // Nothing is mapped at the beginning.
+        assert!(!memory.read_large(0, &mut read));
+        assert_eq!(
+            memory.read_some(0, &mut read),
+            Err(MemoryError::Unmapped { address: 0 })
+        );
+    }
+
+    #[test]
     fn a_reading_that_takes_too_long_ends() {
         let memory = ProcessMemory::open(std::process::id()).unwrap();
         let number = Box::new(7_u64);
@@ -250,6 +315,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(memory.read_u64(entry), Err(MemoryError::Gone));
+        assert_eq!(memory.read_some(entry, &mut vec![0; LARGE]), Err(MemoryError::Gone));
         assert!(matches!(ProcessMemory::open(child.id()), Err(OpenError::Gone { .. })));
     }
 }

@@ -34,7 +34,9 @@ impl BucketId {
 struct Entry {
     address: u64,
     size: u64,
-    stack: Kept,
+    /// As in [`Kept`], which would take more room.
+    stack: u32,
+    is_whole: bool,
     /// Calls of its stack in the process, kept or not.
     depth: u16,
 }
@@ -141,10 +143,12 @@ impl BucketIndex {
             let head_and_stack = window.read(address, bucket.head_size()).map_err(failed)?;
             stack.clear();
             stack.extend(words(head_and_stack.get(HEADER..).unwrap_or_default()));
+            let kept = stacks.keep(&stack);
             walk.found.push(Entry {
                 address,
                 size: bucket.size,
-                stack: stacks.keep(&stack),
+                stack: kept.number,
+                is_whole: kept.is_whole,
                 depth: u16::try_from(bucket.depth).unwrap_or(u16::MAX),
             });
             walk.step(bucket.next)?;
@@ -199,7 +203,10 @@ impl BucketIndex {
 
     /// Where the bucket's stack is kept.
     pub fn stack(&self, id: BucketId) -> Option<Kept> {
-        self.entries.get(id.index()).map(|entry| entry.stack)
+        self.entries.get(id.index()).map(|entry| Kept {
+            number: entry.stack,
+            is_whole: entry.is_whole,
+        })
     }
 
     /// The bucket at an address in the process.
@@ -214,17 +221,13 @@ impl BucketIndex {
         (0..self.entries.len()).filter_map(BucketId::new)
     }
 
-    /// Where the counters of all buckets are, in ascending order.
-    pub(super) fn records(&self, record_size: usize) -> (Vec<BucketId>, Vec<Range<u64>>) {
-        self.by_address
-            .iter()
-            .filter_map(|id| {
-                let entry = self.entries.get(*id as usize)?;
-                let start = entry
-                    .address
-                    .checked_add((HEADER + usize::from(entry.depth) * 8) as u64)?;
-                Some((BucketId(*id), start..start.checked_add(record_size as u64)?))
-            })
-            .unzip()
+    /// The bucket at a place in ascending order, and where its counters are; none behind the last.
+    pub(super) fn record(&self, place: usize, record_size: usize) -> Option<(BucketId, Range<u64>)> {
+        let id = *self.by_address.get(place)?;
+        let entry = self.entries.get(id as usize)?;
+        let start = (HEADER + usize::from(entry.depth) * 8) as u64;
+        // None lies at the end of the address space: it was read.
+        let start = entry.address.saturating_add(start);
+        Some((BucketId(id), start..start.saturating_add(record_size as u64)))
     }
 }

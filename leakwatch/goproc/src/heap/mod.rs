@@ -28,7 +28,9 @@ pub use keep::Kept;
 pub use scale::Amount;
 pub use scale::Estimate;
 pub use scale::estimate;
+pub use scale::factor;
 pub use scale::scale;
+pub use scale::scale_by;
 pub use snapshot::Consistency;
 pub use snapshot::Difference;
 pub use snapshot::Snapshot;
@@ -96,17 +98,22 @@ impl HeapReader {
             return Ok(format);
         }
         let mut evidence = calibrate::Evidence::default();
-        let (ids, mut ranges) = self.index.records(RecordFormat::ObjectsAndBytes.record_size());
         // Buckets of all ages: the oldest may not have been used since the start.
-        let step = (ranges.len() / calibrate::SAMPLE).max(1);
-        let ids: Vec<_> = ids.into_iter().step_by(step).collect();
-        ranges = ranges.into_iter().step_by(step).collect();
-        crate::memory::read_many(memory, &ranges, |at, bytes| {
-            let size = ids.get(at).and_then(|id| self.index.size(*id));
-            if let (Some(size), Ok(bytes)) = (size, bytes) {
-                evidence.look(size, bytes);
-            }
-        })
+        let step = (self.index.len() / calibrate::SAMPLE).max(1);
+        let record = |at: usize| {
+            self.index
+                .record(at.checked_mul(step)?, RecordFormat::ObjectsAndBytes.record_size())
+        };
+        crate::memory::read_ranges(
+            memory,
+            |at| Some(record(at)?.1),
+            |at, bytes| {
+                let size = record(at).and_then(|(id, _)| self.index.size(id));
+                if let (Some(size), Ok(bytes)) = (size, bytes) {
+                    evidence.look(size, bytes);
+                }
+            },
+        )
         .map_err(|source| match source {
             MemoryError::Gone => HeapError::Gone,
             source => HeapError::Variable {

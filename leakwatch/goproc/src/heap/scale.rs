@@ -39,21 +39,30 @@ fn probability(size: u64, rate: u64) -> f64 {
 }
 
 /// What runtime/pprof reports for a number of sampled objects (negative for a decrease), truncated as it does.
+pub fn scale(count: i64, size: u64, rate: u64) -> Amount {
+    scale_by(factor(size, rate), count, size)
+}
+
+/// How many objects of one size a sampled one stands for; none where each was counted.
+pub fn factor(size: u64, rate: u64) -> Option<f64> {
+    (rate > 1).then(|| 1.0 / probability(size, rate))
+}
+
+/// What runtime/pprof reports, with the factor of the size.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     reason = "as runtime/pprof computes it"
 )]
-pub fn scale(count: i64, size: u64, rate: u64) -> Amount {
+pub fn scale_by(factor: Option<f64>, count: i64, size: u64) -> Amount {
     let signed = i64::try_from(size).unwrap_or(i64::MAX);
     if count == 0 || size == 0 {
         return Amount::default();
     }
     let bytes = count.saturating_mul(signed);
-    if rate <= 1 {
+    let Some(factor) = factor else {
         return Amount { objects: count, bytes };
-    }
-    let factor = 1.0 / probability(size, rate);
+    };
     Amount {
         objects: (count as f64 * factor) as i64,
         bytes: (bytes as f64 * factor) as i64,

@@ -12,7 +12,7 @@ use super::scale::scale;
 use super::view::View;
 use crate::memory::MemoryError;
 use crate::memory::ReadMemory;
-use crate::memory::read_many;
+use crate::memory::read_ranges;
 
 /// Readings until a garbage collection does not interfere.
 const ATTEMPTS: u32 = 3;
@@ -155,16 +155,20 @@ impl HeapReader {
                 .map_err(variable("runtime.mbuckets"))?;
             self.index.update(memory, head, stacks)?;
             let format = self.calibrate(memory)?;
-            let (ids, ranges) = self.index.records(format.record_size());
             let mut records = vec![None; self.index.len()];
             let mut unreadable = 0;
-            read_many(memory, &ranges, |at, bytes| {
-                let record = bytes.ok().and_then(|bytes| Record::parse(bytes, format));
-                match (ids.get(at).and_then(|id| records.get_mut(id.index())), record) {
-                    (Some(place), Some(record)) => *place = Some(record),
-                    _ => unreadable += 1,
-                }
-            })
+            let record = |at| self.index.record(at, format.record_size());
+            read_ranges(
+                memory,
+                |at| Some(record(at)?.1),
+                |at, bytes| {
+                    let counters = bytes.ok().and_then(|bytes| Record::parse(bytes, format));
+                    match (record(at).and_then(|(id, _)| records.get_mut(id.index())), counters) {
+                        (Some(place), Some(counters)) => *place = Some(counters),
+                        _ => unreadable += 1,
+                    }
+                },
+            )
             .map_err(variable("the counters"))?;
             let after = self.source.cycle.read(memory).map_err(variable("the profile cycle"))?;
             let unpublished = records

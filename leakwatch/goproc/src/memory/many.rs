@@ -17,14 +17,22 @@ const MAX_SPAN: u64 = 256 << 10;
 pub fn read_many<M: ReadMemory + ?Sized>(
     memory: &M,
     ranges: &[Range<u64>],
+    each: impl FnMut(usize, Result<&[u8], MemoryError>),
+) -> Result<(), MemoryError> {
+    read_ranges(memory, |index| ranges.get(index).cloned(), each)
+}
+
+/// The same of ranges that need not be listed: `range` answers by index, and with none behind the last.
+pub(crate) fn read_ranges<M: ReadMemory + ?Sized>(
+    memory: &M,
+    range: impl Fn(usize) -> Option<Range<u64>>,
     mut each: impl FnMut(usize, Result<&[u8], MemoryError>),
 ) -> Result<(), MemoryError> {
     let mut buffer = Vec::new();
     let mut first = 0;
-    while let Some(start) = ranges.get(first) {
-        let mut span = start.clone();
+    while let Some(mut span) = range(first) {
         let mut after = first + 1;
-        while let Some(next) = ranges.get(after)
+        while let Some(next) = range(after)
             && next.start >= span.start
             && next.start <= span.end.saturating_add(MAX_GAP)
             && next.end.saturating_sub(span.start) <= MAX_SPAN
@@ -43,11 +51,12 @@ pub fn read_many<M: ReadMemory + ?Sized>(
         } else {
             0
         };
-        for (index, range) in ranges.iter().enumerate().take(after).skip(first) {
-            let got = buffer.get(..read).and_then(|bytes| slice(bytes, span.start, range));
+        for index in first..after {
+            let Some(range) = range(index) else { break };
+            let got = buffer.get(..read).and_then(|bytes| slice(bytes, span.start, &range));
             match got {
                 Some(bytes) => each(index, Ok(bytes)),
-                None => read_alone(memory, range, index, &mut each)?,
+                None => read_alone(memory, &range, index, &mut each)?,
             }
         }
         first = after;

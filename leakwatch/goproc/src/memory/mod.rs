@@ -10,6 +10,8 @@ pub use fake::FakeMemory;
 pub use many::read_many;
 pub use window::Window;
 
+pub(crate) use many::read_ranges;
+
 /// No single read is longer: what is larger is read in pieces by those who know why it is.
 pub const MAX_READ: usize = 256 << 20;
 
