@@ -22,11 +22,13 @@ use std::sync::Arc;
 /// Calls and stacks remembered by their addresses. A program has some thousand places that allocate; of more stacks than this, the others are put
 /// in words again for each process that has them.
 const MAX_REMEMBERED: usize = 1 << 18;
-/// Calls in the table, those that stacks share counted once, before stacks are no longer kept whole: some 50 MiB. Half a million buckets of a
+/// Calls in the table, those that stacks share counted once, before stacks are no longer kept whole: some 25 MiB. Half a million buckets of a
 /// program take no more.
-const MAX_WHOLE: usize = 2 << 20;
-/// Calls kept of the stacks beyond, the innermost: enough to tell who has allocated, and for whom.
-const FOLDED_CALLS: usize = 6;
+const MAX_WHOLE: usize = 1_700_000;
+/// Calls kept of the stacks beyond: the innermost ones, which tell who has allocated, and for whom, and the outermost ones.
+const FOLDED: (usize, usize) = (6, 6);
+/// Calls in the table before only the innermost one is kept of the stacks beyond. Above seven eighths of a power of two an index doubles.
+const MAX_FOLDED: usize = (1 << 21) / 8 * 7 - 1;
 
 /// The stacks of one executable.
 #[derive(Debug, Default)]
@@ -140,7 +142,7 @@ impl BuildStacks {
             // These are not all.
             Err(_full) => Kept {
                 is_whole: false,
-                ..self.fold(&calls, 1)
+                ..self.fold(&calls, (1, 0))
             },
         };
         self.shown = calls;
@@ -205,8 +207,11 @@ impl BuildStacks {
     }
 
     fn keep_calls(&mut self, calls: &[u32], hash: u64) -> Kept {
+        if self.stacks.len() + calls.len() > MAX_FOLDED {
+            return self.fold(calls, (1, 0));
+        }
         if self.stacks.len() + calls.len() > MAX_WHOLE {
-            return self.fold(calls, FOLDED_CALLS);
+            return self.fold(calls, FOLDED);
         }
         match self.intern_calls(calls) {
             Ok(stack) => {
@@ -215,16 +220,23 @@ impl BuildStacks {
                 }
                 whole(stack)
             }
-            Err(_full) => self.fold(calls, 1),
+            Err(_full) => self.fold(calls, (1, 0)),
         }
     }
 
-    /// So many of the innermost calls alone, or none where there is no room for them.
-    fn fold(&mut self, calls: &[u32], kept: usize) -> Kept {
-        let innermost = calls.get(..kept).unwrap_or(calls);
-        match self.intern_calls(innermost) {
+    /// So many of the innermost and of the outermost calls alone, or none where there is no room for them.
+    fn fold(&mut self, calls: &[u32], (inner, outer): (usize, usize)) -> Kept {
+        let is_whole = calls.len() <= inner + outer;
+        let kept = if is_whole {
+            Cow::Borrowed(calls)
+        } else {
+            let innermost = calls.iter().take(inner);
+            let outermost = calls.iter().skip(calls.len() - outer);
+            innermost.chain(outermost).copied().collect()
+        };
+        match self.intern_calls(&kept) {
             Ok(stack) => Kept {
-                is_whole: innermost.len() == calls.len(),
+                is_whole,
                 ..whole(stack)
             },
             Err(_full) => Kept {
@@ -366,7 +378,10 @@ mod tests {
         assert!(is_whole.is_sorted_by(|before, after| before >= after));
         assert!(is_whole[0] && !is_whole[is_whole.len() - 1]);
         let calls = |kept: Kept| functions(&build, kept).len();
-        assert_eq!((calls(kept[0]), calls(kept[kept.len() - 1])), (500, 6));
-        assert!(build.stacks.len() <= MAX_WHOLE);
+        assert_eq!((calls(kept[0]), calls(kept[kept.len() - 1])), (500, 12));
+        assert!(build.stacks.len() <= MAX_FOLDED);
+        let last = functions(&build, kept[kept.len() - 1]);
+        let outermost = format!("main.f{:x}", 0x2000 + count - 1);
+        assert_eq!(last[11].0, outermost, "it is there: {last:?}");
     }
 }
