@@ -1,6 +1,6 @@
 //! Kills one after the other, under one daemon: what it keeps of them, and whether it stays small.
 
-use crate::final_heap::scenario::Scenario;
+use crate::final_heap::kind::Scenario;
 use crate::final_heap::scenario::Stage;
 use crate::idle::mib;
 use crate::idle::pass;

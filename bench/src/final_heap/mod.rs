@@ -2,15 +2,17 @@
 //! costs the daemon. The programs say themselves what they hold before they are killed; the same is done without a daemon, in turns.
 //!
 //! A program has as many buckets in its heap profile as it is told, is read once more by the daemon, and then fills its cgroup. Its delay is
-//! from the kernel's `oom:mark_victim` until the last of its threads has ended, as whoever waits for it sees it.
+//! from the kernel's `oom:mark_victim` until the last of its threads has ended, as whoever waits for it sees it. At the end all is said in one table.
 
 mod victim;
 mod kernel_trace;
 mod post_mortem;
+mod kind;
+mod row;
 mod scenario;
 mod crash_loop;
 
-use crate::final_heap::scenario::Scenario;
+use crate::final_heap::kind::Scenario;
 use crate::final_heap::scenario::Stage;
 use anyhow::Context as _;
 use leakwatch_test_support::programs::Go;
@@ -30,11 +32,12 @@ pub(crate) struct Arguments {
     /// Pairs of deaths with the daemon and without, of each kind; 0 leaves those without out
     #[arg(long, default_value_t = 6)]
     pairs: usize,
-    /// Calls below which a program allocates, beside the twenty or so that tell its stacks apart
-    #[arg(long, default_value_t = 0)]
+    /// Calls below which a program allocates, beside the twenty or so that tell its stacks apart: each number of buckets once, one program at a time; 0 leaves
+    /// these out
+    #[arg(long, default_value_t = 100)]
     deeper: u32,
-    /// Threads of each program that never stop computing
-    #[arg(long, default_value_t = 0)]
+    /// Threads of each program that never stop computing; likewise
+    #[arg(long, default_value_t = 4)]
     spinning: u32,
     /// Other goroutines of each program, which wait
     #[arg(long, default_value_t = 100)]
@@ -59,8 +62,8 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
     let scenario = |buckets, victims| Scenario {
         buckets,
         victims,
-        deeper: arguments.deeper,
-        spinning: arguments.spinning,
+        deeper: 0,
+        spinning: 0,
         parked: arguments.parked,
     };
     if let Some(deaths) = arguments.crash_loop {
@@ -70,11 +73,25 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         let buckets = if arguments.buckets.len() > 1 { 30_000 } else { buckets };
         return crash_loop::run(&mut stage, scenario(buckets, victims.max(1)), deaths);
     }
+    let mut scenarios = Vec::new();
     for buckets in &arguments.buckets {
-        for victims in &arguments.victims {
-            let scenario = scenario(*buckets, (*victims).max(1));
-            tools::step(&scenario.to_string(), || stage.compare(scenario, arguments.pairs))?;
-        }
+        scenarios.extend(
+            arguments
+                .victims
+                .iter()
+                .map(|victims| scenario(*buckets, (*victims).max(1))),
+        );
+        let one = scenario(*buckets, 1);
+        let (deeper, spinning) = (arguments.deeper, arguments.spinning);
+        scenarios.extend((deeper > 0).then_some(Scenario { deeper, ..one }));
+        scenarios.extend((spinning > 0).then_some(Scenario { spinning, ..one }));
     }
+    let mut rows = Vec::new();
+    for scenario in scenarios {
+        rows.push(tools::step(&scenario.to_string(), || {
+            stage.compare(scenario, arguments.pairs)
+        })?);
+    }
+    row::say(&rows);
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! One kind of death, with the daemon and without, in turns.
 
 use crate::final_heap::kernel_trace::KernelTrace;
+use crate::final_heap::kind::Kills;
+use crate::final_heap::kind::Scenario;
 use crate::final_heap::post_mortem;
 use crate::final_heap::post_mortem::Remains;
+use crate::final_heap::row::Row;
 use crate::final_heap::victim::Truth;
 use crate::final_heap::victim::Victim;
 use crate::idle::TICKS_PER_SECOND;
@@ -23,53 +26,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use xtask::tools;
-
-/// What is killed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scenario {
-    pub(crate) buckets: u32,
-    pub(crate) victims: usize,
-    pub(crate) deeper: u32,
-    pub(crate) spinning: u32,
-    pub(crate) parked: u64,
-}
-
-impl std::fmt::Display for Scenario {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} buckets, {} at once", self.buckets, self.victims)?;
-        if self.deeper > 0 {
-            write!(f, ", {} calls deeper", self.deeper)?;
-        }
-        if self.spinning > 0 {
-            write!(f, ", {} spinning threads", self.spinning)?;
-        }
-        Ok(())
-    }
-}
-
-impl Scenario {
-    fn arguments(&self) -> Vec<String> {
-        vec![
-            format!("-stacks={}", self.buckets),
-            // So many bits tell the stacks apart.
-            format!("-depth={}", self.buckets.max(2).next_power_of_two().ilog2().max(16)),
-            format!("-deeper={}", self.deeper),
-            format!("-busy={}", self.spinning),
-            format!("-parked={}", self.parked),
-            "-signalled".to_owned(),
-        ]
-    }
-}
-
-/// What came of one death, or several at once.
-#[derive(Debug, Default)]
-pub(crate) struct Kills {
-    pub(crate) remains: Vec<Remains>,
-    /// Milliseconds from the kernel's choice to the end of the last thread, of each victim; empty without tracefs.
-    pub(crate) delays: Vec<f64>,
-    /// Processor time of the daemon from the kill until everything was told, in milliseconds.
-    pub(crate) processor: f64,
-}
 
 /// Where it happens: the daemon's executable and the program, and what tells when the kernel chose.
 #[derive(Debug)]
@@ -153,8 +109,8 @@ impl Stage {
         Ok(deaths)
     }
 
-    /// Kills with and without, in turns, and says what came of it.
-    pub(crate) fn compare(&mut self, scenario: Scenario, pairs: usize) -> Result<()> {
+    /// Kills with and without, in turns, says what came of it, and answers with it.
+    pub(crate) fn compare(&mut self, scenario: Scenario, pairs: usize) -> Result<Row> {
         let mut with = Vec::new();
         let mut delays = Vec::new();
         let mut resident = Vec::new();
@@ -182,10 +138,16 @@ impl Stage {
         tools::say(format!(
             "  daemon: {:.0} ms of processor time for all of them, {:.0} MiB resident after it, at most {:.0} MiB",
             median(with.iter().map(|deaths| deaths.processor)).unwrap_or(f64::NAN),
-            median(resident).unwrap_or(f64::NAN),
-            median(peak).unwrap_or(f64::NAN),
+            median(resident.iter().copied()).unwrap_or(f64::NAN),
+            median(peak.iter().copied()).unwrap_or(f64::NAN),
         ));
-        Ok(())
+        Ok(Row {
+            scenario,
+            with,
+            delays,
+            resident,
+            peak,
+        })
     }
 }
 
