@@ -12,6 +12,7 @@ mod goproc;
 mod servers;
 mod contention;
 mod final_heap;
+mod whole;
 mod page;
 mod store;
 
@@ -38,6 +39,8 @@ enum Bench {
     /// What is left of programs that are killed for their memory, and how much later they are gone for it
     #[command(name = "deaths")]
     FinalHeap(final_heap::Arguments),
+    /// Whether live profiles of very many buckets are what the program's own endpoint says
+    Whole(whole::Arguments),
     /// Bytes, writes and processor time of the history on disk, over simulated days
     Store(store::Arguments),
     /// First paint of the web page, and its main thread's milliseconds per frame
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Servers(arguments) => servers::main(&arguments),
         Bench::Contention(arguments) => contention::main(&arguments),
         Bench::FinalHeap(arguments) => final_heap::main(&arguments),
+        Bench::Whole(arguments) => whole::main(&arguments),
         Bench::Store(arguments) => store::main(&arguments),
         Bench::Page => page::main(),
     }

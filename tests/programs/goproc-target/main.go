@@ -20,6 +20,7 @@ var kept [][]byte
 func main() {
 	rate := flag.Int("rate", 512<<10, "runtime.MemProfileRate")
 	stacks := flag.Int("stacks", 0, "different allocation stacks, each 12 calls deep")
+	below := flag.Int("below", 0, "calls below which these allocate")
 	objects := flag.Int("objects", 20000, "objects of 64 to 8192 bytes, half of which are dropped again")
 	small := flag.Int("small", 0, "objects of 64 bytes that leak")
 	depth := flag.Int("depth", 0, "one allocation below this many calls")
@@ -44,6 +45,13 @@ func main() {
 		runtime.GC()
 		fmt.Fprintln(answer, len(kept))
 	})
+	http.HandleFunc("/spread", func(answer http.ResponseWriter, _ *http.Request) {
+		allocate(*below, 10000)
+		for index := 0; index < *collections; index++ {
+			runtime.GC()
+		}
+		fmt.Fprintln(answer, len(kept))
+	})
 	http.HandleFunc("/memstats", func(answer http.ResponseWriter, _ *http.Request) {
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
@@ -56,9 +64,7 @@ func main() {
 	go func() { log.Fatal(http.Serve(listener, nil)) }()
 
 	buffer(*static)
-	for index := 0; index < *stacks; index++ {
-		branch(uint(index), 12)
-	}
+	allocate(*below, *stacks)
 	leak(*objects)
 	leakSmall(*small)
 	deep(*depth)
@@ -70,7 +76,7 @@ func main() {
 		runtime.GC()
 	}
 	if *work {
-		go allocate()
+		go churn()
 	}
 	fmt.Println("ready", listener.Addr())
 	os.Stdout.Sync()
@@ -108,6 +114,19 @@ func leak(objects int) {
 		if index%2 == 0 {
 			keep(object)
 		}
+	}
+}
+
+// Allocate has one more object on each of so many stacks.
+//
+//go:noinline
+func allocate(below, stacks int) {
+	if below > 0 {
+		allocate(below-1, stacks)
+		return
+	}
+	for index := 0; index < stacks; index++ {
+		branch(uint(index), 12)
 	}
 }
 
@@ -149,7 +168,7 @@ func wait(never chan int, frames int) int {
 var operations uint64
 
 // Each goroutine keeps the last few objects, so that garbage is collected all the time.
-func allocate() {
+func churn() {
 	var last [64][]byte
 	for index := 0; ; index++ {
 		last[index%len(last)] = make([]byte, 64<<(uint(index)%8))
