@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         };
         assert!(summary.total.inuse_variance.is_finite());
         for &sample_type in SampleType::of(profile_type) {
-            let diff = Diff::new(&stacks, sample_type, &[], &summary.values);
+            let diff = Diff::new(&stacks, sample_type, [], &summary.values);
             assert_eq!(diff.compare_total(), sample_type.value(&summary.total));
             let tree = diff.tree(20);
             assert!(tree.nodes.len() <= 20);

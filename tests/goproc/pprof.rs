@@ -131,7 +131,7 @@ fn flat_and_cumulative_values_are_those_of_go() {
             let mut stacks = StackTable::default();
             let summary = profiles.summary(profile_type, 1, &mut stacks);
             for &sample_type in SampleType::of(profile_type) {
-                let ours = Diff::new(&stacks, sample_type, &[], &summary.values).top(usize::MAX);
+                let ours = Diff::new(&stacks, sample_type, [], &summary.values).top(usize::MAX);
                 let theirs = top(sample_type, &[], &[&profiles.path(profile_type, 1)]);
                 assert!(theirs.len() > 3, "{theirs:?}");
                 assert_eq!(our_top(&ours), theirs, "{sample_type:?} at rate {rate}");
@@ -154,7 +154,7 @@ fn differences_are_those_of_go() {
             profile_type,
             at: Timestamp::from_unix_seconds(second),
             source: ProfileSource::Endpoint,
-            values: summary.values.clone().into(),
+            values: summary.values.clone(),
             total: summary.total,
             period: summary.period,
             program: summary.program.clone(),

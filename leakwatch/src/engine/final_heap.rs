@@ -99,7 +99,7 @@ fn snapshot(
         profile_type: ProfileType::Heap,
         at: state.at,
         source: ProfileSource::KernelAtDeath,
-        values: summary.values.into(),
+        values: summary.values,
         total: summary.total,
         period: summary.period,
         program: summary.program,
@@ -126,7 +126,10 @@ fn complete(memory: &mut Memory, id: &str, state: FinalState) {
     let heap = state.heap.as_ref().ok();
     let allocated = heap.and_then(|heap| heap.allocated.as_ref().map(|allocated| (heap, allocated)));
     let allocated = allocated.map(|(heap, allocated)| snapshot(memory, &state, heap, allocated));
-    let is_known = memory.target(&target).is_some();
+    let known = memory.target(&target);
+    let is_known = known.is_some();
+    let newest = known.and_then(|stored| stored.history.snapshots.get(&ProfileType::Heap)?.newest());
+    let newest = newest.map(|newest| newest.values.clone());
     let Some(post_mortem) = memory.post_mortem_mut(id) else {
         return;
     };
@@ -134,7 +137,10 @@ fn complete(memory: &mut Memory, id: &str, state: FinalState) {
     if is_known {
         post_mortem.target.get_or_insert(target);
     }
-    if let Some((allocated, stacks)) = allocated {
+    if let Some((mut allocated, stacks)) = allocated {
+        if let Some(newest) = newest {
+            allocated.values.share_with(&newest);
+        }
         post_mortem
             .profiles
             .retain(|profile| profile.profile_type != ProfileType::Heap);

@@ -239,7 +239,10 @@ fn profiled(memory: &mut Memory, taken: &TakenProfile) {
             return;
         }
     };
-    let (summary, stacks) = memory.intern(content);
+    let (summary, stacks) = match (taken.profile_type, taken.source) {
+        (ProfileType::Heap, ProfileSource::Snapshot) => memory.intern_next(taken.process, content),
+        _ => memory.intern(content),
+    };
     for loss in &summary.losses {
         memory.count_loss(loss.reason.clone(), loss.samples);
     }

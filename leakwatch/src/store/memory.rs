@@ -104,7 +104,12 @@ impl Memory {
 
     /// Looks up the stacks of a profile among those that are known, which get those that are not yet: its values by them, and the table.
     pub(crate) fn intern(&mut self, content: &ProfileContent) -> (Summary, Arc<StackTable>) {
-        self.profiles.intern(content)
+        self.profiles.intern(content, None)
+    }
+
+    /// The same of a heap profile that others of the same process will follow.
+    pub(crate) fn intern_next(&mut self, process: ProcessKey, content: &ProfileContent) -> (Summary, Arc<StackTable>) {
+        self.profiles.intern(content, Some(process))
     }
 
     /// Brings all profiles within their bound; what had to go is counted.
@@ -268,7 +273,7 @@ impl Memory {
     fn restore_post_mortem(&mut self, mut post_mortem: PostMortem, profiles: &[TakenProfile]) {
         for taken in profiles {
             if let Ok(content) = &taken.profile {
-                let (summary, stacks) = self.profiles.intern(content);
+                let (summary, stacks) = self.profiles.intern(content, None);
                 post_mortem.profiles.push(snapshot_of(taken, summary));
                 post_mortem.stacks = stacks;
             }
@@ -305,7 +310,7 @@ impl Memory {
 
     fn restore_profile(&mut self, id: &TargetId, taken: &TakenProfile) {
         if let Ok(content) = &taken.profile {
-            let (summary, stacks) = self.profiles.intern(content);
+            let (summary, stacks) = self.profiles.intern(content, None);
             if let Some(stored) = self.targets.get_mut(id) {
                 stored.history.apply_snapshot(snapshot_of(taken, summary));
                 stored.history.stacks = stacks;
@@ -459,7 +464,7 @@ pub(crate) fn snapshot_of(taken: &TakenProfile, summary: Summary) -> Snapshot {
         profile_type: taken.profile_type,
         at: taken.at,
         source: taken.source,
-        values: summary.values.into(),
+        values: summary.values,
         total: summary.total,
         period: summary.period,
         program: summary.program,

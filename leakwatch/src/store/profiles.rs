@@ -6,24 +6,22 @@
 
 use crate::store::post_mortem::PostMortem;
 use crate::store::target::StoredTarget;
+use hashbrown::HashSet;
 use leakwatch_analysis::history::SnapshotSeries;
+use leakwatch_analysis::model::decoded::Interned;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::profile::Snapshot;
-use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::Adopted;
-use leakwatch_analysis::model::stack::StackId;
 use leakwatch_analysis::model::stack::StackTable;
+use leakwatch_analysis::model::target::ProcessKey;
+use leakwatch_analysis::model::values::Values;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A profile of so many stacks is not merged any further.
 const LEAST_MERGED: usize = 4_096;
-
-/// Values of a snapshot, shared between a target and the post-mortem of its process.
-type Values = Arc<[(StackId, StackValue)]>;
 
 /// The stacks of all profiles, and what everything takes.
 #[derive(Debug, Default)]
@@ -32,13 +30,44 @@ pub(super) struct Profiles {
     /// The table as readers have it; none once it has grown.
     shared: Option<Arc<StackTable>>,
     /// Where the stacks of running programs are in it, those that were asked for last at the end.
-    known: Vec<Adopted>,
+    known: Vec<Known>,
     /// Bytes of the table after it was compacted last.
     compacted: usize,
     /// Bytes of values that were dropped since.
     dropped: usize,
     /// Bytes of all values when they were added up last.
     values: usize,
+}
+
+/// A running program whose profiles come again and again.
+#[derive(Debug)]
+struct Known {
+    /// Where its stacks are in the table.
+    stacks: Adopted,
+    /// The heap profiles of its processes as they came last, and as they are kept; those that came last at the end.
+    last: Vec<(ProcessKey, Interned)>,
+}
+
+impl Known {
+    /// Processes of which the last profile is known: of more they are looked up whole.
+    const MAX_LAST: usize = 16;
+
+    fn take(&mut self, process: ProcessKey) -> Option<Interned> {
+        let place = self.last.iter().position(|(of, _)| *of == process)?;
+        Some(self.last.remove(place).1)
+    }
+
+    fn keep(&mut self, process: ProcessKey, last: Interned) {
+        if self.last.len() >= Self::MAX_LAST {
+            self.last.remove(0);
+        }
+        self.last.push((process, last));
+    }
+
+    fn bytes(&self) -> usize {
+        let last = self.last.iter().map(|(_, last)| last.there.bytes());
+        self.stacks.bytes() + last.sum::<usize>()
+    }
 }
 
 /// Whoever keeps profiles.
@@ -55,11 +84,24 @@ impl Profiles {
     /// Programs of which is known where their stacks are: more are looked up anew.
     const MAX_KNOWN: usize = 8;
 
-    pub(super) fn intern(&mut self, content: &ProfileContent) -> (Summary, Arc<StackTable>) {
+    /// Looks up the stacks of a profile. Of a process whose heap profiles follow one another, only what differs from the one before.
+    pub(super) fn intern(&mut self, content: &ProfileContent, of: Option<ProcessKey>) -> (Summary, Arc<StackTable>) {
         let before = self.stacks.len();
-        let place = self.known.iter().position(|known| known.is_of(&content.stacks));
-        let mut known = place.map_or_else(|| Adopted::of(&content.stacks), |place| self.known.remove(place));
-        let summary = content.intern(&mut self.stacks, &mut known);
+        let place = self.known.iter().position(|known| known.stacks.is_of(&content.stacks));
+        let new = || Known {
+            stacks: Adopted::of(&content.stacks),
+            last: Vec::new(),
+        };
+        let mut known = place.map_or_else(new, |place| self.known.remove(place));
+        let last = of.and_then(|process| known.take(process));
+        let summary = content.intern_after(last.as_ref(), &mut self.stacks, &mut known.stacks);
+        // Where there was no room, stacks share one: what belongs to which cannot be told the next time.
+        if let Some(process) = of
+            && summary.losses.len() == content.summary.losses.len()
+        {
+            let (there, here) = (content.summary.values.clone(), summary.values.clone());
+            known.keep(process, Interned { there, here });
+        }
         if self.known.len() >= Self::MAX_KNOWN {
             self.known.remove(0);
         }
@@ -80,14 +122,14 @@ impl Profiles {
     }
 
     fn bytes_of_known(&self) -> usize {
-        self.known.iter().map(Adopted::bytes).sum()
+        self.known.iter().map(Known::bytes).sum()
     }
 
     /// Drops what is least valuable until all fit: what had to go, by reason.
     pub(super) fn fit(&mut self, mut kept: Kept<'_>, bound: usize) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
         self.values = kept.bytes();
-        self.known.retain(|known| !known.is_orphan());
+        self.known.retain(|known| !known.stacks.is_orphan());
         while self.bytes_of_known() > bound / 4 {
             self.known.remove(0);
         }
@@ -130,10 +172,8 @@ impl Profiles {
     fn compact(&mut self, kept: &mut Kept<'_>) -> bool {
         self.dropped = 0;
         let mut lists = HashMap::new();
-        kept.each_snapshot(|snapshot| drop(lists.insert(snapshot.values.as_ptr(), Arc::clone(&snapshot.values))));
-        let used = self
-            .stacks
-            .used(lists.values().flat_map(|values| values.iter().map(|(stack, _)| *stack)));
+        kept.each_snapshot(|snapshot| drop(lists.insert(snapshot.values.address(), snapshot.values.clone())));
+        let used = self.stacks.used(lists.values().flat_map(Values::stacks));
         drop(lists);
         if used.count() > self.stacks.len() / 4 * 3 {
             self.compacted = self.stacks.bytes();
@@ -143,7 +183,10 @@ impl Profiles {
         let (stacks, moved) = self.stacks.compacted(&used);
         self.stacks = stacks;
         self.compacted = self.stacks.bytes();
-        self.known.iter_mut().for_each(|known| known.follow(&moved));
+        for known in &mut self.known {
+            known.stacks.follow(&moved);
+            known.last.clear();
+        }
         self.shared = None;
         let shared = self.shared();
         kept.renumber(&moved);
@@ -167,29 +210,23 @@ impl Kept<'_> {
 
     /// Bytes of all values, shared ones once.
     fn bytes(&self) -> usize {
-        let (mut seen, mut bytes) = (HashSet::new(), 0);
-        self.each_snapshot(|snapshot| {
-            if seen.insert(snapshot.values.as_ptr()) {
-                bytes += size_of_val(&*snapshot.values);
-            }
-        });
-        bytes
+        let mut sum = BytesOnce::default();
+        self.each_snapshot(|snapshot| sum.add(&snapshot.values));
+        sum.bytes
     }
 
     /// Bytes of what is kept of gone targets and in post-mortems.
     fn bytes_of_the_gone(&self) -> usize {
-        let (mut seen, mut bytes) = (HashSet::new(), 0);
+        let mut sum = BytesOnce::default();
         let gone = self.targets.iter().filter(|target| target.history.gone_at.is_some());
         let of_targets = gone
             .flat_map(|target| target.history.series())
             .flat_map(SnapshotSeries::as_slice);
         let of_post_mortems = self.post_mortems.iter().flat_map(|post_mortem| &post_mortem.profiles);
         for snapshot in of_targets.chain(of_post_mortems) {
-            if seen.insert(snapshot.values.as_ptr()) {
-                bytes += size_of_val(&*snapshot.values);
-            }
+            sum.add(&snapshot.values);
         }
-        bytes
+        sum.bytes
     }
 
     /// Drops one thing; why it was there to be dropped, or none if there is nothing left.
@@ -287,15 +324,20 @@ impl Kept<'_> {
 
     /// Gives every value the number that its stack has in a compacted table.
     fn renumber(&mut self, moved: &Adopted) {
-        let mut renumbered: HashMap<*const (StackId, StackValue), Values> = HashMap::new();
+        let mut renumbered: HashMap<*const u8, Values> = HashMap::new();
         // The old values are kept until all are done: an address stands for one list.
         let mut old = Vec::new();
+        // What a snapshot shares is most often with the one before.
+        let mut before = Values::default();
         let mut renumber = |snapshot: &mut Snapshot| {
-            let values = renumbered.entry(snapshot.values.as_ptr()).or_insert_with(|| {
-                let here = |(stack, value): &(StackId, StackValue)| Some((moved.stack(*stack)?, *value));
-                snapshot.values.iter().filter_map(here).collect()
+            let values = renumbered.entry(snapshot.values.address()).or_insert_with(|| {
+                let here = |(stack, value)| Some((moved.stack(stack)?, value));
+                let mut values: Values = snapshot.values.iter().filter_map(here).collect();
+                values.share_with(&before);
+                values
             });
-            old.push(std::mem::replace(&mut snapshot.values, Arc::clone(values)));
+            before = values.clone();
+            old.push(std::mem::replace(&mut snapshot.values, values.clone()));
         };
         for target in self.targets.iter_mut().filter(|target| has_profiles(target)) {
             for series in target.history.series_mut() {
@@ -334,6 +376,23 @@ impl Kept<'_> {
     }
 }
 
+/// Adds up what values take; what several share counts once.
+#[derive(Default)]
+struct BytesOnce {
+    seen: HashSet<*const u8>,
+    bytes: usize,
+}
+
+impl BytesOnce {
+    fn add(&mut self, values: &Values) {
+        if self.seen.insert(values.address()) {
+            self.bytes += values.own_bytes();
+            let new = values.parts().filter(|(part, _)| self.seen.insert(*part));
+            self.bytes += new.map(|(_, bytes)| bytes).sum::<usize>();
+        }
+    }
+}
+
 fn having_profiles<'a>(post_mortems: &'a mut [&mut Arc<PostMortem>]) -> impl Iterator<Item = &'a mut PostMortem> {
     let having = post_mortems
         .iter_mut()
@@ -353,7 +412,7 @@ fn has_profiles(target: &StoredTarget) -> bool {
 
 fn bytes_of(target: &StoredTarget) -> usize {
     let snapshots = target.history.series().flat_map(SnapshotSeries::as_slice);
-    snapshots.map(|snapshot| size_of_val(&*snapshot.values)).sum()
+    snapshots.map(|snapshot| snapshot.values.bytes()).sum()
 }
 
 /// Bytes of the snapshots between the first and the newest.
@@ -361,10 +420,7 @@ fn interior_bytes(target: &StoredTarget) -> usize {
     let interior = |series: &SnapshotSeries| {
         let snapshots = series.as_slice();
         let between = snapshots.get(1..snapshots.len().saturating_sub(1)).unwrap_or_default();
-        between
-            .iter()
-            .map(|snapshot| size_of_val(&*snapshot.values))
-            .sum::<usize>()
+        between.iter().map(|snapshot| snapshot.values.bytes()).sum::<usize>()
     };
     target.history.series().map(interior).sum()
 }

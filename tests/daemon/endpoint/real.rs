@@ -72,7 +72,7 @@ impl Drop for Service {
 fn cumulative(taken: &TakenProfile) -> BTreeMap<String, i64> {
     let content = taken.profile.as_ref().unwrap();
     let sample_type = SampleType::default_of(taken.profile_type);
-    let diff = Diff::new(&content.stacks, sample_type, &[], &content.summary.values);
+    let diff = Diff::new(&content.stacks, sample_type, [], &content.summary.values);
     let functions = diff.top(usize::MAX);
     functions
         .into_iter()

@@ -185,9 +185,8 @@ fn goes_with(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, goroutine
     let objects = |at| {
         let snapshot =
             window::snapshots(facts.history, ProfileType::Heap, facts.now).find(|snapshot| snapshot.at == at)?;
-        let found = snapshot.values.binary_search_by_key(&site.stack, |(id, _)| *id);
-        let value = found.ok().and_then(|found| snapshot.values.get(found));
-        i32::try_from(value.map_or(0, |(_, value)| value.inuse_objects)).ok()
+        let value = snapshot.values.get(site.stack);
+        i32::try_from(value.map_or(0, |value| value.inuse_objects)).ok()
     };
     let (Some(base), Some(compare)) = (objects(heap.base), objects(heap.compare)) else {
         return false;

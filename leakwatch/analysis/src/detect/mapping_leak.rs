@@ -60,6 +60,6 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
 /// Mappings of a stack that are there.
 fn mappings_of(facts: &Facts<'_>, stack: StackId) -> i64 {
     let newest = window::snapshots(facts.history, ProfileType::Mapping, facts.now).last();
-    let value = newest.and_then(|snapshot| snapshot.values.iter().find(|(id, _)| *id == stack));
-    value.map_or(0, |(_, value)| value.inuse_objects)
+    let value = newest.and_then(|snapshot| snapshot.values.get(stack));
+    value.map_or(0, |value| value.inuse_objects)
 }

@@ -38,18 +38,18 @@ impl Row {
 impl<'a> Diff<'a> {
     /// Compares two lists of values. Values of a stack that is listed more than once are added, so that the profiles
     /// of several processes are merged by chaining their lists.
-    pub fn new<'v>(
+    pub fn new(
         stacks: &'a StackTable,
         sample_type: SampleType,
-        base: impl IntoIterator<Item = &'v (StackId, StackValue)>,
-        compare: impl IntoIterator<Item = &'v (StackId, StackValue)>,
+        base: impl IntoIterator<Item = (StackId, StackValue)>,
+        compare: impl IntoIterator<Item = (StackId, StackValue)>,
     ) -> Self {
         let mut pairs: BTreeMap<StackId, (StackValue, StackValue)> = BTreeMap::new();
         for (stack, value) in base {
-            pairs.entry(*stack).or_default().0.add(value);
+            pairs.entry(stack).or_default().0.add(&value);
         }
         for (stack, value) in compare {
-            pairs.entry(*stack).or_default().1.add(value);
+            pairs.entry(stack).or_default().1.add(&value);
         }
         let rows = pairs
             .into_iter()

@@ -66,8 +66,8 @@ proptest! {
     #[test]
     fn the_other_way_round_is_the_negative((table, base, compare) in profiles()) {
         for &sample_type in SampleType::of(crate::model::profile::ProfileType::Heap) {
-            let forth = Diff::new(&table, sample_type, &base, &compare);
-            let back = Diff::new(&table, sample_type, &compare, &base);
+            let forth = Diff::new(&table, sample_type, base.iter().copied(), compare.iter().copied());
+            let back = Diff::new(&table, sample_type, compare.iter().copied(), base.iter().copied());
             for (forth, back) in forth.rows().iter().zip(back.rows()) {
                 prop_assert_eq!((forth.stack, forth.delta()), (back.stack, -back.delta()));
             }
@@ -83,7 +83,7 @@ proptest! {
 
     #[test]
     fn a_profile_does_not_differ_from_itself((table, base, _) in profiles()) {
-        let diff = Diff::new(&table, SampleType::InuseSpace, &base, &base);
+        let diff = Diff::new(&table, SampleType::InuseSpace, base.iter().copied(), base.iter().copied());
         for function in diff.top(usize::MAX) {
             prop_assert_eq!(function.cum, Delta { delta: 0, interval: Some((0, 0)) });
         }
@@ -91,7 +91,7 @@ proptest! {
 
     #[test]
     fn sums_survive_pruning((table, base, compare) in profiles(), max_nodes in 0_usize..80) {
-        let diff = Diff::new(&table, SampleType::InuseSpace, &base, &compare);
+        let diff = Diff::new(&table, SampleType::InuseSpace, base.iter().copied(), compare.iter().copied());
         let tree = diff.tree(max_nodes);
         prop_assert!(tree.nodes.len() <= max_nodes.max(2));
         assert_sums(&tree);
@@ -123,7 +123,7 @@ proptest! {
             values.into_iter().filter(|(stack, _)| table.frames(*stack).next().is_some()).collect()
         };
         let (base, compare) = (has_frames(base), has_frames(compare));
-        let diff = Diff::new(&table, SampleType::AllocSpace, &base, &compare);
+        let diff = Diff::new(&table, SampleType::AllocSpace, base.iter().copied(), compare.iter().copied());
         let flat: i64 = diff.top(usize::MAX).iter().map(|function| function.flat.delta).sum();
         prop_assert_eq!(flat, sum(&compare, SampleType::AllocSpace) - sum(&base, SampleType::AllocSpace));
     }
@@ -138,7 +138,7 @@ fn merged_processes_are_one_profile() {
         ..StackValue::default()
     };
     let (first, second) = ([(stack, value(3))], [(stack, value(4))]);
-    let diff = Diff::new(&table, SampleType::InuseSpace, &[], first.iter().chain(&second));
+    let diff = Diff::new(&table, SampleType::InuseSpace, [], first.iter().chain(&second).copied());
     assert_eq!(diff.rows().len(), 1);
     assert_eq!(diff.compare_total(), 7);
 }
@@ -152,7 +152,7 @@ fn a_stack_deeper_than_a_client_can_draw_ends_in_other() {
         ..StackValue::default()
     };
     let values = [(stack, value)];
-    let tree = Diff::new(&table, SampleType::InuseSpace, &[], &values).tree(usize::MAX);
+    let tree = Diff::new(&table, SampleType::InuseSpace, [], values.iter().copied()).tree(usize::MAX);
     let last = tree.nodes.last().unwrap();
     assert_eq!(
         (tree.nodes.len(), &last.name, last.self_compare),
@@ -174,7 +174,7 @@ fn objects_live_in_both_profiles_add_no_uncertainty() {
     };
     let (base, compare) = ([(stack, at(1000))], [(stack, at(1100))]);
     for sample_type in [SampleType::InuseSpace, SampleType::AllocSpace] {
-        let top = Diff::new(&table, sample_type, &base, &compare).top(1);
+        let top = Diff::new(&table, sample_type, base.iter().copied(), compare.iter().copied()).top(1);
         let (low, high) = top[0].flat.interval.unwrap();
         let half = 1.96 * (100.0 * 1024.0 * 524_288.0_f64).sqrt();
         assert!(
@@ -183,7 +183,13 @@ fn objects_live_in_both_profiles_add_no_uncertainty() {
         );
     }
     // Another process under the same name: everything is uncertain.
-    let top = Diff::new(&table, SampleType::InuseSpace, &compare, &base).top(1);
+    let top = Diff::new(
+        &table,
+        SampleType::InuseSpace,
+        compare.iter().copied(),
+        base.iter().copied(),
+    )
+    .top(1);
     let (low, high) = top[0].flat.interval.unwrap();
     let half = 1.96 * (2100.0 * 1024.0 * 524_288.0_f64).sqrt();
     assert!(

@@ -50,9 +50,14 @@ mod tests {
             (stack(&mut table, &["a;b\n9", "main.main"], 1), value(5)),
             (stack(&mut table, &["main.freed"], 1), value(0)),
         ];
-        let alone = Diff::new(&table, SampleType::InuseSpace, &[], &values);
+        let alone = Diff::new(&table, SampleType::InuseSpace, [], values.iter().copied());
         assert_eq!(folded(&alone), "main.main;a:b 9 5\nmain.main;main.leaf 7\n");
-        let diff = Diff::new(&table, SampleType::InuseSpace, &values[..1], &values[1..]);
+        let diff = Diff::new(
+            &table,
+            SampleType::InuseSpace,
+            values[..1].iter().copied(),
+            values[1..].iter().copied(),
+        );
         assert_eq!(folded(&diff), "main.main;a:b 9 0 5\nmain.main;main.leaf 3 4\n");
     }
 
@@ -64,7 +69,7 @@ mod tests {
             (stack(&mut table, &["main.main"], 1), value(4)),
             (stack(&mut table, &["main.freed"], 1), value(0)),
         ];
-        let diff = Diff::new(&table, SampleType::InuseSpace, &[], &values);
+        let diff = Diff::new(&table, SampleType::InuseSpace, [], values.iter().copied());
         let file = speedscope(&diff);
         let names: Vec<&str> = file.frames.iter().map(|frame| &*frame.function).collect();
         assert_eq!(names, ["main.main", "main.leaf"]);

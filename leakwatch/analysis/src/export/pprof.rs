@@ -16,9 +16,9 @@ use std::collections::HashMap;
 /// One profile.
 pub fn pprof(stacks: &StackTable, snapshot: &Snapshot) -> proto::Profile {
     let mut builder = Builder::new(snapshot);
-    for (stack, value) in snapshot.values.iter() {
+    for (stack, value) in &snapshot.values {
         let sample_types = SampleType::of(snapshot.profile_type).iter();
-        builder.sample(stacks, *stack, sample_types.map(|kind| kind.value(value)).collect());
+        builder.sample(stacks, stack, sample_types.map(|kind| kind.value(&value)).collect());
     }
     builder.comment_losses(snapshot.profile_type, &snapshot.losses);
     builder.profile
@@ -29,10 +29,10 @@ pub fn pprof_diff(stacks: &StackTable, base: &Snapshot, compare: &Snapshot) -> p
     let sample_types = SampleType::of(compare.profile_type);
     let mut deltas: BTreeMap<StackId, Vec<i64>> = BTreeMap::new();
     for (snapshot, sign) in [(base, -1), (compare, 1)] {
-        for (stack, value) in snapshot.values.iter() {
-            let delta = deltas.entry(*stack).or_insert_with(|| vec![0; sample_types.len()]);
+        for (stack, value) in &snapshot.values {
+            let delta = deltas.entry(stack).or_insert_with(|| vec![0; sample_types.len()]);
             for (sum, sample_type) in delta.iter_mut().zip(sample_types) {
-                *sum = sum.saturating_add(sample_type.value(value).saturating_mul(sign));
+                *sum = sum.saturating_add(sample_type.value(&value).saturating_mul(sign));
             }
         }
     }

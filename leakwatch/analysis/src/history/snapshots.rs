@@ -15,9 +15,12 @@ impl SnapshotSeries {
 
     /// Appends a snapshot. When full, the interior snapshot whose removal leaves the smallest gap relative to its age goes:
     /// the first and the newest always stay, and resolution falls with age.
-    pub fn push(&mut self, snapshot: Snapshot) {
-        if self.0.last().is_some_and(|last| last.at >= snapshot.at) {
-            return;
+    pub fn push(&mut self, mut snapshot: Snapshot) {
+        if let Some(last) = self.0.last() {
+            if last.at >= snapshot.at {
+                return;
+            }
+            snapshot.values.share_with(&last.values);
         }
         let snapshots = Arc::make_mut(&mut self.0);
         snapshots.push(snapshot);

@@ -49,10 +49,9 @@ impl AgainstLoad {
     /// Of a place, by the heap profiles up to `now` of the process that is followed. None with too few.
     pub fn of_place(history: &TargetHistory, stack: StackId, now: Timestamp) -> Option<Self> {
         let known = window::snapshots(history, ProfileType::Heap, now).filter_map(|snapshot| {
-            let found = snapshot.values.binary_search_by_key(&stack, |(id, _)| *id);
-            let value = found.ok().and_then(|found| snapshot.values.get(found));
+            let value = snapshot.values.get(stack);
             let bytes = |value: i64| u64::try_from(value).ok().map(|value| Bytes(value).as_f64());
-            let held = value.map_or(Some(0.0), |(_, value)| bytes(value.inuse_space));
+            let held = value.map_or(Some(0.0), |value| bytes(value.inuse_space));
             Some((
                 snapshot.at.seconds_from(history.window_start),
                 held?,

@@ -44,11 +44,11 @@ impl Loading {
 
 /// The functions that a heap profile shows to hold much.
 fn large_holders<'a>(history: &'a TargetHistory, heap: &Snapshot) -> Vec<&'a str> {
-    let build = Build::learn(&history.stacks, heap.values.iter().map(|(id, _)| *id));
+    let build = Build::learn(&history.stacks, heap.values.stacks());
     heap.values
         .iter()
         .filter(|(_, value)| value.inuse_space > heap.total.inuse_space / LARGE_PART)
-        .filter_map(|(stack, _)| Some(&*build.culprit(history.stacks.frames(*stack))?.function))
+        .filter_map(|(stack, _)| Some(&*build.culprit(history.stacks.frames(stack))?.function))
         .collect()
 }
 
@@ -61,7 +61,7 @@ fn main_is_in<'a>(
     let (mut inside, mut seen) = (0_usize, 0_usize);
     for snapshot in goroutines {
         let at_work = snapshot.values.iter().filter(|(_, value)| value.inuse_objects > 0);
-        let mut stacks = at_work.map(|(stack, _)| *stack);
+        let mut stacks = at_work.map(|(stack, _)| stack);
         let is_inside = stacks.any(|stack| {
             let (mut is_main, mut in_function) = (false, false);
             for frame in history.stacks.frames(stack) {

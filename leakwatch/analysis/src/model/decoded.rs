@@ -8,12 +8,13 @@ use crate::model::stack::Frame;
 use crate::model::stack::StackId;
 use crate::model::stack::StackTable;
 use crate::model::stack::StackTableFull;
+use crate::model::values::Values;
 
 /// A profile as analysis works on it: values by stack.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Values by stack, sorted by stack, each stack once.
-    pub values: Vec<(StackId, StackValue)>,
+    /// What each stack holds.
+    pub values: Values,
     /// Sum over all samples of the profile.
     pub total: StackValue,
     /// What one sample stands for, as pprof has it: for a heap the mean bytes between two samples.
@@ -38,15 +39,53 @@ impl ProfileContent {
     /// The same with the stacks of another table, which gets those that it does not have yet. `known` has what was found before of
     /// the same two tables.
     pub fn intern(&self, stacks: &mut StackTable, known: &mut Adopted) -> Summary {
+        self.intern_after(None, stacks, known)
+    }
+
+    /// The same, where a profile before is known of the same two tables: only what differs is looked up.
+    pub fn intern_after(&self, before: Option<&Interned>, stacks: &mut StackTable, known: &mut Adopted) -> Summary {
+        if let Some(values) = before.and_then(|before| before.next(self, stacks, known)) {
+            return Summary {
+                values,
+                ..self.summary.clone()
+            };
+        }
         let mut sum = Summing::with_capacity(self.summary.values.len());
         for (stack, value) in &self.summary.values {
-            let here = stacks.adopt(&self.stacks, *stack, known);
-            sum.add(stacks, here, self.stacks.frames(*stack).next(), value);
+            let here = stacks.adopt(&self.stacks, stack, known);
+            sum.add(stacks, here, self.stacks.frames(stack).next(), &value);
         }
         let mut summary = sum.finish(self.summary.period);
         summary.program = self.summary.program.clone();
         summary.losses.splice(0..0, self.summary.losses.iter().cloned());
         summary
+    }
+}
+
+/// A profile as it came, and with the stacks of another table: the next of the same process differs from it in little.
+#[derive(Clone, Debug)]
+pub struct Interned {
+    /// As it came.
+    pub there: Values,
+    /// With the stacks of the other table, each still at its own.
+    pub here: Values,
+}
+
+impl Interned {
+    /// The profile after this one likewise. None where the table has no room for a stack that is new in it.
+    fn next(&self, content: &ProfileContent, stacks: &mut StackTable, known: &mut Adopted) -> Option<Values> {
+        let mut changes = Vec::new();
+        let mut is_full = false;
+        content.summary.values.each_change(&self.there, |stack, _, value| {
+            // One that is not there any more has no value.
+            let value = (value != StackValue::default()).then_some(value);
+            match stacks.adopt(&content.stacks, stack, known) {
+                Ok(here) => changes.push((here, value)),
+                Err(_full) => is_full = true,
+            }
+        });
+        changes.sort_by_key(|(stack, _)| *stack);
+        (!is_full).then(|| self.here.with(&changes))
     }
 }
 
@@ -94,21 +133,16 @@ impl Summing {
 
     /// The sum.
     pub fn finish(mut self, period: i64) -> Summary {
-        self.values.sort_by_key(|(stack, _)| *stack);
-        self.values.dedup_by(|(stack, value), (kept, sum)| {
-            let is_same = stack == kept;
-            if is_same {
-                sum.add(value);
-            }
-            is_same
-        });
+        if !self.values.is_sorted_by_key(|(stack, _)| *stack) {
+            self.values.sort_by_key(|(stack, _)| *stack);
+        }
         let folded = (self.folded > 0).then(|| ProfileLoss {
             reason: ProfileLoss::FOLDED.into(),
             samples: self.folded,
             value: self.folded_value,
         });
         Summary {
-            values: self.values,
+            values: Values::summed(self.values),
             total: self.total,
             period,
             program: Program::default(),
@@ -151,7 +185,7 @@ mod tests {
         let told: Vec<(usize, i64)> = summary
             .values
             .iter()
-            .map(|(stack, value)| (stacks.frames(*stack).count(), value.inuse_space))
+            .map(|(stack, value)| (stacks.frames(stack).count(), value.inuse_space))
             .collect();
         assert_eq!(told, [(0, 8), (2, 5), (1, 2)]);
         assert_eq!((summary.total, summary.period), (value(15), 512));
@@ -168,5 +202,17 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(content.intern(&mut other, &mut known), content.summary);
         }
+        let before = Interned {
+            there: content.summary.values.clone(),
+            here: content.intern(&mut other, &mut known).values,
+        };
+        let mut content = content;
+        let new = content.stacks.intern(&[frame("main.new"), frame("main.main")]).unwrap();
+        let values = content.summary.values.iter().skip(1).chain([(new, value(9))]);
+        content.summary.values = values.collect();
+        let after = content.intern_after(Some(&before), &mut other, &mut known);
+        let whole = content.intern(&mut other, &mut known);
+        assert_eq!(after.values, whole.values);
+        assert_eq!(after.values.len(), 3);
     }
 }

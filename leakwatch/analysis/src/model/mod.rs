@@ -12,6 +12,8 @@ pub mod event;
 pub mod run;
 pub mod shared_log;
 pub mod stack;
+pub mod stack_value;
+pub mod values;
 pub mod profile;
 pub mod decoded;
 pub mod final_heap;

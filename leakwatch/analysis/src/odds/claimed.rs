@@ -140,16 +140,14 @@ const fn bytes(value: i64) -> f64 {
 }
 
 fn value(snapshot: &Snapshot, stack: StackId) -> StackValue {
-    let found = snapshot.values.binary_search_by_key(&stack, |(id, _)| *id);
-    let value = found.ok().and_then(|found| snapshot.values.get(found));
-    value.map(|(_, value)| *value).unwrap_or_default()
+    snapshot.values.get(stack).unwrap_or_default()
 }
 
 /// The stack of these frames in the newest profiles.
 fn stack(facts: &Facts<'_>, snapshots: &[&Snapshot], frames: &[Frame]) -> Option<StackId> {
     let is_it = |id: StackId| facts.history.stacks.frames(id).eq(frames.iter());
     let newest_first = snapshots.iter().rev();
-    let mut ids = newest_first.flat_map(|snapshot| snapshot.values.iter().map(|(id, _)| *id));
+    let mut ids = newest_first.flat_map(|snapshot| snapshot.values.stacks());
     ids.find(|id| is_it(*id))
 }
 

@@ -20,9 +20,7 @@ pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     let site = facts.goroutine_suspect()?;
     let counts: Vec<f64> = window::snapshots(facts.history, ProfileType::Goroutine, facts.now)
         .filter_map(|snapshot| {
-            let found = snapshot.values.binary_search_by_key(&site.stack, |(id, _)| *id);
-            let value = found.ok().and_then(|found| snapshot.values.get(found));
-            let count = value.map_or(0, |(_, value)| value.inuse_objects);
+            let count = snapshot.values.get(site.stack).map_or(0, |value| value.inuse_objects);
             u32::try_from(count).ok().map(f64::from)
         })
         .collect();

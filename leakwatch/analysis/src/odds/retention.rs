@@ -81,7 +81,5 @@ pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
 }
 
 fn value(snapshot: &Snapshot, stack: StackId) -> StackValue {
-    let found = snapshot.values.binary_search_by_key(&stack, |(id, _)| *id);
-    let value = found.ok().and_then(|found| snapshot.values.get(found));
-    value.map(|(_, value)| *value).unwrap_or_default()
+    snapshot.values.get(stack).unwrap_or_default()
 }

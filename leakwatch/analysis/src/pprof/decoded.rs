@@ -79,7 +79,7 @@ mod tests {
     fn told(summary: &Summary, stacks: &StackTable) -> BTreeMap<Vec<String>, i64> {
         let frames = |id| stacks.frames(id).map(|frame| frame.function.to_string()).collect();
         let values = summary.values.iter();
-        values.map(|(id, value)| (frames(*id), value.inuse_objects)).collect()
+        values.map(|(id, value)| (frames(id), value.inuse_objects)).collect()
     }
 
     #[test]

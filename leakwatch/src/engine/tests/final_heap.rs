@@ -6,6 +6,7 @@ use leakwatch_analysis::model::final_heap::FinalHeap;
 use leakwatch_analysis::model::final_heap::FinalState;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::StackId;
+use leakwatch_analysis::model::values::Values;
 use leakwatch_analysis::pprof;
 
 /// What was read of the process that `kill` is about: bytes retained, and bytes in use with garbage.
@@ -84,7 +85,11 @@ fn the_final_heap_joins_the_kill_whichever_comes_first() {
             (profile.source, profile.is_complete()),
             (ProfileSource::KernelAtDeath, true)
         );
-        assert_eq!(profile.values[0].1.inuse_space, 250, "all that was in use");
+        assert_eq!(
+            profile.values.iter().next().unwrap().1.inuse_space,
+            250,
+            "all that was in use"
+        );
         // What is compared with snapshots is what the last collection retained.
         let history = &view.target(&target.id()).unwrap().history;
         let newest = history.snapshots[&ProfileType::Heap].newest().unwrap();
@@ -138,9 +143,9 @@ fn victim_of(input: Input) -> OomVictim {
 fn profiles_of_post_mortems_are_bounded_and_the_oldest_go_first() {
     let target = target(1);
     let mut inputs = life(&target);
-    inputs.push(Input::FinalState(Box::new(final_state(&target, 1, 1))));
+    inputs.push(Input::FinalState(Box::new(final_state(&target, 1, 2))));
     // One value in the history, and one in each post-mortem: two fit, with some room.
-    let value = size_of::<(StackId, StackValue)>();
+    let value = Values::from([(StackId::EMPTY, StackValue::default())]).bytes();
     let bounds = Bounds {
         profile_bytes: 5 * value / 2,
         ..Bounds::default()
@@ -157,7 +162,7 @@ fn profiles_of_post_mortems_are_bounded_and_the_oldest_go_first() {
     let later = FinalState {
         at: Timestamp::from_unix_seconds(1_130),
         process: ProcessKey { pid: 43, ..KEY },
-        ..final_state(&target, 1, 1)
+        ..final_state(&target, 1, 3)
     };
     let view = run(
         &mut engine,

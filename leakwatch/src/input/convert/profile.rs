@@ -48,7 +48,7 @@ pub(super) fn content_to(content: &ProfileContent) -> messages::ProfileContent {
     let values = summary.values.iter();
     message
         .values
-        .extend(values.map(|(stack, value)| value_to(stack.number(), value)));
+        .extend(values.map(|(stack, value)| value_to(stack.number(), &value)));
     message
 }
 

@@ -247,7 +247,7 @@ impl<'a> Subject<'a> {
                 profile_type: item.profile_type,
                 at,
                 source,
-                values: summary.values.into(),
+                values: summary.values,
                 total: summary.total,
                 period: summary.period,
                 program: summary.program,

@@ -55,17 +55,17 @@ fn moved(table: &mut StackTable, profile: Profile, without_lines: bool) -> Snaps
     let mut known = Adopted::of(&stacks);
     let mut values: BTreeMap<StackId, StackValue> = BTreeMap::new();
     let mut lost = 0;
-    for (stack, value) in &*snapshot.values {
+    for (stack, value) in &snapshot.values {
         let here = if without_lines {
-            by_function(table, &stacks, *stack)
+            by_function(table, &stacks, stack)
         } else {
-            table.adopt(&stacks, *stack, &mut known)
+            table.adopt(&stacks, stack, &mut known)
         };
         let here = here.unwrap_or_else(|_full| {
             lost += 1;
             StackId::EMPTY
         });
-        values.entry(here).or_default().add(value);
+        values.entry(here).or_default().add(&value);
     }
     snapshot.values = values.into_iter().collect();
     if lost > 0 {
@@ -145,9 +145,7 @@ mod tests {
             frames.map(|frame| (frame.function.to_string(), frame.line)).collect()
         };
         let values = snapshot.values.iter();
-        values
-            .map(|(stack, value)| (named(*stack), value.inuse_space))
-            .collect()
+        values.map(|(stack, value)| (named(stack), value.inuse_space)).collect()
     }
 
     #[test]

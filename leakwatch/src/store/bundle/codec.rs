@@ -45,7 +45,7 @@ pub fn encode(bundle: &Bundle) -> Result<Vec<u8>, BundleError> {
     let inconsistent = BundleError::in_part;
     let series = bundle.targets.iter().flat_map(|target| target.history.series());
     let snapshots = series.flat_map(SnapshotSeries::as_slice).chain(&bundle.kept);
-    let stack_of = |snapshot: &Snapshot| snapshot.values.iter().map(|(stack, _)| *stack).collect::<Vec<_>>();
+    let stack_of = |snapshot: &Snapshot| snapshot.values.stacks().collect::<Vec<_>>();
     let used = bundle.stacks.used(snapshots.flat_map(stack_of));
     let (table, moved) = bundle.stacks.compacted(&used);
     let number = |stack| moved.stack(stack).unwrap_or(StackId::EMPTY);

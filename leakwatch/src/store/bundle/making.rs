@@ -159,7 +159,7 @@ fn kept(disk: &History, of: &TargetView, (from, to): (Timestamp, Timestamp), sta
         let mut values: Vec<_> = summary
             .values
             .iter()
-            .map(|(stack, value)| (here(*stack), *value))
+            .map(|(stack, value)| (here(stack), value))
             .collect();
         values.sort_by_key(|(stack, _)| *stack);
         snapshots.push(Snapshot {

@@ -28,14 +28,14 @@ pub(super) fn snapshot_to(snapshot: &Snapshot, number: impl Fn(StackId) -> Stack
     let mut bytes = Vec::new();
     head.encode(&mut bytes);
     let mut before = 0;
-    let mut gap = |(stack, _): &(StackId, StackValue)| {
-        let here = number(*stack).number();
+    let mut gap = |(stack, _): (StackId, StackValue)| {
+        let here = number(stack).number();
         let gap = here.wrapping_sub(before);
         before = here;
         gap
     };
     let values = &snapshot.values;
-    let column = |value: fn(&StackValue) -> i64| values.iter().map(|(_, of)| value(of)).collect();
+    let column = |value: fn(&StackValue) -> i64| values.iter().map(|(_, of)| value(&of)).collect();
     messages::Snapshot {
         profile_type: snapshot.profile_type.name().to_owned(),
         head: bytes,

@@ -12,7 +12,6 @@ use crate::measure::site_trend::series::exceeds;
 use crate::measure::site_trend::series::persistence;
 use crate::model::profile::ProfileType;
 use crate::model::profile::Snapshot;
-use crate::model::profile::StackValue;
 use crate::model::stack::Frame;
 use crate::model::stack::StackId;
 use crate::model::units::Timestamp;
@@ -66,9 +65,9 @@ pub(super) fn sites(
     };
     let seconds = compare.at.seconds_from(base.at).max(f64::MIN_POSITIVE);
     let build = if profile_type.is_of_capture() {
-        Build::learn_native(&history.stacks, compare.values.iter().map(|(id, _)| *id))
+        Build::learn_native(&history.stacks, compare.values.stacks())
     } else {
-        Build::learn(&history.stacks, compare.values.iter().map(|(id, _)| *id))
+        Build::learn(&history.stacks, compare.values.stacks())
     };
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
     for change in changes(profile_type, base, compare) {
@@ -156,29 +155,17 @@ struct Change {
 
 /// Stacks whose value changed, those with the largest change first when there are too many.
 fn changes(profile_type: ProfileType, base: &Snapshot, compare: &Snapshot) -> Vec<Change> {
-    let none = StackValue::default();
     let mut changes: Vec<Change> = Vec::new();
-    let mut note = |stack: StackId, old: &StackValue, new: &StackValue| {
-        let delta = amount(profile_type, new) - amount(profile_type, old);
+    compare.values.each_change(&base.values, |stack, old, new| {
+        let delta = amount(profile_type, &new) - amount(profile_type, &old);
         if delta.abs() > 0.0 {
             changes.push(Change {
                 stack,
                 delta,
-                variance: growth_variance(profile_type, old, new),
+                variance: growth_variance(profile_type, &old, &new),
             });
         }
-    };
-    let mut before = base.values.iter().peekable();
-    for (stack, new) in compare.values.iter() {
-        while let Some((gone, old)) = before.next_if(|(id, _)| id < stack) {
-            note(*gone, old, &none);
-        }
-        let old = before.next_if(|(id, _)| id == stack).map_or(&none, |(_, old)| old);
-        note(*stack, old, new);
-    }
-    for (gone, old) in before {
-        note(*gone, old, &none);
-    }
+    });
     if changes.len() > MAX_STACKS {
         changes.sort_by(|a, b| b.delta.abs().total_cmp(&a.delta.abs()).then(a.stack.cmp(&b.stack)));
         changes.truncate(MAX_STACKS);
@@ -221,15 +208,8 @@ impl<'a> Group<'a> {
         snapshots
             .iter()
             .map(|snapshot| {
-                let sum = self
-                    .stacks
-                    .iter()
-                    .filter_map(|stack| {
-                        let found = snapshot.values.binary_search_by_key(stack, |(id, _)| *id).ok()?;
-                        snapshot.values.get(found)
-                    })
-                    .map(|(_, value)| amount(profile_type, value))
-                    .sum();
+                let values = snapshot.values.pick(&self.stacks);
+                let sum = values.map(|value| amount(profile_type, &value)).sum();
                 (snapshot.at.seconds_from(origin), sum)
             })
             .collect()

@@ -187,6 +187,13 @@ impl StackTable {
         nodes.filter_map(|node| Some((self.frame(node.frame & !Self::INLINED)?, node.frame >= Self::INLINED)))
     }
 
+    /// The stacks that a stack is made of, and their innermost frames as [`Self::intern_call`] takes them: itself, who called it, and so on.
+    pub(crate) fn path(&self, id: StackId) -> impl Iterator<Item = (StackId, u32)> + '_ {
+        let node = move |id: StackId| Some((id, self.nodes.get(id.node()?)?));
+        let nodes = std::iter::successors(node(id), move |(_, inner)| node(inner.caller));
+        nodes.map(|(id, node)| (id, node.frame))
+    }
+
     /// A frame by its index.
     pub(crate) fn frame(&self, index: u32) -> Option<&Frame> {
         self.frames.get(index as usize)

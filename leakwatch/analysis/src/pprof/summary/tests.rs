@@ -105,12 +105,12 @@ fn inlined_frames_are_expanded_innermost_first_and_equal_stacks_are_added() {
         .values
         .iter()
         .map(|(id, value)| {
-            let frames = stacks.frames(*id);
+            let frames = stacks.frames(id);
             (
                 frames
                     .map(|frame| format!("{} {}:{}", frame.function, frame.file, frame.line))
                     .collect(),
-                *value,
+                value,
             )
         })
         .collect();

@@ -4,6 +4,7 @@
 
 use crate::collect::runtime::go::build_stacks::BuildStacks;
 use crate::collect::runtime::go::build_stacks::Names;
+use hashbrown::HashMap;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::decoded::Summing;
@@ -11,6 +12,7 @@ use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::StackId;
 use leakwatch_analysis::model::units::Bytes;
+use leakwatch_analysis::model::values::Values;
 use leakwatch_analysis::pprof::signed;
 use leakwatch_goproc::attach::GoProcess;
 use leakwatch_goproc::final_heap::FinalBucket;
@@ -26,18 +28,92 @@ use leakwatch_goproc::heap::Kept;
 use leakwatch_goproc::heap::View;
 use std::sync::Arc;
 
-/// The buckets of a process in the order of their stacks, in which a profile has its values.
+/// What is kept of a process from one heap profile to the next.
 #[derive(Debug, Default)]
-pub(super) struct StackOrder(Vec<BucketId>);
+pub(super) struct LastHeap {
+    /// Its buckets in the order of their stacks, in which a profile has its values.
+    order: Vec<BucketId>,
+    /// What was read last: the next shares what has not changed.
+    values: Values,
+}
 
-impl StackOrder {
-    fn of(&mut self, index: &BucketIndex) -> &[BucketId] {
+impl LastHeap {
+    fn take_in(&mut self, index: &BucketIndex) {
         // Buckets are only ever added.
-        if self.0.len() != index.len() {
-            self.0 = index.ids().collect();
-            self.0.sort_by_key(|id| index.stack(*id).map(|kept| kept.number));
+        if self.order.len() != index.len() {
+            self.order = index.ids().collect();
+            self.order.sort_by_key(|id| index.stack(*id).map(|kept| kept.number));
         }
-        &self.0
+    }
+}
+
+/// What a counted object stands for, by its size. There are few sizes, and many buckets.
+#[derive(Debug)]
+struct Sizes {
+    rate: u64,
+    known: HashMap<u64, OfSize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OfSize {
+    factor: Option<f64>,
+    /// Variance of the bytes of one object in use.
+    variance: f64,
+}
+
+impl Sizes {
+    /// Sizes remembered. The runtime has 68 classes of small ones; a hostile one may have as many as buckets.
+    const MOST: usize = 4_096;
+
+    fn new(rate: u64) -> Self {
+        Self {
+            rate,
+            known: HashMap::new(),
+        }
+    }
+
+    fn of(&mut self, size: u64) -> OfSize {
+        if let Some(known) = self.known.get(&size) {
+            return *known;
+        }
+        let one = StackValue {
+            inuse_objects: 1,
+            inuse_space: 1,
+            ..StackValue::default()
+        };
+        let made = OfSize {
+            factor: heap::factor(size, self.rate),
+            variance: one.sampled(signed(self.rate), Some(signed(size))).inuse_variance,
+        };
+        if self.known.len() < Self::MOST {
+            self.known.insert(size, made);
+        }
+        made
+    }
+
+    /// What a bucket holds; none if nothing was ever allocated there.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a variance is an estimate; 53 bits are more than it has"
+    )]
+    fn allocations(&mut self, counts: &Counts, size: u64) -> Option<StackValue> {
+        let of_size = self.of(size);
+        let allocs = signed(counts.allocs);
+        // Negative only when garbage collections ended during each reading.
+        let in_use = allocs.saturating_sub(signed(counts.frees)).max(0);
+        let allocated = heap::scale_by(of_size.factor, allocs, size);
+        let in_use = if in_use == allocs {
+            allocated
+        } else {
+            heap::scale_by(of_size.factor, in_use, size)
+        };
+        (allocated.objects != 0).then(|| StackValue {
+            alloc_objects: allocated.objects,
+            alloc_space: allocated.bytes,
+            inuse_objects: in_use.objects,
+            inuse_space: in_use.bytes,
+            inuse_variance: in_use.objects as f64 * of_size.variance,
+        })
     }
 }
 
@@ -46,29 +122,37 @@ pub(super) fn heap(
     process: &GoProcess,
     snapshot: &heap::Snapshot,
     build: &BuildStacks,
-    order: &mut StackOrder,
+    last: &mut LastHeap,
 ) -> Arc<ProfileContent> {
-    let mut sum = KeptSum::default();
+    let mut summary = Summary {
+        period: signed(snapshot.rate),
+        ..Summary::default()
+    };
     let mut losses = Vec::new();
     if let Some(reader) = process.heap_reader() {
         let index = reader.index();
-        sum = KeptSum::with_capacity(index.len());
-        for id in order.of(index) {
-            let value = snapshot
-                .counts(View::LastGc, *id)
-                .and_then(|counts| allocations(&counts, index.size(*id).unwrap_or(0), snapshot.rate));
-            if let Some((value, kept)) = value.zip(index.stack(*id)) {
-                sum.add(kept, &value);
-            }
-        }
+        last.take_in(index);
+        let mut sizes = Sizes::new(snapshot.rate);
+        let mut folded = Folded::default();
+        let held = last.order.iter().filter_map(|id| {
+            let counts = snapshot.counts(View::LastGc, *id)?;
+            let value = sizes.allocations(&counts, index.size(*id)?)?;
+            let kept = index.stack(*id)?;
+            summary.total.add(&value);
+            folded.note(kept, &value);
+            Some((StackId::from_number(kept.number), value))
+        });
+        summary.values = Values::summed(held);
+        summary.values.share_with(&last.values);
+        last.values = summary.values.clone();
+        losses.extend(folded.loss());
         losses.extend(ProfileLoss::of(ProfileLoss::UNREADABLE, snapshot.unreadable));
         // How many more there are is not known: one at least.
         losses.extend(ProfileLoss::of(ProfileLoss::NOT_READ, u64::from(index.is_truncated())));
         let is_mixed = snapshot.consistency == Consistency::Mixed;
         losses.extend(ProfileLoss::of(ProfileLoss::INCONSISTENT, u64::from(is_mixed)));
     }
-    let mut summary = sum.finish(signed(snapshot.rate));
-    summary.losses.extend(losses);
+    summary.losses = losses;
     build.content(summary)
 }
 
@@ -82,12 +166,13 @@ pub(super) fn final_heap(
     let mut names = Names::new(process.heap_frames(), process.bias());
     let views = [View::Now, View::LastGc];
     let mut sums = views.map(|_| KeptSum::with_capacity(heap.buckets.len()));
+    let mut sizes = Sizes::new(heap.rate);
     for bucket in &heap.buckets {
         let kept = heap
             .kept(bucket)
             .unwrap_or_else(|| build.heap(heap.brought(bucket).unwrap_or_default(), &mut names));
         for (view, sum) in views.iter().zip(&mut sums) {
-            if let Some(value) = allocations(&heap.counts(*view, bucket), bucket.size, heap.rate) {
+            if let Some(value) = sizes.allocations(&heap.counts(*view, bucket), bucket.size) {
                 sum.add(kept, &value);
             }
         }
@@ -97,7 +182,7 @@ pub(super) fn final_heap(
 
 /// What is in use of a bucket of a process that was killed.
 pub(super) fn in_use(heap: &FinalHeap<'_>, bucket: &FinalBucket) -> Bytes {
-    let value = allocations(&heap.counts(View::Now, bucket), bucket.size, heap.rate);
+    let value = Sizes::new(heap.rate).allocations(&heap.counts(View::Now, bucket), bucket.size);
     Bytes(value.map_or(0, |value| u64::try_from(value.inuse_space).unwrap_or(0)))
 }
 
@@ -133,8 +218,31 @@ pub(super) fn goroutines(
 #[derive(Default)]
 struct KeptSum {
     sum: Summing,
-    folded: u64,
-    folded_value: StackValue,
+    folded: Folded,
+}
+
+/// What is not at its whole stack.
+#[derive(Default)]
+struct Folded {
+    samples: u64,
+    value: StackValue,
+}
+
+impl Folded {
+    fn note(&mut self, kept: Kept, value: &StackValue) {
+        if !kept.is_whole {
+            self.samples += 1;
+            self.value.add(value);
+        }
+    }
+
+    fn loss(self) -> Option<ProfileLoss> {
+        (self.samples > 0).then(|| ProfileLoss {
+            reason: ProfileLoss::FOLDED.into(),
+            samples: self.samples,
+            value: self.value,
+        })
+    }
 }
 
 impl KeptSum {
@@ -146,41 +254,15 @@ impl KeptSum {
     }
 
     fn add(&mut self, kept: Kept, value: &StackValue) {
-        if !kept.is_whole {
-            self.folded += 1;
-            self.folded_value.add(value);
-        }
+        self.folded.note(kept, value);
         self.sum.put(StackId::from_number(kept.number), value);
     }
 
     fn finish(self, period: i64) -> Summary {
         let mut summary = self.sum.finish(period);
-        summary.losses.extend((self.folded > 0).then(|| ProfileLoss {
-            reason: ProfileLoss::FOLDED.into(),
-            samples: self.folded,
-            value: self.folded_value,
-        }));
+        summary.losses.extend(self.folded.loss());
         summary
     }
-}
-
-/// What a bucket holds; none if nothing was ever allocated there.
-fn allocations(counts: &Counts, size: u64, rate: u64) -> Option<StackValue> {
-    let allocs = signed(counts.allocs);
-    // Negative only when garbage collections ended during each reading.
-    let in_use = allocs.saturating_sub(signed(counts.frees)).max(0);
-    let allocated = heap::scale(allocs, size, rate);
-    let in_use = heap::scale(in_use, size, rate);
-    (allocated.objects != 0).then(|| {
-        let value = StackValue {
-            alloc_objects: allocated.objects,
-            alloc_space: allocated.bytes,
-            inuse_objects: in_use.objects,
-            inuse_space: in_use.bytes,
-            inuse_variance: 0.0,
-        };
-        value.sampled(signed(rate), Some(signed(size)))
-    })
 }
 
 #[cfg(test)]
@@ -190,11 +272,12 @@ mod tests {
     #[test]
     fn a_bucket_is_worth_what_pprof_says_and_nothing_if_nothing_was_allocated() {
         let counts = |allocs, frees| Counts { allocs, frees };
-        assert_eq!(allocations(&counts(0, 0), 64, 524_288), None);
-        let value = allocations(&counts(2, 1), 64, 524_288).unwrap();
+        let mut sizes = Sizes::new(524_288);
+        assert_eq!(sizes.allocations(&counts(0, 0), 64), None);
+        let value = sizes.allocations(&counts(2, 1), 64).unwrap();
         assert_eq!((value.alloc_objects, value.alloc_space), (16_385, 1_048_640));
         assert_eq!((value.inuse_objects, value.inuse_space), (8192, 524_320));
         assert!(value.inuse_variance > 0.0);
-        assert_eq!(allocations(&counts(1, 2), 64, 1).unwrap().inuse_objects, 0);
+        assert_eq!(Sizes::new(1).allocations(&counts(1, 2), 64).unwrap().inuse_objects, 0);
     }
 }

@@ -9,7 +9,7 @@ use crate::collect::runtime::go::final_heap;
 use crate::collect::runtime::go::goroutine_stacks::LastStacks;
 use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
-use crate::collect::runtime::go::profile::StackOrder;
+use crate::collect::runtime::go::profile::LastHeap;
 use crate::collect::runtime::go::wakers::LookBudget;
 use crate::collect::runtime::go::wakers::Looks;
 use leakwatch_analysis::model::decoded::ProfileContent;
@@ -105,7 +105,7 @@ pub(super) struct Attached {
     plan: WalkPlan,
     /// The stacks of its executable.
     build: Arc<Mutex<BuildStacks>>,
-    order: StackOrder,
+    last_heap: LastHeap,
     /// The goroutines whose stacks were read last.
     stacks: Option<LastStacks>,
     /// Why its goroutines are not known, as long as they are not.
@@ -304,7 +304,7 @@ impl Reader {
             None => Attached {
                 process: self.open(key)?,
                 build: self.build(key.pid),
-                order: StackOrder::default(),
+                last_heap: LastHeap::default(),
                 target: target.clone(),
                 plan: WalkPlan::default(),
                 stacks: None,
@@ -414,7 +414,12 @@ impl Attached {
     fn heap(&mut self) -> Reading<Option<Arc<ProfileContent>>> {
         let snapshot = self.read_heap().map_err(|error| missing::heap(&error))?;
         let build = lock(&self.build);
-        Ok(Some(profile::heap(&self.process, &snapshot, &build, &mut self.order)))
+        Ok(Some(profile::heap(
+            &self.process,
+            &snapshot,
+            &build,
+            &mut self.last_heap,
+        )))
     }
 
     /// Reads the heap; the stacks of buckets that are new are put in words.

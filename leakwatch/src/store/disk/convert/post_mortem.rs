@@ -62,7 +62,7 @@ pub(in crate::store) fn post_mortem_to(post_mortem: &PostMortem) -> messages::Po
 
 /// A snapshot with the stacks that it uses and no others.
 fn taken(snapshot: &Snapshot, stacks: &StackTable) -> TakenProfile {
-    let used = stacks.used(snapshot.values.iter().map(|(stack, _)| *stack));
+    let used = stacks.used(snapshot.values.stacks());
     let (table, moved) = stacks.compacted(&used);
     let here = |stack| moved.stack(stack).unwrap_or(StackId::EMPTY);
     TakenProfile {
@@ -77,7 +77,7 @@ fn taken(snapshot: &Snapshot, stacks: &StackTable) -> TakenProfile {
                 values: snapshot
                     .values
                     .iter()
-                    .map(|(stack, value)| (here(*stack), *value))
+                    .map(|(stack, value)| (here(stack), value))
                     .collect(),
                 total: snapshot.total,
                 period: snapshot.period,

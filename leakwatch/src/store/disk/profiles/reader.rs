@@ -17,6 +17,7 @@ use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::stack::StackId;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::model::values::Values;
 
 /// A chain is never longer than this, whatever a file says.
 const MAX_CHAIN: usize = 64;
@@ -50,7 +51,7 @@ pub(crate) fn read(partition: &PartitionReader, entry: &Entry) -> Result<StoredP
         source: head.source,
         content: ProfileContent {
             summary: Summary {
-                values: named,
+                values: Values::summed(named),
                 total: head.total,
                 period: head.period,
                 program: head.program,

@@ -134,14 +134,14 @@ fn numbered(dictionary: &mut Dictionary, record: &ProfileRecord) -> (profile::Nu
     let mut folded = 0;
     let mut values: profile::Numbered = Vec::with_capacity(record.snapshot.values.len());
     for (stack, value) in record.snapshot.values.iter() {
-        let number = match dictionary.table.adopt(table, *stack, &mut adopted) {
+        let number = match dictionary.table.adopt(table, stack, &mut adopted) {
             Ok(here) => here.number(),
             Err(_full) => {
                 folded += 1;
                 0
             }
         };
-        values.push((number, *value));
+        values.push((number, value));
     }
     dictionary.adopted = Some(adopted);
     values.sort_by_key(|(stack, _)| *stack);

@@ -75,13 +75,11 @@ fn record(number: u64, at_millis: u64, stacks: u32, growth: i64) -> ProfileRecor
 /// Values by the names of the frames.
 fn named(
     table: &StackTable,
-    values: &[(leakwatch_analysis::model::stack::StackId, StackValue)],
+    values: impl IntoIterator<Item = (leakwatch_analysis::model::stack::StackId, StackValue)>,
 ) -> BTreeMap<Vec<Frame>, i64> {
     let names = |stack| table.frames(stack).cloned().collect::<Vec<_>>();
-    values
-        .iter()
-        .map(|(stack, value)| (names(*stack), value.inuse_space))
-        .collect()
+    let values = values.into_iter();
+    values.map(|(stack, value)| (names(stack), value.inuse_space)).collect()
 }
 
 #[test]
@@ -132,7 +130,10 @@ fn profiles_come_back_as_they_were() {
             (snapshot.total, snapshot.period, &snapshot.program)
         );
         assert_eq!(summary.losses, snapshot.losses.to_vec());
-        assert_eq!(summary.values.first().map(|(_, value)| value.inuse_variance), Some(2.0));
+        assert_eq!(
+            summary.values.iter().next().map(|(_, value)| value.inuse_variance),
+            Some(2.0)
+        );
     }
     assert!(
         history
