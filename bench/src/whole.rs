@@ -69,7 +69,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
             &program,
             *buckets,
             arguments.below,
-            options,
+            &options,
             directory.path(),
         )?);
     }
@@ -80,7 +80,14 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
     bail!("{}", differences.join("\n"));
 }
 
-fn one(go: &Go, program: &Path, buckets: u32, below: u32, options: Options<'_>, scratch: &Path) -> Result<Vec<String>> {
+fn one(
+    go: &Go,
+    program: &Path,
+    buckets: u32,
+    below: u32,
+    options: &Options<'_>,
+    scratch: &Path,
+) -> Result<Vec<String>> {
     let cgroup = Cgroup::create("whole")?;
     let of_program = cgroup.child("program", None)?;
     let arguments = ["-rate=1", &format!("-stacks={buckets}"), &format!("-below={below}")];
@@ -94,7 +101,7 @@ fn one(go: &Go, program: &Path, buckets: u32, below: u32, options: Options<'_>, 
     let endpoint = Client::new(endpoint);
     let mut daemon = Daemon::start(&Options {
         only: cgroup.path(),
-        ..options
+        ..options.clone()
     })?;
     let target = daemon.wait_target(of_program.path())?;
     let mut differences = Vec::new();
