@@ -107,7 +107,7 @@ impl Sizes {
         } else {
             heap::scale_by(of_size.factor, in_use, size)
         };
-        (allocated.objects != 0).then(|| StackValue {
+        (allocated.objects != 0).then_some(StackValue {
             alloc_objects: allocated.objects,
             alloc_space: allocated.bytes,
             inuse_objects: in_use.objects,

@@ -133,7 +133,7 @@ fn numbered(dictionary: &mut Dictionary, record: &ProfileRecord) -> (profile::Nu
     };
     let mut folded = 0;
     let mut values: profile::Numbered = Vec::with_capacity(record.snapshot.values.len());
-    for (stack, value) in record.snapshot.values.iter() {
+    for (stack, value) in &record.snapshot.values {
         let number = match dictionary.table.adopt(table, stack, &mut adopted) {
             Ok(here) => here.number(),
             Err(_full) => {
