@@ -34,7 +34,7 @@ impl Proven {
         let mut stacks: Vec<(StackId, f64)> = newest
             .values
             .iter()
-            .map(|(stack, value)| (*stack, goroutines(value)))
+            .map(|(stack, value)| (stack, goroutines(&value)))
             .collect();
         stacks.sort_by(|one, other| other.1.total_cmp(&one.1));
         Some(Self {
