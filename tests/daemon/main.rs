@@ -16,6 +16,7 @@ mod service_manager;
 mod refusals;
 mod scraping;
 mod unit;
+mod hostile;
 
 /// The daemon that cargo built for these tests.
 const LEAKWATCH: &str = env!("CARGO_BIN_EXE_leakwatch");

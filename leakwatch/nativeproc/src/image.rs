@@ -4,6 +4,7 @@
 //! What a file says about itself is hostile: every offset is checked, and what is read is bounded.
 
 use crate::blocks::Blocks;
+use crate::regular;
 use object::Object as _;
 use object::ObjectSection as _;
 use object::ObjectSegment as _;
@@ -123,14 +124,19 @@ pub struct Segment {
 impl Image {
     /// Opens a mapped file.
     pub fn open(file: &MappedFile) -> Result<Self, ImageError> {
-        let opened = File::open(&file.link).map_err(|source| ImageError::Open {
+        let opened = regular::open(&file.link).map_err(|source| ImageError::Open {
             path: file.path.clone(),
             source,
         })?;
-        Ok(Self {
-            path: file.path.clone(),
-            cache: ReadCache::new(Blocks::of(opened)),
-        })
+        Ok(Self::of(&file.path, opened))
+    }
+
+    /// A file that is open, and how it is called.
+    pub(crate) fn of(path: &str, file: File) -> Self {
+        Self {
+            path: path.to_owned(),
+            cache: ReadCache::new(Blocks::of(file)),
+        }
     }
 
     /// Its headers.

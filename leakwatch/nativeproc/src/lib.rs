@@ -8,6 +8,7 @@
 //! It reads files and `/proc/PID`, writes to neither and attaches nothing: probes are the daemon's. What files say is hostile, and bounded.
 #![forbid(unsafe_code)]
 
+pub mod regular;
 pub mod process;
 pub mod placement;
 pub mod function;
@@ -17,6 +18,9 @@ pub mod code;
 pub mod allocator;
 pub mod unwind;
 pub mod bounds;
+mod extent;
+mod names;
+pub mod perf_map;
 pub mod symbols;
 pub mod address_space;
 pub mod usdt;

@@ -3,23 +3,23 @@
 use crate::bounds::FunctionBounds;
 use crate::image;
 use crate::image::MappedFile;
-use blazesym::Pid;
+use crate::names::NameFile;
+use crate::names::NameFiles;
+use crate::names::Roots;
+use crate::perf_map::PerfMap;
 use blazesym::symbolize::CodeInfo;
 use blazesym::symbolize::Input;
 use blazesym::symbolize::Reason;
 use blazesym::symbolize::Sym;
 use blazesym::symbolize::Symbolized;
 use blazesym::symbolize::Symbolizer;
-use blazesym::symbolize::source::Process;
+use blazesym::symbolize::source::Elf;
 use blazesym::symbolize::source::Source;
 use leakwatch_analysis::culprit::native::is_runtime_object;
 use leakwatch_analysis::model::stack::Frame;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Bytes of remembered addresses and names: those of a large program's stacks are some tens of thousands.
@@ -28,17 +28,14 @@ const MAX_KNOWN_BYTES: usize = 8 << 20;
 const ADDRESS_BYTES: usize = 64;
 const TEXT_BYTES: usize = 48;
 
-/// Where distributions put debugging information, by path and by build id.
-const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
-
 /// Names what one process executes.
 #[derive(Debug)]
 pub struct Symbols {
-    sources: Sources,
-    debug_directories: Vec<PathBuf>,
+    pid: u32,
+    other_files: bool,
+    files: Vec<MappedFile>,
     /// Keeps all that it has read and taken apart: made when first needed, and again after [`Self::forget_files`].
-    symbolizer: Option<Symbolizer>,
-    unnamed: Unnamed,
+    reading: Option<Reading>,
     known: Known,
     missing: BTreeMap<&'static str, u64>,
 }
@@ -55,21 +52,11 @@ impl Symbols {
     }
 
     fn by(pid: u32, other_files: bool) -> Self {
-        let mut process = Process::new(Pid::from(pid));
-        process.map_files = true;
-        process.debug_syms = other_files;
-        process.perf_map = other_files;
-        let mut symbol_tables = process.clone();
-        symbol_tables.debug_syms = false;
-        let files = image::mapped_files(pid).unwrap_or_default();
         Self {
-            sources: Sources { process, symbol_tables },
-            debug_directories: debug_directories(pid, &files),
-            symbolizer: None,
-            unnamed: Unnamed {
-                files,
-                bounds: HashMap::new(),
-            },
+            pid,
+            other_files,
+            files: image::mapped_files(pid).unwrap_or_default(),
+            reading: None,
             known: Known::default(),
             missing: BTreeMap::new(),
         }
@@ -77,8 +64,7 @@ impl Symbols {
 
     /// Forgets what was read of the files: it is read again for the next address that has no name yet. The names stay.
     pub fn forget_files(&mut self) {
-        self.symbolizer = None;
-        self.unnamed.bounds = HashMap::new();
+        self.reading = None;
     }
 
     /// Addresses that have no name, by reason.
@@ -92,14 +78,11 @@ impl Symbols {
         if !self.known.frames.contains_key(&return_address) {
             // Inside the call.
             let address = return_address.saturating_sub(1);
-            let symbolizer = self.symbolizer.get_or_insert_with(|| {
-                Symbolizer::builder()
-                    .set_debug_dirs(Some(&self.debug_directories))
-                    .build()
-            });
-            let frames = self.sources.look_up(symbolizer, address).unwrap_or_else(|reason| {
+            let (pid, other_files) = (self.pid, self.other_files);
+            let reading = self.reading.get_or_insert_with(|| Reading::of(pid, other_files));
+            let frames = reading.look_up(&self.files, address).unwrap_or_else(|reason| {
                 *self.missing.entry(reason).or_default() += 1;
-                vec![self.unnamed.frame(address)]
+                vec![reading.unnamed(&self.files, address)]
             });
             self.known.add(return_address, frames);
         }
@@ -140,106 +123,55 @@ impl Known {
     }
 }
 
-/// Where names come from.
+/// Where names come from; what is by place in the list of files is read when it is first needed.
 #[derive(Debug)]
-struct Sources {
-    process: Process,
-    /// The same by symbol tables alone.
-    symbol_tables: Process,
-}
-
-impl Sources {
-    /// The frames, or the reason why there is no name.
-    fn look_up(&self, symbolizer: &Symbolizer, address: u64) -> Result<Vec<Frame>, &'static str> {
-        // Debugging information that cannot be read must not cost the name.
-        let symbol = symbol(symbolizer, &self.process, address)
-            .or_else(|_reason| symbol(symbolizer, &self.symbol_tables, address))?;
-        let object = symbol.module.as_deref().map(|module| module.to_string_lossy());
-        let object = object.as_deref().unwrap_or_default();
-        let inlined = symbol.inlined.iter().rev();
-        let mut frames: Vec<Frame> = inlined
-            .map(|function| frame(&function.name, function.code_info.as_ref(), object))
-            .collect();
-        let by_table = self::symbol(symbolizer, &self.symbol_tables, address);
-        let name = match &by_table {
-            Ok(other) if qualifies(&other.name, &symbol.name) => &other.name,
-            _ => &symbol.name,
-        };
-        frames.push(frame(name, symbol.code_info.as_deref(), object));
-        Ok(frames)
-    }
-}
-
-fn symbol<'s>(symbolizer: &'s Symbolizer, process: &Process, address: u64) -> Result<Sym<'s>, &'static str> {
-    let source = Source::Process(process.clone());
-    match symbolizer.symbolize_single(&source, Input::AbsAddr(address)) {
-        Ok(Symbolized::Sym(symbol)) => Ok(symbol),
-        Ok(Symbolized::Unknown(reason)) => Err(why(reason)),
-        Err(error) => {
-            tracing::debug!(%error, "an address cannot be named");
-            Err("native_symbol_unreadable")
-        }
-    }
-}
-
-/// The reason under which an address without a name is counted.
-fn why(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Unmapped => "native_symbol_unmapped",
-        Reason::InvalidFileOffset => "native_symbol_no_code",
-        Reason::MissingComponent => "native_symbol_no_file",
-        Reason::MissingSyms => "native_symbol_no_symbols",
-        Reason::UnknownAddr => "native_symbol_not_in_table",
-        Reason::IgnoredError => "native_symbol_unreadable",
-        _ => "native_symbol_unsupported",
-    }
-}
-
-/// Directories that may have the file that a debug link names: those of gdb's manual ("Separate Debug Files"), first in the root of the process,
-/// where the daemon's own paths do not lead into a container, and then of this host. Only those that exist.
-fn debug_directories(pid: u32, files: &[MappedFile]) -> Vec<PathBuf> {
-    let root = PathBuf::from(format!("/proc/{pid}/root"));
-    let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
-    let all = inside(Path::new(DEBUG_DIRECTORY));
-    let mut directories = BTreeSet::new();
-    for file in files {
-        if let Some(parent) = Path::new(&file.path).parent() {
-            let beside = inside(parent);
-            directories.insert(beside.join(".debug"));
-            directories.insert(all.join(parent.strip_prefix("/").unwrap_or(parent)));
-            directories.insert(beside);
-        }
-        if let Some(first) = image::build_id(file).and_then(|id| id.first().copied()) {
-            directories.insert(all.join(format!(".build-id/{first:02x}")));
-        }
-    }
-    directories.extend([all, DEBUG_DIRECTORY.into()]);
-    directories.into_iter().filter(|path| path.is_dir()).collect()
-}
-
-/// Whether a name is another one with the path to it. With line tables alone (`debug = "line-tables-only"`, `-gline-tables-only`) debugging
-/// information says `record` where the symbol table says `ledger::Ledger::record`.
-fn qualifies(name: &str, bare: &str) -> bool {
-    let path = name.strip_suffix(bare);
-    path.is_some_and(|path| path.ends_with("::"))
-}
-
-/// Code without symbols.
-#[derive(Debug)]
-struct Unnamed {
-    files: Vec<MappedFile>,
-    /// By place in `files`; read when first needed.
+struct Reading {
+    symbolizer: Symbolizer,
+    roots: Roots,
+    names: HashMap<usize, NameFiles>,
+    perf_map: PerfMap,
     bounds: HashMap<usize, Option<FunctionBounds>>,
 }
 
-impl Unnamed {
+impl Reading {
+    fn of(pid: u32, other_files: bool) -> Self {
+        Self {
+            // It is given open files that name no others.
+            symbolizer: Symbolizer::builder().set_debug_dirs(Some([""; 0])).build(),
+            roots: if other_files {
+                Roots::of_process(pid)
+            } else {
+                Roots::default()
+            },
+            names: HashMap::new(),
+            perf_map: if other_files {
+                PerfMap::of_process(pid)
+            } else {
+                PerfMap::default()
+            },
+            bounds: HashMap::new(),
+        }
+    }
+
+    /// The frames, or the reason why there is no name.
+    fn look_up(&mut self, files: &[MappedFile], address: u64) -> Result<Vec<Frame>, &'static str> {
+        let found = match place(files, address) {
+            Some((index, file, offset)) => {
+                let roots = &self.roots;
+                let names = self.names.entry(index).or_insert_with(|| NameFiles::of(file, roots));
+                in_file(&self.symbolizer, names, offset, &file.path)
+            }
+            None => Err("native_symbol_unmapped"),
+        };
+        found.or_else(|reason| {
+            let name = self.perf_map.name(address).ok_or(reason)?;
+            Ok(vec![frame(&name, None, "")])
+        })
+    }
+
     /// Named by where its function begins, or, where nothing tells, by its offset in the file it was mapped from.
-    fn frame(&mut self, address: u64) -> Frame {
-        let found = self.files.iter().enumerate().find_map(|(index, file)| {
-            let (range, offset) = file.mappings.iter().find(|(range, _)| range.contains(&address))?;
-            Some((index, file, address - range.start + offset))
-        });
-        let Some((index, file, offset)) = found else {
+    fn unnamed(&mut self, files: &[MappedFile], address: u64) -> Frame {
+        let Some((index, file, offset)) = place(files, address) else {
             return Frame {
                 function: format!("{address:#x}").into(),
                 file: "".into(),
@@ -257,6 +189,83 @@ impl Unnamed {
             line: 0,
         }
     }
+}
+
+/// The file that has an address, its place in the list, and the offset in it.
+fn place(files: &[MappedFile], address: u64) -> Option<(usize, &MappedFile, u64)> {
+    files.iter().enumerate().find_map(|(index, file)| {
+        let (range, offset) = file.mappings.iter().find(|(range, _)| range.contains(&address))?;
+        Some((index, file, (address - range.start).checked_add(*offset)?))
+    })
+}
+
+/// The frames at an offset of a file.
+fn in_file(symbolizer: &Symbolizer, names: &NameFiles, offset: u64, object: &str) -> Result<Vec<Frame>, &'static str> {
+    let address = names.address(offset);
+    let separate = names
+        .separate
+        .as_ref()
+        .zip(address)
+        .map_or(Err(UNREADABLE), |(file, address)| {
+            symbol(symbolizer, file, file.debugging, Input::VirtOffset(address))
+        });
+    let own = |debugging| {
+        let file = names.own.as_ref().ok_or(UNREADABLE)?;
+        symbol(symbolizer, file, debugging && file.debugging, Input::FileOffset(offset))
+    };
+    // Debugging information that cannot be read must not cost the name.
+    let symbol = separate.or_else(|_reason| own(true)).or_else(|_reason| own(false))?;
+    let inlined = symbol.inlined.iter().rev();
+    let mut frames: Vec<Frame> = inlined
+        .map(|function| frame(&function.name, function.code_info.as_ref(), object))
+        .collect();
+    let by_table = own(false);
+    let name = match &by_table {
+        Ok(other) if qualifies(&other.name, &symbol.name) => &other.name,
+        _ => &symbol.name,
+    };
+    frames.push(frame(name, symbol.code_info.as_deref(), object));
+    Ok(frames)
+}
+
+const UNREADABLE: &str = "native_symbol_unreadable";
+
+fn symbol<'s>(
+    symbolizer: &'s Symbolizer,
+    file: &NameFile,
+    debugging: bool,
+    input: Input<u64>,
+) -> Result<Sym<'s>, &'static str> {
+    let mut elf = Elf::new(&file.path);
+    elf.debug_syms = debugging;
+    match symbolizer.symbolize_single(&Source::Elf(elf), input) {
+        Ok(Symbolized::Sym(symbol)) => Ok(symbol),
+        Ok(Symbolized::Unknown(reason)) => Err(why(reason)),
+        Err(error) => {
+            tracing::debug!(%error, "an address cannot be named");
+            Err(UNREADABLE)
+        }
+    }
+}
+
+/// The reason under which an address without a name is counted.
+fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unmapped => "native_symbol_unmapped",
+        Reason::InvalidFileOffset => "native_symbol_no_code",
+        Reason::MissingComponent => "native_symbol_no_file",
+        Reason::MissingSyms => "native_symbol_no_symbols",
+        Reason::UnknownAddr => "native_symbol_not_in_table",
+        Reason::IgnoredError => UNREADABLE,
+        _ => "native_symbol_unsupported",
+    }
+}
+
+/// Whether a name is another one with the path to it. With line tables alone (`debug = "line-tables-only"`, `-gline-tables-only`) debugging
+/// information says `record` where the symbol table says `ledger::Ledger::record`.
+fn qualifies(name: &str, bare: &str) -> bool {
+    let path = name.strip_suffix(bare);
+    path.is_some_and(|path| path.ends_with("::"))
 }
 
 /// Without source lines, and for the C library even with them, the file is the object that the code is in.

@@ -54,6 +54,7 @@ use crate::state::StateError;
 use crate::store::Bounds;
 use crate::webhook::Webhook;
 use leakwatch_analysis::model::host::HostIdentity;
+use leakwatch_mapped::read_missing_pages_as_zeros;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -107,6 +108,10 @@ pub enum DaemonError {
 pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
     // From here on the signal does not end the process.
     let hangup = handler(SignalKind::hangup())?;
+    read_missing_pages_as_zeros().map_err(|source| DaemonError::Start {
+        what: "the handler of SIGBUS",
+        source,
+    })?;
     let clock = Clock::start();
     let (live, hierarchy) = on_this_host(config)?;
     let config = live.config();

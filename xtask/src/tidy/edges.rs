@@ -50,12 +50,13 @@ const EDGES: [(&str, &[&str]); 19] = [
 const COMPOSING: [&str; 2] = ["cli", "daemon"];
 
 /// Crates that only these modules of `leakwatch` know.
-const EXTERNAL: [(&str, &[&str]); 6] = [
+const EXTERNAL: [(&str, &[&str]); 7] = [
     ("aya", &["probes"]),
     ("leakwatch_common", &["probes"]),
     ("procfs", &["collect", "identity"]),
     ("axum", &["api"]),
     ("leakwatch_malloc", &["self_stats"]),
+    ("leakwatch_mapped", &["daemon"]),
     ("serde_json", &["api", "cli", "dto"]),
 ];
 
