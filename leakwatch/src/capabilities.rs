@@ -14,6 +14,9 @@ use crate::probes::plan::Plan;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::fs::open;
 use std::error::Error;
 use std::fs;
 use std::fs::File;
@@ -49,6 +52,8 @@ pub fn of_host(
         Capability::new("cgroup_memory", cgroup_memory(hierarchy)),
         Capability::new("process_executables", process_executables()),
         Capability::new("process_memory", process_memory()),
+        Capability::new("process_mapped_files", process_mapped_files()),
+        Capability::new("kernel_log", kernel_log()),
         Capability::new("ebpf_object", ebpf_object()),
         Capability::new(
             "btf",
@@ -123,6 +128,7 @@ fn cgroup_memory(hierarchy: Result<&Hierarchy, &CgroupError>) -> Reading<String>
     Ok(format!("{version} at {}", hierarchy.root.display()))
 }
 
+const KERNEL_LOG: &str = "/dev/kmsg";
 /// Processes that are tried; a host has some thousand.
 const MAX_TRIED: usize = 1_000;
 
@@ -134,6 +140,29 @@ fn process_executables() -> Reading<String> {
 /// Memory of the processes there are: the Go runtime read from outside. Opening is what the kernel checks.
 fn process_memory() -> Reading<String> {
     of_processes("mem", |path| File::open(path).map(drop))
+}
+
+/// Files that processes have mapped: names for native stacks. The link of the first of each is followed.
+fn process_mapped_files() -> Reading<String> {
+    let mapped = of_processes("map_files", |path| match fs::read_dir(path)?.flatten().next() {
+        // Followed, not opened: it may be a device.
+        Some(first) => {
+            let _followed = open(first.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            Ok(())
+        }
+        None => Ok(()),
+    });
+    mapped
+        .map_err(|missing| missing.with_fix("run as root, or grant the capabilities SYS_PTRACE and CHECKPOINT_RESTORE"))
+}
+
+/// The kernel's log: whether a daemon before this one was killed for its memory.
+fn kernel_log() -> Reading<String> {
+    let path = Path::new(KERNEL_LOG);
+    match File::open(path) {
+        Ok(_log) => Ok(KERNEL_LOG.to_owned()),
+        Err(error) => Err(refused(path, &error).with_fix("run as root, or grant the capability SYSLOG and the device")),
+    }
 }
 
 /// Tries a file of each process. Some may be denied (a security module guards its own); where most are, it does not work here.
