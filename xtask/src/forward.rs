@@ -24,6 +24,13 @@ pub(crate) fn optimised(package: &str, arguments: &Arguments) -> anyhow::Result<
     )
 }
 
+/// Runs the executable of `package` in our place, with one argument before those that were given.
+pub(crate) fn with_first(package: &str, first: OsString, arguments: &Arguments) -> anyhow::Result<()> {
+    let mut all = vec![first];
+    all.extend(arguments.arguments.iter().cloned());
+    main(package, &Arguments { arguments: all })
+}
+
 fn start(cargo: &[&str], arguments: &Arguments) -> anyhow::Result<()> {
     tools::become_command(tools::cargo().args(cargo).args(&arguments.arguments))
 }

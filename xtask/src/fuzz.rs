@@ -24,13 +24,16 @@ const FLAGS: [&str; 10] = [
     "-Cdebug-assertions",
     "-Cdebuginfo=line-tables-only",
 ];
+/// In the quick tier, and in the slow one.
+const SECONDS: u32 = 10;
+const LONGER: u32 = 60;
 /// libFuzzer is C++.
 const PROGRAMS: [(&str, &str); 1] = [("c++", "g++")];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// For how long each target runs
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
     /// These targets only
     targets: Vec<String>,
@@ -39,13 +42,25 @@ pub(crate) struct Arguments {
 impl Default for Arguments {
     fn default() -> Self {
         Self {
-            seconds: 10,
+            seconds: SECONDS,
             targets: Vec::new(),
         }
     }
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
+    run(arguments).map(drop)
+}
+
+/// All of them in the slow tier; returns how much each has tried.
+pub(crate) fn longer() -> anyhow::Result<Vec<String>> {
+    run(&Arguments {
+        seconds: LONGER,
+        targets: Vec::new(),
+    })
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
     debian::ensure_debian_packages(&PROGRAMS)?;
     let directory = tools::workspace().join("fuzz");
     let host = tools::host()?;
@@ -85,7 +100,7 @@ fn targets() -> anyhow::Result<Vec<String>> {
 }
 
 /// New inputs go to a directory of the build: those that are worth keeping are added to `fuzz/corpus` by hand.
-fn fuzz(name: &str, executable: PathBuf, seconds: u32) -> anyhow::Result<()> {
+fn fuzz(name: &str, executable: PathBuf, seconds: u32) -> anyhow::Result<String> {
     let found = target_dir().join("corpus").join(name);
     fs::create_dir_all(&found).with_context(|| format!("create {}", found.display()))?;
     let corpus = tools::workspace().join("fuzz/corpus").join(name);
@@ -104,6 +119,10 @@ fn fuzz(name: &str, executable: PathBuf, seconds: u32) -> anyhow::Result<()> {
     let runs = said
         .lines()
         .find(|line| line.starts_with("stat::number_of_executed_units"));
-    tools::say(format!("{name}: {}", runs.unwrap_or("no statistics")));
-    Ok(())
+    let runs = runs
+        .and_then(|line| line.split_whitespace().last())
+        .unwrap_or("an unknown number of");
+    let told = format!("{name}: {runs} inputs in {seconds} s");
+    tools::say(&told);
+    Ok(told)
 }

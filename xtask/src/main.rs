@@ -18,6 +18,7 @@ mod fuzz;
 mod minutes;
 mod noop;
 mod slow;
+mod soak;
 mod test;
 mod goproc_layouts;
 
@@ -55,6 +56,8 @@ enum Command {
     Demo(forward::Arguments),
     /// Measure what the daemon costs
     Bench(forward::Arguments),
+    /// Watch programs that come and go for a long time: what the daemon holds must not grow, and no kill may be lost
+    Soak(forward::Arguments),
     /// Judge simulated services of minutes to weeks and write the scores
     Eval(forward::Arguments),
     /// Formatting, dependencies, clippy (host and bpf target) and documentation, warnings being errors
@@ -62,7 +65,7 @@ enum Command {
     /// Rules no compiler checks: edges and cycles of modules, records, names, sizes of files and documents
     Tidy,
     /// The probes on other kernels, in virtual machines: cgroup v2, real kills for a cgroup's and for the machine's memory
-    VmTest,
+    VmTest(vm::Arguments),
     /// Everything a change must pass: lint, fuzz targets and all tests, the ones that need root and other kernels included
     Test(test::Arguments),
     /// Each fuzz target for a while
@@ -81,10 +84,11 @@ fn main() -> anyhow::Result<()> {
         Command::Dist(arguments) => dist::main(&arguments),
         Command::Demo(arguments) => forward::main("leakwatch-demo", &arguments),
         Command::Bench(arguments) => forward::main("leakwatch-bench", &arguments),
+        Command::Soak(arguments) => soak::main(&arguments),
         Command::Eval(arguments) => forward::optimised("leakwatch-eval", &arguments),
         Command::Lint => lint::main(),
         Command::Tidy => tidy::main(),
-        Command::VmTest => vm::main(),
+        Command::VmTest(arguments) => vm::main(&arguments),
         Command::Test(arguments) => test::main(&arguments),
         Command::Fuzz(arguments) => fuzz::main(&arguments),
         Command::GoprocLayouts(arguments) => goproc_layouts::main(&arguments),

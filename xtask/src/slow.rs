@@ -1,6 +1,9 @@
 //! The slow tier: tests that take too long for every change. Each runs again when what it depends on has changed, and what came of it
 //! is committed in `tests/slow/results.toml`; the quick tier only says which results are old.
 
+use crate::fuzz;
+use crate::soak;
+use crate::vm;
 use anyhow::Context as _;
 use anyhow::bail;
 use std::collections::BTreeMap;
@@ -12,17 +15,25 @@ use xtask::go;
 use xtask::inputs;
 use xtask::tools;
 
-/// A slow test: its arguments for `cargo test`, and what its outcome depends on.
+/// A slow test, and what its outcome depends on.
 struct Slow {
     name: &'static str,
-    arguments: &'static [&'static str],
+    run: Run,
     inputs: &'static [&'static str],
 }
 
-const TESTS: [Slow; 5] = [
+/// How it is run.
+enum Run {
+    /// `cargo test` with these arguments; lines that begin with `FIGURE ` are kept.
+    Cargo(&'static [&'static str]),
+    /// A part of this program, which answers the figures.
+    Here(fn() -> anyhow::Result<Vec<String>>),
+}
+
+const TESTS: [Slow; 8] = [
     Slow {
         name: "go-releases",
-        arguments: &["-p", "leakwatch-goproc", "--test", "goproc"],
+        run: Run::Cargo(&["-p", "leakwatch-goproc", "--test", "goproc"]),
         inputs: &[
             "leakwatch/goproc",
             "tests/goproc",
@@ -32,7 +43,7 @@ const TESTS: [Slow; 5] = [
     },
     Slow {
         name: "final-heaps",
-        arguments: &["--release", "-p", "leakwatch", "--test", "daemon", "final_heap"],
+        run: Run::Cargo(&["--release", "-p", "leakwatch", "--test", "daemon", "final_heap"]),
         inputs: &[
             "leakwatch-ebpf",
             "leakwatch-common",
@@ -45,12 +56,12 @@ const TESTS: [Slow; 5] = [
     },
     Slow {
         name: "store-kills",
-        arguments: &["-p", "leakwatch", "--lib", "store::disk::tests::kills"],
+        run: Run::Cargo(&["-p", "leakwatch", "--lib", "store::disk::tests::kills"]),
         inputs: &["leakwatch/src/store/disk"],
     },
     Slow {
         name: "native-accuracy",
-        arguments: &["-p", "leakwatch", "--test", "native", "accuracy"],
+        run: Run::Cargo(&["-p", "leakwatch", "--test", "native", "accuracy"]),
         inputs: &[
             "leakwatch-ebpf",
             "leakwatch-common",
@@ -62,7 +73,7 @@ const TESTS: [Slow; 5] = [
     },
     Slow {
         name: "native-verdicts",
-        arguments: &["-p", "leakwatch", "--test", "native", "verdicts"],
+        run: Run::Cargo(&["-p", "leakwatch", "--test", "native", "verdicts"]),
         inputs: &[
             "leakwatch-ebpf",
             "leakwatch-common",
@@ -72,6 +83,48 @@ const TESTS: [Slow; 5] = [
             "leakwatch/src/probes",
             "tests/native/verdicts",
             "tests/programs/native",
+        ],
+    },
+    Slow {
+        name: "systemd",
+        run: Run::Here(vm::systemd::main),
+        inputs: &[
+            "packaging",
+            "leakwatch/Cargo.toml",
+            "leakwatch/src/daemon",
+            "leakwatch/src/config",
+            "leakwatch/src/probes",
+            "xtask/src/vm",
+            "xtask/src/dist",
+        ],
+    },
+    Slow {
+        name: "fuzz",
+        run: Run::Here(fuzz::longer),
+        inputs: &[
+            "fuzz/fuzz_targets",
+            "leakwatch/analysis/src/pprof",
+            "leakwatch/goproc/src",
+            "leakwatch/nativeproc/src",
+            "leakwatch/src/collect/parse.rs",
+            "leakwatch/src/config",
+            "leakwatch/src/identity",
+            "leakwatch/src/input",
+            "leakwatch/src/store/bundle",
+            "leakwatch/src/store/disk/codec",
+        ],
+    },
+    Slow {
+        name: "soak",
+        run: Run::Here(soak::longer),
+        inputs: &[
+            "leakwatch-ebpf",
+            "leakwatch/src/capture",
+            "leakwatch/src/collect",
+            "leakwatch/src/engine",
+            "leakwatch/src/probes",
+            "leakwatch/src/store",
+            "bench/src/soak",
         ],
     },
 ];
@@ -129,8 +182,21 @@ fn stale(known: &BTreeMap<String, Outcome>) -> anyhow::Result<Vec<&'static Slow>
 }
 
 fn run(test: &Slow) -> anyhow::Result<Outcome> {
+    let figures = match test.run {
+        Run::Cargo(arguments) => cargo_test(arguments)?,
+        Run::Here(run) => run()?,
+    };
+    Ok(Outcome {
+        inputs: inputs::hash(test.inputs)?,
+        date: tools::output(Command::new("date").args(["-u", "+%F"]))?,
+        kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        figures: figures.into_iter().map(|figure| figure.replace('"', "'")).collect(),
+    })
+}
+
+fn cargo_test(arguments: &[&str]) -> anyhow::Result<Vec<String>> {
     let mut cargo = tools::cargo();
-    cargo.args(["test", "--locked"]).args(test.arguments);
+    cargo.args(["test", "--locked"]).args(arguments);
     cargo.args(["--", "--show-output"]);
     cargo.env("LEAKWATCH_SLOW_TESTS", "1").env("PATH", go::path_with_go()?);
     let output = cargo.output().context("start cargo test")?;
@@ -139,12 +205,7 @@ fn run(test: &Slow) -> anyhow::Result<Outcome> {
         bail!("{said}\n{}", String::from_utf8_lossy(&output.stderr));
     }
     let kept = said.lines().filter_map(|line| line.strip_prefix(FIGURE));
-    Ok(Outcome {
-        inputs: inputs::hash(test.inputs)?,
-        date: tools::output(Command::new("date").args(["-u", "+%F"]))?,
-        kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-        figures: kept.map(|figure| figure.replace('"', "'")).collect(),
-    })
+    Ok(kept.map(str::to_owned).collect())
 }
 
 fn written(known: &BTreeMap<String, Outcome>) -> String {

@@ -69,8 +69,8 @@ fn quick_tier(arguments: &Arguments, minutes: &mut Minutes) -> anyhow::Result<()
     minutes.part("web page", ui::check)?;
     minutes.part("no-op build", noop::main)?;
     minutes.part("other kernels", || {
-        match vm::prepare() {
-            Ok(kernels) => vm::run(&kernels)?,
+        match vm::kernels::prepare() {
+            Ok(kernels) => vm::run(&kernels, false)?,
             Err(error) => skips.push(format!("SKIP the probes on other kernels: {error:#}")),
         }
         Ok(())

@@ -89,19 +89,27 @@ pub fn step<T>(what: &str, action: impl FnOnce() -> anyhow::Result<T>) -> anyhow
     Ok(value)
 }
 
-/// Does the same for each item, as many at a time as there are processors. The first error is returned when those beside it have ended.
-pub fn side_by_side<T: Sync>(items: &[T], action: impl Fn(&T) -> anyhow::Result<()> + Sync) -> anyhow::Result<()> {
+/// Does the same for each item, as many at a time as there are processors, and returns what came of each. The first error is returned when those
+/// beside it have ended.
+pub fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    action: impl Fn(&T) -> anyhow::Result<R> + Sync,
+) -> anyhow::Result<Vec<R>> {
     let at_once = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut all = Vec::with_capacity(items.len());
     for items in items.chunks(at_once) {
-        thread::scope(|scope| {
+        let ended = thread::scope(|scope| {
             let begun: Vec<_> = items.iter().map(|item| scope.spawn(|| action(item))).collect();
-            let ended: Vec<_> = begun.into_iter().map(thread::ScopedJoinHandle::join).collect();
-            ended
+            begun
                 .into_iter()
-                .try_for_each(|end| end.unwrap_or_else(|_| bail!("a step panicked")))
-        })?;
+                .map(thread::ScopedJoinHandle::join)
+                .collect::<Vec<_>>()
+        });
+        for end in ended {
+            all.push(end.unwrap_or_else(|_| bail!("a step panicked"))?);
+        }
     }
-    Ok(())
+    Ok(all)
 }
 
 fn describe(command: &Command) -> String {

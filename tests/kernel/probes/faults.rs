@@ -28,7 +28,7 @@ fn is_locked_down() -> bool {
     functions.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
-fn start(way: CallsAt) -> Reading<FaultProbes> {
+pub(super) fn start(way: CallsAt) -> Reading<FaultProbes> {
     let settings = FaultSettings {
         period: 1_021,
         code: ProgramCode::default(),

@@ -8,6 +8,7 @@ mod losses;
 mod final_heap;
 mod reclaim;
 mod faults;
+mod matrix;
 
 use anyhow::Context as _;
 use anyhow::Result;

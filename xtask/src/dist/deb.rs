@@ -12,8 +12,17 @@ use xtask::tools;
 const VERSION: &str = "3.8.0";
 
 pub(super) fn make(release: &Release, stage: &Path) -> anyhow::Result<PathBuf> {
+    let package = pack(release, stage, 1)?;
+    lint(&package)?;
+    Ok(package)
+}
+
+/// With a revision of one's choice, and unjudged.
+pub(super) fn pack(release: &Release, stage: &Path, revision: u32) -> anyhow::Result<PathBuf> {
     let program = ensure_installed()?;
-    let package = release.out.join(format!("leakwatch_{}-1_amd64.deb", release.version));
+    let package = release
+        .out
+        .join(format!("leakwatch_{}-{revision}_amd64.deb", release.version));
     let mut deb = Command::new(program);
     deb.current_dir(tools::workspace())
         .args([
@@ -23,12 +32,13 @@ pub(super) fn make(release: &Release, stage: &Path) -> anyhow::Result<PathBuf> {
             "--no-strip",
             "--locked",
             "--quiet",
-            "--output",
+            "--deb-revision",
         ])
+        .arg(revision.to_string())
+        .arg("--output")
         .arg(&package)
         .env("SOURCE_DATE_EPOCH", &release.time);
     tools::run(&mut deb).with_context(|| format!("with what is in {}", stage.display()))?;
-    lint(&package)?;
     Ok(package)
 }
 

@@ -1,4 +1,5 @@
-//! Everything that is handed out: a Debian package, an archive with a static program, an OCI image, and their hashes. The same source
+//! Everything that is handed out: a Debian package, an archive with a static program, an OCI image, a list of what
+//! they are made of, and their hashes. The same source
 //! makes the same bytes: times are those of the commit, owners are root, names are in order, and no path of this machine is inside.
 
 mod archive;
@@ -7,6 +8,7 @@ mod deb;
 mod image;
 mod manifests;
 mod release;
+mod sbom;
 mod stage;
 
 use anyhow::Context as _;
@@ -49,6 +51,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         tools::step("making the Debian package", || deb::make(&release, &stage))?,
         tools::step("making the archive", || archive::make(&release, &stage, &fixed))?,
         tools::step("making the image", || image::make(&release, &fixed))?,
+        tools::step("listing what it is made of", || sbom::make(&release))?,
     ];
     files.sort();
     sums(&release.out, &files)?;
@@ -56,6 +59,23 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
         tools::say(format!("{}", file.display()));
     }
     Ok(())
+}
+
+/// The Debian package and its next revision, of the same program, built unless there is one: for what an upgrade does.
+pub(crate) fn two_revisions(out: &Path, program: Option<&Path>) -> anyhow::Result<[PathBuf; 2]> {
+    let release = Release {
+        version: version()?,
+        time: time()?,
+        out: out.to_owned(),
+    };
+    let program = if let Some(program) = program {
+        program.to_owned()
+    } else {
+        build_ebpf::ensure()?;
+        tools::step("building the daemon for Debian", || binary::build(binary::GNU))?
+    };
+    let stage = stage::make(&program)?;
+    Ok([deb::pack(&release, &stage, 1)?, deb::pack(&release, &stage, 2)?])
 }
 
 /// The version of the workspace.

@@ -1,10 +1,12 @@
 //! Debian's kernels, one image of each series, in the cache. Nothing is installed: packages are downloaded and opened.
 
 use anyhow::Context as _;
+use anyhow::ensure;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use xtask::debian;
 use xtask::debian::apt;
 use xtask::tools;
 
@@ -30,8 +32,20 @@ pub(crate) struct Kernel {
     pub(crate) image: PathBuf,
 }
 
+/// Programs and kernels that are needed, installed or downloaded where missing.
+pub(crate) fn prepare() -> anyhow::Result<Vec<Kernel>> {
+    ensure!(cfg!(target_arch = "x86_64"), "the kernels to test on are for x86_64");
+    let programs = [
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("busybox", "busybox-static"),
+        ("cpio", "cpio"),
+    ];
+    debian::ensure_debian_packages(&programs)?;
+    fetch()
+}
+
 /// Every series, downloaded unless it is in the cache.
-pub(crate) fn fetch() -> anyhow::Result<Vec<Kernel>> {
+fn fetch() -> anyhow::Result<Vec<Kernel>> {
     let cache = tools::cache_dir()?.join("kernels");
     let fetched = SUITES.iter().map(|(name, suite, archive)| {
         let dir = cache.join(name);
@@ -83,7 +97,7 @@ fn download(dir: &Path, suite: &str, archive: &str, image: &Path) -> anyhow::Res
             fs::remove_file(&path)?;
         }
     }
-    anyhow::ensure!(image.exists(), "no package of {suite} has a kernel image");
+    ensure!(image.exists(), "no package of {suite} has a kernel image");
     Ok(())
 }
 
