@@ -104,7 +104,7 @@ impl<'a> Guests<'a> {
     fn one(&mut self, doomed: Option<bool>) -> Result<Guest> {
         self.started += 1;
         let number = self.started;
-        let is_go = doomed.unwrap_or(number % GO_EVERY == 0);
+        let is_go = doomed.unwrap_or(number.is_multiple_of(GO_EVERY));
         let limit = doomed.map(|is_go| if is_go { GO_LIMIT } else { NATIVE_LIMIT });
         let cgroup = self.root.child(&format!("g{number}"), limit)?;
         // One file for all: what they say is of no use, and files would add up.

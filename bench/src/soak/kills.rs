@@ -43,7 +43,7 @@ impl Kills {
         for guest in &doomed {
             let counted = guest.cgroup.oom_kills()?;
             self.counted += counted;
-            let told = told(daemon, guest, counted)?;
+            let told = told(daemon, guest, counted);
             let right = told
                 .iter()
                 .filter(|kill| victim(kill) == Some(u64::from(guest.running.pid())));
@@ -62,7 +62,7 @@ impl Kills {
 }
 
 /// The kills of a cgroup, once there are as many as the kernel has counted, or in vain.
-fn told(daemon: &Daemon, guest: &Guest, counted: u64) -> Result<Vec<Value>> {
+fn told(daemon: &Daemon, guest: &Guest, counted: u64) -> Vec<Value> {
     let mut found = Vec::new();
     let waited = wait_until("the kills to be told", TOLD, || {
         // The newest come first.
@@ -79,7 +79,7 @@ fn told(daemon: &Daemon, guest: &Guest, counted: u64) -> Result<Vec<Value>> {
     if let Err(error) = waited {
         tools::say(format!("{error:#}"));
     }
-    Ok(found)
+    found
 }
 
 fn victim(kill: &Value) -> Option<u64> {

@@ -172,7 +172,7 @@ fn capture(guests: &Guests<'_>, daemon: &Daemon, number: u32) -> anyhow::Result<
     let Some(target) = daemon.target(guest.cgroup.path())? else {
         return Ok(false);
     };
-    let lane = if number % 2 == 0 { "native" } else { "growth" };
+    let lane = if number.is_multiple_of(2) { "native" } else { "growth" };
     let body = json!({ "lane": lane, "seconds": CAPTURE_SECONDS, "sample_bytes": 4096 });
     let path = format!("/api/v1/targets/{}/captures", text(&target, "id"));
     Ok(daemon.client().post(&path, &body)?.status == 202)

@@ -1,5 +1,6 @@
 //! The keys of the configuration: name, meaning, how a value is taken in and how it is printed. One row per key; the file,
 //! the environment and the flags all go through here, so that they cannot differ.
+// tidy: long because it is one table
 
 use crate::config::CpuBudget;
 use crate::config::settings::Config;

@@ -181,8 +181,12 @@ fn take_in(memory: &mut Memory, input: Input) {
 }
 
 fn target_seen(memory: &mut Memory, at: Timestamp, target: Target) {
+    let cgroup = target.cgroup.clone();
     match memory.see_target(target, at) {
-        Some(stored) => stored.changed = true,
+        Some(stored) => {
+            stored.changed = true;
+            post_mortem::killed_before_seen(memory, at, &cgroup);
+        }
         None => memory.count_loss("target_bound_reached", 1),
     }
 }

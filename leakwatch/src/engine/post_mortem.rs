@@ -16,9 +16,14 @@ use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::CgroupKey;
 use leakwatch_analysis::model::target::TargetId;
+use leakwatch_analysis::model::units::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A cgroup is sampled for the first time within this time after a kill in it, or it is another one at the same place.
+const FIRST_SAMPLE: Duration = Duration::from_mins(1);
 
 /// Takes in a kill and writes its post-mortem at once, before anything newer overwrites what was known.
 pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
@@ -45,6 +50,27 @@ pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
     memory.push_post_mortem(post_mortem);
     memory.push_event(at, target, event);
     final_heap::find(memory, &id);
+}
+
+/// News of a kill can be quicker than the first sample of its cgroup. Once that is a target the kill is its own: its counter must not tell of it
+/// again.
+pub(super) fn killed_before_seen(memory: &mut Memory, at: Timestamp, cgroup: &CgroupKey) {
+    let target = TargetId::from(cgroup);
+    let is_meant = |post_mortem: &PostMortem| {
+        post_mortem.target.is_none()
+            && post_mortem.kill.cgroup.as_ref() == Ok(cgroup)
+            && at.since(post_mortem.kill.at) <= FIRST_SAMPLE
+    };
+    let mut kills = Vec::new();
+    for post_mortem in memory.post_mortems_mut(is_meant) {
+        post_mortem.target = Some(target.clone());
+        kills.push(post_mortem.kill.clone());
+    }
+    if let Some(stored) = memory.target_mut(&target) {
+        for kill in kills {
+            stored.history.apply_oom_kill(kill);
+        }
+    }
 }
 
 /// Without the kernel probe a kill still shows in the cgroup's own counter. Kills that were counted there but never

@@ -228,6 +228,25 @@ fn kills_that_only_the_counter_saw_get_a_post_mortem_that_says_so() {
 }
 
 #[test]
+fn a_kill_that_was_told_before_its_cgroup_was_seen_is_told_once() {
+    let target = target(1);
+    let at = Timestamp::from_unix_seconds;
+    // The sample that the walk took before the kill, or after it.
+    for counted_at_first in [0, 1] {
+        let mut inputs = vec![kill(&target, 1_000)];
+        inputs.push(Input::TargetSeen {
+            at: at(1_001),
+            target: target.clone(),
+        });
+        inputs.push(sample(&target, 1_001, 20, counted_at_first));
+        inputs.extend((2..5).map(|step| sample(&target, 1_000 + step, 20, 1)));
+        let view = run(&mut Engine::new(Bounds::default(), None), inputs);
+        let told: Vec<_> = view.post_mortems().map(|post_mortem| &post_mortem.target).collect();
+        assert_eq!(told, [&Some(target.id())], "{counted_at_first} counted at first");
+    }
+}
+
+#[test]
 fn a_target_whose_processes_are_gone_keeps_the_verdict_it_died_with() {
     let target = target(1);
     let mut inputs = life(&target);

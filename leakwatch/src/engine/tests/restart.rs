@@ -167,10 +167,10 @@ fn windows_answers_events_and_profiles_go_on_after_a_restart() {
     end(after, writer);
 }
 
-/// Goroutines that the runtime has proven leaked: a claim at once.
-fn proven(target: &Target, second: u64) -> Input {
+/// Goroutines that the runtime has proven leaked: a claim once there are more of them.
+fn proven(target: &Target, second: u64, goroutines: i64) -> Input {
     let value = StackValue {
-        inuse_objects: 400,
+        inuse_objects: goroutines,
         ..StackValue::default()
     };
     let stacks = [(["main.forget.func1", "runtime.goexit"], value)];
@@ -184,7 +184,8 @@ fn a_claim_stands_after_a_restart_as_it_was_made() {
     let (mut before, writer) = engine(directory.path(), 1000, BEGIN);
     // Without a heap profile among them, which would grow beside it.
     let mut inputs = grows(&target, BEGIN, 1..6);
-    inputs.push(proven(&target, BEGIN + 27));
+    inputs.push(proven(&target, BEGIN + 7, 100));
+    inputs.push(proven(&target, BEGIN + 27, 400));
     inputs.push(Input::Tick {
         at: Timestamp::from_unix_seconds(BEGIN + 28),
     });

@@ -1,3 +1,5 @@
+//! Values come back as they went in, chunks are shared, and what was asked for is found: against a plain map.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
