@@ -170,7 +170,7 @@ impl Stage {
 
 /// Names an address, in a thread of its own that may hang.
 fn name(pid: u32, address: u64) -> Result<Frame> {
-    let (said, heard) = mpsc::channel();
+    let (said, heard) = mpsc::sync_channel(1);
     thread::spawn(move || {
         let frame = Symbols::of_process(pid).frames(address).first().cloned();
         drop(said.send(frame));
