@@ -56,6 +56,8 @@ impl ProfileContent {
             sum.add(stacks, here, self.stacks.frames(stack).next(), &value);
         }
         let mut summary = sum.finish(self.summary.period);
+        // As it came: values lose bits of their variance, and equal profiles must have equal totals whichever way they were looked up.
+        summary.total = self.summary.total;
         summary.program = self.summary.program.clone();
         summary.losses.splice(0..0, self.summary.losses.iter().cloned());
         summary
@@ -210,9 +212,12 @@ mod tests {
         let new = content.stacks.intern(&[frame("main.new"), frame("main.main")]).unwrap();
         let values = content.summary.values.iter().skip(1).chain([(new, value(9))]);
         content.summary.values = values.collect();
+        // More bits than values keep.
+        content.summary.total.inuse_variance = 0.1;
         let after = content.intern_after(Some(&before), &mut other, &mut known);
         let whole = content.intern(&mut other, &mut known);
         assert_eq!(after.values, whole.values);
         assert_eq!(after.values.len(), 3);
+        assert_eq!([after.total, whole.total], [content.summary.total; 2]);
     }
 }
