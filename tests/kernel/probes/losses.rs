@@ -2,6 +2,7 @@
 
 use crate::probes::next;
 use crate::probes::set_ring;
+use crate::probes::start;
 use crate::probes::start_with;
 use crate::probes::victim;
 use crate::probes::victim::LIMIT;
@@ -147,6 +148,10 @@ async fn logged(filter: &str, awaited: &str) -> Result<String> {
         .with(written)
         .with(filter.parse::<Targets>()?);
     let logging = tracing::subscriber::set_default(subscriber);
+    // Whether something is logged is remembered for all threads, with the answer of the thread that asks first, which may be another test's that
+    // logs nothing. So let it be asked, and remembered anew with the answer of this thread.
+    drop(start()?);
+    tracing::callsite::rebuild_interest_cache();
     let probes = caused(
         loss::name(LossReason::ExitRingFull),
         |plan| set_ring(plan, &process_exit::HOOK, 4096),
