@@ -258,12 +258,20 @@ await check("brushing the memory chart chooses the two instants", async () => {
   const chart = page.locator(".u-over").first();
   await chart.waitFor();
   await page.locator(".flame-canvas").first().waitFor();
-  const box = await chart.boundingBox();
-  await page.mouse.move(box.x + box.width * 0.15, box.y + box.height / 2);
-  await page.mouse.down();
-  await page.mouse.move(box.x + box.width * 0.9, box.y + box.height / 2, { steps: 8 });
-  await page.mouse.up();
-  await page.waitForFunction(() => location.hash.includes("base=") && location.hash.includes("compare="));
+  // What comes in beside the chart moves it: whoever misses it drags again.
+  for (let drags = 1; ; drags += 1) {
+    const box = await chart.boundingBox();
+    await page.mouse.move(box.x + box.width * 0.15, box.y + box.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.9, box.y + box.height / 2, { steps: 8 });
+    await page.mouse.up();
+    const chosen = page.waitForFunction(
+      () => location.hash.includes("base=") && location.hash.includes("compare="),
+      null,
+      { timeout: ACTION_MS / 4 },
+    );
+    if (await (drags < 4 ? chosen.catch(() => null) : chosen)) break;
+  }
 });
 
 await check("search, table and focus agree on the culprit", async () => {
@@ -418,6 +426,20 @@ const views = [
   ...(kill ? [["post-mortem", `#/oom/${kill.id}`, "#why"]] : []),
 ];
 
+/** Scrolls through the page: what is far below is drawn when it comes near. */
+async function everything() {
+  const loaded = () => page.waitForFunction(() => !document.body.textContent.includes("Loading "));
+  for (let y = 0; y < (await page.evaluate(() => document.documentElement.scrollHeight)); y += 600) {
+    await page.evaluate((to) => scrollTo(0, to), y);
+    await page.evaluate(
+      () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+    );
+    await loaded();
+  }
+  await page.evaluate(() => scrollTo(0, 0));
+  await loaded();
+}
+
 for (const scheme of ["light", "dark"]) {
   for (const width of WIDTHS) {
     await page.emulateMedia({ colorScheme: scheme });
@@ -427,7 +449,7 @@ for (const scheme of ["light", "dark"]) {
         if (content === "#culprit") await leak();
         await page.goto(`${url}/${hash}`);
         await page.locator(content).first().waitFor();
-        await page.waitForFunction(() => !document.body.textContent.includes("Loading "));
+        await everything();
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(wide <= 0, `${wide} px too wide`);
         await violations(page, `${name} ${width} ${scheme}`);

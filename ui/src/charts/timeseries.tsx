@@ -174,13 +174,17 @@ export function TimeSeries(props: Props) {
   const version = useStore(palette);
   const data = useMemo(() => [at, ...lines.map((line) => line.values)] as uPlot.AlignedData, [at, lines]);
   // What makes another chart, not just other values.
-  const shape = JSON.stringify([
+  const wanted = JSON.stringify([
     lines.map((l) => [l.label, l.colour, l.dash, l.fill]),
     unit,
     props.height,
     version,
     Boolean(props.onBrush),
   ]);
+  // Another chart in its place would lose the drag: the next sample brings it.
+  const drawnShape = useRef(wanted);
+  if (!dragging.current) drawnShape.current = wanted;
+  const shape = drawnShape.current;
   const latest = useRef(props);
   latest.current = props;
 
