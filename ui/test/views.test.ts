@@ -10,6 +10,7 @@ import { axisTop } from "../src/charts/ticks";
 import type { Mark } from "../src/charts/timeseries";
 import { verdictClass } from "../src/lib/classes";
 import { byUnit, marksOf } from "../src/views/charts";
+import { inWords } from "../src/views/events";
 import { stacked } from "../src/views/ledger";
 import { trimmed } from "../src/views/memory";
 import { matching, sorted } from "../src/views/ranking";
@@ -368,4 +369,21 @@ describe("links of evidence", () => {
     expect(viewOfLink("javascript:alert(1)", "t")).toBeNull();
     expect(viewOfLink("https://elsewhere/", "t")).toBeNull();
   });
+});
+
+describe("an event in words", () => {
+  const change = (detail: object) =>
+    inWords({
+      kind: "verdict_change",
+      summary: "said by the daemon",
+      detail,
+      missing: {},
+    } as unknown as Event);
+
+  it.each([
+    [{ from: null, to: "not_enough_data" }, "first verdict: Not decided yet"],
+    [{ from: "growing", to: "go_heap_leak" }, "Growing → Go heap leak"],
+    [{ from: "growing", to: "of_a_newer_daemon" }, "Growing → Of a newer daemon"],
+    [{}, "said by the daemon"],
+  ])("%o is %s", (detail, expected) => expect(change(detail)).toBe(expected));
 });

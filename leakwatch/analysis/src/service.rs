@@ -97,11 +97,15 @@ fn judge(replica: &Replica, others: &[&Replica], seconds: f64) -> Outlier {
         (
             by_growth,
             format!(
-                "grows by {} ({} in {}) while {siblings} grows by {} in the same time",
+                "grows by {} ({} in {}) while {siblings} {} in the same time",
                 format::rate(replica.rate),
                 format::bytes(grown(replica)),
                 format::duration(seconds),
-                format::bytes(growth)
+                if growth < 1.0 {
+                    "does not grow".to_owned()
+                } else {
+                    format!("grows by {}", format::bytes(growth))
+                }
             ),
         )
     } else {

@@ -130,7 +130,7 @@ export function FunctionTable({ tree, unit, top, single, search, onPick }: Props
                 ),
               )}
               {single ? null : (
-                <td class="number">
+                <td class="number interval">
                   <Interval entry={intervals.get(row.name)} unit={unit} />
                 </td>
               )}
@@ -164,7 +164,8 @@ function Interval({ entry, unit }: { entry: FunctionDelta | undefined; unit: str
   }
   return (
     <>
-      {signed(entry.low, unit)} to {signed(entry.high, unit)}
+      <span class="short">{signed(entry.low, unit)}</span> to{" "}
+      <span class="short">{signed(entry.high, unit)}</span>
     </>
   );
 }

@@ -2,6 +2,7 @@
 
 import type { Event, Target } from "../api/model";
 import type { Resource } from "../api/resource";
+import { verdictClass } from "../lib/classes";
 import { bytes } from "../lib/format";
 import { readable, words } from "../lib/text";
 import { toHash } from "../lib/url";
@@ -100,7 +101,7 @@ export function EventList({ events, around }: { events: readonly Event[]; around
             {event.kind === "oom_kill" ? "OOM kill" : words(readable(event.kind, 40))}
           </span>
           <span class="event-text">
-            {readable(event.summary, 300)}{" "}
+            {readable(inWords(event), 300)}{" "}
             {"oom_kill" in event.detail ? (
               <a href={toHash(["oom", event.detail.oom_kill])}>Post-mortem</a>
             ) : null}
@@ -109,6 +110,15 @@ export function EventList({ events, around }: { events: readonly Event[]; around
       ))}
     </ol>
   );
+}
+
+/** What happened, with verdict classes in the words of the rest of the page. */
+export function inWords({ kind, detail, summary }: Event): string {
+  if (kind !== "verdict_change" || !("to" in detail) || typeof detail.to !== "string") return summary;
+  const to = verdictClass(detail.to).label;
+  return "from" in detail && typeof detail.from === "string"
+    ? `${verdictClass(detail.from).label} → ${to}`
+    : `first verdict: ${to}`;
 }
 
 function offset(milliseconds: number): string {

@@ -287,6 +287,9 @@ function Profiles({ kill }: { kill: OomKill }) {
             {SOURCES[chosen.source] ?? words(chosen.source)},{" "}
             {chosen.age_seconds === 0 ? "at the kill" : `${duration(chosen.age_seconds)} before`},{" "}
             {chosen.complete ? "complete" : "incomplete"}.{" "}
+            {chosen.type === "heap"
+              ? "Sizes are estimates from the objects that the runtime samples. "
+              : null}
             <Download path={chosen.link} name={`${chosen.type}-at-death.pb.gz`} title="pprof" />
           </p>
           <WhenSeen height={240}>

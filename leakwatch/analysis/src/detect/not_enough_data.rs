@@ -41,7 +41,8 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
             facts.runs().typical_seconds
         };
         format!(
-            "Killed for lack of memory {kills} time(s), after about {}: too short to tell a leak from a limit that is too small.",
+            "Killed for lack of memory {}, after about {}: too short to tell a leak from a limit that is too small.",
+            format::times(kills),
             format::duration(after)
         )
     } else if growing && missing.iter().any(|(what, _)| *what == "heap_profile") {
@@ -84,11 +85,14 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
                 .to_owned(),
         );
     }
-    advice.push(if wait > 0.0 {
-        format!("Wait about {} more.", format::duration(wait))
-    } else {
-        "Wait: the answer comes as soon as the growth lasts or ends.".to_owned()
-    });
+    // Of one that is gone nothing more will be known.
+    if !facts.dying {
+        advice.push(if wait > 0.0 {
+            format!("Wait about {} more.", format::duration(wait))
+        } else {
+            "Wait: the answer comes as soon as the growth lasts or ends.".to_owned()
+        });
+    }
     Finding {
         confidence: 0.5,
         summary,

@@ -64,8 +64,8 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     }
     if facts.runs().are_recent(facts.now) {
         return Err(format!(
-            "killed for lack of memory {} time(s), typically after {}, and it has not outlived that clearly yet",
-            facts.runs().killed,
+            "killed for lack of memory {}, typically after {}, and it has not outlived that clearly yet",
+            format::times(facts.runs().killed),
             format::duration(facts.runs().typical_seconds)
         ));
     }

@@ -48,6 +48,14 @@ impl VerdictClass {
         self.name
     }
 
+    /// The name as words of a sentence.
+    pub fn words(self) -> String {
+        let words = self.name.replace('_', " ");
+        words
+            .strip_prefix("go ")
+            .map_or(words.clone(), |rest| format!("Go {rest}"))
+    }
+
     /// Whether a person has to fix code (exit code 3 of `investigate` and `replay`).
     pub const fn is_leak(self) -> bool {
         self.is_leak

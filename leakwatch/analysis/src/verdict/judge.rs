@@ -125,7 +125,7 @@ fn what_grows(facts: &Facts<'_>, given: &Answers, rejected: &mut Vec<Rejected>) 
         let class = detector.class;
         let because = match ((detector.examine)(facts), answers::exclude(given, detector), &place) {
             (_, Some(because), _) | (Err(because), None, _) => because,
-            (Ok(_), None, Some((better, _))) => format!("{} explains it", better.class.name()),
+            (Ok(_), None, Some((better, _))) => format!("{} explains it", better.class.words()),
             (Ok(finding), None, None) => {
                 let is_sure = finding.confidence >= detector.least_confidence(facts.dying);
                 let doubtful = format!(
@@ -170,7 +170,7 @@ fn explained(by: VerdictClass) -> impl Iterator<Item = Rejected> {
     let others = DETECTORS.iter().filter(|detector| !detector.class.is_leak());
     others.map(move |detector| Rejected {
         class: detector.class,
-        because: format!("{} explains it", by.name()),
+        because: format!("{} explains it", by.words()),
         checked: false,
     })
 }
@@ -199,7 +199,7 @@ fn otherwise(
         let examined = match place {
             Some((_, found)) if class == growing::CLASS => Ok(undecided(found, odds)),
             Some((detector, _)) if class == managed_heap_growth::CLASS => {
-                Err(format!("{} explains it", detector.class.name()))
+                Err(format!("{} explains it", detector.class.words()))
             }
             Some(_) if class == load_driven::CLASS && odds.weight(Family::Load) >= 0.0 => {
                 Err("the place that grows does not fall with the load".to_owned())
@@ -211,7 +211,7 @@ fn otherwise(
             (Ok(finding), None, Some((better, _)))
                 if hysteresis::stays(facts, detector, *better) && finding.confidence >= detector.least_confidence =>
             {
-                let because = format!("{} was told before and explains it as well", class.name());
+                let because = format!("{} was told before and explains it as well", class.words());
                 rejected.push(Rejected {
                     class: *better,
                     because,
@@ -220,7 +220,7 @@ fn otherwise(
                 chosen = Some((class, finding));
                 continue;
             }
-            (Ok(_), None, Some((better, _))) => format!("{} explains it", better.name()),
+            (Ok(_), None, Some((better, _))) => format!("{} explains it", better.words()),
             (Ok(finding), None, None)
                 if finding.confidence >= detector.least_confidence(facts.dying)
                     || class == growing::CLASS && place.is_some() =>
