@@ -10,6 +10,7 @@ import { toHash } from "../lib/url";
 import { Value } from "../parts/absent";
 import { Loaded } from "../parts/frame";
 import { Copy, Instant, Name } from "../parts/text";
+import { Disk, Reload } from "./disk";
 
 const percentOf = (value: number) => `${Number(value.toFixed(2))} %`;
 
@@ -34,6 +35,8 @@ export function StatusView() {
               <Own status={data} />
               <Lanes status={data} />
               <LossTable status={data} />
+              <Disk store={data.store} />
+              {data.config_reload ? <Reload reload={data.config_reload} /> : null}
             </>
           )}
         </Loaded>
