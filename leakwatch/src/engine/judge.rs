@@ -26,13 +26,6 @@ pub(super) fn judge_changed(memory: &mut Memory, at: Timestamp) {
         .collect();
     for id in due {
         judge(memory, &id, at);
-    }
-    let dead: Vec<TargetId> = memory
-        .targets()
-        .filter(|(_, stored)| has_future(stored))
-        .map(|(id, _)| id.clone())
-        .collect();
-    for id in dead {
         bury(memory, &id);
     }
 }
@@ -49,7 +42,7 @@ fn has_future(stored: &StoredTarget) -> bool {
     tells && stored.history.living().next().is_none()
 }
 
-/// The answer says what ended there, and nothing of the future any more.
+/// After a sample, or whatever made an answer about the dead: it says what ended there, and nothing of the future any more.
 pub(super) fn bury(memory: &mut Memory, id: &TargetId) {
     if !memory.target(id).is_some_and(has_future) {
         return;

@@ -228,6 +228,7 @@ fn sampled(memory: &mut Memory, sample: &Sample) {
         memory.push_event(sample.at, Some(sample.target.clone()), EventKind::Restart { end });
     }
     post_mortem::kills_only_counted(memory, sample);
+    judge::bury(memory, &sample.target);
 }
 
 fn profiled(memory: &mut Memory, taken: &TakenProfile) {

@@ -41,7 +41,9 @@ pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
                 stored.changed = true;
             }
             judge::judge(memory, id, at);
-            known(memory, id, kill)
+            let post_mortem = known(memory, id, kill);
+            judge::bury(memory, id);
+            post_mortem
         }
         None => unknown(kill),
     };

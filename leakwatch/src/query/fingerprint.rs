@@ -6,15 +6,13 @@ use leakwatch_analysis::model::verdict::Verdict;
 /// Of a verdict that names a place: by the service, the program and the function, not by who runs it, where and when. None without a place.
 pub fn fingerprint(target: &TargetView, verdict: &Verdict) -> Option<String> {
     let culprit = verdict.culprit.as_ref()?;
-    let main = target.history.processes.values().max_by_key(|record| {
-        let rss = record.memory.as_ref().map_or(0, |memory| memory.rss.0);
-        (record.gone_at.is_none(), rss)
-    });
+    let history = &target.history;
+    let main = history.main_process().or_else(|| history.largest_gone_process());
     let exe = main
         .and_then(|record| record.process.exe.as_deref().ok())
         .unwrap_or_default();
     let mut hasher = crc32fast::Hasher::new();
-    for part in [target.history.target.service.as_str(), exe, &culprit.frame.function] {
+    for part in [history.target.service.as_str(), exe, &culprit.frame.function] {
         hasher.update(part.as_bytes());
         // What two parts are made of must not make one leak of two.
         hasher.update(&[0]);
