@@ -275,11 +275,10 @@ fn replay_agrees(daemon: &Daemon, all: &[Watched], recording: &Path) -> Result<(
     };
     for watched in all {
         let path = format!("/api/v1/targets/{}/investigation", watched.target);
-        let live = found(daemon.client().json(&path)?);
-        let at = text(&live, "at").to_owned();
-        // The recorder writes behind the engine: the round is in the file a moment later.
-        wait_until("the round to be recorded", DEADLINE, || {
-            let arguments = ["replay", "--output", "json", "--until", &at];
+        // The recorder writes behind the engine: the round is in the file a moment later. An answer between two rounds is in none.
+        wait_until("a round of an answer to be recorded", DEADLINE, || {
+            let live = found(daemon.client().json(&path)?);
+            let arguments = ["replay", "--output", "json", "--until", text(&live, "at")];
             let replay = Command::new(LEAKWATCH).args(arguments).arg(recording).output()?;
             let offline: Value = serde_json::from_slice(&replay.stdout)
                 .with_context(|| format!("replay: {}: {}", replay.status, String::from_utf8_lossy(&replay.stderr)))?;

@@ -123,7 +123,10 @@ fn complete(memory: &mut Memory, id: &str, state: FinalState) {
         .filter(|_| same_window)
         .and_then(|stored| stored.investigation.as_ref())
         .map(|investigation| investigation.verdict.clone());
-    judge::bury(memory, &target);
+    judge::bury(memory, &target, state.at);
+    if let Some(stored) = memory.target_mut(&target) {
+        stored.changed = true;
+    }
     let heap = state.heap.as_ref().ok();
     let allocated = heap.and_then(|heap| heap.allocated.as_ref().map(|allocated| (heap, allocated)));
     let allocated = allocated.map(|(heap, allocated)| snapshot(memory, &state, heap, allocated));

@@ -17,16 +17,29 @@ use std::time::Duration;
 /// these bounds.
 const UNCHANGED: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_mins(5);
 
-/// Judges every living target that changed since it was judged last.
+/// Judges every living target that changed since it was judged last. Answers about dead ones to which something was added since are as of now.
 pub(super) fn judge_changed(memory: &mut Memory, at: Timestamp) {
-    let due: Vec<TargetId> = memory
-        .targets()
-        .filter(|(_, stored)| stored.history.gone_at.is_none() && is_due(stored, at))
-        .map(|(id, _)| id.clone())
-        .collect();
+    let (mut due, mut ended) = (Vec::new(), Vec::new());
+    for (id, stored) in memory.targets() {
+        if stored.investigation.is_some() && stored.history.living().next().is_none() {
+            if stored.changed {
+                ended.push(id.clone());
+            }
+        } else if stored.history.gone_at.is_none() && is_due(stored, at) {
+            due.push(id.clone());
+        }
+    }
     for id in due {
         judge(memory, &id, at);
-        bury(memory, &id);
+        bury(memory, &id, at);
+    }
+    for id in ended {
+        bury(memory, &id, at);
+        let Some(stored) = memory.target_mut(&id) else { continue };
+        stored.changed = false;
+        if let Some(made) = &mut stored.investigation {
+            Arc::make_mut(made).at = at;
+        }
     }
 }
 
@@ -42,15 +55,19 @@ fn has_future(stored: &StoredTarget) -> bool {
     tells && stored.history.living().next().is_none()
 }
 
-/// After a sample, or whatever made an answer about the dead: it says what ended there, and nothing of the future any more.
-pub(super) fn bury(memory: &mut Memory, id: &TargetId) {
+/// After a sample, or whatever made an answer about the dead: it says what ended there, and nothing of the future any more. Until the round ends it
+/// is as of now.
+pub(super) fn bury(memory: &mut Memory, id: &TargetId, at: Timestamp) {
     if !memory.target(id).is_some_and(has_future) {
         return;
     }
     let Some(stored) = memory.target_mut(id) else { return };
+    stored.changed = true;
     if let Some(made) = &mut stored.investigation {
-        let verdict = &mut Arc::make_mut(made).verdict;
-        verdict.of_the_dead(&Missing::new(MissingReason::Gone, "no process lives in it any more"));
+        let made = Arc::make_mut(made);
+        made.at = at;
+        made.verdict
+            .of_the_dead(&Missing::new(MissingReason::Gone, "no process lives in it any more"));
     }
 }
 
@@ -89,11 +106,8 @@ pub(super) fn investigate(memory: &Memory, id: &TargetId, at: Timestamp) -> Opti
     ))
 }
 
-/// A cgroup without processes keeps its last verdict: it says what ended there.
+/// Whether a living target has to be judged anew. One without processes keeps its last verdict, which says what ended there.
 fn is_due(stored: &StoredTarget, at: Timestamp) -> bool {
-    if stored.investigation.is_some() && stored.history.living().next().is_none() {
-        return false;
-    }
     let longer = at.since(stored.history.window_start) / 8;
     let unchanged = longer.clamp(*UNCHANGED.start(), *UNCHANGED.end());
     stored

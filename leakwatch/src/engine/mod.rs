@@ -195,7 +195,7 @@ fn target_gone(memory: &mut Memory, at: Timestamp, target: &TargetId) {
     if let Some(stored) = memory.target_mut(target) {
         stored.history.apply_gone(at);
     }
-    judge::bury(memory, target);
+    judge::bury(memory, target, at);
 }
 
 fn sampled(memory: &mut Memory, sample: &Sample) {
@@ -228,7 +228,7 @@ fn sampled(memory: &mut Memory, sample: &Sample) {
         memory.push_event(sample.at, Some(sample.target.clone()), EventKind::Restart { end });
     }
     post_mortem::kills_only_counted(memory, sample);
-    judge::bury(memory, &sample.target);
+    judge::bury(memory, &sample.target, sample.at);
 }
 
 fn profiled(memory: &mut Memory, taken: &TakenProfile) {
@@ -318,7 +318,7 @@ fn answered(memory: &mut Memory, at: Timestamp, target: &TargetId, step: StepId,
         None => stored.overrides.remove(&step),
     };
     judge::judge(memory, target, at);
-    judge::bury(memory, target);
+    judge::bury(memory, target, at);
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
             }
             judge::judge(memory, id, at);
             let post_mortem = known(memory, id, kill);
-            judge::bury(memory, id);
+            judge::bury(memory, id, at);
             post_mortem
         }
         None => unknown(kill),

@@ -249,13 +249,23 @@ fn a_kill_that_was_told_before_its_cgroup_was_seen_is_told_once() {
 #[test]
 fn a_target_whose_processes_are_gone_keeps_the_verdict_it_died_with() {
     let target = target(1);
-    let mut inputs = life(&target);
+    let inputs = life(&target);
     let at = Timestamp::from_unix_seconds;
-    inputs.push(Input::Sample(sampled_at(&target, 1_120, 1)));
-    inputs.push(Input::Tick { at: at(1_120) });
-    let view = run(&mut Engine::new(Bounds::default(), None), inputs);
-    let investigation = view.target(&target.id()).unwrap().investigation.as_ref().unwrap();
-    assert_eq!(investigation.at, at(1_118), "judged last at the kill");
+    let mut engine = Engine::new(Bounds::default(), None);
+    let of = |view: &View| view.target(&target.id()).unwrap().investigation.clone().unwrap();
+    let at_the_kill = of(&run(&mut engine, inputs));
+    assert_eq!(at_the_kill.at, at(1_118), "judged at the kill");
+    // The first sample after it adds that nothing lives there any more, what comes later adds nothing.
+    for second in [1_120, 1_125] {
+        let round = [
+            Input::Sample(sampled_at(&target, second, 1)),
+            Input::Tick { at: at(second) },
+        ];
+        let after = of(&run(&mut engine, round.into()));
+        assert_eq!(after.at, at(1_120));
+        assert_eq!(after.verdict.class, at_the_kill.verdict.class);
+        assert_eq!(after.verdict.time_to_limit, None);
+    }
 }
 
 #[test]
