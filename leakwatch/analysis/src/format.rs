@@ -68,12 +68,55 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-/// `function (file:line)`, as much of it as is known.
+/// `function (file:line)`, as much of it as is known, as people write it. An address that has no name says where its code is.
 pub(crate) fn call_site(frame: &crate::model::stack::Frame) -> String {
     let file = frame.file.rsplit('/').next().unwrap_or("");
+    let function = crate::short_name::of(&frame.function);
     match (file, frame.line) {
-        ("", _) => frame.function.to_string(),
-        (file, 0) => format!("{} ({file})", frame.function),
-        (file, line) => format!("{} ({file}:{line})", frame.function),
+        ("", _) if has_no_name(frame) => format!("{function} (in no file that is known)"),
+        (file, 0) if has_no_name(frame) => format!("{function} ({file} has no name for it)"),
+        ("", _) => function.into_owned(),
+        (file, 0) => format!("{function} ({file})"),
+        (file, line) => format!("{function} ({file}:{line})"),
+    }
+}
+
+/// Whether nothing tells what the code is called: then it is known by its address.
+pub(crate) fn has_no_name(frame: &crate::model::stack::Frame) -> bool {
+    frame.line == 0 && frame.function.starts_with("0x")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::stack::Frame;
+
+    #[test]
+    fn a_call_site_is_named_as_people_do_or_says_why_it_has_no_name() {
+        for (function, file, line, told) in [
+            ("main.keep", "/src/main.go", 14, "main.keep (main.go:14)"),
+            ("remember", "/usr/lib/libshop.so.1", 0, "remember (libshop.so.1)"),
+            ("main.keep", "", 0, "main.keep"),
+            (
+                "0x4a10",
+                "/usr/lib/libshop.so.1",
+                0,
+                "0x4a10 (libshop.so.1 has no name for it)",
+            ),
+            ("0x7f0012", "", 0, "0x7f0012 (in no file that is known)"),
+            (
+                "put(std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > const&)",
+                "/src/cache.cc",
+                7,
+                "put(std::string const&) (cache.cc:7)",
+            ),
+        ] {
+            let frame = Frame {
+                function: function.into(),
+                file: file.into(),
+                line,
+            };
+            assert_eq!(call_site(&frame), told);
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 // Modules are listed in reading order, here and in every folder: each uses only those listed before it.
 pub mod model;
+pub mod short_name;
 mod format;
 pub mod pprof;
 pub mod diff;

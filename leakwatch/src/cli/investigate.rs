@@ -32,6 +32,7 @@ use crate::dto::verdict::CulpritBody;
 use crate::dto::verdict::EstimateBody;
 use crate::dto::verdict::VerdictBody;
 use crate::size_text::parse_duration;
+use leakwatch_analysis::short_name;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -258,7 +259,7 @@ fn culprit(culprit: &CulpritBody) -> String {
         (Some(file), None) => format!("  {file}"),
         _ => String::new(),
     };
-    let mut page = format!("{}{}\n", one_line(&culprit.function), one_line(&place));
+    let mut page = format!("{}{}\n", one_line(&short_name::of(&culprit.function)), one_line(&place));
     let growth = match (&culprit.growth_bytes, &culprit.growth_goroutines) {
         (Some(bytes), _) => interval(bytes, "bytes", ""),
         (None, Some(goroutines)) => interval(goroutines, "count", " goroutines"),
@@ -269,7 +270,7 @@ fn culprit(culprit: &CulpritBody) -> String {
         text::percent(culprit.share_of_growth)
     ));
     for frame in culprit.stack.iter().take(FRAMES) {
-        page.push_str(&format!("    {}\n", one_line(frame)));
+        page.push_str(&format!("    {}\n", one_line(&short_name::of(frame))));
     }
     if let Some(more) = culprit.stack.len().checked_sub(FRAMES).filter(|more| *more > 0) {
         page.push_str(&format!("    and {more} callers\n"));

@@ -14,6 +14,7 @@ use crate::cli::text;
 use crate::dto::diff::DiffBody;
 use crate::dto::page::LossBody;
 use crate::dto::profile::TopBody;
+use leakwatch_analysis::short_name;
 use std::path::Path;
 
 /// Rows shown of a table.
@@ -191,6 +192,7 @@ fn incomplete(losses: &[LossBody]) -> String {
 }
 
 fn place(function: &str, file: Option<&str>, line: Option<u32>) -> String {
+    let function = short_name::of(function);
     // The last two parts of a path say enough in a table.
     let short = |file: &str| {
         file.rsplitn(3, '/')
@@ -204,7 +206,7 @@ fn place(function: &str, file: Option<&str>, line: Option<u32>) -> String {
     match (file, line) {
         (Some(file), Some(line)) => format!("{function}  {}:{line}", short(file)),
         (Some(file), None) => format!("{function}  {}", short(file)),
-        _ => function.to_owned(),
+        _ => function.into_owned(),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::dto::series::SeriesSetBody;
 use crate::dto::target::TargetBody;
 use crate::dto::verdict::CulpritBody;
 use crate::dto::verdict::VerdictBody;
+use leakwatch_analysis::short_name;
 
 /// Steps of the line of memory.
 pub(super) const STEPS: usize = 72;
@@ -167,7 +168,7 @@ fn place(culprit: &CulpritBody) -> String {
     };
     one_line(&format!(
         "{}{at} ({} of the growth)",
-        culprit.function,
+        short_name::of(&culprit.function),
         text::percent(culprit.share_of_growth)
     ))
 }

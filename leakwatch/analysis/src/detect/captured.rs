@@ -16,6 +16,7 @@ use crate::measure::site_trend;
 use crate::measure::site_trend::ProfileTrend;
 use crate::measure::site_trend::SiteTrend;
 use crate::model::profile::ProfileType;
+use crate::model::stack::Frame;
 use crate::model::verdict::Culprit;
 use crate::model::verdict::Evidence;
 use crate::stats::robust::count;
@@ -141,17 +142,34 @@ impl<'a> Captured<'a> {
             link: Some(evidence::diff(self.profile_type, self.trend)),
         }];
         evidence.extend(evidence::memory_growth(facts, |_| String::new()));
+        let mut advice = sentences.advice;
+        advice.extend(unnamed(&self.culprit.frame));
         Finding {
             confidence: self.confidence,
             summary: sentences.summary,
             since: facts.memory.since().unwrap_or(self.trend.base),
             culprit: Some(self.culprit),
             evidence,
-            advice: sentences.advice,
+            advice,
             recommended_limit: None,
             would_change_our_mind: vec![sentences.would_change_our_mind],
         }
     }
+}
+
+/// What gives names to code that has none.
+fn unnamed(frame: &Frame) -> Option<String> {
+    if !format::has_no_name(frame) {
+        return None;
+    }
+    Some(if frame.file.is_empty() {
+        "Code that is made while the program runs has names if its maker writes them to `/tmp/perf-PID.map`.".to_owned()
+    } else {
+        format!(
+            "Its code has names once the debugging symbols of {} are installed (`-dbgsym`, `-debuginfo`), or it is built without `strip`: `leakwatch capture` then shows them.",
+            frame.file
+        )
+    })
 }
 
 /// The call site that is meant.
