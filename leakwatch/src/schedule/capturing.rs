@@ -10,6 +10,7 @@ use crate::store::view::TargetView;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::units::Timestamp;
@@ -21,6 +22,8 @@ const DURATION: Duration = Duration::from_mins(1);
 const REST: Duration = Duration::from_mins(10);
 /// The same while the verdict waits for more.
 const SHORT_REST: Duration = Duration::from_mins(1);
+/// Each capture of the pages after which nothing explains the growth doubles it, up to this.
+const LONGEST_REST: Duration = Duration::from_hours(1);
 
 /// A capture that should be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,24 +45,45 @@ pub(crate) fn due(target: &TargetView, remembered: &[Capture], now: Timestamp) -
         return None;
     }
     let process = target.history.main_process()?.process.key;
-    let of_process = remembered
-        .iter()
-        .rev()
-        .find(|capture| capture.request.process == process);
-    let earlier = of_process.map(|capture| Earlier {
+    let exe = target.history.main_process()?.process.exe.as_ref().ok();
+    let id = target.history.target.id();
+    let of_process = || {
+        remembered
+            .iter()
+            .rev()
+            .filter(move |capture| capture.request.process == process)
+    };
+    let earlier = of_process().next().map(|capture| Earlier {
         lane: capture.request.lane,
         low_duty: capture.request.low_duty,
         duration: capture.request.duration,
         started_at: capture.started_at,
         state: &capture.state,
+        in_vain: of_process()
+            .filter(|capture| *capture.request.lane == growth::LANE)
+            .count(),
     });
-    let (lane, low_duty) = next(earlier.as_ref(), now)?;
+    let has_no_allocator = remembered.iter().any(|capture| {
+        let request = &capture.request;
+        // Another container may have another program at the same path.
+        let is_same_program = request.target == id && Some(&request.exe) == exe;
+        (request.process == process || is_same_program) && is_refused(capture)
+    });
+    let (lane, low_duty) = next(earlier.as_ref(), has_no_allocator, now)?;
     Some(Due {
         process,
         lane,
         low_duty,
         duration: DURATION,
     })
+}
+
+/// Whether the calls of the program's allocator cannot be seen, however often it is tried: it has none that is known (a Go program that is
+/// linked statically), or nothing is there to probe.
+fn is_refused(capture: &Capture) -> bool {
+    let is_lasting = |missing: &Missing| missing.reason == MissingReason::Unsupported;
+    *capture.request.lane == native::LANE
+        && matches!(&capture.state, CaptureState::Failed(missing) if is_lasting(missing))
 }
 
 /// The newest capture of a process, whoever asked for it: a person's own is as good.
@@ -69,12 +93,16 @@ struct Earlier<'a> {
     duration: Duration,
     started_at: Timestamp,
     state: &'a CaptureState,
+    /// Captures of its pages so far, after which it is a suspect still.
+    in_vain: usize,
 }
 
-/// The lane to capture next, if it is time, and whether at low duty: after the calls of the allocator the pages, without rest.
-fn next(earlier: Option<&Earlier<'_>>, now: Timestamp) -> Option<(&'static Lane, bool)> {
+/// The lane to capture next, if it is time, and whether at low duty: after the calls of the allocator the pages, without rest. Where those calls
+/// cannot be seen, the pages alone.
+fn next(earlier: Option<&Earlier<'_>>, has_no_allocator: bool, now: Timestamp) -> Option<(&'static Lane, bool)> {
+    let first = if has_no_allocator { &growth::LANE } else { &native::LANE };
     let Some(earlier) = earlier else {
-        return Some((&native::LANE, false));
+        return Some((first, false));
     };
     if !earlier.state.is_end() {
         return None;
@@ -91,8 +119,12 @@ fn next(earlier: Option<&Earlier<'_>>, now: Timestamp) -> Option<(&'static Lane,
         CaptureState::Failed(_) | CaptureState::Stopped | CaptureState::OverBudget => REST,
         _ => SHORT_REST,
     };
+    let doublings = u32::try_from(earlier.in_vain.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(16);
+    let rest = rest.saturating_mul(1 << doublings).min(LONGEST_REST);
     let rested = now.since(earlier.started_at) >= earlier.duration + rest;
-    rested.then_some((&native::LANE, false))
+    rested.then_some((first, false))
 }
 
 /// Memory outside the Go heap grows, or may do so, and nothing explains it yet.
@@ -121,7 +153,6 @@ fn is_suspect(stored: &TargetView) -> bool {
 mod tests {
     use super::*;
     use crate::capture::lanes::usdt;
-    use leakwatch_analysis::model::reading::Missing;
 
     #[test]
     fn pages_follow_the_calls_of_the_allocator_and_then_there_is_rest() {
@@ -166,10 +197,51 @@ mod tests {
                 duration: DURATION,
                 started_at,
                 state: &state,
+                in_vain: 1,
             };
-            let found = next(Some(&earlier), started_at.plus(Duration::from_secs(seconds)));
+            let found = next(Some(&earlier), false, started_at.plus(Duration::from_secs(seconds)));
             assert_eq!(found, expected, "{lane:?} {low_duty} {state:?} {seconds}");
         }
-        assert_eq!(next(None, Timestamp::default()), Some((native, false)));
+        assert_eq!(next(None, false, Timestamp::default()), Some((native, false)));
+    }
+
+    #[test]
+    fn captures_that_taught_nothing_are_ever_rarer() {
+        let started_at = Timestamp::from_unix_seconds(1_000);
+        let mut rests = Vec::new();
+        for in_vain in 1..10 {
+            let earlier = Earlier {
+                lane: &growth::LANE,
+                low_duty: false,
+                duration: DURATION,
+                started_at,
+                state: &CaptureState::Done,
+                in_vain,
+            };
+            let after = |minutes: u64| next(Some(&earlier), false, started_at.plus(Duration::from_mins(1 + minutes)));
+            rests.extend((0..1_000).find(|minutes| after(*minutes).is_some()));
+        }
+        assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn calls_that_cannot_be_seen_are_not_looked_for_again() {
+        let growth: &'static Lane = &growth::LANE;
+        let now = Timestamp::from_unix_seconds(10_000);
+        assert_eq!(
+            next(None, true, now),
+            Some((growth, false)),
+            "a new process of the same program"
+        );
+        let state = CaptureState::Done;
+        let earlier = Earlier {
+            lane: growth,
+            low_duty: false,
+            duration: DURATION,
+            started_at: Timestamp::from_unix_seconds(1_000),
+            state: &state,
+            in_vain: 1,
+        };
+        assert_eq!(next(Some(&earlier), true, now), Some((growth, false)));
     }
 }
