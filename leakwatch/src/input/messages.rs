@@ -206,6 +206,8 @@ pub(super) struct ManagedRuntime {
     pub(super) version: Option<String>,
     #[prost(uint64, optional, tag = "3")]
     pub(super) most_heap: Option<u64>,
+    #[prost(uint32, optional, tag = "4")]
+    pub(super) most_heap_percent: Option<u32>,
 }
 
 /// A number, or why there is none.

@@ -70,24 +70,76 @@ fn summary(facts: &Facts<'_>, managed: &ManagedRuntime) -> String {
     )
 }
 
+/// Bytes that the heap of a JVM may have at least by default where memory allows (`MaxHeapSize` of a 64-bit build: 96 MiB scaled by
+/// 1.3), the default of `MaxRAMPercentage`, and that of `MinRAMPercentage`, which counts where memory is small
+/// (`Arguments::set_heap_size` in arguments.cpp).
+const JVM_LEAST_HEAP: f64 = 124.8 * 1_048_576.0;
+/// What a heap is rounded up to.
+const JVM_GRAIN: f64 = 2.0 * 1_048_576.0;
+const JVM_PERCENT: f64 = 25.0;
+const JVM_PERCENT_OF_LITTLE: f64 = 50.0;
+/// Since this release a JVM goes by the limit of its cgroup (JDK-8146115).
+const JVM_SEES_LIMIT: u32 = 10;
+
+/// The bound of the heap, and what sets it.
+fn bound(managed: &ManagedRuntime, limit: Option<Bytes>) -> Option<(Bytes, String)> {
+    match (managed.name, managed.most_heap, managed.most_heap_percent) {
+        (ManagedRuntimeName::Jvm, Some(heap), _) => Some((heap, "-Xmx".to_owned())),
+        (ManagedRuntimeName::Node, Some(heap), _) => Some((heap, "--max-old-space-size".to_owned())),
+        (ManagedRuntimeName::Jvm, None, percent) if sees_limit(managed) => {
+            let heap = of_memory(limit?.as_f64(), percent.map_or(JVM_PERCENT, f64::from));
+            let by = percent.map_or_else(
+                || "the default for this limit".to_owned(),
+                |percent| format!("-XX:MaxRAMPercentage={percent}"),
+            );
+            Some((heap, by))
+        }
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a part of a limit"
+)]
+fn of_memory(memory: f64, percent: f64) -> Bytes {
+    let of_little = memory * JVM_PERCENT_OF_LITTLE / 100.0;
+    let heap = if of_little < JVM_LEAST_HEAP {
+        of_little
+    } else {
+        (memory * percent / 100.0).max(JVM_LEAST_HEAP)
+    };
+    Bytes(((heap / JVM_GRAIN).ceil() * JVM_GRAIN) as u64)
+}
+
+fn sees_limit(managed: &ManagedRuntime) -> bool {
+    let version = managed.version.as_deref().and_then(|version| version.split('.').next());
+    version.is_some_and(|major| major.parse().is_ok_and(|major: u32| major >= JVM_SEES_LIMIT))
+}
+
 /// Which limit is reached first: that of the runtime or that of the cgroup.
 fn first_limit(managed: &ManagedRuntime, limit: Option<Bytes>) -> String {
-    let option = match managed.name {
-        ManagedRuntimeName::Jvm => "-Xmx",
-        ManagedRuntimeName::Node => "--max-old-space-size",
-        ManagedRuntimeName::Python => return String::new(),
+    let unknown = match managed.name {
+        ManagedRuntimeName::Jvm => {
+            " -Xmx is not set: the runtime's default bounds the heap, which `jcmd PID VM.flags` shows."
+        }
+        ManagedRuntimeName::Node => {
+            " --max-old-space-size is not set: the runtime's default bounds the heap, which `v8.getHeapStatistics().heap_size_limit` shows."
+        }
+        // It has none.
+        ManagedRuntimeName::Python => "",
     };
-    match (managed.most_heap, limit) {
-        (Some(heap), Some(limit)) if heap >= limit => format!(
-            " The heap may grow to {} ({option}), past the limit of {}: the kernel kills before the runtime runs out of memory.",
-            format::bytes(heap.as_f64()),
-            format::bytes(limit.as_f64())
+    match (bound(managed, limit), limit) {
+        (Some((heap, by)), Some(limit)) if heap >= limit => format!(
+            " The heap may grow to {heap} ({by}), past the limit of {limit}: the kernel kills before the runtime runs out of memory."
         ),
-        (Some(heap), _) => format!(
-            " The heap ends at {} ({option}): the runtime's own out-of-memory error comes first if it is the heap that grows.",
-            format::bytes(heap.as_f64())
-        ),
-        (None, _) => format!(" {option} is not on the command line: the runtime's default bounds the heap."),
+        (Some((heap, by)), _) => {
+            format!(
+                " The heap ends at {heap} ({by}): the runtime's own out-of-memory error comes first if it is the heap that grows."
+            )
+        }
+        (None, _) => unknown.to_owned(),
     }
 }
 
@@ -118,27 +170,64 @@ mod tests {
 
     #[test]
     fn the_limit_that_comes_first_is_told() {
-        let managed = |name, most_heap| ManagedRuntime {
+        let managed = |name, version: Option<&str>, most_heap, most_heap_percent| ManagedRuntime {
             name,
-            version: None,
+            version: version.map(str::to_owned),
             most_heap,
+            most_heap_percent,
         };
-        let (small, large) = (Some(Bytes(512 << 20)), Some(Bytes(1 << 30)));
-        for (name, heap, limit, said) in [
-            (ManagedRuntimeName::Jvm, small, large, "out-of-memory error comes first"),
-            (ManagedRuntimeName::Jvm, small, None, "out-of-memory error comes first"),
-            (ManagedRuntimeName::Jvm, large, small, "the kernel kills before"),
-            (ManagedRuntimeName::Jvm, large, large, "the kernel kills before"),
+        let (jvm, node, python) = (
+            ManagedRuntimeName::Jvm,
+            ManagedRuntimeName::Node,
+            ManagedRuntimeName::Python,
+        );
+        let mib = |amount: u64| Some(Bytes(amount << 20));
+        let (small, large) = (mib(512), mib(1024));
+        let error = "out-of-memory error comes first";
+        for (runtime, limit, said) in [
+            (managed(jvm, None, small, None), large, error),
+            (managed(jvm, None, small, Some(90)), large, "512.0 MiB (-Xmx)"),
+            (managed(jvm, None, small, None), None, error),
+            (managed(jvm, None, large, None), small, "the kernel kills before"),
+            (managed(jvm, None, large, None), large, "the kernel kills before"),
+            // As `java -XX:+PrintFlagsFinal` shows it in cgroups with these limits.
             (
-                ManagedRuntimeName::Node,
-                None,
+                managed(jvm, Some("17.0.15"), None, None),
                 large,
-                "--max-old-space-size is not on the command line",
+                "256.0 MiB (the default for this limit)",
+            ),
+            (
+                managed(jvm, Some("25"), None, None),
+                mib(200),
+                "100.0 MiB (the default for this limit)",
+            ),
+            (
+                managed(jvm, Some("17.0.15"), None, None),
+                mib(300),
+                "126.0 MiB (the default for this limit)",
+            ),
+            (
+                managed(jvm, Some("17.0.15"), None, Some(75)),
+                large,
+                "768.0 MiB (-XX:MaxRAMPercentage=75)",
+            ),
+            (managed(jvm, Some("17.0.15"), None, None), None, "-Xmx is not set"),
+            (managed(jvm, Some("1.8.0_442"), None, None), large, "-Xmx is not set"),
+            (managed(jvm, None, None, None), large, "-Xmx is not set"),
+            (
+                managed(node, None, None, None),
+                large,
+                "--max-old-space-size is not set",
+            ),
+            (
+                managed(node, None, small, None),
+                large,
+                "512.0 MiB (--max-old-space-size)",
             ),
         ] {
-            let told = first_limit(&managed(name, heap), limit);
-            assert!(told.contains(said), "{name:?} {heap:?} {limit:?}: {told}");
+            let told = first_limit(&runtime, limit);
+            assert!(told.contains(said), "{runtime:?} {limit:?}: {told}");
         }
-        assert_eq!(first_limit(&managed(ManagedRuntimeName::Python, None), large), "");
+        assert_eq!(first_limit(&managed(python, None, None, None), large), "");
     }
 }

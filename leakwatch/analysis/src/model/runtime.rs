@@ -39,10 +39,12 @@ pub struct GoBuild {
 pub struct ManagedRuntime {
     /// Which one.
     pub name: ManagedRuntimeName,
-    /// As in the executable's name (`3.11` of `python3.11`); none if it has none.
+    /// As in the executable's name (`3.11` of `python3.11`) or in the files that are installed with it; none if they do not tell.
     pub version: Option<String>,
-    /// Bound of the heap that the command line sets (`-Xmx`, `--max-old-space-size`).
+    /// Bound of the heap that the command line or the environment sets (`-Xmx`, `--max-old-space-size`).
     pub most_heap: Option<Bytes>,
+    /// The same as a part of memory, in percent (`-XX:MaxRAMPercentage`).
+    pub most_heap_percent: Option<u8>,
 }
 
 /// The managed runtimes that are known.

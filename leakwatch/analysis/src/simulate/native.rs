@@ -349,6 +349,7 @@ fn what_an_interpreter_keeps_is_told_as_its_own() {
         name: ManagedRuntimeName::Python,
         version: Some("3.11".into()),
         most_heap: None,
+        most_heap_percent: None,
     });
     for (function, expected) in [("_PyObject_GC_New", None), ("remember", Some("remember"))] {
         let places = [place(function, 2.0 * MIB, 3_000.0, Life::Forever)];

@@ -7,6 +7,7 @@
 //! Kernel threads hold no memory of their own and are left out.
 
 mod executable;
+mod managed;
 
 use super::file::FileError;
 use super::file::Kept;
@@ -361,7 +362,10 @@ impl Entry {
             interpreted(exe, line)
         });
         self.interpreter = interpreted.is_some();
-        let (program, managed) = interpreted.map_or((None, None), |found| (found.program, found.runtime));
+        let (program, mut managed) = interpreted.map_or((None, None), |found| (found.program, found.runtime));
+        if let (Some(managed), Ok(exe)) = (&mut managed, &exe) {
+            managed::learn(managed, directory, &path, exe, reader);
+        }
         let runtime = match (runtime, managed) {
             (Ok(Runtime::Native), Some(managed)) => Ok(Runtime::Managed(managed)),
             (runtime, _) => runtime,

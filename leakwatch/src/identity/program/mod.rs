@@ -1,6 +1,6 @@
-//! What an interpreter runs: the script, module, jar or main class on its command line, and the bound of the heap that is set there.
+//! What an interpreter runs: the script, module, jar or main class on its command line, and the bound of the heap that is set there or in the environment.
 //!
-//! Of a command line nothing else is kept: arguments may hold secrets. The forms are those of `python(1)`, `node(1)`, `java(1)`, `ruby(1)`, `perl(1)`,
+//! Of a command line and an environment nothing else is kept: they may hold secrets. The forms are those of `python(1)`, `node(1)`, `java(1)`, `ruby(1)`, `perl(1)`,
 //! `php(1)` and `dotnet(1)`.
 
 use leakwatch_analysis::model::runtime::ManagedRuntime;
@@ -176,7 +176,8 @@ pub fn interpreted(exe: &str, command_line: &[u8]) -> Option<Interpreted> {
     let runtime = language.runtime.map(|runtime| ManagedRuntime {
         name: runtime,
         version: version.map(ToOwned::to_owned),
-        most_heap: most_heap(runtime, &arguments),
+        most_heap: most_heap(runtime, arguments.iter().copied()),
+        most_heap_percent: most_heap_percent(runtime, arguments.iter().copied()),
     });
     // A text that was cut off, or written over by a title, names nothing surely.
     let whole = command_line.ends_with(&[0]);
@@ -302,20 +303,97 @@ fn is_generic(name: &str) -> bool {
     GENERIC.contains(&name.split('.').next().unwrap_or(name))
 }
 
-/// The bound of the heap that the command line sets; the last one counts.
-fn most_heap(runtime: ManagedRuntimeName, arguments: &[&str]) -> Option<Bytes> {
+/// Variables in which a runtime finds options, those that win first; whether they win over the command line. Sources: `java(1)`
+/// (`JDK_JAVA_OPTIONS`), the JVM Tool Interface (`JAVA_TOOL_OPTIONS`; `_JAVA_OPTIONS` is taken last), the documentation of Node.js.
+const OPTIONS: [(ManagedRuntimeName, &str, bool); 4] = [
+    (ManagedRuntimeName::Jvm, "_JAVA_OPTIONS", true),
+    (ManagedRuntimeName::Jvm, "JDK_JAVA_OPTIONS", false),
+    (ManagedRuntimeName::Jvm, "JAVA_TOOL_OPTIONS", false),
+    (ManagedRuntimeName::Node, "NODE_OPTIONS", false),
+];
+
+/// Adds the bound of the heap that the environment sets (`/proc/PID/environ`), of which nothing else is kept.
+pub fn bound_by_environment(managed: &mut ManagedRuntime, environment: &[u8]) {
+    let text = String::from_utf8_lossy(environment);
+    let value = |name: &str| {
+        let mut variables = text
+            .split_terminator('\0')
+            .filter_map(|variable| variable.split_once('='));
+        variables.find_map(|(variable, value)| (variable == name).then_some(value))
+    };
+    for (_, variable, wins) in OPTIONS.into_iter().filter(|(runtime, ..)| *runtime == managed.name) {
+        let Some(options) = value(variable) else { continue };
+        let bytes = most_heap(managed.name, options.split_whitespace());
+        let percent = most_heap_percent(managed.name, options.split_whitespace());
+        let is_bound = managed.most_heap.is_some() || managed.most_heap_percent.is_some();
+        if (bytes.is_some() || percent.is_some()) && (wins || !is_bound) {
+            (managed.most_heap, managed.most_heap_percent) = (bytes, percent);
+            return;
+        }
+    }
+}
+
+/// The bound of the heap that options set; the last one counts.
+fn most_heap<'a>(runtime: ManagedRuntimeName, options: impl DoubleEndedIterator<Item = &'a str>) -> Option<Bytes> {
     let mebibytes = |text: &str| text.parse::<u64>().ok()?.checked_mul(1 << 20).map(Bytes);
-    arguments.iter().rev().find_map(|argument| match runtime {
-        ManagedRuntimeName::Jvm => argument
+    options.rev().find_map(|option| match runtime {
+        ManagedRuntimeName::Jvm => option
             .strip_prefix("-Xmx")
-            .or_else(|| argument.strip_prefix("-XX:MaxHeapSize="))
+            .or_else(|| option.strip_prefix("-XX:MaxHeapSize="))
             .and_then(java_size),
-        ManagedRuntimeName::Node => argument
+        ManagedRuntimeName::Node => option
             .strip_prefix("--max-old-space-size=")
-            .or_else(|| argument.strip_prefix("--max_old_space_size="))
+            .or_else(|| option.strip_prefix("--max_old_space_size="))
             .and_then(mebibytes),
         ManagedRuntimeName::Python => None,
     })
+}
+
+/// The same in percent of memory. `-Xmx` wins over it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 1 and 100"
+)]
+fn most_heap_percent<'a>(runtime: ManagedRuntimeName, options: impl DoubleEndedIterator<Item = &'a str>) -> Option<u8> {
+    let mut options = options.rev().filter(|_| runtime == ManagedRuntimeName::Jvm);
+    let percent: f64 = options.find_map(|option| option.strip_prefix("-XX:MaxRAMPercentage=")?.parse().ok())?;
+    (1.0..=100.0).contains(&percent).then_some(percent as u8)
+}
+
+/// The version in a file that is installed with a runtime: `release` of a JDK, `node_version.h` of Node.js.
+pub fn version_in(runtime: ManagedRuntimeName, text: &str) -> Option<String> {
+    let is_version = |text: &str| {
+        let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '+' | '-');
+        text.starts_with(|first: char| first.is_ascii_digit()) && text.len() <= MOST_NAME && text.chars().all(is_part)
+    };
+    match runtime {
+        ManagedRuntimeName::Jvm => {
+            let line = text.lines().find_map(|line| line.strip_prefix("JAVA_VERSION="))?;
+            let version = line.trim().trim_matches('"');
+            is_version(version).then(|| version.to_owned())
+        }
+        ManagedRuntimeName::Node => {
+            let part = |name: &str| {
+                let lines = text.lines().filter_map(|line| line.strip_prefix("#define "));
+                let mut values = lines.filter_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok());
+                values.next()
+            };
+            let [major, minor, patch] = ["NODE_MAJOR_VERSION ", "NODE_MINOR_VERSION ", "NODE_PATCH_VERSION "].map(part);
+            Some(format!("{}.{}.{}", major?, minor?, patch?))
+        }
+        ManagedRuntimeName::Python => None,
+    }
+}
+
+/// Where such a file is, relative to the directory of the executable, in the order to look.
+pub const fn version_files(runtime: ManagedRuntimeName) -> &'static [&'static str] {
+    match runtime {
+        // The second of Java 8, whose `java` is in `jre/bin`.
+        ManagedRuntimeName::Jvm => &["../release", "../../release"],
+        ManagedRuntimeName::Node => &["../include/node/node_version.h"],
+        ManagedRuntimeName::Python => &[],
+    }
 }
 
 /// `512m`, `2G`, bytes without a letter (`java(1)`, `-Xmx`).

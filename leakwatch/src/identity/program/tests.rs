@@ -139,6 +139,7 @@ fn runtimes_and_their_bounds_are_known() {
         name,
         version: version.map(ToOwned::to_owned),
         most_heap,
+        most_heap_percent: None,
     };
     for (arguments, runtime) in [
         (
@@ -165,6 +166,84 @@ fn runtimes_and_their_bounds_are_known() {
     ] {
         let found = run(arguments[0], arguments).expect("an interpreter");
         assert_eq!(found.runtime, runtime, "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_environment_bounds_a_heap_where_the_command_line_does_not() {
+    let mib = |amount: u64| Some(Bytes(amount << 20));
+    for (arguments, environment, expected) in [
+        (
+            &["java", "A"][..],
+            "PATH=/bin\0JAVA_TOOL_OPTIONS=-Dsecret=x -Xmx300m\0",
+            (mib(300), None),
+        ),
+        (
+            &["java", "A"],
+            "JAVA_TOOL_OPTIONS=-XX:MaxRAMPercentage=75.0\0",
+            (None, Some(75)),
+        ),
+        (
+            &["java", "-Xmx100m", "A"],
+            "JAVA_TOOL_OPTIONS=-Xmx300m\0JDK_JAVA_OPTIONS=-Xmx200m\0",
+            (mib(100), None),
+        ),
+        (
+            &["java", "A"],
+            "JAVA_TOOL_OPTIONS=-Xmx300m\0JDK_JAVA_OPTIONS=-Xmx200m\0",
+            (mib(200), None),
+        ),
+        (&["java", "-Xmx100m", "A"], "_JAVA_OPTIONS=-Xmx400m\0", (mib(400), None)),
+        (&["java", "-XX:MaxRAMPercentage=50", "A"], "", (None, Some(50))),
+        (
+            &["java", "-XX:MaxRAMPercentage=nan", "A"],
+            "MY_JAVA_TOOL_OPTIONS=-Xmx1m\0",
+            (None, None),
+        ),
+        (
+            &["node", "a.js"],
+            "NODE_OPTIONS=--inspect --max-old-space-size=150\0JAVA_TOOL_OPTIONS=-Xmx1m",
+            (mib(150), None),
+        ),
+        (
+            &["node", "--max-old-space-size=100", "a.js"],
+            "NODE_OPTIONS=--max-old-space-size=150\0",
+            (mib(100), None),
+        ),
+        (
+            &["python3", "a.py"],
+            "NODE_OPTIONS=--max-old-space-size=150\0",
+            (None, None),
+        ),
+    ] {
+        let mut managed = run(arguments[0], arguments)
+            .expect("an interpreter")
+            .runtime
+            .expect("managed");
+        bound_by_environment(&mut managed, environment.as_bytes());
+        let found = (managed.most_heap, managed.most_heap_percent);
+        assert_eq!(found, expected, "{arguments:?} {environment:?}");
+    }
+}
+
+#[test]
+fn the_version_is_in_a_file_beside_the_runtime() {
+    let node =
+        "#ifndef A\n#define NODE_MAJOR_VERSION 18\n#define NODE_MINOR_VERSION 20\n#define NODE_PATCH_VERSION 4\n";
+    for (runtime, text, version) in [
+        (
+            ManagedRuntimeName::Jvm,
+            "IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"17.0.15\"\n",
+            Some("17.0.15"),
+        ),
+        (ManagedRuntimeName::Jvm, "JAVA_VERSION=\"1.8.0_442\"", Some("1.8.0_442")),
+        (ManagedRuntimeName::Jvm, "JAVA_VERSION=\"\u{1b}[31m\"", None),
+        (ManagedRuntimeName::Jvm, "", None),
+        (ManagedRuntimeName::Node, node, Some("18.20.4")),
+        (ManagedRuntimeName::Node, "#define NODE_MAJOR_VERSION 18", None),
+        (ManagedRuntimeName::Python, node, None),
+    ] {
+        assert_eq!(version_in(runtime, text).as_deref(), version, "{text:?}");
     }
 }
 

@@ -88,6 +88,7 @@ fn process_to(process: &target::Process) -> messages::Process {
             name: position(&MANAGED, &managed.name),
             version: managed.version.clone(),
             most_heap: managed.most_heap.map(|bytes| bytes.0),
+            most_heap_percent: managed.most_heap_percent.map(Into::into),
         }),
         _ => None,
     };
@@ -156,6 +157,7 @@ fn managed_from(managed: Option<messages::ManagedRuntime>) -> Runtime {
             name,
             version: managed.version,
             most_heap: managed.most_heap.map(Bytes),
+            most_heap_percent: managed.most_heap_percent.and_then(|percent| u8::try_from(percent).ok()),
         }))
     };
     managed.and_then(known).unwrap_or(Runtime::Native)

@@ -154,6 +154,7 @@ pub(super) fn inputs() -> Vec<Input> {
                     name: ManagedRuntimeName::Python,
                     version: Some("3.11".into()),
                     most_heap: Some(Bytes(7)),
+                    most_heap_percent: Some(75),
                 })),
                 Ok("/exe".into()),
             ),
