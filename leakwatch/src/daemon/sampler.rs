@@ -15,6 +15,7 @@ use crate::daemon::readers::Wanted;
 use crate::input::Input;
 use crate::schedule::capturing;
 use crate::schedule::capturing::Due;
+use crate::schedule::reading;
 use crate::schedule::sampling;
 use crate::schedule::sampling::Round;
 use crate::schedule::sampling::Rounds;
@@ -172,6 +173,7 @@ fn go_process(id: &TargetId, stored: &TargetView, urgency: Urgency) -> Option<Wa
         go_version: version.clone(),
         urgency,
         asked: Asked::Profiles,
-        goroutine_leak: explained_by == Some(ProfileType::Goroutine),
+        goroutine_leak: explained_by == Some(ProfileType::Goroutine)
+            || reading::goroutines_may_pile_up(&stored.history),
     })
 }

@@ -4,6 +4,7 @@
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::ProcessKey;
 use std::time::Duration;
@@ -46,6 +47,22 @@ pub enum Asked {
     Profiles,
     /// Leaked goroutines alone, where they are wanted: somebody else takes the other profiles.
     LeakedGoroutines,
+}
+
+/// Goroutines more than ever before that may be the beginning of a leak: as many as a leak must have.
+const LEAST_MORE: i64 = 10;
+
+/// Whether the goroutines of a process are more than they were in the first half of what is known: suspicion enough to look which of them nobody can
+/// wake, and long before it is sure that they pile up.
+pub(crate) fn goroutines_may_pile_up(history: &TargetHistory) -> bool {
+    let series = history.snapshots.get(&ProfileType::Goroutine);
+    let kept = series.map_or(&[][..], |series| series.as_slice());
+    let count = |snapshot: &Snapshot| snapshot.total.inuse_objects;
+    let earlier = kept.iter().take(kept.len().div_ceil(2)).map(count).max();
+    let Some((newest, earlier)) = kept.last().filter(|_| kept.len() > 1).zip(earlier) else {
+        return false;
+    };
+    count(newest) >= earlier.saturating_add(LEAST_MORE)
 }
 
 /// Who takes the profiles of a process.
@@ -156,7 +173,6 @@ fn backoff(failures: u32) -> Duration {
 mod tests {
     use super::*;
     use leakwatch_analysis::model::profile::Program;
-    use leakwatch_analysis::model::profile::Snapshot;
     use leakwatch_analysis::model::profile::StackValue;
     use leakwatch_analysis::model::reading::Missing;
     use leakwatch_analysis::model::reading::MissingReason;
@@ -245,6 +261,39 @@ mod tests {
             losses: [].into(),
         });
         history
+    }
+
+    #[test]
+    fn more_goroutines_than_before_are_a_suspicion() {
+        for (counts, expected) in [
+            (&[][..], false),
+            (&[3000], false),
+            (&[3000, 3009], false),
+            (&[3000, 3010], true),
+            (&[3000, 3020, 3040], true),
+            (&[10, 900, 1000, 1000], false),
+            (&[1000, 900, 1000, 905], false),
+        ] {
+            let mut history = history();
+            for (second, count) in (2_u64..).zip(counts) {
+                history.apply_snapshot(Snapshot {
+                    target: history.target.id(),
+                    process: PROCESS,
+                    profile_type: ProfileType::Goroutine,
+                    at: Timestamp::from_unix_seconds(second),
+                    source: ProfileSource::Snapshot,
+                    values: [].into(),
+                    total: StackValue {
+                        inuse_objects: *count,
+                        ..StackValue::default()
+                    },
+                    period: 1,
+                    program: Program::default(),
+                    losses: [].into(),
+                });
+            }
+            assert_eq!(goroutines_may_pile_up(&history), expected, "{counts:?}");
+        }
     }
 
     fn without_heap() -> TargetHistory {

@@ -9,6 +9,7 @@ use super::system::Owner;
 use super::system::Owners;
 use crate::memory::ReadMemory;
 use crate::pclntab::TableBytes;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 /// Goroutines that their headers do not tell apart. Addresses are those of the file.
@@ -49,17 +50,39 @@ pub struct Census {
     pub listed: u64,
     /// Only every `stride`th goroutine was read, as there are more than the bound; all counts but `listed` are of those.
     pub stride: u64,
+    /// The highest number of a goroutine: the runtime counts them up.
+    pub newest: u64,
 }
+
+/// Goroutines that came after an earlier census.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Newcomers {
+    /// How many of each start function and creator; addresses of the file.
+    pub counts: BTreeMap<(u64, u64), u64>,
+    /// Those that are blocked: records by address, with their numbers.
+    pub blocked: BTreeMap<u64, u64>,
+    /// Blocked ones beyond the bound, not in `blocked`.
+    pub over_bound: u64,
+}
+
+/// Newcomers whose stacks can be read by themselves; where more have come, all stacks are better read again.
+const MAX_NEWCOMERS: usize = 4096;
 
 impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
     /// Counts the goroutines: some 0.1 µs each.
     pub fn census(&self) -> Result<Census, GoroutinesError> {
+        Ok(self.census_since(u64::MAX)?.0)
+    }
+
+    /// The same, and which of them have a higher number than `newest` of an earlier census.
+    pub fn census_since(&self, newest: u64) -> Result<(Census, Newcomers), GoroutinesError> {
         /// Headers decoded at a time.
         const CHUNK: usize = 8192;
         self.memory.begin();
         let listed = list::read(self.memory, self.source.list, self.bounds.goroutines)?;
         let mut owners = Owners::new(self.table, self.bias);
         let mut groups: HashMap<Key, (u64, Option<u64>)> = HashMap::new();
+        let mut newcomers = Newcomers::default();
         let mut census = Census {
             listed: listed.length,
             stride: listed.stride,
@@ -75,6 +98,10 @@ impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
                     continue;
                 }
                 census.count += 1;
+                census.newest = census.newest.max(header.id);
+                if header.id > newest {
+                    self.come(header, &mut newcomers);
+                }
                 let key = (header.start, header.created_at, header.status, header.reason());
                 let (count, after) = groups.entry(key).or_default();
                 *count += 1;
@@ -102,7 +129,20 @@ impl<M: ReadMemory + ?Sized, B: TableBytes> Goroutines<'_, M, B> {
                 group.status,
             )
         });
-        Ok(census)
+        Ok((census, newcomers))
+    }
+
+    fn come(&self, header: &Header, newcomers: &mut Newcomers) {
+        let place = (self.linked(header.start), self.linked(header.created_at));
+        *newcomers.counts.entry(place).or_default() += 1;
+        if !header.status.is_blocked() {
+            return;
+        }
+        if newcomers.blocked.len() < MAX_NEWCOMERS {
+            newcomers.blocked.insert(header.address, header.id);
+        } else {
+            newcomers.over_bound += 1;
+        }
     }
 
     /// Whether a goroutine that was started at an address of the process is the program's own.

@@ -22,6 +22,7 @@ pub use calibrate::Calibration;
 pub use calibrate::CalibrationError;
 pub use census::Census;
 pub use census::CensusGroup;
+pub use census::Newcomers;
 pub use error::GoroutinesError;
 pub use header::Header;
 pub use header::Status;

@@ -2,6 +2,8 @@
 
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashMap;
+use leakwatch_analysis::culprit::Build;
+use leakwatch_analysis::culprit::Origin;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::profile::Program;
@@ -44,6 +46,9 @@ pub(super) struct BuildStacks {
     path: Vec<(u32, StackId)>,
     /// The calls of the stack that is being looked up.
     shown: Vec<u32>,
+    /// Where its code is from, as far as that was learned, and the stacks that have code of its own.
+    layout: Build,
+    own: HashMap<u32, bool>,
 }
 
 /// What an address of a stack is.
@@ -111,6 +116,23 @@ impl BuildStacks {
     /// The stack of a goroutine; likewise.
     pub(super) fn goroutine(&mut self, stack: &[u64], names: &mut Names<'_>) -> Kept {
         self.keep(stack, Shown::All, names)
+    }
+
+    /// Whether a frame of a stack is the program's own code.
+    pub(super) fn is_own(&mut self, kept: Kept) -> bool {
+        if let Some(known) = self.own.get(&kept.number) {
+            return *known;
+        }
+        let stack = StackId::from_number(kept.number);
+        if self.layout == Build::default() {
+            self.layout = Build::learn(&self.stacks, [stack]);
+        }
+        let is_own = |frame: &Frame| self.layout.origin(frame) == Origin::Own;
+        let own = self.stacks.frames(stack).any(is_own);
+        if self.own.len() < MAX_REMEMBERED {
+            self.own.insert(kept.number, own);
+        }
+        own
     }
 
     fn keep(&mut self, stack: &[u64], shown: Shown, names: &mut Names<'_>) -> Kept {

@@ -186,23 +186,65 @@ pub(super) fn in_use(heap: &FinalHeap<'_>, bucket: &FinalBucket) -> Bytes {
     Bytes(value.map_or(0, |value| u64::try_from(value.inuse_space).unwrap_or(0)))
 }
 
-/// The goroutine profile: how many there are of each distinct stack. Where only every second, third, ... goroutine was read, each
-/// stands for so many.
-pub(super) fn goroutines(
-    process: &GoProcess,
-    snapshot: &goroutines::Snapshot,
-    build: &mut BuildStacks,
-) -> Arc<ProfileContent> {
+/// Goroutines of one start function and creator with the same stack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptGroup {
+    /// Start function and creator: addresses of the file.
+    pub(super) place: (u64, u64),
+    /// Their stack.
+    pub(super) stack: Kept,
+    /// How many were read.
+    pub(super) count: u64,
+}
+
+/// The groups of a snapshot, their stacks in words.
+pub(super) fn groups(process: &GoProcess, snapshot: &goroutines::Snapshot, build: &mut BuildStacks) -> Vec<KeptGroup> {
     // Their addresses are those of the file already.
     let mut names = Names::new(Frames::new(process.binary().pclntab(), 0), 0);
-    let mut sum = KeptSum::with_capacity(snapshot.groups.len());
+    let kept = snapshot.groups.iter().map(|group| KeptGroup {
+        place: (group.start, group.created_at),
+        stack: of_group(group, build, &mut names),
+        count: group.count,
+    });
+    kept.collect()
+}
+
+/// The stack of a group. Where no code of it is the program's own, the place of its own code that started them, if it did, is shown as their caller.
+fn of_group(group: &goroutines::Group, build: &mut BuildStacks, names: &mut Names<'_>) -> Kept {
+    let stack = build.goroutine(&group.stack, names);
+    if group.created_at == 0 || build.is_own(stack) {
+        return stack;
+    }
+    let creator = build.goroutine(&[group.created_at], names);
+    if !build.is_own(creator) {
+        return stack;
+    }
+    let mut with_creator = group.stack.clone();
+    with_creator.push(group.created_at);
+    build.goroutine(&with_creator, names)
+}
+
+/// The stack of goroutines of which nothing but the start function is known.
+pub(super) fn of_start(process: &GoProcess, start: u64, build: &mut BuildStacks) -> Kept {
+    let mut names = Names::new(Frames::new(process.binary().pclntab(), 0), 0);
+    build.goroutine(&[start.saturating_add(1)], &mut names)
+}
+
+/// The goroutine profile: how many there are of each distinct stack. Where only every second, third, ... goroutine was read, each
+/// stands for so many. What was not read is as of `snapshot`.
+pub(super) fn goroutines(
+    groups: &[KeptGroup],
+    snapshot: &goroutines::Snapshot,
+    build: &BuildStacks,
+) -> Arc<ProfileContent> {
+    let mut sum = KeptSum::with_capacity(groups.len());
     let stride = snapshot.stride.max(1);
-    for group in &snapshot.groups {
+    for group in groups.iter().filter(|group| group.count > 0) {
         let value = StackValue {
             inuse_objects: signed(group.count.saturating_mul(stride)),
             ..StackValue::default()
         };
-        sum.add(build.goroutine(&group.stack, &mut names), &value);
+        sum.add(group.stack, &value);
     }
     let mut summary = sum.finish(1);
     let passed_over = snapshot.listed - snapshot.listed / stride;

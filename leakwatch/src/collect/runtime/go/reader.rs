@@ -6,6 +6,7 @@ use crate::collect::runtime::go::build_stacks::BuildStacks;
 use crate::collect::runtime::go::build_stacks::HeapStacks;
 use crate::collect::runtime::go::build_stacks::Names;
 use crate::collect::runtime::go::final_heap;
+use crate::collect::runtime::go::goroutine_stacks::Change;
 use crate::collect::runtime::go::goroutine_stacks::LastStacks;
 use crate::collect::runtime::go::missing;
 use crate::collect::runtime::go::profile;
@@ -433,28 +434,43 @@ impl Attached {
         self.process.heap(&mut stacks)
     }
 
-    /// Counts the goroutines, and reads their stacks when they are not what they were at the last time.
+    /// Counts the goroutines, and reads the stacks of those that are new; all of them when many have changed, and now and then.
     fn goroutines(&mut self, at: Timestamp) -> Reading<Option<Arc<ProfileContent>>> {
         let goroutines = self.process.goroutines(GoroutineBounds::default());
         let goroutines = goroutines.map_err(|error| missing::no_goroutines(&error));
         self.no_goroutines = goroutines.as_ref().err().cloned();
         let goroutines = goroutines?;
-        let census = goroutines.census().map_err(|error| missing::goroutines(&error))?;
+        let newest = self.stacks.as_ref().map_or(u64::MAX, LastStacks::newest);
+        let counted = goroutines.census_since(newest);
+        let (census, newcomers) = counted.map_err(|error| missing::goroutines(&error))?;
         // As long as a program runs it has one of its own: none is no number.
         if census.count == 0 {
             let detail = format!("none of {} goroutines is the program's own", census.listed);
             return Err(Missing::new(MissingReason::NotYet, detail));
         }
-        if self.stacks.as_ref().is_some_and(|last| last.is_current(at, &census)) {
-            return Ok(None);
+        let change = self
+            .stacks
+            .as_ref()
+            .map_or(Change::Much, |last| last.change(at, &census, &newcomers));
+        let mut snapshot = match change {
+            Change::Nothing => return Ok(None),
+            Change::Little => goroutines.snapshot_of(&newcomers.blocked),
+            Change::Much => goroutines.snapshot(),
         }
-        let snapshot = goroutines.snapshot().map_err(|error| missing::goroutines(&error))?;
-        self.stacks = Some(LastStacks::new(at, &census, self.stacks.as_ref()));
-        Ok(Some(profile::goroutines(
-            &self.process,
-            &snapshot,
-            &mut lock(&self.build),
-        )))
+        .map_err(|error| missing::goroutines(&error))?;
+        let build = &mut *lock(&self.build);
+        let mut groups = profile::groups(&self.process, &snapshot, build);
+        match self.stacks.as_mut().filter(|_| change == Change::Little) {
+            Some(last) => {
+                snapshot.listed = census.listed;
+                let process = &self.process;
+                groups = last.with(&groups, &census, &newcomers, |start| {
+                    profile::of_start(process, start, build)
+                });
+            }
+            None => self.stacks = Some(LastStacks::new(at, &census, &groups, self.stacks.as_ref())),
+        }
+        Ok(Some(profile::goroutines(&groups, &snapshot, build)))
     }
 }
 
@@ -462,7 +478,11 @@ impl Attached {
     /// Those goroutines that two looks agree nobody can wake; `None` when this look is compared with none.
     fn leaked(&mut self, pid: u32, budget: &mut LookBudget) -> Reading<Option<Arc<ProfileContent>>> {
         let found = self.looks.look(&mut self.process, pid, budget)?;
-        Ok(found.map(|snapshot| profile::goroutines(&self.process, &snapshot, &mut lock(&self.build))))
+        let build = &mut *lock(&self.build);
+        Ok(found.map(|snapshot| {
+            let groups = profile::groups(&self.process, &snapshot, build);
+            profile::goroutines(&groups, &snapshot, build)
+        }))
     }
 }
 
