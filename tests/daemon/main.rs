@@ -17,6 +17,7 @@ mod refusals;
 mod scraping;
 mod unit;
 mod hostile;
+mod fillings;
 
 /// The daemon that cargo built for these tests.
 const LEAKWATCH: &str = env!("CARGO_BIN_EXE_leakwatch");

@@ -7,6 +7,7 @@ use crate::detect::suspect::CORROBORATED_RATE;
 use crate::history::TargetHistory;
 use crate::history::window;
 use crate::measure::against_load::AgainstLoad;
+use crate::measure::charge;
 use crate::measure::forecast;
 use crate::measure::loading::Loading;
 use crate::measure::motion::MemoryTrend;
@@ -16,6 +17,7 @@ use crate::measure::runs::Runs;
 use crate::measure::site_trend;
 use crate::measure::site_trend::ProfileTrend;
 use crate::measure::site_trend::SiteTrend;
+use crate::measure::thrashing::Thrashing;
 use crate::model::profile::ProfileType;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
@@ -54,6 +56,7 @@ pub struct Facts<'a> {
     runs: OnceCell<Runs>,
     loading: OnceCell<Loading>,
     time_to_limit: OnceCell<Option<TimeToLimit>>,
+    thrashing: OnceCell<Option<Thrashing>>,
 }
 
 impl<'a> Facts<'a> {
@@ -75,6 +78,7 @@ impl<'a> Facts<'a> {
             runs: OnceCell::new(),
             loading: OnceCell::new(),
             time_to_limit: OnceCell::new(),
+            thrashing: OnceCell::new(),
         }
     }
 
@@ -117,9 +121,19 @@ impl<'a> Facts<'a> {
 
     /// When the limit will be reached; never once it was.
     pub fn time_to_limit(&self) -> Option<TimeToLimit> {
+        let is_there = || self.dying || self.thrashing().is_some() || charge::may_be_given_up(self.history);
         *self
             .time_to_limit
-            .get_or_init(|| self.forecast().filter(|_| !self.dying))
+            .get_or_init(|| self.forecast().filter(|_| !is_there()))
+    }
+
+    /// How it thrashes at its limit, if it does.
+    pub fn thrashing(&self) -> Option<&Thrashing> {
+        let thrashing = self.thrashing.get_or_init(|| {
+            let limit = self.limit.filter(|_| !self.dying)?;
+            Thrashing::of(self.history, self.memory.level, limit.as_f64(), self.now)
+        });
+        thrashing.as_ref()
     }
 
     /// Growth of memory in bytes per second, if it was measured. Where memory as a whole does not surely grow and there is a forecast, it is a rate that

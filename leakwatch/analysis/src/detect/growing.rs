@@ -6,6 +6,7 @@ use crate::detect::facts::Facts;
 use crate::detect::finding::Examination;
 use crate::detect::finding::Finding;
 use crate::detect::not_enough_data;
+use crate::detect::outside;
 use crate::format;
 use crate::measure::charge;
 use crate::model::verdict::VerdictClass;
@@ -32,7 +33,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         since: facts.memory.since().unwrap_or(facts.history.window_start),
         culprit: None,
         evidence: evidence::memory_growth(facts, |_| String::new()).into_iter().collect(),
-        advice: vec!["Wait: the answer changes as soon as a profile or another run decides.".to_owned()],
+        advice: advice(facts),
         recommended_limit: None,
         would_change_our_mind: vec!["memory levels off, or falls with the load".to_owned()],
     })
@@ -41,16 +42,27 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
 fn summary(facts: &Facts<'_>) -> String {
     let rate = format::rate(facts.growth_rate().unwrap_or(0.0));
     if let Some(part) = charge::growing_outside_of_heaps(facts.history) {
-        return not_enough_data::outside_of_heaps(facts, &part);
+        return outside::grows(facts, &part);
     }
-    let unseen = not_enough_data::missing(facts);
-    if unseen.iter().any(|(what, _)| *what == "heap_profile") {
-        format!(
+    if let Some(heap) = not_enough_data::unseen_live_heap(facts) {
+        return heap;
+    }
+    match facts.is_go {
+        Some(true) if not_enough_data::lacks_heap_profile(facts) => format!(
             "Memory grows by {rate}, but no heap profile is available to say what grows: it may be live heap, garbage or memory outside the Go heap."
-        )
-    } else if facts.is_go == Some(false) {
-        format!("Memory grows by {rate} in a program that is not Go; what grows inside it cannot be told yet.")
-    } else {
-        format!("Memory grows by {rate}; where in the program is not known yet.")
+        ),
+        Some(false) => {
+            format!("Memory grows by {rate} in a program that is not Go; what grows inside it cannot be told yet.")
+        }
+        _ => format!("Memory grows by {rate}; where in the program is not known yet."),
     }
+}
+
+/// What mends a profile that is missing; to wait, unless that has no end.
+fn advice(facts: &Facts<'_>) -> Vec<String> {
+    let mut advice = not_enough_data::fixes(facts);
+    if facts.thrashing().is_none() {
+        advice.push("Wait: the answer changes as soon as a profile or another run decides.".to_owned());
+    }
+    advice
 }

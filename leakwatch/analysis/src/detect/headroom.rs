@@ -13,6 +13,8 @@ const LEAST_OBSERVATIONS: usize = 3;
 const FLAT_HEAP: f64 = 0.1;
 /// A level above this part of the limit leaves no room for a garbage collection or a burst.
 const FULL_PART: f64 = 0.92;
+/// Growth by this part of the limit before it was reached is growth that the limit has stopped.
+const CUT_OFF_PART: f64 = 0.1;
 /// Above this part of the limit garbage-collection headroom becomes dangerous.
 const DANGEROUS_PART: f64 = 0.8;
 
@@ -33,6 +35,19 @@ pub(super) fn explains_memory(facts: &Facts<'_>) -> bool {
 pub(super) fn is_at_limit(facts: &Facts<'_>) -> bool {
     let limit = facts.limit.map(Bytes::as_f64);
     limit.is_some_and(|limit| facts.memory.level >= limit * FULL_PART)
+}
+
+/// Whether memory grew into its limit and thrashes there: where it stands is where the limit is, and no level of its own.
+pub(super) fn is_cut_off(facts: &Facts<'_>) -> bool {
+    let Some(limit) = facts.limit.filter(|_| facts.thrashing().is_some()) else {
+        return false;
+    };
+    let grew = facts
+        .memory
+        .trend
+        .as_ref()
+        .map_or(0.0, |trend| trend.level - trend.first_level);
+    grew >= limit.as_f64() * CUT_OFF_PART
 }
 
 /// Whether a Go heap at its present size may grow past the limit before it is collected, and is close to it already.

@@ -2,9 +2,13 @@
 
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
+use crate::detect::headroom;
+use crate::detect::outside;
+use crate::detect::tmpfs;
 use crate::format;
 use crate::history::window;
 use crate::measure::charge;
+use crate::measure::live_heap::LiveHeapGrowth;
 use crate::model::profile::ProfileType;
 use crate::model::reading::Missing;
 use crate::model::reading::MissingReason;
@@ -22,7 +26,6 @@ const ENOUGH_SECONDS: f64 = 60.0;
 /// Always finds something to say.
 pub fn examine(facts: &Facts<'_>) -> Finding {
     let wait = (ENOUGH_SECONDS - facts.memory.observed).max(0.0);
-    let missing = missing(facts);
     let growing = facts.memory.grows();
     let rate = facts.growth_rate().unwrap_or(0.0);
     let elsewhere = charge::growing_outside_of_heaps(facts.history).filter(|_| growing || facts.dying);
@@ -32,7 +35,7 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
             format::duration(wait.max(10.0))
         )
     } else if let Some(part) = elsewhere {
-        outside_of_heaps(facts, &part)
+        outside::grows(facts, &part)
     } else if facts.dying || facts.runs().are_recent(facts.now) {
         let kills = facts.runs().killed + usize::from(facts.dying);
         let after = if facts.runs().is_empty() {
@@ -45,7 +48,11 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
             format::times(kills),
             format::duration(after)
         )
-    } else if growing && missing.iter().any(|(what, _)| *what == "heap_profile") {
+    } else if headroom::is_cut_off(facts) {
+        "It grew until the limit stopped it: whether it leaks or needs more room is not decided.".to_owned()
+    } else if let Some(heap) = unseen_live_heap(facts).filter(|_| growing) {
+        heap
+    } else if growing && facts.is_go == Some(true) && lacks_heap_profile(facts) {
         format!(
             "Memory grows by {}, but no heap profile is available to say what grows: it may be live heap, garbage or memory outside the Go heap.",
             format::rate(rate)
@@ -66,32 +73,27 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
             format::duration(facts.memory.observed)
         )
     };
-    let mut advice: Vec<String> = missing.iter().filter_map(|(_, missing)| missing.fix.clone()).collect();
-    // One endpoint serves several types of profile.
-    let mut told = BTreeSet::new();
-    advice.retain(|fix| told.insert(fix.clone()));
+    let mut advice = fixes(facts);
     if let Some(part) = elsewhere {
         advice.push(
             if part.name == "shmem" {
-                "Look for files that are not removed in /dev/shm and other tmpfs mounts of the container, and for memfd and System V segments (`ipcs -m`): they count until they are deleted."
+                tmpfs::ADVICE
             } else {
                 "Look at open sockets, files and processes: `kernel_stack`, `pagetables`, `sock` and `slab` of memory.stat say which of them it is."
             }
             .to_owned(),
         );
-    } else if facts.dying || facts.runs().are_recent(facts.now) {
+    } else if facts.dying || facts.runs().are_recent(facts.now) || headroom::is_cut_off(facts) {
         advice.push(
             "Double the limit once: a program that leaks runs about twice as long and is killed again, a need settles below it."
                 .to_owned(),
         );
     }
     // Of one that is gone nothing more will be known.
-    if !facts.dying {
-        advice.push(if wait > 0.0 {
-            format!("Wait about {} more.", format::duration(wait))
-        } else {
-            "Wait: the answer comes as soon as the growth lasts or ends.".to_owned()
-        });
+    if wait > 0.0 && !facts.dying {
+        advice.push(format!("Wait about {} more.", format::duration(wait)));
+    } else if !facts.dying && facts.thrashing().is_none() {
+        advice.push("Wait: the answer comes as soon as the growth lasts or ends.".to_owned());
     }
     Finding {
         confidence: 0.5,
@@ -114,19 +116,33 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
     }
 }
 
-/// That shared memory or memory of the kernel grows.
-pub(super) fn outside_of_heaps(facts: &Facts<'_>, part: &charge::Change) -> String {
-    format!(
-        "{} grows: {} more in {}, now {}; it is in no heap.",
-        if part.name == "shmem" {
-            "Shared memory (tmpfs)"
-        } else {
-            "Memory of the kernel"
-        },
-        format::bytes(part.change),
-        format::duration(facts.memory.observed),
-        format::bytes(part.level)
-    )
+/// What mends the profiles that are missing.
+pub(super) fn fixes(facts: &Facts<'_>) -> Vec<String> {
+    // One endpoint serves several types of profile.
+    let mut told = BTreeSet::new();
+    let fixes = missing(facts).into_iter().filter_map(|(_, missing)| missing.fix);
+    fixes.filter(|fix| told.insert(fix.clone())).collect()
+}
+
+/// Whether there is nothing that could tell what is on the heap.
+pub(super) fn lacks_heap_profile(facts: &Facts<'_>) -> bool {
+    missing(facts).iter().any(|(what, _)| *what == "heap_profile")
+}
+
+/// That the live heap of a Go program grows, by the runtime's own count, where no profile tells at which places.
+pub fn unseen_live_heap(facts: &Facts<'_>) -> Option<String> {
+    let missing = missing(facts).into_iter().find(|(what, _)| *what == "heap_profile")?.1;
+    let heap = LiveHeapGrowth::of(facts.history, facts.now).filter(|_| facts.is_go == Some(true))?;
+    let goal = heap
+        .goal
+        .map_or_else(String::new, |goal| format!("; it may become {goal} before the next"));
+    Some(format!(
+        "The live Go heap grows: {} in {}, by what {} collections left{goal}. Its places are not known: {}.",
+        format::change(heap.before, heap.now, format::bytes),
+        format::duration(heap.seconds),
+        heap.collections,
+        missing.detail
+    ))
 }
 
 /// Data that could not be read.
@@ -171,11 +187,15 @@ fn default_reason(facts: &Facts<'_>, profile_type: ProfileType) -> Missing {
             format!("{seen} {} profile(s) so far, none of them differs", profile_type.name()),
         );
     }
-    Missing::new(
+    let missing = Missing::new(
         MissingReason::NotConfigured,
         format!("no {} profile of this target was collected", profile_type.name()),
-    )
-    .with_fix(
+    );
+    if facts.is_go.is_none() {
+        // What mends it depends on what it is.
+        return missing;
+    }
+    missing.with_fix(
         "let its memory be read (go.outside = true), or serve net/http/pprof in the program and add a [[go.endpoint]] for it",
     )
 }

@@ -6,12 +6,14 @@ use crate::detect::finding::Examination;
 use crate::detect::go_heap_leak;
 use crate::detect::goroutine_leak;
 use crate::detect::growing;
+use crate::detect::kernel_memory;
 use crate::detect::load_driven;
 use crate::detect::managed_heap_growth;
 use crate::detect::mapping_leak;
 use crate::detect::native_leak;
 use crate::detect::not_enough_data;
 use crate::detect::stable;
+use crate::detect::tmpfs;
 use crate::detect::undersized_limit;
 use crate::detect::warm_up;
 use crate::model::investigation::Answer;
@@ -97,6 +99,26 @@ pub const DETECTORS: &[Detector] = &[
         excluded_by: &[(StepId::Native, Answer::No), (StepId::Memory, Answer::No)],
     },
     Detector {
+        class: tmpfs::CLASS,
+        examine: tmpfs::examine,
+        profile: None,
+        least_confidence: LEAST_CONFIDENCE,
+        stays_from: None,
+        step: StepId::Other,
+        asked_for_by: None,
+        excluded_by: &[(StepId::Other, Answer::No)],
+    },
+    Detector {
+        class: kernel_memory::CLASS,
+        examine: kernel_memory::examine,
+        profile: None,
+        least_confidence: LEAST_CONFIDENCE,
+        stays_from: None,
+        step: StepId::Other,
+        asked_for_by: None,
+        excluded_by: &[(StepId::Other, Answer::No)],
+    },
+    Detector {
         class: undersized_limit::CLASS,
         examine: undersized_limit::examine,
         profile: None,
@@ -160,6 +182,14 @@ pub const DETECTORS: &[Detector] = &[
             (StepId::Goroutines, Answer::Yes),
         ],
     },
+];
+
+/// Classes that say what grows, or fills the limit, and not whether that ends.
+pub const UNDECIDED: [VerdictClass; 4] = [
+    tmpfs::CLASS,
+    kernel_memory::CLASS,
+    managed_heap_growth::CLASS,
+    growing::CLASS,
 ];
 
 /// All verdict classes: those that detectors find, and the one for when none does.

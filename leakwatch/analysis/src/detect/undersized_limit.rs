@@ -2,6 +2,7 @@
 //! without unbounded growth of the live heap, or live heap plus garbage-collection headroom above the limit.
 //! See `docs/detectors/undersized_limit.md`.
 
+use crate::detect::by_runtime;
 use crate::detect::evidence;
 use crate::detect::facts::Facts;
 use crate::detect::finding::Examination;
@@ -65,6 +66,9 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         facts.memory.motion,
         Motion::Flat | Motion::Returning | Motion::Levelling
     ) && facts.memory.observed >= LEAST_SECONDS;
+    if headroom::is_cut_off(facts) {
+        return Err("memory grew until the limit stopped it: whether it has a level was not seen".to_owned());
+    }
     let plateau = settled && headroom::is_at_limit(facts);
     let heap_is_flat = facts.trend(ProfileType::Heap).is_some_and(is_flat);
     // Killed again and again before start-up was over, or on a plateau, or while the live heap was flat.
@@ -147,13 +151,16 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         since: facts.history.window_start,
         culprit: None,
         evidence,
-        advice: vec![
-            format!("Raise the limit to {}: {}.", need.limit, need.derivation),
-            "Or make a Go program collect earlier: GOMEMLIMIT at 90 % of the limit.".to_owned(),
-        ],
+        advice: std::iter::once(format!("Raise the limit to {}: {}.", need.limit, need.derivation))
+            .chain(by_runtime::bound_the_heap(facts).map(str::to_owned))
+            .collect(),
         recommended_limit: Some(need.limit),
         would_change_our_mind: vec![
-            "live heap grows from one collection to the next".to_owned(),
+            if facts.is_go == Some(true) {
+                "live heap grows from one collection to the next".to_owned()
+            } else {
+                "with more room it grows on instead of staying at a level".to_owned()
+            },
             "with twice the limit it runs about twice as long and is killed again: then it leaks".to_owned(),
         ],
     })

@@ -8,6 +8,7 @@ use crate::detect::evidence;
 use crate::detect::facts::Facts;
 use crate::detect::finding::Examination;
 use crate::detect::finding::Finding;
+use crate::detect::headroom;
 use crate::format;
 use crate::measure::course;
 use crate::measure::motion::Motion;
@@ -61,6 +62,9 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         Shape::Saturating { level, .. } => level,
         _ => trend.level,
     };
+    if headroom::is_cut_off(facts) {
+        return Err("growth has come to rest at the limit, which stops anything".to_owned());
+    }
     if facts.limit.is_some_and(|limit| towards > limit.as_f64()) {
         return Err(format!(
             "growth slows down, but towards {}, which is above the limit",

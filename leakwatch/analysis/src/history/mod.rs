@@ -4,10 +4,12 @@ mod thinning;
 mod points;
 mod snapshots;
 mod runtimes;
+mod at_limit;
 mod target_history;
 mod metrics;
 pub mod window;
 
+pub use crate::history::at_limit::AtLimit;
 pub use crate::history::points::Amount;
 pub use crate::history::points::MemoryPoint;
 pub use crate::history::points::Points;

@@ -4,6 +4,8 @@ use crate::history::TargetHistory;
 use crate::history::window;
 use crate::ledger::Total;
 use crate::measure::motion::MATERIAL_BYTES;
+use crate::model::counter::Counter;
+use crate::model::sample::CgroupMemory;
 use crate::stats::trend;
 
 /// Of the growth of all parts that grow, what one must have to be called its cause.
@@ -45,4 +47,12 @@ pub fn growing_outside_of_heaps(history: &TargetHistory) -> Option<Change> {
         .into_iter()
         .filter(|part| matches!(part.name, "shmem" | "kernel"))
         .find(|part| part.change >= MATERIAL_BYTES && part.change >= growth * NEARLY_ALL)
+}
+
+/// Whether nearly all growth is in memory of the kernel of which it is not told how much could be given up when the limit is reached
+/// (cgroup v1): directory entries and inodes can, buffers of sockets cannot.
+pub fn may_be_given_up(history: &TargetHistory) -> bool {
+    let is_told = |memory: &CgroupMemory| memory.counters.get(Counter::SlabReclaimable).is_some();
+    !history.newest.as_ref().is_ok_and(is_told)
+        && growing_outside_of_heaps(history).is_some_and(|part| part.name == "kernel")
 }

@@ -1,11 +1,12 @@
 //! All numbers and sentences of one answer say the same, whatever its class: asked of every answer that the simulator gets.
 
 use crate::detect::facts::Facts;
-use crate::detect::growing;
-use crate::detect::managed_heap_growth;
 use crate::detect::stable;
+use crate::detect::table::UNDECIDED;
 use crate::format;
 use crate::history::TargetHistory;
+use crate::model::runtime::ManagedRuntimeName;
+use crate::model::runtime::Runtime;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use crate::model::verdict::Verdict;
@@ -24,6 +25,8 @@ pub(super) fn contradiction(history: &TargetHistory, verdict: &Verdict, now: Tim
         forecast(&facts, verdict),
         sentences(verdict),
         evidence(verdict),
+        runtime(history, verdict),
+        thrashing(&facts, verdict),
     ];
     found
         .into_iter()
@@ -51,7 +54,7 @@ fn chances(verdict: &Verdict) -> Option<String> {
 
 fn of_class(verdict: &Verdict) -> Option<String> {
     let (class, p) = (verdict.class, verdict.leak_probability);
-    let is_undecided = [growing::CLASS, managed_heap_growth::CLASS].contains(&class);
+    let is_undecided = UNDECIDED.contains(&class);
     let confidence = if class.is_leak() {
         p >= 0.5 && (verdict.confidence - p).abs() < 1e-9
     } else {
@@ -133,4 +136,52 @@ fn evidence(verdict: &Verdict) -> Option<String> {
     });
     wrong(adds_up, "weights that do not add up to the probability")
         .or_else(|| wrong(within, "an estimate outside of its interval"))
+}
+
+/// Words that only fit a program with one runtime.
+const OF_GO: &[&str] = &[
+    "GOMEMLIMIT",
+    "GOGC",
+    "oroutine",
+    "Go heap",
+    "net/http/pprof",
+    "runtime.MemProfile",
+];
+const OF_JAVA: &[&str] = &["Java", "-Xmx", "jcmd", "metaspace", "MaxRAMPercentage"];
+const OF_NODE: &[&str] = &["Node.js", "--max-old-space-size", "--heapsnapshot"];
+const OF_PYTHON: &[&str] = &["Python", "memray", "tracemalloc"];
+
+/// What is said and advised fits the program.
+fn runtime(history: &TargetHistory, verdict: &Verdict) -> Option<String> {
+    let record = history.main_process().or_else(|| history.main_sampled());
+    let own = match record.and_then(|record| record.process.runtime.as_ref().ok()) {
+        Some(Runtime::Go { .. }) => OF_GO,
+        Some(Runtime::Managed(managed)) => match managed.name {
+            ManagedRuntimeName::Jvm => OF_JAVA,
+            ManagedRuntimeName::Node => OF_NODE,
+            ManagedRuntimeName::Python => OF_PYTHON,
+        },
+        Some(Runtime::Native) | None => &[],
+    };
+    let mut texts = std::iter::once(&verdict.summary)
+        .chain(&verdict.advice)
+        .chain(&verdict.would_change_our_mind);
+    let foreign = [OF_GO, OF_JAVA, OF_NODE, OF_PYTHON]
+        .into_iter()
+        .filter(|words| *words != own);
+    let foreign: Vec<&str> = foreign.flatten().copied().collect();
+    let found = texts.find_map(|text| foreign.iter().find(|word| text.contains(**word)))?;
+    Some(format!("{found} said of a program that is none of it"))
+}
+
+/// Who thrashes is told so, and not to wait for a limit that was reached.
+fn thrashing(facts: &Facts<'_>, verdict: &Verdict) -> Option<String> {
+    facts.thrashing()?;
+    let waits = verdict.advice.iter().any(|advice| advice.starts_with("Wait"));
+    wrong(verdict.summary.contains("thrashes"), "thrashing that is not told").or_else(|| {
+        wrong(
+            verdict.time_to_limit.is_none() && !waits,
+            "a limit to wait for that was reached",
+        )
+    })
 }

@@ -17,6 +17,7 @@ use super::run;
 use crate::detect::go_heap_leak;
 use crate::detect::goroutine_leak;
 use crate::detect::growing;
+use crate::detect::tmpfs;
 use crate::detect::undersized_limit;
 use crate::model::verdict::VerdictClass;
 
@@ -290,7 +291,7 @@ fn files_in_a_tmpfs_are_told_from_heap() {
             filling.shared = Box::new(move |t| rate * t);
             let outcome = run(&filling, &Setup::new(Some(4096.0 * MIB), 300.0, seed));
             let last = outcome.last();
-            let told = last.class == growing::CLASS && last.summary.starts_with("Shared memory (tmpfs) grows");
+            let told = last.class == tmpfs::CLASS && last.summary.starts_with("Shared memory (tmpfs) grows");
             named.add(
                 told && outcome.verdicts.iter().all(|(_, verdict)| !verdict.class.is_leak()),
                 || tell(&outcome),

@@ -10,6 +10,7 @@ mod runs;
 mod memory;
 mod answers;
 mod native;
+mod fillings;
 mod traces;
 mod lines;
 mod agreement;

@@ -5,11 +5,11 @@ use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
 use crate::detect::growing;
 use crate::detect::load_driven;
-use crate::detect::managed_heap_growth;
 use crate::detect::not_enough_data;
 use crate::detect::stable;
 use crate::detect::table::DETECTORS;
 use crate::detect::table::Detector;
+use crate::detect::table::UNDECIDED;
 use crate::format;
 use crate::history::Claim;
 use crate::measure::site_trend;
@@ -30,6 +30,7 @@ use crate::verdict::deciding;
 use crate::verdict::hysteresis;
 use crate::verdict::limit;
 use crate::verdict::need;
+use crate::verdict::thrashing;
 
 /// The part of a heap that is nearly all of it: as of a place that grew in bursts (`docs/detectors/confidence.md`).
 const NEARLY_ALL: f64 = 0.7;
@@ -71,6 +72,7 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
     if growth.is_known {
         finding.evidence.extend(odds.rows.iter().map(odds::OddsRow::evidence));
     }
+    thrashing::tell(facts, &mut finding);
     let is_growth = class.is_leak() || is_undecided(class);
     let forecast = facts
         .time_to_limit()
@@ -198,9 +200,7 @@ fn otherwise(
         let class = detector.class;
         let examined = match place {
             Some((_, found)) if class == growing::CLASS => Ok(undecided(found, odds)),
-            Some((detector, _)) if class == managed_heap_growth::CLASS => {
-                Err(format!("{} explains it", detector.class.words()))
-            }
+            Some((detector, _)) if is_undecided(class) => Err(format!("{} explains it", detector.class.words())),
             Some(_) if class == load_driven::CLASS && odds.weight(Family::Load) >= 0.0 => {
                 Err("the place that grows does not fall with the load".to_owned())
             }
@@ -274,7 +274,7 @@ fn name_holder(facts: &Facts<'_>, finding: &mut Finding) {
 
 /// Whether the class says that something grows, and not whether it ends.
 fn is_undecided(class: VerdictClass) -> bool {
-    [growing::CLASS, managed_heap_growth::CLASS].contains(&class)
+    UNDECIDED.contains(&class)
 }
 
 /// What grows at a place, while it is not decided whether it ends.

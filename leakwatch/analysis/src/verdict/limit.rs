@@ -17,6 +17,13 @@ const LEAST_KILLS: usize = 2;
 /// None without a limit.
 pub(super) fn probability(facts: &Facts<'_>, leak: f64, time: Option<TimeToLimit>) -> Option<LimitProbability> {
     facts.limit?;
+    if facts.thrashing().is_some() {
+        return Some(LimitProbability {
+            hour: 1.0,
+            six_hours: 1.0,
+            day: 1.0,
+        });
+    }
     let lasted = facts.memory.trend.as_ref().map_or(0.0, |trend| {
         let since = facts.memory.since().map_or(0.0, |since| facts.now.seconds_from(since));
         since.min(trend.span())

@@ -5,6 +5,7 @@ pub mod hysteresis;
 mod deciding;
 mod limit;
 mod need;
+mod thrashing;
 pub mod judge;
 
 pub use crate::verdict::answers::Answers;

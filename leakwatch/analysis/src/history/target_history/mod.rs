@@ -2,6 +2,7 @@
 
 mod runs;
 
+use crate::history::at_limit::AtLimit;
 use crate::history::points::Amount;
 use crate::history::points::MemoryPoint;
 use crate::history::points::Points;
@@ -140,6 +141,8 @@ pub struct TargetHistory {
     pub oom_kill_count: u64,
     /// When the charge was last seen to have hit a limit: the kernel had to reclaim to go on.
     pub pressure_at: Option<Timestamp>,
+    /// The time that it has spent at its limit of late, in this window.
+    pub at_limit: Option<AtLimit>,
     /// The process that held most memory in the newest sample; it may have exited since.
     main_sampled: Option<ProcessKey>,
     /// The cgroup's own kill counter in the first sample: kills before that are not ours to report.
@@ -183,6 +186,7 @@ impl TargetHistory {
             oom_kill_count: 0,
             main_sampled: None,
             pressure_at: None,
+            at_limit: None,
             counted_before: None,
             counted_excess: [0; 2],
         }
@@ -265,6 +269,8 @@ impl TargetHistory {
         if hit_limit(&self.newest, &sample.cgroup) {
             self.pressure_at = Some(sample.at);
         }
+        let before = (self.newest_at, &self.newest);
+        self.at_limit = AtLimit::follow(self.at_limit, before, (sample.at, &sample.cgroup));
         self.newest.clone_from(&sample.cgroup);
         self.newest_at = sample.at;
         self.follow_run(sample);
@@ -472,6 +478,7 @@ impl TargetHistory {
             self.past_windows.push(past);
         }
         self.window_start = at;
+        self.at_limit = None;
     }
 }
 

@@ -1,9 +1,8 @@
 //! Step 7: the verdict, as the answer to whether this is a leak.
 
 use crate::detect::facts::Facts;
-use crate::detect::growing;
-use crate::detect::managed_heap_growth;
 use crate::detect::not_enough_data;
+use crate::detect::table::UNDECIDED;
 use crate::investigate::steps::reply::Reply;
 use crate::investigate::steps::reply::StepRow;
 use crate::model::investigation::Answer;
@@ -20,7 +19,8 @@ pub(super) const STEP: StepRow = StepRow {
 fn answer(_: &Facts<'_>, verdict: &Verdict) -> Reply {
     let answer = match verdict.class {
         class if class.is_leak() => Answer::Yes,
-        not_enough_data::CLASS | growing::CLASS | managed_heap_growth::CLASS => Answer::Unknown,
+        not_enough_data::CLASS => Answer::Unknown,
+        class if UNDECIDED.contains(&class) => Answer::Unknown,
         _ => Answer::No,
     };
     let mut reply = Reply::new(answer, verdict.confidence, verdict.summary.clone());

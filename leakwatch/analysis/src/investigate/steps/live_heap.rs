@@ -1,6 +1,7 @@
 //! Step 4: whether the live Go heap grows.
 
 use crate::detect::facts::Facts;
+use crate::detect::not_enough_data;
 use crate::format;
 use crate::investigate::steps::reply::Reply;
 use crate::investigate::steps::reply::StepRow;
@@ -22,7 +23,12 @@ pub(super) const STEP: StepRow = StepRow {
 
 fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
     let Some(trend) = facts.trend(ProfileType::Heap) else {
-        return Reply::no_profile(facts, "heap_profile").series(&["go_heap_live_bytes"]);
+        let mut reply = Reply::no_profile(facts, "heap_profile").series(&["go_heap_live_bytes"]);
+        if let Some(grows) = not_enough_data::unseen_live_heap(facts) {
+            (reply.answer, reply.why) = (Answer::Yes, grows);
+            reply.confidence = Reply::certainty(facts.memory.observed);
+        }
+        return reply;
     };
     let over = trend.span().as_secs_f64();
     let numbers = format!(
