@@ -9,9 +9,12 @@ use crate::detect::evidence;
 use crate::detect::facts::Facts;
 use crate::detect::finding::Examination;
 use crate::detect::finding::Finding;
+use crate::detect::goroutine_leak;
 use crate::detect::suspect::ALONE_RATE;
+use crate::detect::suspect::CORROBORATED_RATE;
 use crate::format;
 use crate::measure::loading::Loading;
+use crate::measure::maker::Maker;
 use crate::measure::motion::MATERIAL_BYTES;
 use crate::measure::motion::Motion;
 use crate::measure::site_trend;
@@ -142,6 +145,15 @@ fn may_be_hidden(facts: &Facts<'_>, site: &SiteTrend) -> bool {
     memory.is_some_and(|memory| memory.slope.high.max(memory.recent.high) >= site.rate / 2.0)
 }
 
+/// What the place makes of a library is not closed: goroutines of that library pile up meanwhile.
+fn closing(facts: &Facts<'_>, site: &SiteTrend) -> Option<String> {
+    let heap = facts.trend(ProfileType::Heap)?;
+    let goroutines = facts.trend(ProfileType::Goroutine)?;
+    let mut piles = goroutines.persistent(CORROBORATED_RATE);
+    let maker = piles.find_map(|pile| Maker::of(facts.history, heap, pile, CORROBORATED_RATE))?;
+    (maker.own.function == site.frame.function).then(|| goroutine_leak::close(maker))
+}
+
 fn finding(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, confidence: f64) -> Finding {
     let culprit = site_trend::culprit(facts.history, heap, site);
     let diff = Some(evidence::diff(ProfileType::Heap, heap));
@@ -200,10 +212,10 @@ fn finding(facts: &Facts<'_>, heap: &ProfileTrend, site: &SiteTrend, confidence:
         ),
         since: heap.base,
         advice: vec![
-            format!(
+            closing(facts, site).unwrap_or_else(|| format!(
                 "Find what keeps the allocations of {} reachable (a map, slice, cache or global without removal) and bound it or let entries expire.",
                 format::call_site(&site.frame)
-            ),
+            )),
             "Compare the two profiles in the evidence: what grows between them is what is kept.".to_owned(),
             "Until it is fixed, a restart or a higher limit only buys time.".to_owned(),
         ],

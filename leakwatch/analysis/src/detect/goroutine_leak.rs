@@ -4,6 +4,7 @@
 //! them (`goroutineleak` profile: by the runtime itself, or found from outside). When the live heap grows as well and the goroutines explain it, this is the root cause.
 //! See `docs/detectors/goroutine_leak.md`.
 
+use crate::culprit::Build;
 use crate::detect::doubt;
 use crate::detect::doubt::Least;
 use crate::detect::evidence;
@@ -12,9 +13,12 @@ use crate::detect::finding::Examination;
 use crate::detect::finding::Finding;
 use crate::detect::suspect;
 use crate::detect::suspect::ALONE_RATE;
+use crate::detect::suspect::CORROBORATED_RATE;
 use crate::detect::suspect::LEAST_GOROUTINES;
 use crate::format;
 use crate::history::window;
+use crate::measure::maker;
+use crate::measure::maker::Maker;
 use crate::measure::proven::Proven;
 use crate::measure::site_trend;
 use crate::measure::site_trend::ProfileTrend;
@@ -105,7 +109,10 @@ fn by_proof(facts: &Facts<'_>) -> Option<Finding> {
 
 fn by_growth(facts: &Facts<'_>) -> Examination {
     let Some(goroutines) = facts.trend(ProfileType::Goroutine) else {
-        return Err("no two goroutine profiles were available".to_owned());
+        return Err(match facts.is_go {
+            Some(false) => "the main process is not a Go program".to_owned(),
+            _ => "no two goroutine profiles were available".to_owned(),
+        });
     };
     let seconds = goroutines.span().as_secs_f64();
     let Some(site) = facts.goroutine_suspect() else {
@@ -245,6 +252,19 @@ fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confi
         let each = rate / site.rate.max(f64::MIN_POSITIVE);
         format!(", {} per goroutine", format::bytes(each))
     }));
+    let maker = maker(facts, site);
+    evidence.extend(maker.map(|maker| Evidence {
+        claim: format!(
+            "meanwhile {} keeps {} more live heap by {}",
+            format::call_site(maker.own),
+            format::bytes(maker.site.growth.estimate),
+            maker.called.function
+        ),
+        value: maker.site.growth.estimate,
+        unit: "bytes",
+        weight: None,
+        link: None,
+    }));
     let until = evidence::until_limit(facts);
     let way_out = || {
         format!(
@@ -259,10 +279,17 @@ fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confi
             format::duration(seconds)
         ),
         since: goroutines.base,
-        advice: vec![
-            standard_cause(&site.frame.function).map_or_else(way_out, str::to_owned),
-            "Look at the last frames of the stack: they say who starts them.".to_owned(),
-        ],
+        advice: maker
+            .map(close)
+            .or_else(|| standard_cause(&site.frame.function).map(str::to_owned))
+            .or_else(|| of_library(facts, site))
+            .or_else(|| Some(way_out()))
+            .into_iter()
+            .chain(
+                is_started_elsewhere(facts, site)
+                    .then(|| "Look at the last frames of the stack: they say who starts them.".to_owned()),
+            )
+            .collect::<Vec<String>>(),
         culprit: Some(culprit),
         evidence,
         recommended_limit: None,
@@ -270,6 +297,37 @@ fn finding(facts: &Facts<'_>, goroutines: &ProfileTrend, site: &SiteTrend, confi
             "the number of goroutines at this call site falls again when load falls".to_owned(),
         ],
     }
+}
+
+/// Own code that makes what the goroutines of a library belong to.
+fn maker<'h>(facts: &'h Facts<'_>, site: &SiteTrend) -> Option<Maker<'h>> {
+    let heap = facts.trend(ProfileType::Heap)?;
+    Maker::of(facts.history, heap, site, CORROBORATED_RATE)
+}
+
+/// What ends goroutines that belong to an object of a library.
+pub(super) fn close(maker: Maker<'_>) -> String {
+    format!(
+        "{} calls {} again and again: close what that makes when it is done with (Close, Stop, Shutdown, or its context), or make it once and share it. Its goroutines end with it.",
+        format::call_site(maker.own),
+        maker.called.function
+    )
+}
+
+/// Goroutines of a library of which it is not seen who makes what they belong to.
+fn of_library(facts: &Facts<'_>, site: &SiteTrend) -> Option<String> {
+    let build = Build::learn(&facts.history.stacks, [site.stack]);
+    let library = maker::library_of(facts.history, &build, site.stack)?;
+    Some(format!(
+        "They belong to something of {library} that is made and never closed (a client, a connection, a watcher): look where the program makes it, and close or share it."
+    ))
+}
+
+/// Whether there is more to see in the stack than the place itself.
+fn is_started_elsewhere(facts: &Facts<'_>, site: &SiteTrend) -> bool {
+    let frames = facts.history.stacks.frames(site.stack);
+    let named = frames.filter(|frame| !frame.function.starts_with("runtime."));
+    named.last().is_some_and(|last| last.function != site.frame.function)
 }
 
 /// What usually piles up goroutines of the standard library. Sources: the documentation of `net/http` (`Response.Body`,

@@ -9,6 +9,7 @@ pub mod charge;
 pub mod filling;
 pub mod thrashing;
 pub mod site_trend;
+pub mod maker;
 pub mod forecast;
 pub mod loading;
 pub mod runs;

@@ -3,7 +3,9 @@
 use super::MIB;
 use super::Outcome;
 use super::Setup;
+use super::frame;
 use super::process::GoroutineSite;
+use super::process::HeapSite;
 use super::process::Program;
 use super::programs::Score;
 use super::programs::blocked;
@@ -19,6 +21,7 @@ use crate::detect::goroutine_leak;
 use crate::detect::growing;
 use crate::detect::tmpfs;
 use crate::detect::undersized_limit;
+use crate::model::stack::Frame;
 use crate::model::verdict::VerdictClass;
 
 fn ends_as(score: &mut Score, outcome: &Outcome, class: VerdictClass, label: &str) {
@@ -48,7 +51,7 @@ fn goroutines_that_pile_up() {
                             leaked(t).floor() * bytes_each
                         });
                         held.stack.truncate(2);
-                        held.stack.push(super::frame("runtime.goexit", 1));
+                        held.stack.push(frame("runtime.goexit", 1));
                         with(steady(size), held)
                     } else {
                         steady(size)
@@ -299,4 +302,60 @@ fn files_in_a_tmpfs_are_told_from_heap() {
         }
     }
     named.report(1.0);
+}
+
+fn library_frame(function: &str, file: &str) -> Frame {
+    Frame {
+        function: function.into(),
+        file: format!("/root/go/pkg/mod/{file}").into(),
+        line: 9,
+    }
+}
+
+/// A client of a library that is made for each request and never closed: its goroutines have no code of the program's own in them.
+#[test]
+fn goroutines_of_a_library_are_told_with_who_makes_what_they_belong_to() {
+    let transport = "google.golang.org/grpc@v1.60.0/internal/transport/http2_client.go";
+    for (bytes, expected) in [(2_000.0, goroutine_leak::CLASS), (100_000.0, go_heap_leak::CLASS)] {
+        let mut leaking = program(steady(40.0 * MIB), 8.0 * MIB);
+        leaking.goroutines.push(GoroutineSite {
+            stack: vec![
+                frame("runtime.gopark", 1),
+                frame("runtime.selectgo", 2),
+                library_frame(
+                    "google.golang.org/grpc/internal/transport.(*controlBuffer).get",
+                    transport,
+                ),
+                library_frame(
+                    "google.golang.org/grpc/internal/transport.(*loopyWriter).run",
+                    transport,
+                ),
+                frame("runtime.goexit", 1),
+            ],
+            count: Box::new(|t| (20.0 * t).floor()),
+        });
+        leaking.heap.push(HeapSite {
+            stack: vec![
+                library_frame("google.golang.org/grpc/internal/transport.newHTTP2Client", transport),
+                library_frame(
+                    "google.golang.org/grpc.NewClient",
+                    "google.golang.org/grpc@v1.60.0/clientconn.go",
+                ),
+                frame("main.dial", 42),
+                frame("main.handle", 7),
+                frame("runtime.goexit", 1),
+            ],
+            // More objects than are made for a goroutine alone, or one.
+            object_size: if bytes > 10_000.0 { bytes / 20.0 } else { bytes },
+            turnover: 0.0,
+            live: Box::new(move |t| 20.0 * t * bytes),
+        });
+        let outcome = run(&leaking, &Setup::new(Some(4096.0 * MIB), 240.0, 3));
+        let last = outcome.last();
+        assert!(names(last, expected), "{bytes}: {}", tell(&outcome));
+        let first = &last.advice[0];
+        for word in ["main.dial (main.go:42)", "google.golang.org/grpc.NewClient", "close"] {
+            assert!(first.contains(word), "{bytes}: {first}");
+        }
+    }
 }
