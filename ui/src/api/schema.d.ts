@@ -3689,7 +3689,7 @@ export interface operations {
                 /** @description replicas of this service */
                 service?: string;
                 /** @description targets with a verdict of this class */
-                verdict?: "goroutine_leak" | "go_heap_leak" | "native_leak" | "mapping_leak" | "undersized_limit" | "warm_up" | "load_driven" | "managed_heap_growth" | "growing" | "stable" | "not_enough_data";
+                verdict?: "goroutine_leak" | "go_heap_leak" | "native_leak" | "mapping_leak" | "tmpfs" | "kernel_memory" | "undersized_limit" | "warm_up" | "load_driven" | "managed_heap_growth" | "growing" | "stable" | "not_enough_data";
                 /** @description `living` (default), `gone` or `all` */
                 life?: "living" | "gone" | "all";
                 /** @description `charge` (default), `name`, `growth`, `confidence` or `time_to_limit`, `leak`: the most interesting first; `-` in front reverses */
