@@ -9,15 +9,23 @@ use std::time::Duration;
 /// A spell is over when the charge has not hit a limit for so long: counters are read again within a minute.
 const GAP: Duration = Duration::from_mins(1);
 
-/// A spell at the limit, from the sample before the first hit to the one with the newest.
+/// A charge of this part of the limit is at it: what the kernel charges in advance is less. Linux 6.18 does not count hits of the limit on memory and swap (v1).
+const FULL_PART: f64 = 0.99;
+
+/// A spell at the limit, from the sample before the first hit to the newest one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AtLimit {
     /// When it began.
     pub since: Timestamp,
-    /// When the limit was last seen to have been hit.
+    /// When it was last seen to be at its limit, or to have hit it.
     pub last: Timestamp,
     first: Tally,
     newest: Tally,
+}
+
+fn is_full(memory: &CgroupMemory) -> bool {
+    let limit = memory.limit.bytes();
+    limit.is_some_and(|limit| memory.charge.as_f64() >= limit.as_f64() * FULL_PART)
 }
 
 /// What the kernel counts, as far as it does.
@@ -48,7 +56,10 @@ impl AtLimit {
         let (Some(first), Some(newest)) = (tally(before), tally(now)) else {
             return spell;
         };
-        if newest.hits <= first.hits {
+        let stays = [before, now]
+            .into_iter()
+            .all(|memory| memory.as_ref().is_ok_and(is_full));
+        if newest.hits <= first.hits && !stays {
             return spell;
         }
         let begun = spell.unwrap_or(Self {

@@ -25,11 +25,18 @@ pub(super) fn tell(facts: &Facts<'_>, finding: &mut Finding) {
     finding.evidence.insert(
         0,
         Evidence {
-            claim: format!(
-                "the charge hit the limit {} times per second over {}, without a kill",
-                format::count(thrashing.hits),
-                format::duration(thrashing.seconds)
-            ),
+            claim: if thrashing.hits > 0.0 {
+                format!(
+                    "the charge hit the limit {} times per second over {}, without a kill",
+                    format::count(thrashing.hits),
+                    format::duration(thrashing.seconds)
+                )
+            } else {
+                format!(
+                    "the charge stayed at the limit over {}, without a kill",
+                    format::duration(thrashing.seconds)
+                )
+            },
             value: thrashing.hits,
             unit: "per_second",
             weight: None,

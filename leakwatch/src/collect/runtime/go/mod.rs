@@ -7,11 +7,12 @@
 //! blocking work. What is read is hostile; `leakwatch_goproc` bounds it, and every way to fail is a
 //! `Missing` with a reason.
 
-mod goroutine_stacks;
 mod missing;
+mod numbers;
 mod wakers;
 mod build_stacks;
 mod profile;
+mod goroutine_stacks;
 mod final_heap;
 mod reader;
 mod state;

@@ -9,6 +9,7 @@ use crate::collect::runtime::go::final_heap;
 use crate::collect::runtime::go::goroutine_stacks::Change;
 use crate::collect::runtime::go::goroutine_stacks::LastStacks;
 use crate::collect::runtime::go::missing;
+use crate::collect::runtime::go::numbers;
 use crate::collect::runtime::go::profile;
 use crate::collect::runtime::go::profile::LastHeap;
 use crate::collect::runtime::go::wakers::LookBudget;
@@ -22,7 +23,6 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::GoRuntimeStats;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_analysis::model::target::TargetId;
-use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 use leakwatch_goproc::Binary;
 use leakwatch_goproc::BinaryError;
@@ -214,7 +214,7 @@ impl Reader {
         let at = clock.now();
         let goroutines = taken(ProfileType::Goroutine, at, attached.goroutines(at));
         let mut both = vec![heap, goroutines];
-        let runtime = Some((clock.now(), runtime(&mut attached.process)));
+        let runtime = Some((clock.now(), numbers::read(&mut attached.process)));
         let gone = |taken: &Taken| {
             let missing = taken.profile.as_ref().err();
             missing.is_some_and(|missing| missing.reason == MissingReason::Gone)
@@ -380,24 +380,6 @@ impl Reader {
         }
         self.foreign.insert(id);
     }
-}
-
-fn runtime(process: &mut GoProcess) -> Reading<GoRuntimeStats> {
-    let numbers = process.gc().map_err(|error| missing::gc(&error))?;
-    Ok(GoRuntimeStats {
-        heap_marked: Bytes(numbers.heap_marked),
-        heap_live: Bytes(numbers.heap_live),
-        heap_goal: numbers.heap_goal.map(Bytes),
-        heap_in_use: Bytes(numbers.heap_in_use),
-        heap_idle: Bytes(numbers.heap_free),
-        heap_released: Bytes(numbers.heap_released),
-        mapped_ready: Bytes(numbers.mapped_ready),
-        stacks: Bytes(numbers.stacks_in_use),
-        metadata: Bytes(numbers.runtime_metadata),
-        collections: numbers.collections,
-        gc_percent: numbers.gc_percent,
-        memory_limit: numbers.memory_limit.map(Bytes),
-    })
 }
 
 impl Attached {
