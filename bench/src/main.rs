@@ -15,6 +15,7 @@ mod final_heap;
 mod whole;
 mod page;
 mod store;
+mod analysis;
 mod soak;
 
 use clap::Parser;
@@ -44,6 +45,8 @@ enum Bench {
     Whole(whole::Arguments),
     /// Bytes, writes and processor time of the history on disk, over simulated days
     Store(store::Arguments),
+    /// Processor time of judging, by the number of targets and by how much is remembered of them
+    Analysis(analysis::Arguments),
     /// What the daemon holds after a long time among programs that come and go, and whether kills were lost
     Soak(soak::Arguments),
     /// First paint of the web page, and its main thread's milliseconds per frame
@@ -62,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         Bench::FinalHeap(arguments) => final_heap::main(&arguments),
         Bench::Whole(arguments) => whole::main(&arguments),
         Bench::Store(arguments) => store::main(&arguments),
+        Bench::Analysis(arguments) => analysis::main(&arguments),
         Bench::Soak(arguments) => soak::main(&arguments),
         Bench::Page => page::main(),
     }

@@ -23,7 +23,7 @@ struct Arguments {
     /// Print the runs that were judged wrong instead
     #[arg(long)]
     misses: bool,
-    /// Print the course of the answers about the runs of this kind instead
+    /// Print the course of the answers about the runs of the kinds whose names begin so instead
     #[arg(long)]
     courses: Option<String>,
 }

@@ -217,11 +217,12 @@ impl Run {
     pub(crate) fn course(&self) -> String {
         let mut last = "";
         let mut parts = vec![format!(
-            "{} seed {} run {} ({:.0} s):",
+            "{} seed {} run {} ({:.0} s{}):",
             self.kind,
             self.seed,
             self.earlier,
-            self.to - self.from
+            self.to - self.from,
+            if self.killed { ", killed" } else { "" }
         )];
         for told in &self.told {
             if told.class != last {
@@ -239,6 +240,9 @@ impl Run {
                 ));
             }
         }
+        let alert = self.told.iter().find(|told| told.limit_alert);
+        let alert = alert.map(|told| format!("limit alert at {:.0} s", told.seconds - self.from));
+        parts.extend(alert);
         parts.join(" ")
     }
 }

@@ -61,6 +61,22 @@ impl AgainstLoad {
         Self::of(&known.collect::<Vec<_>>())
     }
 
+    /// Of goroutines at a place, so many bytes each: their profiles, and the work of the heap profile before.
+    pub fn of_goroutines(history: &TargetHistory, stack: StackId, each: f64, now: Timestamp) -> Option<Self> {
+        let heaps: Vec<_> = window::snapshots(history, ProfileType::Heap, now).collect();
+        let known = window::snapshots(history, ProfileType::Goroutine, now).filter_map(|snapshot| {
+            let before = heaps.partition_point(|heap| heap.at <= snapshot.at).checked_sub(1)?;
+            let bytes = |value: i64| u64::try_from(value).ok().map(|value| Bytes(value).as_f64());
+            let goroutines = snapshot.values.get(stack).map_or(0, |value| value.inuse_objects);
+            Some((
+                snapshot.at.seconds_from(history.window_start),
+                bytes(goroutines)? * each,
+                bytes(heaps.get(before)?.total.alloc_space)?,
+            ))
+        });
+        Self::of(&known.collect::<Vec<_>>())
+    }
+
     /// Of a run as a whole: its live heap where that is known, else its memory.
     pub fn of_run(run: &Run) -> Option<Self> {
         let known = run.course.points.iter().filter_map(|point| {

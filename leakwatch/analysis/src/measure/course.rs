@@ -98,7 +98,8 @@ pub fn shape(run: &Run) -> CourseShape {
     let at = reached.map_or(to, |point| point.0);
     let third = points.iter().find(|point| point.0 >= to - (to - from) / 3.0);
     let late = last - third.map_or(last, |point| point.1);
-    if at - from <= (to - from) * LEVEL_BY && late.abs() <= growth * LEVEL_DRIFT {
+    let levelled = at - from <= (to - from) * LEVEL_BY && late.abs() <= growth * LEVEL_DRIFT;
+    if levelled && !climbs_with_work(&run.course) {
         CourseShape::Levelled { level: highest, at }
     } else if late >= growth * CLIMB && last >= first + growth * NEARLY_ALL && climbs_all_along(&run.course) {
         CourseShape::Climbing
@@ -109,6 +110,15 @@ pub fn shape(run: &Run) -> CourseShape {
 
 /// Whether each third of the time, or each third of the work, brought growth. A pause of the load brings neither work nor growth.
 fn climbs_all_along(course: &Course) -> bool {
+    climbs_by(course, |point| Some(f64::from(point.age_seconds))) || climbs_with_work(course)
+}
+
+/// Whether each third of the work brought growth: what has a level works on at it.
+fn climbs_with_work(course: &Course) -> bool {
+    climbs_by(course, |point| Some(point.work?.as_f64()))
+}
+
+fn climbs_by(course: &Course, x: impl Fn(&CoursePoint) -> Option<f64>) -> bool {
     let start = course.points.last().map_or(0.0, |point| f64::from(point.age_seconds)) * START_UP_PART;
     let points = || {
         course
@@ -118,11 +128,8 @@ fn climbs_all_along(course: &Course) -> bool {
     };
     let has_heap = points().filter(|point| point.live_heap.is_some()).count() >= LEAST_STEPS;
     let held = |point: &CoursePoint| if has_heap { point.live_heap } else { point.memory };
-    let by = |x: &dyn Fn(&CoursePoint) -> Option<f64>| {
-        let known = points().filter_map(|point| Some((x(point)?, held(point)?.as_f64())));
-        evenness(&known.collect::<Vec<_>>()) >= EVEN
-    };
-    by(&|point| Some(f64::from(point.age_seconds))) || by(&|point| Some(point.work?.as_f64()))
+    let known = points().filter_map(|point| Some((x(point)?, held(point)?.as_f64())));
+    evenness(&known.collect::<Vec<_>>()) >= EVEN
 }
 
 /// The least growth in any third, relative to even growth.
@@ -232,6 +239,19 @@ mod tests {
                 "a leak per second while the load falls",
                 run(|part| part * 100.0, f64::sqrt),
                 CourseShape::Climbing,
+            ),
+            (
+                "a leak per request that ends after a long pause",
+                run(|part| (part / 0.55).min(1.0) * 100.0, |part| (part / 0.55).min(1.0)),
+                CourseShape::Unclear,
+            ),
+            (
+                "a cache that is full",
+                run(|part| (part / 0.55).min(1.0) * 100.0, |part| part),
+                CourseShape::Levelled {
+                    level: 150.0 * 1024.0 * 1024.0,
+                    at: 1830.0,
+                },
             ),
             (
                 "full for a while, then a peak of load",

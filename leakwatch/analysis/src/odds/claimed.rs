@@ -14,8 +14,10 @@ use crate::model::stack::StackId;
 use crate::odds::row::Family;
 use crate::odds::row::OddsRow;
 
-/// A place that holds no more than this part of the most it held since it was claimed gave it back.
+/// A place that holds no more than this part of the most it held since it was claimed gave it back,
 const FREED: f64 = 0.5;
+/// if that was so much at least: samples of a heap, or goroutines. The claim of a run before holds from when nothing is there yet.
+const LEAST_HELD: f64 = 4.0;
 /// The newest part of all that the place ever allocated, in which it must keep a part of what it kept before.
 const NEWEST: f64 = 0.2;
 const KEEPS: f64 = 0.35;
@@ -64,7 +66,11 @@ pub fn refuted(facts: &Facts<'_>, claim: &Claim) -> Option<String> {
         .partition_point(|snapshot| snapshot.at < claim.at)
         .saturating_sub(1);
     let most = held.iter().skip(since).copied().fold(0.0, f64::max);
-    if newest <= most * FREED {
+    let least = match profile {
+        ProfileType::Heap => LEAST_HELD * SAMPLE,
+        _ => LEAST_HELD,
+    };
+    if most >= least && newest <= most * FREED {
         return Some(format!("{place} gave back most of what it kept"));
     }
     let stopped = match profile {
@@ -114,8 +120,9 @@ fn count_levelled(facts: &Facts<'_>, snapshots: &[&Snapshot], held: &[f64]) -> b
     else {
         return false;
     };
+    // From the last profile before the newest third of the work: where all of that third came with the newest profile, nothing was seen in between.
     let from = last.1 - (last.1 - first.1) * NEWEST_WORK;
-    let Some(then) = work.iter().find(|point| point.1 >= from) else {
+    let Some(then) = work.iter().rev().find(|point| point.1 <= from) else {
         return false;
     };
     let before = snapshots.partition_point(|snapshot| snapshot.at.seconds_from(facts.history.window_start) <= then.0);
@@ -170,8 +177,9 @@ mod tests {
     const MIB: i64 = 1 << 20;
     const PROCESS: ProcessKey = ProcessKey { pid: 1, start_ticks: 1 };
 
-    /// A target of which a leak was claimed after the fourth profile: MiB allocated and held at the place in each.
-    fn claimed(course: &[(i64, i64)]) -> (TargetHistory, Claim) {
+    /// A target of which a leak was claimed after the fourth profile of a type, if there are as many: MiB allocated and held at the place in each, and as many
+    /// goroutines.
+    fn claimed(profile: ProfileType, course: &[(i64, i64)]) -> (TargetHistory, Claim) {
         let at = |index: usize| Timestamp::from_unix_seconds(1_000 + 30 * u64::try_from(index).unwrap_or(0));
         let target = Target {
             cgroup: CgroupKey {
@@ -199,23 +207,29 @@ mod tests {
                 inuse_space: held * MIB,
                 ..StackValue::default()
             };
-            history.apply_snapshot(Snapshot {
-                target: history.target.id(),
-                process: PROCESS,
-                profile_type: ProfileType::Heap,
-                at: at(index),
-                source: ProfileSource::Snapshot,
-                values: vec![(stack, value)].into(),
-                total: value,
-                period: 524_288,
-                program: Program::default(),
-                losses: Arc::default(),
-            });
+            let goroutines = StackValue {
+                inuse_objects: *held,
+                ..StackValue::default()
+            };
+            for (profile_type, value) in [(ProfileType::Heap, value), (ProfileType::Goroutine, goroutines)] {
+                history.apply_snapshot(Snapshot {
+                    target: history.target.id(),
+                    process: PROCESS,
+                    profile_type,
+                    at: at(index),
+                    source: ProfileSource::Snapshot,
+                    values: vec![(stack, value)].into(),
+                    total: value,
+                    period: 524_288,
+                    program: Program::default(),
+                    losses: Arc::default(),
+                });
+            }
         }
         let claim = Claim {
             process: PROCESS,
             class: VerdictClass::leak("go_heap_leak"),
-            profile: Some(ProfileType::Heap),
+            profile: Some(profile),
             culprit: Culprit {
                 frame: frame.clone(),
                 share_of_growth: 1.0,
@@ -233,7 +247,7 @@ mod tests {
     fn a_claim_is_refuted_by_what_ends_it_and_by_nothing_else() {
         let grows: Vec<(i64, i64)> = (1..=4).map(|step| (step * 50, step * 50)).collect();
         let then = |more: &[(i64, i64)]| grows.iter().chain(more).copied().collect::<Vec<_>>();
-        for (label, course, refuted) in [
+        let of_heap = [
             ("goes on", then(&[(250, 250), (300, 300)]), false),
             (
                 "a pause: nothing is allocated, nothing freed",
@@ -252,17 +266,39 @@ mod tests {
                 then(&[(240, 200), (280, 200), (320, 200)]),
                 true,
             ),
-        ] {
-            let (history, claim) = claimed(&course);
+        ];
+        let of_goroutines = [
+            ("more and more", then(&[(250, 250), (300, 300)]), false),
+            (
+                "a young run: all work so far came with the newest profile",
+                vec![(1, 1), (60, 60)],
+                false,
+            ),
+            ("a pause", then(&[(200, 200); 6]), false),
+            ("ended", then(&[(210, 90)]), true),
+            (
+                "as many as before while it works on",
+                then(&[(250, 200), (300, 200), (350, 200)]),
+                true,
+            ),
+        ];
+        let heap = of_heap.into_iter().map(|case| (ProfileType::Heap, case));
+        let goroutines = of_goroutines.into_iter().map(|case| (ProfileType::Goroutine, case));
+        for (profile, (label, course, refuted)) in heap.chain(goroutines) {
+            let (history, claim) = claimed(profile, &course);
             let now = Timestamp::from_unix_seconds(2_000);
             let facts = Facts::of(&history, &[], now);
-            assert_eq!(super::refuted(&facts, &claim).is_some(), refuted, "{label}");
+            assert_eq!(
+                super::refuted(&facts, &claim).is_some(),
+                refuted,
+                "{profile:?}: {label}"
+            );
         }
     }
 
     #[test]
     fn what_is_not_seen_at_the_moment_is_remembered_and_what_contradicts_counts_once() {
-        let (_, claim) = claimed(&[]);
+        let (_, claim) = claimed(ProfileType::Heap, &[]);
         let row = |family, weight| OddsRow::new(family, String::new(), 0.0, "ratio", weight);
         for (label, rows, sum) in [
             ("nothing is seen", vec![row(Family::Prior, -5.0)], 2.5),

@@ -27,6 +27,8 @@ pub struct Growth {
     pub bytes: f64,
 }
 
+/// Bytes of a goroutine at least: its stack (`stackMin` in runtime/stack.go) and its record.
+const GOROUTINE_BYTES: f64 = 2500.0;
 /// Start-up ends at this part of the age: what is compared is the rest.
 const START_UP_PART: f64 = 0.05;
 
@@ -53,12 +55,18 @@ impl Growth {
         }
     }
 
-    /// How what grows goes with the work done: the place where one is known, else the live heap or the memory of the run.
+    /// How what grows goes with the work done: the place where one is known, bytes of the heap or goroutines, else the
+    /// live heap or the memory of the run.
     pub(super) fn against_load(&self, facts: &Facts<'_>) -> Option<AgainstLoad> {
-        match self.stack {
-            Some(stack) => AgainstLoad::of_place(facts.history, stack, facts.now),
-            None if self.profile == Some(ProfileType::Heap) => None,
-            None => facts.against_load(),
+        match (self.stack, self.profile) {
+            (Some(stack), _) => AgainstLoad::of_place(facts.history, stack, facts.now),
+            (None, Some(ProfileType::Heap)) => None,
+            (None, Some(ProfileType::Goroutine)) => {
+                let site = facts.goroutine_suspect()?;
+                let each = self.bytes / site.now.max(1.0);
+                AgainstLoad::of_goroutines(facts.history, site.stack, each.max(GOROUTINE_BYTES), facts.now)
+            }
+            (None, _) => facts.against_load(),
         }
     }
 

@@ -84,21 +84,23 @@ impl Host {
 
 #[test]
 fn what_was_claimed_of_a_killed_run_holds_for_the_next() {
-    for (limit, seconds, holds) in [
-        (160.0, 30, true),
-        (160.0, 120, true),
-        // It has outlived the run before by half.
-        (160.0, 400, false),
+    for (limit, seconds, rate, holds) in [
+        (160.0, 30, 0.0, true),
+        (160.0, 120, 0.0, true),
+        // It has outlived the run before by half, and is flat.
+        (160.0, 400, 0.0, false),
+        // It grows, only slower than the one before.
+        (160.0, 400, 0.25, true),
         // With twice the room it takes twice as long.
-        (320.0, 300, true),
-        (320.0, 700, false),
+        (320.0, 300, 0.0, true),
+        (320.0, 700, 0.0, false),
     ] {
         let mut host = Host::new();
         host.lives(100, 0..125, 160.0, |age| 30.0 + age);
         host.claim(100, 100);
         host.is_killed(100, 124);
-        let verdict = host.lives(101, 130..130 + seconds, limit, |_| 40.0);
-        let case = format!("{limit} MiB, {seconds} s: {verdict:?}");
+        let verdict = host.lives(101, 130..130 + seconds, limit, |age| 40.0 + rate * age);
+        let case = format!("{limit} MiB, {seconds} s, {rate} MiB/s: {verdict:?}");
         assert_eq!(verdict.class == native_leak::CLASS, holds, "{case}");
         if holds {
             assert!(

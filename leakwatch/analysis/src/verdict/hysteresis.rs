@@ -8,6 +8,7 @@ use crate::detect::table::Detector;
 use crate::format;
 use crate::history::Claim;
 use crate::history::window;
+use crate::measure::motion::Motion;
 use crate::model::profile::ProfileType;
 use crate::model::run::RunEnd;
 use crate::model::units::Timestamp;
@@ -20,16 +21,18 @@ use std::sync::Arc;
 
 /// A claim of this run and place stands while the probability is no smaller.
 const STANDS: f64 = 0.5;
-/// What was claimed of a run that was killed holds for the next one until that is this much older.
+/// What was claimed of a run that was killed holds for the next one until that is this much older, and longer while it grows.
 const LIKE_BEFORE: f64 = 1.5;
 
 /// The leak that was claimed of this run, unless something refutes it or a person excludes it; if so, why.
 pub(super) fn claim<'a>(facts: &Facts<'a>, given: &Answers) -> Option<(&'a Claim, &'static Detector, Option<String>)> {
     let claim = facts.history.claim.as_ref()?;
-    let main = facts.history.main_process().map(|record| record.process.key);
     let detector = DETECTORS.iter().find(|detector| detector.class == claim.class)?;
-    let is_of_run = Some(claim.process) == main;
-    let is_before = killed_after(facts, claim).is_some_and(|seconds| facts.age() <= seconds * LIKE_BEFORE);
+    let is_of_run = Some(claim.process) == facts.history.main_or_last();
+    let is_before = killed_after(facts, claim).is_some_and(|seconds| {
+        let goes_on = matches!(facts.memory.motion, Motion::Growing | Motion::Unclear);
+        facts.age() <= seconds * LIKE_BEFORE || goes_on
+    });
     (claim.at <= facts.now && (is_of_run || is_before)).then(|| {
         let refuted = || odds::refuted(facts, claim).filter(|_| is_of_run);
         let against = answers::exclude(given, detector).or_else(refuted);

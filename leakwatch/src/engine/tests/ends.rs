@@ -1,7 +1,11 @@
 //! What is told when processes end: of the dead nothing of the future, a restart once there is a successor, and nothing of what a person took back.
 
+use super::final_heap::final_state;
+use super::restart::grows;
+use super::restart::proven;
 use super::*;
 use leakwatch_analysis::history::WindowEnd;
+use leakwatch_analysis::model::final_heap::FinalState;
 
 fn at(second: u64) -> Timestamp {
     Timestamp::from_unix_seconds(second)
@@ -180,5 +184,47 @@ fn what_is_taken_back_leads_to_the_answer_before() {
             assert_eq!(after.0, before.0, "{step:?} {answer:?}");
             assert_eq!(after.3, before.3, "{step:?} {answer:?}");
         }
+    }
+}
+
+#[test]
+fn a_claim_holds_for_the_next_process_whatever_comes_between() {
+    let target = target(1);
+    let mut inputs = grows(&target, 1_000, 1..6);
+    inputs.push(proven(&target, 1_007, 100));
+    inputs.push(proven(&target, 1_027, 400));
+    inputs.push(tick(1_028));
+    inputs.push(kill(&target, 1_030));
+    let exit = Input::ProcessExit(ProcessExit {
+        at: at(1_031),
+        key: KEY,
+        comm: "p".into(),
+        exit_code: Ok(9),
+        cgroup_inode: Some(1),
+    });
+    // What was read at the kill comes after the process has exited, and is judged.
+    let state = Input::FinalState(Box::new(FinalState {
+        at: at(1_030),
+        ..final_state(&target, 100, 250)
+    }));
+    for between in [
+        vec![],
+        vec![exit.clone()],
+        vec![exit.clone(), state.clone()],
+        vec![exit, tick(1_032), state, empty(&target, 1_033), tick(1_033)],
+    ] {
+        let what = format!("{between:?}");
+        let mut next = living(&target, 1_035, &[(43, 20)]);
+        if let Input::Sample(sample) = &mut next {
+            for process in &mut sample.new_processes {
+                Arc::make_mut(process).started_at = at(1_032);
+            }
+        }
+        let next = vec![next, tick(1_035)];
+        let all = [inputs.clone(), between, next].concat();
+        let view = run(&mut Engine::new(Bounds::default(), None), all);
+        let verdict = view.target(&target.id()).unwrap().verdict().unwrap().clone();
+        assert!(verdict.class.is_leak(), "{what}: {verdict:?}");
+        assert!(verdict.summary.contains("main.forget.func1"), "{}", verdict.summary);
     }
 }

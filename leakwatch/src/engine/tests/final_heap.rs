@@ -10,7 +10,7 @@ use leakwatch_analysis::model::values::Values;
 use leakwatch_analysis::pprof;
 
 /// What was read of the process that `kill` is about: bytes retained, and bytes in use with garbage.
-fn final_state(target: &Target, retained: i64, in_use: i64) -> FinalState {
+pub(super) fn final_state(target: &Target, retained: i64, in_use: i64) -> FinalState {
     let profile = |bytes: i64| {
         let mut profile = proto::Profile {
             string_table: [

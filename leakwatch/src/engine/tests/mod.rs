@@ -4,6 +4,7 @@ mod ends;
 mod final_heap;
 mod profiles;
 mod restart;
+mod straight;
 
 use super::*;
 use crate::input::Head;

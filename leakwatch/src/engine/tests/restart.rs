@@ -15,9 +15,9 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 /// An instant of which the clock is right.
-const BEGIN: u64 = 1_700_000_000;
+pub(super) const BEGIN: u64 = 1_700_000_000;
 
-fn engine(directory: &Path, boot_seconds: u64, second: u64) -> (Engine, JoinHandle<()>) {
+pub(super) fn engine(directory: &Path, boot_seconds: u64, second: u64) -> (Engine, JoinHandle<()>) {
     let limits = Limits {
         max_bytes: 64 << 20,
         max_age: Duration::from_hours(24 * 14),
@@ -33,13 +33,13 @@ fn engine(directory: &Path, boot_seconds: u64, second: u64) -> (Engine, JoinHand
     (engine, writer)
 }
 
-fn end(engine: Engine, writer: JoinHandle<()>) {
+pub(super) fn end(engine: Engine, writer: JoinHandle<()>) {
     drop(engine);
     writer.join().unwrap();
 }
 
 /// Steady growth from a second on, a tick every five.
-fn grows(target: &Target, from: u64, steps: std::ops::Range<u64>) -> Vec<Input> {
+pub(super) fn grows(target: &Target, from: u64, steps: std::ops::Range<u64>) -> Vec<Input> {
     let mut inputs = vec![Input::TargetSeen {
         at: Timestamp::from_unix_seconds(from + 5 * steps.start),
         target: target.clone(),
@@ -168,7 +168,7 @@ fn windows_answers_events_and_profiles_go_on_after_a_restart() {
 }
 
 /// Goroutines that the runtime has proven leaked: a claim once there are more of them.
-fn proven(target: &Target, second: u64, goroutines: i64) -> Input {
+pub(super) fn proven(target: &Target, second: u64, goroutines: i64) -> Input {
     let value = StackValue {
         inuse_objects: goroutines,
         ..StackValue::default()

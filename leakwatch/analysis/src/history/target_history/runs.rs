@@ -8,6 +8,7 @@ use crate::model::run::Run;
 use crate::model::run::RunEnd;
 use crate::model::run::RunSample;
 use crate::model::sample::Sample;
+use crate::model::target::ProcessKey;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use crate::model::verdict::Verdict;
@@ -93,11 +94,19 @@ impl TargetHistory {
         self.told().is_some_and(|class| !class.is_leak() && !class.is_open())
     }
 
-    /// Takes in what was answered: a claim is remembered until it is answered otherwise, or its process ends.
+    /// The process that holds most memory; where none lives, the one that did last.
+    pub fn main_or_last(&self) -> Option<ProcessKey> {
+        let last = || self.run.as_ref().or(self.past_runs.last()).map(|run| run.process);
+        self.main_process().map(|record| record.process.key).or_else(last)
+    }
+
+    /// Takes in what was answered: a claim is remembered until it is answered otherwise.
     pub fn apply_verdict(&mut self, verdict: &Verdict) {
         let main = self.main_process().map(|record| record.process.key);
         self.told = main.map(|process| (process, verdict.class));
-        let (true, Some(process), Some(culprit)) = (verdict.class.is_leak(), main, &verdict.culprit) else {
+        // Answers are made about the dead as well: what was read of a process at its kill comes when that has exited.
+        let process = self.main_or_last();
+        let (true, Some(process), Some(culprit)) = (verdict.class.is_leak(), process, &verdict.culprit) else {
             self.claim = None;
             return;
         };
