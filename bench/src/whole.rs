@@ -179,7 +179,7 @@ impl Both {
             at: text(&profile, "at").to_owned(),
             told: format!(
                 "{} stacks, complete {}, losses {}",
-                profile["stacks"], profile["complete"], profile["losses"]
+                profile["samples"], profile["complete"], profile["losses"]
             ),
             by,
             ours: top(go, &ours, by, scratch)?,

@@ -5,6 +5,8 @@ use crate::idle::status_kib;
 use crate::statistics;
 use anyhow::Context as _;
 use anyhow::Result;
+use leakwatch_test_support::daemon::Daemon;
+use serde_json::Value;
 use std::fmt;
 use std::fs;
 
@@ -15,6 +17,7 @@ pub(super) struct Held {
     pub(super) second: u32,
     resident_kib: u64,
     anonymous_kib: u64,
+    allocated_kib: u64,
     descriptors: u64,
     threads: u64,
     maps: u64,
@@ -25,9 +28,10 @@ pub(super) struct Held {
 type Quantity = (&'static str, fn(&Held) -> f64);
 
 /// What has to stay as it is.
-pub(super) const QUANTITIES: [Quantity; 6] = [
+pub(super) const QUANTITIES: [Quantity; 7] = [
     ("resident MiB", |held| mib(held.resident_kib)),
     ("anonymous MiB", |held| mib(held.anonymous_kib)),
+    ("allocated MiB", |held| mib(held.allocated_kib)),
     ("descriptors", |held| exact(held.descriptors)),
     ("threads", |held| exact(held.threads)),
     ("eBPF maps", |held| exact(held.maps)),
@@ -35,7 +39,10 @@ pub(super) const QUANTITIES: [Quantity; 6] = [
 ];
 
 impl Held {
-    pub(super) fn of(pid: u32, second: u32) -> Result<Self> {
+    /// Of a daemon with this process id.
+    pub(super) fn of(daemon: &Daemon, pid: u32, second: u32) -> Result<Self> {
+        let status = daemon.client().json("/api/v1/status")?;
+        let allocated = status.pointer("/own/allocated_bytes").and_then(Value::as_u64);
         let (mut maps, mut maps_kib, mut descriptors) = (0, 0, 0);
         for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
             // A descriptor may be closed meanwhile.
@@ -53,6 +60,7 @@ impl Held {
             second,
             resident_kib: status_kib(pid, "VmRSS")?,
             anonymous_kib: status_kib(pid, "RssAnon")?,
+            allocated_kib: allocated.context("allocated_bytes")? / 1024,
             descriptors,
             threads: u64::try_from(fs::read_dir(format!("/proc/{pid}/task"))?.count())?,
             maps,
@@ -65,10 +73,11 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>6.1} {:>9.1} {:>9.1} {:>11} {:>7} {:>5} {:>8.1}",
+            "{:>6.1} {:>9.1} {:>9.1} {:>9.1} {:>11} {:>7} {:>5} {:>8.1}",
             f64::from(self.second) / 60.0,
             mib(self.resident_kib),
             mib(self.anonymous_kib),
+            mib(self.allocated_kib),
             self.descriptors,
             self.threads,
             self.maps,
@@ -78,7 +87,7 @@ impl fmt::Display for Held {
 }
 
 /// The columns of [`Held`].
-pub(super) const HEAD: &str = "minute  resident anonymous descriptors threads  maps map MiB";
+pub(super) const HEAD: &str = "minute  resident anonymous allocated descriptors threads  maps map MiB";
 
 /// How a quantity moved over the second half, when the histories are full and everybody has met everything.
 #[derive(Debug)]
@@ -129,6 +138,7 @@ mod tests {
             second,
             resident_kib,
             anonymous_kib: 0,
+            allocated_kib: 0,
             descriptors: 0,
             threads: 0,
             maps: 0,

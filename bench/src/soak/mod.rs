@@ -150,7 +150,7 @@ fn soak(
         if step % CAPTURE_EVERY == 0 {
             captures += u32::from(capture(guests, daemon, captures)?);
         }
-        let held = Held::of(pid, u32::try_from(start.elapsed().as_secs())?)?;
+        let held = Held::of(daemon, pid, u32::try_from(start.elapsed().as_secs())?)?;
         if step % 12 == 1 {
             let told = format!("{:>8} {:>5} {captures:>8}", guests.started(), kills.told);
             tools::say(format!("{held} {told}"));

@@ -14,8 +14,12 @@ pub const MOST_AT_REST: Bytes = Bytes::from_mib(64);
 const LASTING: Duration = Duration::from_mins(1);
 /// Between two lines of the log.
 const RETOLD: Duration = Duration::from_hours(1);
-/// What was released is given back when memory differs by so much from what it was after the last time: something has been allocated, or released.
+/// What was released is given back when resident memory differs by so much from what it was after the last time.
 const CHANGED: Bytes = Bytes::from_mib(4);
+/// Likewise when so much less is allocated than the last time: what is released stays resident, and does not show in that.
+const RELEASED: Bytes = Bytes::from_mib(1);
+/// What is allocated is asked for so often at most: the allocator goes through all that is unused.
+const ASKED: Duration = Duration::from_secs(5);
 
 /// Watches it.
 #[derive(Debug, Default)]
@@ -25,6 +29,9 @@ pub struct OwnMemory(Mutex<State>);
 struct State {
     /// Resident memory after the last time that something was given back.
     given_back_at: Bytes,
+    /// What was allocated then; more, if it was more since.
+    allocated: Bytes,
+    asked: Option<Timestamp>,
     since: Option<Timestamp>,
     told: Option<Timestamp>,
     warning: Option<String>,
@@ -38,7 +45,9 @@ impl OwnMemory {
             return;
         };
         let mut state = self.lock();
-        if resident.0.abs_diff(state.given_back_at.0) >= CHANGED.0 {
+        let is_due = state.asked.is_none_or(|asked| now.since(asked) >= ASKED);
+        let allocated = is_due.then(self_stats::allocated).and_then(Result::ok);
+        if state.has_unused(now, resident, allocated) {
             self_stats::give_back();
             resident = self_stats::resident().unwrap_or(resident);
             state.given_back_at = resident;
@@ -61,6 +70,21 @@ impl OwnMemory {
 }
 
 impl State {
+    /// Whether there may be something to be given back. `allocated` where it was asked for.
+    fn has_unused(&mut self, now: Timestamp, resident: Bytes, allocated: Option<Bytes>) -> bool {
+        let mut is_released = false;
+        if let Some(allocated) = allocated {
+            self.asked = Some(now);
+            is_released = self.allocated.saturating_sub(allocated) >= RELEASED;
+            self.allocated = if is_released {
+                allocated
+            } else {
+                self.allocated.max(allocated)
+            };
+        }
+        is_released || resident.0.abs_diff(self.given_back_at.0) >= CHANGED.0
+    }
+
     /// True where it is to be told in the log.
     fn judge(&mut self, now: Timestamp, resident: Bytes, busy: bool) -> bool {
         if resident <= MOST_AT_REST || busy {
@@ -117,6 +141,27 @@ mod tests {
             assert_eq!(state.warning.is_some(), shown, "{seconds}");
         }
         assert!(state.warning.unwrap().contains("90.0 MiB resident"));
+    }
+
+    #[test]
+    fn what_was_released_is_given_back_although_it_is_still_resident() {
+        let mut state = State {
+            given_back_at: Bytes::from_mib(60),
+            ..State::default()
+        };
+        let at = Timestamp::from_unix_seconds;
+        for (second, resident, allocated, is_due) in [
+            (0, 60, Some(20), false),
+            (5, 63, Some(50), false),
+            (6, 63, None, false),
+            (10, 63, Some(49), true),
+            (15, 63, Some(49), false),
+            (20, 63, Some(20), true),
+            (21, 56, None, true),
+        ] {
+            let (resident, allocated) = (Bytes::from_mib(resident), allocated.map(Bytes::from_mib));
+            assert_eq!(state.has_unused(at(second), resident, allocated), is_due, "{second}");
+        }
     }
 
     #[test]

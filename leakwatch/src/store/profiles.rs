@@ -64,6 +64,7 @@ impl Known {
         self.last.push((process, last));
     }
 
+    /// What is kept of a profile is its target's as well.
     fn bytes(&self) -> usize {
         let last = self.last.iter().map(|(_, last)| last.there.bytes());
         self.stacks.bytes() + last.sum::<usize>()
@@ -129,10 +130,7 @@ impl Profiles {
     pub(super) fn fit(&mut self, mut kept: Kept<'_>, bound: usize) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
         self.values = kept.bytes();
-        self.known.retain(|known| !known.stacks.is_orphan());
-        while self.bytes_of_known() > bound / 4 {
-            self.known.remove(0);
-        }
+        self.forget_known(&kept, bound / 3);
         if self.stacks.bytes() > 2 * self.compacted + Self::SLACK {
             self.compact(&mut kept);
         }
@@ -162,6 +160,22 @@ impl Profiles {
             }
         }
         counts
+    }
+
+    /// Forgets the programs that are gone and the profiles of processes that are; beyond the bound those that came least lately.
+    fn forget_known(&mut self, kept: &Kept<'_>, bound: usize) {
+        self.known.retain(|known| !known.stacks.is_orphan());
+        let living = kept.targets.iter().flat_map(|target| target.history.living());
+        let living: HashSet<ProcessKey> = living.map(|record| record.process.key).collect();
+        for known in &mut self.known {
+            known.last.retain(|(process, _)| living.contains(process));
+        }
+        while self.bytes_of_known() > bound {
+            match self.known.iter_mut().find(|known| known.last.len() > 1) {
+                Some(known) => drop(known.last.remove(0)),
+                None => drop(self.known.remove(0)),
+            }
+        }
     }
 
     fn shared(&mut self) -> Arc<StackTable> {

@@ -7,6 +7,7 @@ use crate::model::target::ProcessKey;
 use crate::model::target::TargetId;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a run ended.
@@ -55,8 +56,9 @@ pub struct CoursePoint {
 pub struct Course {
     /// Length of a step in seconds.
     pub step_seconds: u32,
-    /// Steps in order of age; those without a sample are left out.
-    pub points: Vec<CoursePoint>,
+    /// Steps in order of age; those without a sample are left out. Copies share them until one changes: every target of a service knows its
+    /// earlier runs.
+    pub points: Arc<Vec<CoursePoint>>,
 }
 
 /// One run.
@@ -95,7 +97,7 @@ impl Default for Course {
     fn default() -> Self {
         Self {
             step_seconds: Self::FIRST_STEP_SECONDS,
-            points: Vec::new(),
+            points: Arc::default(),
         }
     }
 }
@@ -118,15 +120,16 @@ impl Course {
             work: sample.work,
         };
         let step = self.step_seconds.max(1);
-        match self.points.last_mut() {
+        let points = Arc::make_mut(&mut self.points);
+        match points.last_mut() {
             Some(last) if age_seconds < last.age_seconds => {}
             Some(last) if last.age_seconds / step == age_seconds / step => *last = CoursePoint::merge(last, &new),
             _ => {
-                if self.points.len() >= Self::CAPACITY {
+                if points.len() >= Self::CAPACITY {
                     self.double();
                     return self.add(age, sample);
                 }
-                self.points.push(new);
+                points.push(new);
             }
         }
     }
@@ -136,7 +139,7 @@ impl Course {
         self.step_seconds = self.step_seconds.saturating_mul(2).max(1);
         let step = self.step_seconds;
         let mut merged: Vec<CoursePoint> = Vec::with_capacity(Self::CAPACITY);
-        for point in &self.points {
+        for point in self.points.iter() {
             match merged.last_mut() {
                 Some(last) if last.age_seconds / step == point.age_seconds / step => {
                     *last = CoursePoint::merge(last, point);
@@ -144,7 +147,7 @@ impl Course {
                 _ => merged.push(*point),
             }
         }
-        self.points = merged;
+        self.points = Arc::new(merged);
     }
 }
 
@@ -205,7 +208,7 @@ mod tests {
             }
             assert!(course.points.len() <= Course::CAPACITY, "{seconds}");
             assert!(course.points.len() * size_of::<CoursePoint>() + size_of::<Run>() <= 2048);
-            for point in &course.points {
+            for point in course.points.iter() {
                 let expected = 1_000_000 + u64::from(point.age_seconds) * 30_000;
                 let memory = point.memory.unwrap().0;
                 // The mean age is kept in whole seconds.

@@ -1,21 +1,19 @@
 //! Values by stack in little room: a profile of a hundred thousand stacks is kept many times.
 //!
 //! They are cut into chunks where the number of a stack says so, so that profiles of one process have the same chunks but for those in which
-//! something changed, and share them.
+//! something changed, and share them. What is new in a profile is allocated as one block: thousands of small ones that come and go at different
+//! times would leave holes that no allocator can give back.
 
+mod builder;
 mod entry;
 
 use crate::model::stack::StackId;
 use crate::model::stack_value::StackValue;
-use entry::put;
+use builder::Builder;
 use entry::take;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
-
-/// Stacks in a chunk on the average: half a page of sampled values.
-const MEAN: u32 = 256;
-/// The most.
-const MOST: u32 = 2_048;
 
 /// Values by stack, sorted by stack, each stack once. Of a variance, which is an estimate, 24 bits are kept.
 #[derive(Clone, Default)]
@@ -29,7 +27,15 @@ pub struct Values {
 struct Chunk {
     first: StackId,
     count: u32,
-    bytes: Arc<[u8]>,
+    /// Where it is, and other chunks.
+    block: Arc<[u8]>,
+    place: Range<usize>,
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        self.block.get(self.place.clone()).unwrap_or_default()
+    }
 }
 
 impl Values {
@@ -157,18 +163,19 @@ impl Values {
     /// Shares what is the same as in `other`.
     pub fn share_with(&mut self, other: &Self) {
         let mut theirs = other.chunks.iter().peekable();
-        let mut is_same = self.len == other.len && self.chunks.len() == other.chunks.len();
-        let chunks: Arc<[Chunk]> = self
-            .chunks
-            .iter()
-            .map(|chunk| {
-                while theirs.next_if(|other| other.first < chunk.first).is_some() {}
-                let same = theirs.peek().filter(|other| ***other == *chunk);
-                is_same &= same.is_some();
-                same.map_or_else(|| chunk.clone(), |same| Chunk::clone(same))
-            })
-            .collect();
-        self.chunks = if is_same { Arc::clone(&other.chunks) } else { chunks };
+        let mut builder = Builder::default();
+        let mut same = 0;
+        for chunk in &*self.chunks {
+            while theirs.next_if(|other| other.first < chunk.first).is_some() {}
+            let other = theirs.next_if(|other| **other == *chunk);
+            same += usize::from(other.is_some());
+            builder.share(other.unwrap_or(chunk));
+        }
+        if same == self.chunks.len() && same == other.chunks.len() {
+            self.chunks = Arc::clone(&other.chunks);
+        } else if same > 0 {
+            *self = builder.finish();
+        }
     }
 
     /// Where they are: the same for copies.
@@ -176,13 +183,13 @@ impl Values {
         self.chunks.as_ptr().cast()
     }
 
-    /// The parts that others may share: where each is, and bytes that it takes.
+    /// The blocks that others may share: where each is, and bytes that it takes. One may be told more than once.
     pub fn parts(&self) -> impl Iterator<Item = (*const u8, usize)> + '_ {
         /// The counts of its `Arc`, and what an allocator adds.
         const OWN: usize = 32;
-        self.chunks
-            .iter()
-            .map(|chunk| (chunk.bytes.as_ptr(), chunk.bytes.len() + OWN))
+        let blocks = self.chunks.chunk_by(|one, next| Arc::ptr_eq(&one.block, &next.block));
+        let blocks = blocks.filter_map(<[Chunk]>::first).map(|chunk| &chunk.block);
+        blocks.map(|block| (block.as_ptr(), block.len() + OWN))
     }
 
     /// Bytes that they take without those parts.
@@ -192,13 +199,16 @@ impl Values {
 
     /// Bytes that they take, what others share included.
     pub fn bytes(&self) -> usize {
-        self.own_bytes() + self.parts().map(|(_, bytes)| bytes).sum::<usize>()
+        let mut parts: Vec<_> = self.parts().collect();
+        parts.sort_unstable();
+        parts.dedup();
+        self.own_bytes() + parts.into_iter().map(|(_, bytes)| bytes).sum::<usize>()
     }
 }
 
 impl PartialEq for Chunk {
     fn eq(&self, other: &Self) -> bool {
-        self.first == other.first && self.bytes == other.bytes
+        self.first == other.first && self.bytes() == other.bytes()
     }
 }
 
@@ -222,69 +232,6 @@ impl FromIterator<(StackId, StackValue)> for Values {
             builder.push(stack, &value);
         }
         builder.finish()
-    }
-}
-
-/// Values on their way into chunks.
-#[derive(Default)]
-struct Builder {
-    chunks: Vec<Chunk>,
-    len: usize,
-    bytes: Vec<u8>,
-    first: Option<StackId>,
-    count: u32,
-    before: u32,
-}
-
-impl Builder {
-    fn push(&mut self, stack: StackId, value: &StackValue) {
-        if self.first.is_none() {
-            self.first = Some(stack);
-            self.before = stack.number();
-        }
-        put(&mut self.bytes, stack.number().wrapping_sub(self.before), value);
-        self.before = stack.number();
-        self.count += 1;
-        if ends_chunk(stack) || self.count == MOST {
-            self.end_chunk();
-        }
-    }
-
-    fn set(&mut self, stack: StackId, value: Option<&StackValue>) {
-        if let Some(value) = value {
-            self.push(stack, value);
-        }
-    }
-
-    /// Takes a whole chunk over, if the one before has ended.
-    fn share(&mut self, chunk: &Chunk) -> bool {
-        let is_between = self.first.is_none();
-        if is_between {
-            self.len += chunk.count as usize;
-            self.chunks.push(chunk.clone());
-        }
-        is_between
-    }
-
-    fn end_chunk(&mut self) {
-        if let Some(first) = self.first.take() {
-            self.chunks.push(Chunk {
-                first,
-                count: self.count,
-                bytes: self.bytes.as_slice().into(),
-            });
-            self.len += self.count as usize;
-        }
-        self.bytes.clear();
-        self.count = 0;
-    }
-
-    fn finish(mut self) -> Values {
-        self.end_chunk();
-        Values {
-            chunks: self.chunks.into(),
-            len: self.len,
-        }
     }
 }
 
@@ -329,7 +276,7 @@ impl Iter<'_> {
                 .as_slice()
                 .first()
                 .filter(|_| of.bytes.is_empty())
-                .map(|chunk| chunk.bytes.as_ptr())
+                .map(|chunk| chunk.bytes().as_ptr())
         };
         let is_shared = next(self).is_some_and(|here| next(other) == Some(here));
         if is_shared {
@@ -354,20 +301,13 @@ impl Iterator for Iter<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         if self.bytes.is_empty() {
             let chunk = self.chunks.next()?;
-            self.bytes = &chunk.bytes;
+            self.bytes = chunk.bytes();
             self.stack = chunk.first.number();
         }
         let (distance, value) = take(&mut self.bytes)?;
         self.stack = self.stack.wrapping_add(distance);
         Some((StackId::from_number(self.stack), value))
     }
-}
-
-/// Decided by the stack alone, and by bits of its number that neighbours do not have in common.
-const fn ends_chunk(stack: StackId) -> bool {
-    /// The golden ratio: multiples of it are spread evenly (Knuth, volume 3, 6.4).
-    const SPREAD: u32 = 0x9e37_79b1;
-    stack.number().wrapping_mul(SPREAD) < u32::MAX / MEAN
 }
 
 #[cfg(test)]

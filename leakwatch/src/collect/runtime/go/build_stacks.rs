@@ -22,14 +22,14 @@ use std::hash::Hasher as _;
 use std::sync::Arc;
 
 /// Calls and stacks remembered by their addresses. A program has some thousand places that allocate; of more stacks than this, the others are put
-/// in words again for each process that has them.
-const MAX_REMEMBERED: usize = 1 << 18;
+/// in words again for each process that has them. Above seven eighths of a power of two a table doubles.
+const MAX_REMEMBERED: usize = (1 << 18) / 8 * 7;
 /// Calls in the table, those that stacks share counted once, before stacks are no longer kept whole: some 25 MiB. Half a million buckets of a
 /// program take no more.
 const MAX_WHOLE: usize = 1_700_000;
 /// Calls kept of the stacks beyond: the innermost ones, which tell who has allocated, and for whom, and the outermost ones.
 const FOLDED: (usize, usize) = (6, 6);
-/// Calls in the table before only the innermost one is kept of the stacks beyond. Above seven eighths of a power of two an index doubles.
+/// Calls in the table before only the innermost one is kept of the stacks beyond.
 const MAX_FOLDED: usize = (1 << 21) / 8 * 7 - 1;
 
 /// The stacks of one executable.

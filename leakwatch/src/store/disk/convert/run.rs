@@ -90,7 +90,7 @@ pub(in crate::store) fn run_from(message: messages::Run) -> Option<ServiceRun> {
                 .map(|end| (ended_at, entry(&ENDS, end).unwrap_or(RunEnd::Unseen))),
             course: Course {
                 step_seconds: message.step_seconds.max(1),
-                points,
+                points: points.into(),
             },
         },
     })

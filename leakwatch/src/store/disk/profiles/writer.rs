@@ -49,6 +49,12 @@ struct Dictionary {
     adopted: Option<Adopted>,
 }
 
+impl Dictionary {
+    fn bytes(&self) -> usize {
+        self.table.bytes() + self.adopted.as_ref().map_or(0, Adopted::bytes)
+    }
+}
+
 impl ProfileWriter {
     /// The partition of the tier is complete; the next one begins anew.
     pub(crate) fn forget(&mut self, tier: Tier) {
@@ -57,10 +63,6 @@ impl ProfileWriter {
 
     /// Writes a profile.
     pub(crate) fn write(&mut self, writer: &mut PartitionWriter, record: &ProfileRecord) -> Result<(), DiskError> {
-        let bytes: usize = self.cache.values().map(|cached| cached.table.bytes()).sum();
-        if bytes > CACHE_BYTES {
-            self.cache.clear();
-        }
         let partition = PartitionReader::shared(&writer.index())?;
         let key = (record.tier, Arc::clone(&record.service));
         // Taken out: what is half written is not gone on with.
@@ -105,7 +107,20 @@ impl ProfileWriter {
         let at = snapshot.at.unix_millis();
         writer.append(kind::PROFILE, &name, (at, at), &payload)?;
         self.cache.insert(key, dictionary);
+        self.fit_cache();
         Ok(())
+    }
+
+    /// Those that take most are read again when they are needed: a large program has few profiles an hour that are kept.
+    fn fit_cache(&mut self) {
+        let bytes = |cached: &HashMap<_, Dictionary>| cached.values().map(Dictionary::bytes).sum::<usize>();
+        while bytes(&self.cache) > CACHE_BYTES {
+            let largest = self.cache.iter().max_by_key(|(_, cached)| cached.bytes());
+            let Some(largest) = largest.map(|(key, _)| key.clone()) else {
+                return;
+            };
+            self.cache.remove(&largest);
+        }
     }
 }
 
