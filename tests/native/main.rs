@@ -10,4 +10,5 @@ mod lifecycle;
 mod verdicts;
 mod growth;
 mod usdt;
+mod detach;
 mod symbols;
