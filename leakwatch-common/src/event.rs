@@ -95,6 +95,10 @@ pub mod present {
     pub const CGROUP: u32 = 1 << 8;
     /// Not a fact of the record: the memory of the victim is read while it dies, or was just read.
     pub const FINAL_HEAP: u32 = 1 << 9;
+    /// `killer_pid` and `killer_comm`.
+    pub const KILLER: u32 = 1 << 10;
+    /// The kernel sent the signal of its own accord, and the process is the one that ran then.
+    pub const KILLER_IS_KERNEL: u32 = 1 << 11;
 }
 
 /// The last thread of a process ended (`sched:sched_process_exit`).
@@ -113,9 +117,25 @@ pub struct ProcessExit {
     pub pid: u32,
     /// Wait status of the process.
     pub exit_code: u32,
-    /// Keeps the size a multiple of eight; zero.
-    pub reserved: u32,
+    /// Process that sent the SIGKILL that ended it, or in which the kernel did.
+    pub killer_pid: u32,
     /// `task_struct.comm` of the thread group leader.
+    pub comm: [u8; COMM_LEN],
+    /// `task_struct.comm` of the thread that sent the SIGKILL.
+    pub killer_comm: [u8; COMM_LEN],
+}
+
+/// Who sent a SIGKILL (`signal:signal_generate`): a note on the kernel's side until the process has ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Killer {
+    /// Start of the killed process since boot.
+    pub start_boot_nanos: u64,
+    /// The current process.
+    pub pid: u32,
+    /// Not zero if the kernel sent it of its own accord.
+    pub from_kernel: u32,
+    /// Name of the current thread.
     pub comm: [u8; COMM_LEN],
 }
 

@@ -26,6 +26,8 @@ mod memcg_reclaim;
 #[cfg(target_arch = "bpf")]
 mod process_exit;
 #[cfg(target_arch = "bpf")]
+mod signal_generate;
+#[cfg(target_arch = "bpf")]
 mod process_exec;
 #[cfg(target_arch = "bpf")]
 #[expect(

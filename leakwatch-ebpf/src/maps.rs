@@ -11,6 +11,7 @@ use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::maps::RingBuf;
 use aya_log_ebpf::debug;
+use leakwatch_common::event::Killer;
 use leakwatch_common::final_heap::GoroutineGroup;
 use leakwatch_common::final_heap::MAX_GROUPS;
 use leakwatch_common::final_heap::MAX_WATCHED;
@@ -21,9 +22,13 @@ use leakwatch_common::loss::LossReason;
 #[map]
 pub(crate) static OOM_EVENTS: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
 
-/// Process exits, about 3600 at a time.
+/// Process exits, about 3200 at a time.
 #[map]
 pub(crate) static EXIT_EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+
+/// Who sent the SIGKILL that a process dies of, by the pid of that process.
+#[map]
+pub(crate) static KILLERS: LruHashMap<u32, Killer> = LruHashMap::with_max_entries(1024, 0);
 
 /// Processes that execute another program, about 3200 at a time.
 #[map]

@@ -16,6 +16,9 @@ use leakwatch_common::loss::LossReason;
 
 /// `SIGNAL_GROUP_EXIT` of `include/linux/sched/signal.h`: the process has one exit code for all its threads.
 const SIGNAL_GROUP_EXIT: u32 = 4;
+/// Of a wait status, the signal that ended the process.
+const SIGNAL_MASK: u32 = 0x7f;
+const SIGKILL: u32 = 9;
 
 /// Fires for every thread; the last one reports.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
@@ -64,10 +67,35 @@ fn emit(pid: u32, leader: Object, signal: Object) {
             | bit(comm.is_some(), present::COMM),
         pid,
         exit_code: exit_code.unwrap_or_default(),
-        reserved: 0,
+        killer_pid: 0,
         comm: comm.unwrap_or_default(),
+        killer_comm: [0; COMM_LEN],
     });
+    // SAFETY: it was written just now.
+    tell_killer(unsafe { &mut *entry.as_mut_ptr() });
     entry.submit(0);
+}
+
+/// Adds who sent the signal that ended the process. Into the record and not by way of variables, which older verifiers take for uninitialised where
+/// nobody did.
+#[inline(always)]
+fn tell_killer(record: &mut ProcessExit) {
+    if record.exit_code & SIGNAL_MASK != SIGKILL {
+        return;
+    }
+    // SAFETY: a note is written once, before the signal is taken.
+    let Some(killer) = (unsafe { maps::KILLERS.get(record.pid) }) else {
+        return;
+    };
+    // A process that had the pid before may have left a note behind.
+    if killer.start_boot_nanos == record.start_boot_nanos {
+        record.killer_pid = killer.pid;
+        record.killer_comm = killer.comm;
+        record.present |= present::KILLER;
+        if killer.from_kernel != 0 {
+            record.present |= present::KILLER_IS_KERNEL;
+        }
+    }
 }
 
 /// The wait status as `wait4` gives it.

@@ -55,6 +55,8 @@ pub fn of_host(
         Capability::new("process_mapped_files", process_mapped_files()),
         Capability::new("kernel_log", kernel_log()),
         Capability::new("ebpf_object", ebpf_object()),
+        Capability::new("perf_events", perf_events()),
+        Capability::new("allocator_probes", allocator_probes(facts)),
         Capability::new(
             "btf",
             facts
@@ -126,6 +128,62 @@ fn cgroup_memory(hierarchy: Result<&Hierarchy, &CgroupError>) -> Reading<String>
         Version::V2 => "v2",
     };
     Ok(format!("{version} at {}", hierarchy.root.display()))
+}
+
+const PERF_PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
+/// `CAP_SYS_ADMIN` of `include/uapi/linux/capability.h`.
+const SYS_ADMIN: u32 = 21;
+
+/// What probes on programs are attached by. Above 2, which Debian and Ubuntu have added and set, `CAP_PERFMON` does not do.
+fn perf_events() -> Reading<String> {
+    let text = fs::read_to_string(PERF_PARANOID).map_err(|error| {
+        Missing::new(MissingReason::Unsupported, format!("{PERF_PARANOID}: {error}"))
+            .with_fix("needs a kernel built with CONFIG_PERF_EVENTS=y")
+    })?;
+    perf_events_allowed(text.trim(), is_admin(own_capabilities()))
+}
+
+/// Capabilities in force.
+fn own_capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let capabilities = capabilities.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    capabilities.unwrap_or_default()
+}
+
+const fn is_admin(capabilities: u64) -> bool {
+    capabilities & (1 << SYS_ADMIN) != 0
+}
+
+/// Probes on the functions of a program. Where entry and return are one probe (Linux 6.13) `CAP_BPF` and `CAP_PERFMON` do; what was there before asks for more.
+fn allocator_probes(facts: &HostFacts) -> Reading<String> {
+    let btf = facts.btf.as_ref();
+    let has_sessions = btf.is_ok_and(|btf| btf.enumerator("BPF_TRACE_UPROBE_SESSION").is_some());
+    allocator_probes_allowed(has_sessions, is_admin(own_capabilities()))
+}
+
+fn allocator_probes_allowed(has_sessions: bool, is_admin: bool) -> Reading<String> {
+    match (has_sessions, is_admin) {
+        (true, _) => Ok("entry and return in one".to_owned()),
+        (false, true) => Ok("entry and return each by itself".to_owned()),
+        (false, false) => Err(Missing::new(
+            MissingReason::NotPermitted,
+            "before Linux 6.13 only CAP_SYS_ADMIN may put probes on functions of programs",
+        )
+        .with_fix("a drop-in of the unit with CapabilityBoundingSet=CAP_SYS_ADMIN, then restart the daemon")),
+    }
+}
+
+fn perf_events_allowed(paranoid: &str, is_admin: bool) -> Reading<String> {
+    let said = format!("kernel.perf_event_paranoid = {paranoid}");
+    match paranoid.parse::<i32>() {
+        Ok(level) if level > 2 && !is_admin => Err(Missing::new(
+            MissingReason::NotPermitted,
+            format!("{said}: this kernel lets only CAP_SYS_ADMIN put probes on programs"),
+        )
+        .with_fix("sysctl kernel.perf_event_paranoid=2, or a drop-in with CapabilityBoundingSet=CAP_SYS_ADMIN, then restart the daemon")),
+        _ => Ok(said),
+    }
 }
 
 const KERNEL_LOG: &str = "/dev/kmsg";
@@ -247,6 +305,29 @@ fn with_causes(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_that_is_more_paranoid_than_upstreams_wants_an_administrator() {
+        // What the hardened unit has.
+        let hardened = 0x1c4_0008_0004;
+        for (paranoid, capabilities, allowed) in [
+            ("2", hardened, true),
+            ("-1", hardened, true),
+            ("3", hardened, false),
+            ("4", hardened, false),
+            ("3", hardened | 1 << 21, true),
+        ] {
+            let found = perf_events_allowed(paranoid, is_admin(capabilities));
+            assert_eq!(found.is_ok(), allowed, "{paranoid} {capabilities:x}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn probes_on_functions_ask_for_an_administrator_where_there_are_no_sessions() {
+        for (has_sessions, is_admin, allowed) in [(true, false, true), (false, true, true), (false, false, false)] {
+            assert_eq!(allocator_probes_allowed(has_sessions, is_admin).is_ok(), allowed);
+        }
+    }
     use crate::clock::Clock;
 
     #[test]

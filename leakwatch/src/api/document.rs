@@ -53,6 +53,9 @@ pub(super) fn narrowed(mut document: Value) -> Value {
             "enum": ["yes", "no", null],
         });
     }
+    if let Some(answer) = document.pointer_mut("/components/schemas/OverruleRequest/properties/answer") {
+        *answer = json!({ "description": "Of all targets that a person has not given another one.", "type": "string", "enum": ["yes", "no"] });
+    }
     if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
         let schemes = json!({
             "bearer": { "type": "http", "scheme": "bearer", "description": "The token of `api.token_file`, over TCP." },
@@ -159,7 +162,7 @@ fn sorts() -> Value {
 }
 
 /// Of what a client sends: schema, property, and what it may be.
-fn bodies() -> [(&'static str, &'static str, Value); 5] {
+fn bodies() -> [(&'static str, &'static str, Value); 6] {
     [
         ("CaptureRequest", "lane", one_of(LANES.map(|lane| lane.name))),
         (
@@ -178,5 +181,6 @@ fn bodies() -> [(&'static str, &'static str, Value); 5] {
             json!({ "exclusiveMinimum": 0, "maximum": captures::MAX_CPU_PERCENT }),
         ),
         ("Override", "step", one_of(StepId::ALL.map(StepId::name))),
+        ("OverruleRequest", "step", one_of(StepId::ALL.map(StepId::name))),
     ]
 }

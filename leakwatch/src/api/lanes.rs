@@ -20,7 +20,7 @@ pub(crate) fn lanes(
         let mut found = host.iter().filter(|capability| capability.name == name);
         found.all(|capability| capability.available)
     };
-    let captures = config.bpf && !config.native.observe_only && !detached && works("ebpf");
+    let captures = config.bpf && !config.native.observe_only && !detached && works("ebpf") && works("perf_events");
     let outside = config.go.outside && works("process_memory");
     let seconds = config.interval.as_secs_f64();
     let rules = config.go.endpoints.len();
@@ -59,7 +59,7 @@ pub(crate) fn lanes(
         nobody_can_wake(outside, uptime, profile_fix),
         lane(
             "native",
-            captures.then(|| {
+            (captures && works("allocator_probes")).then(|| {
                 let who = if config.native.automatic {
                     "of suspects and on request"
                 } else {

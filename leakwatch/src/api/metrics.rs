@@ -16,6 +16,7 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -38,12 +39,13 @@ pub(crate) async fn metrics(State(context): State<Context>, headers: HeaderMap) 
     let open = accepts
         .into_iter()
         .any(|value| value.contains("application/openmetrics-text"));
-    let started_at = context.facts.started_at;
+    let facts = Arc::clone(&context.facts);
     let text = context
         .compute(move |view| {
             let about = About {
                 version: env!("CARGO_PKG_VERSION"),
-                started_at,
+                node: facts.host.node_name.as_deref().unwrap_or_default(),
+                started_at: facts.started_at,
                 cpu_time: self_stats::cpu_time(),
                 resident: self_stats::resident().ok(),
             };

@@ -23,6 +23,7 @@ mod series;
 mod render;
 mod profiles;
 mod investigation;
+mod rulings;
 mod events;
 mod stream;
 mod captures;
@@ -61,6 +62,7 @@ use utoipa_axum::routes;
         (name = "series", description = "Numbers over time"),
         (name = "profiles", description = "Stacks with values"),
         (name = "investigation", description = "The guided workflow"),
+        (name = "rulings", description = "What people decide for a service or a version of it"),
         (name = "events", description = "What happened"),
         (name = "captures", description = "Looking closer for a while"),
     )
@@ -113,6 +115,10 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(profiles::pprof))
         .routes(routes!(investigation::get))
         .routes(routes!(investigation::answer))
+        .routes(routes!(rulings::list_mutes, rulings::mute))
+        .routes(routes!(rulings::unmute))
+        .routes(routes!(rulings::list_overrules, rulings::overrule))
+        .routes(routes!(rulings::take_back_overrule))
         .routes(routes!(events::list))
         .routes(routes!(events::oom_kills))
         .routes(routes!(events::oom_kill))

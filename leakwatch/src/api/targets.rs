@@ -64,7 +64,14 @@ pub(crate) async fn list(
     Ok(Json(Page {
         items: found
             .into_iter()
-            .map(|(_, target)| TargetBody::new(target, runs::predecessor(&view, &target.history).as_ref(), Vec::new()))
+            .map(|(_, target)| {
+                TargetBody::new(
+                    &view,
+                    target,
+                    runs::predecessor(&view, &target.history).as_ref(),
+                    Vec::new(),
+                )
+            })
             .collect(),
         next_cursor,
         losses: LossBody::list(view.losses()),
@@ -95,7 +102,7 @@ pub(crate) async fn one(
     let (_, stored) = lookup::target(&view, &id)?;
     let predecessor = runs::predecessor(&view, &stored.history);
     let losses = LossBody::list(view.losses());
-    Ok(Json(TargetBody::new(stored, predecessor.as_ref(), losses)))
+    Ok(Json(TargetBody::new(&view, stored, predecessor.as_ref(), losses)))
 }
 
 /// What a list can be sorted by.

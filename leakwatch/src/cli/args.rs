@@ -70,6 +70,16 @@ pub enum Command {
     Capture(CaptureArgs),
     /// Take every probe off every program, and keep them off
     Detach(DetachArgs),
+    /// Let leaks and kills of a service, or of one version of it, alert nobody for a while
+    #[command(disable_version_flag = true)]
+    Mute(MuteArgs),
+    /// List what is muted
+    Mutes,
+    /// Answer a question of the guided workflow for all of a service, or of one version of it, for a while
+    #[command(disable_version_flag = true)]
+    Overrule(OverruleArgs),
+    /// List what is overruled for services
+    Overrules,
     /// List what happened, newest first
     Events(EventsArgs),
     /// List OOM kills, or explain one
@@ -279,11 +289,56 @@ pub struct DetachArgs {
     pub undo: bool,
 }
 
+/// What mutes and overrules have in common.
+#[derive(Debug, Args)]
+pub struct RulingArgs {
+    /// Beginning of the version's build id, or of a Go program its module's version or commit [default: all versions]
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<String>,
+    /// Why, for whoever wonders later
+    #[arg(long, value_name = "TEXT", required_unless_present = "undo")]
+    pub reason: Option<String>,
+    /// When it ends by itself, at most a year from now
+    #[arg(long = "for", value_name = "DURATION", default_value = "7d")]
+    pub duration: String,
+    /// Take the one with this id back
+    #[arg(long, value_name = "ID", conflicts_with_all = ["version", "reason", "service"])]
+    pub undo: Option<String>,
+}
+
+/// Options of `mute`.
+#[derive(Debug, Args)]
+pub struct MuteArgs {
+    /// Name of the service
+    #[arg(required_unless_present = "undo")]
+    pub service: Option<String>,
+    /// What mutes and overrules have in common.
+    #[command(flatten)]
+    pub ruling: RulingArgs,
+}
+
+/// Options of `overrule`.
+#[derive(Debug, Args)]
+pub struct OverruleArgs {
+    /// Name of the service
+    #[arg(required_unless_present = "undo")]
+    pub service: Option<String>,
+    /// Which question: `memory`, `ledger`, `goroutines`, `live_heap`, `native`, `other` or `conclusion`
+    #[arg(required_unless_present = "undo")]
+    pub step: Option<String>,
+    /// `yes` or `no`
+    #[arg(required_unless_present = "undo")]
+    pub answer: Option<String>,
+    /// What mutes and overrules have in common.
+    #[command(flatten)]
+    pub ruling: RulingArgs,
+}
+
 /// Options of `events`.
 #[derive(Debug, Args)]
 pub struct EventsArgs {
     /// Only these kinds, separated by commas: `oom_kill`, `process_exit`, `restart`, `limit_change`,
-    /// `verdict_change`, `deploy`, `loss`, `config_reload`
+    /// `verdict_change`, `deploy`, `loss`, `config_reload`, `ruling`
     #[arg(long)]
     pub kinds: Option<String>,
     /// Only of this target

@@ -53,7 +53,11 @@ pub(crate) fn targets_table(targets: &[TargetBody]) -> String {
             text::size(target.memory.charge_bytes),
             text::size(target.memory.limit_bytes),
             text::rate(verdict.and_then(|verdict| verdict.growth_bytes_per_second)),
-            verdict.map_or_else(|| text::NONE.to_owned(), |verdict| verdict.class.clone()),
+            match verdict {
+                Some(verdict) if target.muted.is_some() => format!("{} (muted)", verdict.class),
+                Some(verdict) => verdict.class.clone(),
+                None => text::NONE.to_owned(),
+            },
             text::percent(sure.and_then(|verdict| verdict.confidence)),
             left.map_or_else(|| text::NONE.to_owned(), text::time),
             target.oom_kills.to_string(),
@@ -81,7 +85,11 @@ pub(crate) async fn events(client: &Client, args: &EventsArgs, output: Output) -
             event.at.to_string(),
             event.kind.clone(),
             name_of(&names, event.target.as_deref()),
-            event.summary.clone(),
+            if event.muted {
+                format!("{} (muted)", event.summary)
+            } else {
+                event.summary.clone()
+            },
         ]
     });
     output.text(&text::table(&["AT", "KIND", "TARGET", "WHAT"], &[], rows))

@@ -15,6 +15,7 @@ mod output;
 mod profile;
 mod offline;
 mod replay;
+mod rulings;
 mod screen;
 mod services;
 mod sparkline;
@@ -115,6 +116,10 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Diff(args) => profile::diff(&connect()?, &args, output).await,
         Command::Capture(args) => capture::run(&connect()?, &args, output).await,
         Command::Detach(args) => capture::detach(&connect()?, &args, output).await,
+        Command::Mute(args) => rulings::mute(&connect()?, &args, output).await,
+        Command::Mutes => rulings::mutes(&connect()?, output).await,
+        Command::Overrule(args) => rulings::overrule(&connect()?, &args, output).await,
+        Command::Overrules => rulings::overrules(&connect()?, output).await,
         Command::Events(args) => list::events(&connect()?, &args, output).await,
         Command::Oom(args) => oom::run(&connect()?, &args, output).await,
         Command::Bundle(args) => profile::bundle(&connect()?, &args, output).await,

@@ -177,7 +177,18 @@ fn memory(target: &TargetBody, verdict: &VerdictBody) -> String {
     let memory = &target.memory;
     let of = match memory.limit_bytes {
         Some(limit) => format!("of {}", text::size(Some(limit))),
-        None => "without a limit".to_owned(),
+        None => "without a limit of its own".to_owned(),
+    };
+    let of = match (
+        memory.limit_source.as_deref(),
+        &memory.limit_cgroup_path,
+        memory.room_bytes,
+    ) {
+        (Some("ancestor"), Some(path), Some(room)) => {
+            format!("{of}, the limit of {path}, of which {} is left", text::size(Some(room)))
+        }
+        (Some("node"), _, Some(room)) => format!("{of}, the machine has {} left", text::size(Some(room))),
+        _ => of,
     };
     let growth = verdict
         .growth_bytes_per_second

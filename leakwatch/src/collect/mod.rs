@@ -10,11 +10,13 @@ pub mod endpoint;
 pub mod runtime;
 mod cgroup;
 mod file;
+mod limits;
 mod parse;
 mod process;
 mod target;
 
 use crate::clock::Clock;
+use crate::config::exclude::Exclude;
 use crate::identity::cgroup::CgroupError;
 use crate::identity::cgroup::CgroupIndex;
 use crate::identity::cgroup::CgroupWalk;
@@ -24,11 +26,10 @@ use crate::input::Input;
 use cgroup::CounterFiles;
 use file::Descriptors;
 use file::Reader;
-use leakwatch_analysis::model::reading::Reading;
-use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use limits::Limits;
 use process::ProcessReader;
 use procfs::FromRead as _;
 use std::collections::BTreeSet;
@@ -39,7 +40,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use target::Round;
 use target::Watched;
-use target::tighter;
 
 /// What to watch.
 #[derive(Clone, Debug)]
@@ -65,6 +65,7 @@ pub struct Collector {
     processes: ProcessReader,
     index: Arc<CgroupIndex>,
     watched: HashMap<u64, Watched>,
+    exclude: Exclude,
     round: u64,
 }
 
@@ -86,8 +87,16 @@ impl Collector {
             index: Arc::new(CgroupIndex::new(config.hierarchy.clone())),
             hierarchy: config.hierarchy,
             watched: HashMap::new(),
+            exclude: Exclude::default(),
             round: 0,
         })
+    }
+
+    /// From the next round on, what these rules say is not watched: what was is told to be gone.
+    pub fn exclude(&mut self, rules: &Exclude) {
+        if self.exclude != *rules {
+            self.exclude = rules.clone();
+        }
     }
 
     /// Cgroups by inode, kept current by every round.
@@ -103,20 +112,16 @@ impl Collector {
         let mut inputs = Vec::with_capacity(walk.directories.len());
         self.find(&walk, now, &mut inputs);
 
-        let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine);
-        let mut limits: Vec<Reading<Limit>> = Vec::with_capacity(walk.directories.len());
-        for directory in &walk.directories {
+        let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine, &self.exclude);
+        let mut limits = Limits::of(&walk);
+        for (index, directory) in walk.directories.iter().enumerate() {
             let Some(watched) = self.watched.get_mut(&directory.key.inode) else {
-                limits.push(Ok(Limit::Max));
+                limits.unknown();
                 continue;
             };
-            let inherited = match directory.parent.and_then(|parent| limits.get(parent)) {
-                Some(limit) => limit.clone(),
-                None => Ok(Limit::Max),
-            };
             let own = watched.files.limit(round.reader, round.machine);
-            watched.limit = own.and_then(|own| Ok(tighter(own, inherited?)));
-            limits.push(watched.limit.clone());
+            watched.limit = limits.tightest(index, own, || watched.files.unreclaimable(round.reader));
+            watched.holder = limits.holder(index);
             if directory.watched {
                 watched.sample(&mut round, &mut inputs);
             }
@@ -129,7 +134,7 @@ impl Collector {
     /// Samples some known targets between two rounds: no walk, the limit as the last round found it.
     pub fn round_of(&mut self, targets: &BTreeSet<TargetId>, now: Timestamp) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine);
+        let mut round = Round::new(now, &mut self.reader, &mut self.processes, self.machine, &self.exclude);
         for watched in self.watched.values_mut() {
             if watched.id().is_some_and(|id| targets.contains(&id)) {
                 watched.sample(&mut round, &mut inputs);
@@ -140,10 +145,27 @@ impl Collector {
         inputs
     }
 
+    /// Of each directory of a walk whether it, or one that it is in, is excluded; empty where nothing is.
+    fn excluded(&self, walk: &CgroupWalk) -> Vec<bool> {
+        let mut excluded: Vec<bool> = Vec::new();
+        if self.exclude.is_empty() {
+            return excluded;
+        }
+        for directory in &walk.directories {
+            let parent = directory.parent.and_then(|parent| excluded.get(parent).copied());
+            excluded.push(parent.unwrap_or(false) || self.exclude.has_path(&directory.key.path));
+        }
+        excluded
+    }
+
     /// Starts to watch what a walk found and forgets what is gone.
     fn find(&mut self, walk: &CgroupWalk, now: Timestamp, inputs: &mut Vec<Input>) {
         let mut new: Vec<&Directory> = Vec::new();
-        for directory in &walk.directories {
+        let excluded = self.excluded(walk);
+        for (index, directory) in walk.directories.iter().enumerate() {
+            if excluded.get(index) == Some(&true) {
+                continue;
+            }
             match self.watched.get_mut(&directory.key.inode) {
                 Some(watched) if watched.is(directory) => watched.round = self.round,
                 _ => new.push(directory),
@@ -151,9 +173,10 @@ impl Collector {
         }
         // A walk that had to leave something out proves no absence.
         let complete = walk.losses.is_empty();
-        let round = self.round;
+        let (round, exclude) = (self.round, &self.exclude);
         self.watched.retain(|inode, watched| {
-            if watched.round == round || (!complete && exists(watched.files.directory(), *inode)) {
+            let unseen = || !complete && !exclude.covers(watched.path()) && exists(watched.files.directory(), *inode);
+            if watched.round == round || unseen() {
                 return true;
             }
             if let Some(target) = watched.id() {

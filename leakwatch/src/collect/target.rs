@@ -10,10 +10,12 @@
 use super::cgroup::CgroupFiles;
 use super::cgroup::CounterFiles;
 use super::file::Reader;
+use super::limits::Holder;
 use super::process::Budget;
 use super::process::ProcessReader;
 use super::process::Processes;
 use super::process::Refresh;
+use crate::config::exclude::Exclude;
 use crate::identity::cgroup::Directory;
 use crate::identity::cgroup::Version;
 use crate::identity::container::Recognised;
@@ -55,6 +57,8 @@ pub(super) struct Watched {
     recognised: Recognised,
     /// The tightest limit on the way to the root, as the last full round found it.
     pub(super) limit: Reading<Limit>,
+    /// Who has that limit.
+    pub(super) holder: Option<Holder>,
     /// Set once the cgroup has had a process: it stays a target until its directory is gone.
     announced: Option<Target>,
     pids: Vec<u32>,
@@ -89,6 +93,9 @@ pub(super) struct Round<'a> {
     pub(super) processes: &'a mut ProcessReader,
     pub(super) budget: Budget,
     pub(super) machine: Option<Bytes>,
+    /// What the machine has left.
+    pub(super) available: Option<Bytes>,
+    pub(super) exclude: &'a Exclude,
 }
 
 impl<'a> Round<'a> {
@@ -98,6 +105,7 @@ impl<'a> Round<'a> {
         reader: &'a mut Reader,
         processes: &'a mut ProcessReader,
         machine: Option<Bytes>,
+        exclude: &'a Exclude,
     ) -> Self {
         let budget = Budget {
             tracked: MAX_PROCESSES,
@@ -110,9 +118,11 @@ impl<'a> Round<'a> {
         Self {
             now,
             reader,
+            available: processes.available(),
             processes,
             budget,
             machine,
+            exclude,
         }
     }
 
@@ -142,6 +152,7 @@ impl Watched {
             recognised: recognise(&directory.key.path),
             directory,
             limit: Ok(Limit::Max),
+            holder: None,
             announced: None,
             pids: Vec::new(),
             processes: Processes::default(),
@@ -159,6 +170,11 @@ impl Watched {
     /// Id, if it was announced.
     pub(super) fn id(&self) -> Option<TargetId> {
         self.announced.as_ref().map(Target::id)
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &str {
+        &self.directory.key.path
     }
 
     /// Samples the cgroup; nothing if it never had a process.
@@ -196,7 +212,9 @@ impl Watched {
         if self.announced.is_none() && self.processes.is_empty() {
             return;
         }
-        self.announce(round.now, inputs);
+        if !self.announce(round, inputs) {
+            return;
+        }
         let cgroup = charge.and_then(|charge| self.memory(charge, refresh, round));
         inputs.push(Input::Sample(Sample {
             target: (&self.directory.key).into(),
@@ -207,15 +225,27 @@ impl Watched {
         }));
     }
 
-    /// Says who the target is, at first and when its service became known or changed.
-    fn announce(&mut self, now: Timestamp, inputs: &mut Vec<Input>) {
+    /// Says who the target is, at first and when its service became known or changed. False for one that is excluded by who it is.
+    fn announce(&mut self, round: &Round<'_>, inputs: &mut Vec<Input>) -> bool {
+        let now = round.now;
         let service = match &self.announced {
             // Nothing to learn from an empty cgroup: it keeps its service.
-            Some(_) if self.processes.is_empty() => return,
+            Some(target) if self.processes.is_empty() => target.service.clone(),
             _ => service::name(&self.recognised, self.processes.candidates()),
         };
+        if round.exclude.has_label(&self.recognised.name, &service) {
+            if let Some(target) = self.announced.take() {
+                inputs.push(Input::TargetGone {
+                    at: now,
+                    target: target.id(),
+                });
+            }
+            // Whoever is to know them later knows nothing of them.
+            self.processes.forget_announcements();
+            return false;
+        }
         if self.announced.as_ref().is_some_and(|target| target.service == service) {
-            return;
+            return true;
         }
         let target = Target {
             cgroup: self.directory.key.clone(),
@@ -227,6 +257,7 @@ impl Watched {
         };
         self.announced = Some(target.clone());
         inputs.push(Input::TargetSeen { at: now, target });
+        true
     }
 
     fn memory(&mut self, charge: Bytes, refresh: Refresh, round: &mut Round<'_>) -> Reading<CgroupMemory> {
@@ -244,11 +275,29 @@ impl Watched {
             Some(u64::MAX) | None => Limit::Max,
             Some(bytes) => Limit::Bytes(Bytes(bytes)),
         };
-        Ok(CgroupMemory {
+        let visible = self.limit.clone()?;
+        let mut memory = CgroupMemory {
             charge,
-            limit: tighter(self.limit.clone()?, hidden),
+            limit: tighter(visible, hidden),
             counters: last.counters.clone(),
-        })
+        };
+        let mut found = Vec::new();
+        match self.holder.filter(|_| memory.limit == visible) {
+            Some(holder) => {
+                found.push((Counter::LimitLevels, holder.levels));
+                let others = holder.held.zip(memory.unreclaimable().ok());
+                let others = others
+                    .filter(|_| holder.levels > 0)
+                    .map(|(held, own)| held.saturating_sub(own));
+                found.extend(others.map(|others| (Counter::LimitOthers, others.0)));
+            }
+            None if memory.limit == Limit::Max => {
+                found.extend(round.available.map(|available| (Counter::NodeAvailable, available.0)));
+            }
+            None => {}
+        }
+        memory.counters = memory.counters.with(found);
+        Ok(memory)
     }
 
     fn counters(&mut self, refresh: Refresh, last: Option<Last>, round: &mut Round<'_>) -> Counters {

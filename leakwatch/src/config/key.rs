@@ -3,6 +3,7 @@
 // tidy: long because it is one table
 
 use crate::config::CpuBudget;
+use crate::config::exclude::Exclude;
 use crate::config::settings::Config;
 use crate::config::settings::SourceConfig;
 use crate::config::settings::WebhookFormat;
@@ -196,6 +197,36 @@ pub(crate) const KEYS: &[Key] = &[
             Ok(())
         },
         show: |config| config.only.as_deref().map(quoted),
+    },
+    Key {
+        name: "exclude",
+        expected: "globs over cgroup paths and names, like [\"/user.slice\", \"service=batch-*\", \"name=*.scope\"]",
+        applies: Applies::AtReload,
+        set: |config, value| {
+            config.exclude = Exclude::parse(&value.list()?).map_err(Refusal::Value)?;
+            Ok(())
+        },
+        show: |config| {
+            let rules: Vec<String> = config.exclude.texts().map(|rule| quoted(&rule)).collect();
+            Some(format!("[{}]", rules.join(", ")))
+        },
+    },
+    Key {
+        name: "node",
+        expected: "what this host is called, like \"node7\"; its hostname without it",
+        applies: Applies::AtStart,
+        set: |config, value| {
+            let name = value.text()?;
+            if name.is_empty()
+                || name.len() > 253
+                || name.chars().any(|letter| letter.is_control() || letter.is_whitespace())
+            {
+                return Err(Refusal::Value(format!("{name:?} is no name of a host")));
+            }
+            config.node = Some(name.to_owned());
+            Ok(())
+        },
+        show: |config| config.node.as_deref().map(quoted),
     },
     Key {
         name: "state_dir",

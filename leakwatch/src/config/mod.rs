@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod error;
+pub mod exclude;
 pub mod live;
 pub mod origin;
 pub mod reload;

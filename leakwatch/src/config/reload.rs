@@ -27,6 +27,8 @@ impl Config {
         let config = Self {
             interval: new.interval,
             only: self.only.clone(),
+            exclude: new.exclude,
+            node: self.node.clone(),
             state_dir: self.state_dir.clone(),
             cgroup_root: self.cgroup_root.clone(),
             bpf: self.bpf,
@@ -117,6 +119,7 @@ mod tests {
         for key in KEYS {
             let value = match key.name {
                 "interval" => "\"7s\"".to_owned(),
+                "exclude" => "[\"/shop\"]".to_owned(),
                 "only" => "\"/shop\"".to_owned(),
                 "bpf" | "go.outside" | "native.automatic" => "false".to_owned(),
                 "go.discover_endpoints" | "native.observe_only" => "true".to_owned(),

@@ -1,6 +1,7 @@
 //! The settings of a validated configuration, and what holds when nothing is set.
 
 use crate::config::environment::Environment;
+use crate::config::exclude::Exclude;
 use crate::config::origin::Origin;
 use crate::config::token::Token;
 use http::Uri;
@@ -18,6 +19,10 @@ pub struct Config {
     pub interval: Duration,
     /// Watch just this cgroup subtree: absolute, without a trailing slash. `None` watches all.
     pub only: Option<String>,
+    /// What is not watched.
+    pub exclude: Exclude,
+    /// What this host is called; `None` for its hostname.
+    pub node: Option<String>,
     /// The daemon's own state.
     pub state_dir: PathBuf,
     /// Mount point of the cgroup hierarchy; `None` finds it in `/proc/self/mountinfo`.
@@ -177,6 +182,8 @@ impl Config {
         Self {
             interval: Duration::from_secs(5),
             only: None,
+            exclude: Exclude::default(),
+            node: None,
             state_dir: environment.default_state_dir(),
             cgroup_root: None,
             bpf: true,

@@ -175,6 +175,11 @@ fn wrong_units_types_and_ranges_are_refused_with_what_is_expected() {
         ("[native]\ncpu_floor_percent = 5.1", "5.1 is out of range"),
         ("only = \"/a/../b\"", "is not a cgroup path"),
         (
+            "exclude = [\"/a\", \"b\"]",
+            ":1: `exclude`: \"b\" is neither a cgroup path nor",
+        ),
+        ("node = \"a b\"", ":1: `node`: \"a b\" is no name of a host"),
+        (
             "[source]\nurl_template = \"https://git/{branch}/{path}\"",
             ":2: `source.url_template`: \"{branch}/x\" is none of {repository}, {commit}",
         ),
@@ -364,7 +369,16 @@ fn the_packaged_file_says_what_holds_without_it() {
         Config::load(&AgentArgs::default(), Some(&path), &root).unwrap()
     };
     let as_installed = load(text);
-    let examples = ["only", "token_file", "hosts", "service", "url", "url_template"];
+    let examples = [
+        "only",
+        "exclude",
+        "node",
+        "token_file",
+        "hosts",
+        "service",
+        "url",
+        "url_template",
+    ];
     let is_example = |setting: &str| examples.iter().any(|name| setting.starts_with(&format!("{name} = ")));
     let settings = text.lines().map(|line| match line.strip_prefix('#') {
         Some(setting) if !setting.starts_with([' ', '[']) && !is_example(setting) => setting,

@@ -5,7 +5,7 @@ use crate::capabilities::of_host;
 use crate::clock::Clock;
 use crate::collect::runtime::go::ProcessEvent;
 use crate::collect::runtime::go::WatchOrder;
-use crate::config::Config;
+use crate::config::live::Live;
 use crate::daemon::pressure::Pressure;
 use crate::identity::cgroup::CgroupIndex;
 use crate::identity::cgroup::Hierarchy;
@@ -20,7 +20,7 @@ use crate::probes::host::HostFacts;
 use crate::probes::plan::Plan;
 use crate::store::view::Views;
 use leakwatch_analysis::model::event::OomKill;
-use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::target::CgroupKey;
 use leakwatch_analysis::model::target::TargetId;
 use std::error::Error as _;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Kernel {
     /// Loads and attaches what this host allows. What it does not allow is logged once, with what to do about it.
     pub(super) fn start(
         facts: &HostFacts,
-        config: &Config,
+        live: &Live,
         clock: Clock,
         cgroups: Arc<CgroupIndex>,
         pressure: Arc<Pressure>,
@@ -71,6 +71,7 @@ impl Kernel {
             probes: None,
             tasks: JoinSet::new(),
         };
+        let config = live.config();
         if !config.bpf {
             return kernel;
         }
@@ -79,7 +80,7 @@ impl Kernel {
                 say_hooks(&probes);
                 let forwarder = Forwarder {
                     cgroups,
-                    only: config.only.clone(),
+                    live: live.clone(),
                     clock,
                     pressure,
                     inputs: inputs.clone(),
@@ -135,7 +136,7 @@ fn say_hooks(probes: &Probes) {
 /// Where events go, and what is needed to tell whether they are of the watched subtree.
 struct Forwarder {
     cgroups: Arc<CgroupIndex>,
-    only: Option<String>,
+    live: Live,
     clock: Clock,
     pressure: Arc<Pressure>,
     inputs: mpsc::Sender<Input>,
@@ -168,7 +169,7 @@ impl Forwarder {
                     self.pressure.report(reclaim.cgroup_inode, reclaim.at);
                     true
                 }
-                event => match within(event, &self.cgroups, self.only.as_deref(), self.clock) {
+                event => match self.within(event) {
                     Some(input) => self.inputs.send(input).await.is_ok(),
                     None => true,
                 },
@@ -196,7 +197,7 @@ impl Forwarder {
             self.resolved = Some(Instant::now());
             found
         })?;
-        let inside = self.only.as_deref().is_none_or(|only| is_below(&cgroup.path, only));
+        let inside = self.watches(&cgroup);
         if inside && !self.is_target(exec.cgroup_inode) {
             // A service that dies before the next round would have no target, and its end no verdict.
             self.newcomer.store(true, Ordering::Relaxed);
@@ -210,22 +211,41 @@ impl Forwarder {
     fn is_target(&self, cgroup_inode: u64) -> bool {
         self.views.newest().target_by_inode(cgroup_inode).is_some()
     }
-}
 
-/// An event of the watched subtree as an input. Exits are only of interest in cgroups that are known already.
-fn within(event: ProbeEvent, cgroups: &CgroupIndex, only: Option<&str>, clock: Clock) -> Option<Input> {
-    match event {
-        ProbeEvent::OomKill(mut kill) => {
-            place(&mut kill, cgroups, clock);
-            let inside = match (&kill.cgroup, only) {
-                (Ok(cgroup), Some(only)) => is_below(&cgroup.path, only),
-                (_, only) => only.is_none(),
-            };
-            inside.then_some(Input::OomKill(kill))
+    /// An event of what is watched as an input. Exits are only of interest in cgroups that are known already.
+    fn within(&self, event: ProbeEvent) -> Option<Input> {
+        match event {
+            ProbeEvent::OomKill(mut kill) => {
+                place(&mut kill, &self.cgroups, self.clock);
+                let inside = match &kill.cgroup {
+                    Ok(cgroup) => self.watches(cgroup),
+                    Err(_unknown) => self.live.config().only.is_none(),
+                };
+                inside.then_some(Input::OomKill(kill))
+            }
+            ProbeEvent::ProcessExit(exit) => {
+                let cgroup = exit.cgroup_inode.and_then(|inode| self.cgroups.known(inode))?;
+                self.watches(&cgroup).then_some(Input::ProcessExit(exit))
+            }
+            ProbeEvent::Loss(loss) => Some(Input::Loss(loss)),
+            ProbeEvent::ProcessExec(_) | ProbeEvent::MemcgReclaim(_) | ProbeEvent::FinalHeap(_) => None,
         }
-        ProbeEvent::ProcessExit(exit) => is_watched(&exit, cgroups, only).then_some(Input::ProcessExit(exit)),
-        ProbeEvent::Loss(loss) => Some(Input::Loss(loss)),
-        ProbeEvent::ProcessExec(_) | ProbeEvent::MemcgReclaim(_) | ProbeEvent::FinalHeap(_) => None,
+    }
+
+    /// Whether a cgroup is below the one that is watched and not excluded. What a label excludes has one once it was sampled.
+    fn watches(&self, cgroup: &CgroupKey) -> bool {
+        let config = self.live.config();
+        let inside = config.only.as_deref().is_none_or(|only| is_below(&cgroup.path, only));
+        if !inside || config.exclude.is_empty() {
+            return inside;
+        }
+        let view = self.views.newest();
+        let target = view.target_by_inode(cgroup.inode).and_then(|id| view.target(id));
+        let has_label = target.is_some_and(|target| {
+            let target = &target.history.target;
+            config.exclude.has_label(&target.name, &target.service)
+        });
+        !has_label && !config.exclude.covers(&cgroup.path)
     }
 }
 
@@ -255,12 +275,6 @@ fn place(kill: &mut OomKill, cgroups: &CgroupIndex, clock: Clock) {
             *cgroup = known;
         }
     }
-}
-
-fn is_watched(exit: &ProcessExit, cgroups: &CgroupIndex, only: Option<&str>) -> bool {
-    exit.cgroup_inode
-        .and_then(|inode| cgroups.known(inode))
-        .is_some_and(|cgroup| only.is_none_or(|only| is_below(&cgroup.path, only)))
 }
 
 fn is_below(path: &str, only: &str) -> bool {

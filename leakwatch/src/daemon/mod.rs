@@ -115,7 +115,7 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let (live, hierarchy) = on_this_host(config)?;
     let config = live.config();
-    let host_identity = host::identity(Path::new("/"));
+    let host_identity = host_of(&config);
     let state = StateDirectory::open(&config.state_dir)?;
     let (_note, previous_run) = look_back(&state, &host_identity)?;
     let listeners = Listeners::bind(&config.api).await?;
@@ -148,7 +148,7 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
     };
     let kernel = Kernel::start(
         &host,
-        &config,
+        &live,
         clock,
         collector.index(),
         Arc::clone(&pressure),
@@ -227,6 +227,15 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
     keeping.end(engine).map_err(DaemonError::Ended)?;
     served.map_err(|_panic| DaemonError::Ended("the API"))?;
     ended
+}
+
+/// Which host this is, by the name that it is configured to have.
+fn host_of(config: &Config) -> HostIdentity {
+    let mut identity = host::identity(Path::new("/"));
+    if let Some(name) = &config.node {
+        identity.node_name = Ok(name.clone());
+    }
+    identity
 }
 
 /// Tells the receiver of the webhook, if there is one, until it is dropped.

@@ -66,6 +66,7 @@ impl Sampler {
             };
             let now = self.clock.now();
             let mut collector = self.collector;
+            collector.exclude(&self.readers.config.config().exclude);
             let (own_memory, captures) = (Arc::clone(&self.own_memory), self.captures.clone());
             let (returned, mut round) = spawn_blocking(move || {
                 own_memory.look(now, captures.any_running());

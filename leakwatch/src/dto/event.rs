@@ -1,18 +1,27 @@
 //! Events.
 
 use crate::dto::instant::Instant;
+use crate::dto::investigation::AnswerBody;
 use crate::dto::link;
+use crate::dto::missing::MissingBody;
 use crate::dto::missing::MissingMap;
+use crate::dto::missing::Reason;
+use crate::dto::ruling::ALL_VERSIONS;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
+use crate::store::event::RulingChange;
 use leakwatch_analysis::history::WindowEnd;
+use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::killer::Killer;
+use leakwatch_analysis::model::ruling::Ruled;
+use leakwatch_analysis::model::ruling::Ruling;
 use leakwatch_analysis::model::sample::Limit;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Names of all kinds of events; `capture` is for captures on request.
-pub const KINDS: [&str; 9] = [
+pub const KINDS: [&str; 10] = [
     "oom_kill",
     "process_exit",
     "restart",
@@ -22,6 +31,7 @@ pub const KINDS: [&str; 9] = [
     "capture",
     "loss",
     "config_reload",
+    "ruling",
 ];
 
 /// Something that happened.
@@ -36,6 +46,9 @@ pub struct EventBody {
     pub kind: String,
     /// Id of the target.
     pub target: Option<String>,
+    /// Whether a person had muted the target: it alerted nobody.
+    #[serde(default)]
+    pub muted: bool,
     /// A sentence.
     pub summary: String,
     /// What belongs to the kind.
@@ -75,6 +88,9 @@ pub enum EventDetail {
         #[schema(required)]
         #[serde(deserialize_with = "Option::deserialize")]
         signal: Option<u32>,
+        /// Who sent the SIGKILL that ended it; `null` when none did or that is not known.
+        #[serde(default)]
+        killer: Option<KillerBody>,
         /// Why fields are `null`.
         missing: MissingMap,
     },
@@ -136,6 +152,55 @@ pub enum EventDetail {
         /// Why fields are `null`.
         missing: MissingMap,
     },
+    /// `ruling`
+    Ruling {
+        /// Id of the mute or the overrule.
+        ruling: String,
+        /// `mute` or `overrule`.
+        ruled: String,
+        /// `made`, `taken_back` or `expired`.
+        change: String,
+        /// Name of the service.
+        service: String,
+        /// Version that it is for; `null` for all.
+        #[schema(required)]
+        #[serde(deserialize_with = "Option::deserialize")]
+        version: Option<String>,
+        /// Why it was made.
+        reason: String,
+        /// When it ends by itself.
+        until: Instant,
+        /// Why fields are `null`.
+        missing: MissingMap,
+    },
+}
+
+/// Who ended a process by SIGKILL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Killer)]
+pub struct KillerBody {
+    /// `oom_killer`, `kernel`, `memory_daemon` (systemd-oomd and the like), `container_runtime` (a stop, or an eviction by the kubelet: the kernel does
+    /// not tell which), `service_manager` or `process`.
+    pub kind: String,
+    /// Process that sent it; with `kernel` the one that ran then.
+    pub pid: Option<u32>,
+    /// Name of the thread that sent it.
+    pub comm: Option<String>,
+    /// Why fields are `null`.
+    pub missing: MissingMap,
+}
+
+impl From<&Killer> for KillerBody {
+    fn from(killer: &Killer) -> Self {
+        let mut missing = MissingMap::default();
+        let why = "the post-mortem of the OOM kill has more";
+        Self {
+            kind: killer.kind().name().to_owned(),
+            pid: missing.applicable("pid", killer.sender().map(|(pid, _)| pid), why),
+            comm: missing.applicable("comm", killer.sender().map(|(_, comm)| comm.to_owned()), why),
+            missing,
+        }
+    }
 }
 
 impl From<&Event> for EventBody {
@@ -147,6 +212,7 @@ impl From<&Event> for EventBody {
             id: event.id.to_string(),
             at: event.at.into(),
             kind: event.kind.name().to_owned(),
+            muted: event.muted,
             target: missing.applicable("target", target, "it belongs to no known target"),
             summary,
             detail,
@@ -171,28 +237,7 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
                 comm: victim_comm.clone(),
             },
         ),
-        EventKind::ProcessExit(exit) => {
-            let status = missing.take("exit_code", exit.exit_code.as_ref(), |code| *code);
-            // The low 7 bits are the signal, bits 8 to 15 the exit code.
-            let signal = status.map(|status| status & 0x7f).filter(|signal| *signal != 0);
-            let exit_code = status.filter(|_| signal.is_none()).map(|status| (status >> 8) & 0xff);
-            let how = match (signal, exit_code) {
-                (Some(signal), _) => format!("was ended by signal {signal}"),
-                (None, Some(code)) => format!("exited with code {code}"),
-                (None, None) => "ended".to_owned(),
-            };
-            (
-                format!("{} (pid {}) {how}", exit.comm, exit.key.pid),
-                EventDetail::ProcessExit {
-                    process: exit.key.to_string(),
-                    pid: exit.key.pid,
-                    comm: exit.comm.clone(),
-                    exit_code: missing.applicable("exit_code", exit_code, "a signal ended it"),
-                    signal: missing.applicable("signal", signal, "no signal is known to have ended it"),
-                    missing,
-                },
-            )
-        }
+        EventKind::ProcessExit(exit) => ended(exit),
         EventKind::Restart { end } => {
             let (name, how) = match end {
                 WindowEnd::OomKill => ("oom_kill", "after an OOM kill"),
@@ -270,6 +315,88 @@ fn describe(kind: &EventKind) -> (String, EventDetail) {
                 },
             )
         }
+        EventKind::Ruling { ruling, change } => ruled(ruling, *change),
+    }
+}
+
+/// How a process ended, and who ended it.
+fn ended(exit: &ProcessExit) -> (String, EventDetail) {
+    let mut missing = MissingMap::default();
+    let status = missing.take("exit_code", exit.exit_code.as_ref(), |code| *code);
+    // The low 7 bits are the signal, bits 8 to 15 the exit code.
+    let signal = status.map(|status| status & 0x7f).filter(|signal| *signal != 0);
+    let exit_code = status.filter(|_| signal.is_none()).map(|status| (status >> 8) & 0xff);
+    let killer = exit.killer.as_ref().map(KillerBody::from);
+    if exit.was_killed() && killer.is_none() {
+        missing.note("killer", unknown_killer());
+    }
+    let how = match (signal, exit_code) {
+        _ if exit.was_killed() => match &exit.killer {
+            Some(killer) => format!("was killed by {killer}"),
+            None => {
+                "was killed by SIGKILL, not by the kernel's OOM killer as far as is known; who sent it is not known"
+                    .to_owned()
+            }
+        },
+        (Some(signal), _) => format!("was ended by signal {signal}"),
+        (None, Some(code)) => format!("exited with code {code}"),
+        (None, None) => "ended".to_owned(),
+    };
+    (
+        format!("{} (pid {}) {how}", exit.comm, exit.key.pid),
+        EventDetail::ProcessExit {
+            process: exit.key.to_string(),
+            pid: exit.key.pid,
+            comm: exit.comm.clone(),
+            exit_code: missing.applicable("exit_code", exit_code, "a signal ended it"),
+            signal: missing.applicable("signal", signal, "no signal is known to have ended it"),
+            killer: missing.applicable("killer", killer, "no SIGKILL is known to have ended it"),
+            missing,
+        },
+    )
+}
+
+/// What became of what a person ruled.
+fn ruled(ruling: &Ruling, change: RulingChange) -> (String, EventDetail) {
+    let mut missing = MissingMap::default();
+    let of = match &ruling.version {
+        Some(version) => format!("{} {version}", ruling.service),
+        None => ruling.service.clone(),
+    };
+    let (ruled, what) = match ruling.ruled {
+        Ruled::Mute => ("mute", format!("leaks and kills of {of} alert nobody")),
+        Ruled::Overrule(step, answer) => {
+            let answer = AnswerBody::from(answer).name();
+            (
+                "overrule",
+                format!("the answer to {} is {answer} for {of}", step.name()),
+            )
+        }
+    };
+    let until = Instant::from(ruling.until);
+    let summary = match change {
+        RulingChange::Made => format!("{what} until {until}: {}", ruling.reason),
+        RulingChange::TakenBack => format!("taken back: {what}"),
+        RulingChange::Expired => format!("over: {what}"),
+    };
+    let detail = EventDetail::Ruling {
+        ruling: ruling.id.clone(),
+        ruled: ruled.to_owned(),
+        change: change.name().to_owned(),
+        service: ruling.service.clone(),
+        version: missing.applicable("version", ruling.version.clone(), ALL_VERSIONS),
+        reason: ruling.reason.clone(),
+        until,
+        missing,
+    };
+    (summary, detail)
+}
+
+fn unknown_killer() -> MissingBody {
+    MissingBody {
+        reason: Reason::Failed,
+        detail: "nobody was seen sending it: before the daemon began to look, or beyond 1,024 processes that were killed at once".to_owned(),
+        fix: None,
     }
 }
 
@@ -279,7 +406,6 @@ mod tests {
     use leakwatch_analysis::detect::stable;
     use leakwatch_analysis::model::event::ConfigChanges;
     use leakwatch_analysis::model::event::ConfigReload;
-    use leakwatch_analysis::model::event::ProcessExit;
     use leakwatch_analysis::model::target::ProcessKey;
     use leakwatch_analysis::model::units::Bytes;
     use leakwatch_analysis::model::units::Timestamp;
@@ -300,6 +426,10 @@ mod tests {
                 comm: "a".to_owned(),
                 exit_code: Ok(9),
                 cgroup_inode: None,
+                killer: Some(Killer::Process {
+                    pid: 1,
+                    comm: "systemd".to_owned(),
+                }),
             }),
             EventKind::Restart {
                 end: WindowEnd::Restart,
@@ -332,12 +462,25 @@ mod tests {
                     need_restart: Vec::new(),
                 }),
             }),
+            EventKind::Ruling {
+                ruling: Ruling {
+                    id: "1".to_owned(),
+                    service: "checkout".to_owned(),
+                    version: None,
+                    ruled: Ruled::Mute,
+                    reason: "known".to_owned(),
+                    made_at: at,
+                    until: at,
+                },
+                change: RulingChange::Made,
+            },
         ] {
             let body = EventBody::from(&Event {
                 id: 1,
                 at,
                 target: None,
                 kind,
+                muted: true,
             });
             let text = serde_json::to_string(&body).unwrap();
             let read: EventBody = serde_json::from_str(&text).unwrap();

@@ -75,6 +75,17 @@ pub enum AnswerBody {
     Unknown,
 }
 
+impl AnswerBody {
+    /// As on the wire.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl From<Answer> for AnswerBody {
     fn from(answer: Answer) -> Self {
         match answer {

@@ -12,6 +12,7 @@ pub mod page;
 pub mod verdict;
 pub mod target;
 pub mod investigation;
+pub mod ruling;
 pub mod ledger;
 pub mod series;
 pub mod profile;

@@ -5,9 +5,11 @@ use crate::dto::missing::MissingBody;
 use crate::dto::missing::MissingMap;
 use crate::dto::missing::Reason;
 use crate::dto::page::LossBody;
+use crate::dto::ruling::MuteBody;
 use crate::dto::verdict::VerdictBody;
 use crate::query::fingerprint::fingerprint;
 use crate::store::view::TargetView;
+use crate::store::view::View;
 use leakwatch_analysis::history::ProcessRecord;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::reading::Missing;
@@ -15,6 +17,7 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::runtime::GoBuild;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::sample::CgroupMemory;
+use leakwatch_analysis::model::sample::LimitSource;
 use leakwatch_analysis::model::target::ContainerRuntime;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
@@ -64,6 +67,8 @@ pub struct TargetBody {
     pub verdict: Option<VerdictBody>,
     /// One name for the leak, the same on all replicas and hosts: of service, program and function.
     pub fingerprint: Option<String>,
+    /// Why its leaks and kills alert nobody, and until when.
+    pub muted: Option<MuteBody>,
     /// Why fields are `null`.
     pub missing: MissingMap,
     /// What was dropped since the daemon started and may affect this.
@@ -84,6 +89,13 @@ pub struct MemoryBody {
     pub unreclaimable_bytes: Option<u64>,
     /// The tightest limit on the way to the root; `null` also when there is none.
     pub limit_bytes: Option<u64>,
+    /// Who has that limit: `own`, `ancestor` (a cgroup around it, shared by all below) or `node` (none is set: there is the machine's memory).
+    pub limit_source: Option<String>,
+    /// The cgroup that has the limit.
+    pub limit_cgroup_path: Option<String>,
+    /// How far the memory that cannot be reclaimed may still grow: to the limit, less what others below the same limit hold, or to the end of the machine's
+    /// memory. What forecasts go by.
+    pub room_bytes: Option<u64>,
     /// Swap in use.
     pub swap_bytes: Option<u64>,
     /// Why fields are `null`.
@@ -152,7 +164,7 @@ impl From<&GoBuild> for BuildBody {
 
 impl TargetBody {
     /// A stored target.
-    pub fn new(stored: &TargetView, predecessor: Option<&TargetId>, losses: Vec<LossBody>) -> Self {
+    pub fn new(view: &View, stored: &TargetView, predecessor: Option<&TargetId>, losses: Vec<LossBody>) -> Self {
         let history = &stored.history;
         let target = &history.target;
         let id = target.id();
@@ -223,6 +235,11 @@ impl TargetBody {
             oom_kills: history.oom_kill_count,
             verdict,
             fingerprint: missing.applicable("fingerprint", fingerprint, "no leak is claimed"),
+            muted: missing.applicable(
+                "muted",
+                view.mute_of(stored).and_then(MuteBody::of),
+                "nobody has muted it",
+            ),
             missing,
             losses,
             id: id.to_string(),
@@ -239,16 +256,39 @@ impl MemoryBody {
         };
         let bytes = |bytes: Bytes| bytes.0;
         let limit = missing.take("limit_bytes", newest.as_ref(), |memory| memory.limit.bytes());
+        let source = newest.as_ref().ok().and_then(CgroupMemory::limit_source);
+        let room = newest.as_ref().ok().and_then(|memory| {
+            let ceiling = memory.ceiling()?;
+            Some(ceiling.saturating_sub(memory.unreclaimable().ok()?).0)
+        });
+        let path = source.and_then(|source| holder(&history.target.cgroup.path, source));
+        let unknown = "it was not found out who has it";
         Self {
             charge_bytes: missing.take_owned("charge_bytes", read(|memory| Ok(memory.charge)), bytes),
             rss_bytes: missing.take_owned("rss_bytes", resident(history), bytes),
             working_set_bytes: missing.take_owned("working_set_bytes", read(CgroupMemory::working_set), bytes),
             unreclaimable_bytes: missing.take_owned("unreclaimable_bytes", read(CgroupMemory::unreclaimable), bytes),
             limit_bytes: missing.applicable("limit_bytes", limit.flatten().map(bytes), "no limit is set"),
+            limit_source: missing.applicable("limit_source", source.map(|source| source.name().to_owned()), unknown),
+            limit_cgroup_path: missing.applicable("limit_cgroup_path", path, "no cgroup is known to have it"),
+            room_bytes: missing.applicable("room_bytes", room, "neither a limit nor the machine's memory is known"),
             swap_bytes: missing.take_owned("swap_bytes", read(CgroupMemory::swap), bytes),
             missing,
         }
     }
+}
+
+/// The cgroup that has the limit of another one.
+fn holder(path: &str, source: LimitSource) -> Option<String> {
+    let levels = match source {
+        LimitSource::Own => 0,
+        LimitSource::Ancestor(levels) => usize::try_from(levels).ok()?,
+        LimitSource::Node => return None,
+    };
+    let mut components: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let kept = components.len().checked_sub(levels)?;
+    components.truncate(kept);
+    Some(format!("/{}", components.join("/")))
 }
 
 /// Sum over the living processes, unless one of them could not be read.

@@ -30,7 +30,7 @@ pub struct VerdictBody {
     pub confidence: Option<f64>,
     /// Probability that what grows does not end by itself. A leak is claimed from 0.9.
     pub leak_probability: Option<f64>,
-    /// Chance that the limit is reached, whatever the cause. An alert is due from 0.8.
+    /// Chance that the limit is reached, or without one the end of the machine's memory, whatever the cause. An alert is due from 0.8.
     pub limit_probability: Option<LimitProbabilityBody>,
     /// What will decide whether growth ends by itself; empty unless the class is `growing` or `managed_heap_growth`.
     pub decided_by: Vec<DecidingBody>,
@@ -42,7 +42,7 @@ pub struct VerdictBody {
     pub since: Instant,
     /// Growth of the memory that cannot be reclaimed.
     pub growth_bytes_per_second: Option<f64>,
-    /// When the limit will be reached.
+    /// When the limit will be reached, or without one the end of the machine's memory: `memory.limit_source` of the target says which.
     pub time_to_limit_seconds: Option<TimeToLimitBody>,
     /// The code that makes memory grow.
     pub culprit: Option<CulpritBody>,

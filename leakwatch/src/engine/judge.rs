@@ -77,11 +77,14 @@ pub(super) fn judge(memory: &mut Memory, id: &TargetId, at: Timestamp) {
         return;
     };
     let to = investigation.verdict.class;
+    let is_overruled = memory
+        .target(id)
+        .is_some_and(|stored| !memory.answers(stored).is_empty());
     let Some(stored) = memory.target_mut(id) else { return };
     let before = stored.investigation.as_ref().map(|before| before.verdict.class);
     let from = before.or(stored.class_before.take());
     // What a person says is no observation: taken back, it leaves nothing behind.
-    if stored.overrides.is_empty() {
+    if !is_overruled {
         stored.history.apply_verdict(&investigation.verdict);
     }
     stored.investigation = Some(Arc::new(investigation));
@@ -100,7 +103,7 @@ pub(super) fn investigate(memory: &Memory, id: &TargetId, at: Timestamp) -> Opti
     let replicas = compared_with(others.map(|(_, other)| &other.history));
     Some(leakwatch_analysis::investigate(
         &stored.history,
-        &stored.overrides,
+        &memory.answers(stored),
         &replicas,
         at,
     ))

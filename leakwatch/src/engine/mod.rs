@@ -8,6 +8,7 @@ mod post_mortem;
 mod final_heap;
 mod restart;
 mod judge;
+mod rulings;
 
 use crate::input::Input;
 use crate::input::Recorder;
@@ -24,6 +25,7 @@ use leakwatch_analysis::model::event::Loss;
 use leakwatch_analysis::model::event::ProcessExit;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::killer::Killer;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
@@ -64,6 +66,15 @@ impl Engine {
     pub(crate) fn keep(&mut self, feed: Feed, restored: Restored) {
         if self.recorder.is_none() {
             self.memory.restore(restored);
+        } else {
+            // What a person ruled holds while it is recorded, too: as if it were said anew.
+            for ruling in restored.rulings {
+                self.apply(Input::Ruling {
+                    at: ruling.made_at,
+                    id: ruling.id.clone(),
+                    ruling: Some(ruling),
+                });
+            }
         }
         self.memory.go_on_after(feed.next_event());
         self.feed = Some(feed);
@@ -125,6 +136,7 @@ impl Engine {
 fn is_awaited(input: &Input) -> bool {
     match input {
         Input::Answer { .. }
+        | Input::Ruling { .. }
         | Input::ConfigReload(_)
         | Input::OomKill(_)
         | Input::FinalState(_)
@@ -172,7 +184,9 @@ fn take_in(memory: &mut Memory, input: Input) {
             step,
             answer,
         } => answered(memory, at, &target, step, answer),
+        Input::Ruling { at, id, ruling } => rulings::take_in(memory, at, &id, ruling),
         Input::Tick { at } => {
+            rulings::expire(memory, at);
             final_heap::give_up(memory, at);
             judge::judge_changed(memory, at);
             memory.retain_within_bounds();
@@ -275,7 +289,10 @@ fn profile_missing(memory: &mut Memory, target: &TargetId, profile_type: Profile
 
 /// Exits of processes that were sampled, and of any that a signal ended, are events. The many that come and go between
 /// two samples and end in peace are not: they would push everything else out.
-fn exited(memory: &mut Memory, exit: ProcessExit) {
+fn exited(memory: &mut Memory, mut exit: ProcessExit) {
+    if exit.was_killed() && post_mortem::is_of(memory, &exit) {
+        exit.killer = Some(Killer::OomKiller);
+    }
     let knows = |history: &TargetHistory| history.processes.contains_key(&exit.key);
     let target = match exit.cgroup_inode {
         Some(inode) => memory.target_by_inode(inode).cloned(),

@@ -12,6 +12,7 @@ use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::event::OomTrigger;
 use leakwatch_analysis::model::event::OomVictim;
+use leakwatch_analysis::model::event::ProcessExit;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
@@ -24,6 +25,10 @@ use std::time::Duration;
 
 /// A cgroup is sampled for the first time within this time after a kill in it, or it is another one at the same place.
 const FIRST_SAMPLE: Duration = Duration::from_mins(1);
+/// A victim with much memory takes seconds to die.
+const DIES_WITHIN: Duration = Duration::from_mins(10);
+/// Kills among which that of a process that ended is looked for.
+const RECENT_KILLS: usize = 64;
 
 /// Takes in a kill and writes its post-mortem at once, before anything newer overwrites what was known.
 pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
@@ -52,6 +57,18 @@ pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
     memory.push_post_mortem(post_mortem);
     memory.push_event(at, target, event);
     final_heap::find(memory, &id);
+}
+
+/// Whether the OOM killer chose the process that ended.
+pub(super) fn is_of(memory: &Memory, exit: &ProcessExit) -> bool {
+    let is_victim = |post_mortem: &PostMortem| {
+        let (kill, victim) = (&post_mortem.kill, &post_mortem.kill.victim);
+        // Where the record does not tell when the victim started, another process with its pid would have to have been killed at once.
+        let same_start = victim.start_ticks.is_none_or(|start| start == exit.key.start_ticks);
+        victim.pid == exit.key.pid && same_start && exit.at.since(kill.at) <= DIES_WITHIN
+    };
+    let mut recent = memory.post_mortems().rev().take(RECENT_KILLS);
+    recent.any(is_victim)
 }
 
 /// News of a kill can be quicker than the first sample of its cgroup. Once that is a target the kill is its own: its counter must not tell of it

@@ -33,7 +33,7 @@ pub(super) struct Envelope {
     /// Nanoseconds since the Unix epoch.
     #[prost(fixed64, tag = "1")]
     pub(super) at: u64,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -98,6 +98,8 @@ pub(super) enum Kind {
     Runtime(Box<Runtime>),
     #[prost(message, tag = "15")]
     ConfigReload(ConfigReload),
+    #[prost(message, tag = "16")]
+    Ruling(Ruling),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -455,6 +457,20 @@ pub(super) struct ProcessExit {
     pub(super) exit_code: Option<Number>,
     #[prost(uint64, optional, tag = "4")]
     pub(super) cgroup_inode: Option<u64>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) killer: Option<Killer>,
+}
+
+/// Who sent a SIGKILL.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Killer {
+    /// 0 the OOM killer, 1 the kernel, 2 a process.
+    #[prost(uint32, tag = "1")]
+    pub(super) kind: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) pid: u32,
+    #[prost(string, tag = "3")]
+    pub(super) comm: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -485,6 +501,41 @@ pub(super) struct Answer {
     /// Absent when the answer is taken back; else 0 yes, 1 no, 2 unknown.
     #[prost(uint32, optional, tag = "3")]
     pub(super) given: Option<u32>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Ruling {
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+    /// Absent when it is taken back.
+    #[prost(message, optional, tag = "2")]
+    pub(super) ruled: Option<Ruled>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Ruled {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(string, optional, tag = "2")]
+    pub(super) version: Option<String>,
+    #[prost(string, tag = "3")]
+    pub(super) reason: String,
+    #[prost(fixed64, tag = "4")]
+    pub(super) made_at: u64,
+    #[prost(fixed64, tag = "5")]
+    pub(super) until: u64,
+    /// Absent for a mute.
+    #[prost(message, optional, tag = "6")]
+    pub(super) overrule: Option<Overrule>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Overrule {
+    #[prost(string, tag = "1")]
+    pub(super) step: String,
+    /// As in [`Answer`].
+    #[prost(uint32, tag = "2")]
+    pub(super) answer: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -30,6 +30,7 @@ use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::ruling::Ruling;
 use leakwatch_analysis::model::runtime::RuntimeStats;
 use leakwatch_analysis::model::sample::Sample;
 use leakwatch_analysis::model::target::ProcessKey;
@@ -132,6 +133,15 @@ pub enum Input {
         /// Their answer.
         answer: Option<Answer>,
     },
+    /// A person ruled something for a service; `None` takes it back.
+    Ruling {
+        /// When.
+        at: Timestamp,
+        /// Id of the ruling.
+        id: String,
+        /// What was ruled.
+        ruling: Option<Ruling>,
+    },
     /// A round of samples is complete: targets that changed are judged now.
     Tick {
         /// When.
@@ -165,6 +175,7 @@ impl Input {
             | Self::ProfileMissing { at, .. }
             | Self::Runtime { at, .. }
             | Self::Answer { at, .. }
+            | Self::Ruling { at, .. }
             | Self::Tick { at } => *at,
             Self::Sample(sample) => sample.at,
             Self::Profile(profile) => profile.at,

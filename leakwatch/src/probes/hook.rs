@@ -59,6 +59,8 @@ pub enum Programs {
         /// The tracepoint, without its category.
         tracepoint: &'static str,
     },
+    /// Several, each on a raw tracepoint of its own; all of them or none.
+    RawTracepoints(&'static [(&'static str, &'static str)]),
     /// One on a tracepoint: it gets the fields of the tracepoint's format.
     Tracepoint {
         /// Its name in the object.
@@ -116,6 +118,9 @@ impl AttachedHook {
 pub(super) fn attach(ebpf: &mut Ebpf, programs: Programs) -> Reading<()> {
     match programs {
         Programs::RawTracepoint { program, tracepoint } => load::attach_raw_tracepoint(ebpf, program, tracepoint),
+        Programs::RawTracepoints(programs) => programs
+            .iter()
+            .try_for_each(|(program, tracepoint)| load::attach_raw_tracepoint(ebpf, program, tracepoint)),
         Programs::Tracepoint {
             program,
             category,

@@ -46,9 +46,11 @@ pub struct Family<'a> {
 
 /// What the daemon knows of itself.
 #[derive(Clone, Copy, Debug)]
-pub struct About {
+pub struct About<'a> {
     /// Its version.
     pub version: &'static str,
+    /// What its host is called; empty where that is not known.
+    pub node: &'a str,
     /// When it started.
     pub started_at: Timestamp,
     /// Processor time it has used.
@@ -118,10 +120,10 @@ const BYTES: Option<&str> = Some("bytes");
 const SECONDS: Option<&str> = Some("seconds");
 
 /// All families, the daemon's own first.
-pub fn families<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
+pub fn families<'a>(view: &'a View, about: &About<'a>) -> Vec<Family<'a>> {
     let living: Vec<_> = view.targets().filter(|(_, target)| target.is_living()).collect();
     let mut families = of_daemon(view, about);
-    families.push(info(&living));
+    families.push(info(about.node, &living));
     for (name, unit, help, value) in TARGET_METRICS {
         families.push(gauge(name, unit, help, of_each(&living, value)));
     }
@@ -134,17 +136,20 @@ pub fn families<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
             of_each(&living, |target| Some(count(target.history.oom_kill_count))),
         )
     });
-    families.push(leaks(&living));
+    families.push(leaks(view, &living));
+    families.push(muted(view, &living));
     families.extend(of_verdicts(&living));
     families
 }
 
 /// Claimed leaks, to be counted and routed by their fingerprint.
-fn leaks<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
+fn leaks<'a>(view: &View, living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
     let samples = living.iter().filter_map(|(id, target)| {
         let verdict = target.verdict().filter(|verdict| verdict.class.is_leak())?;
         let mut labels = labels(id, target, Some(("class", verdict.class.name())));
         labels.push(("fingerprint", fingerprint(target, verdict)?.into()));
+        let muted = view.mute_of(target).is_some();
+        labels.push(("muted", if muted { "true" } else { "false" }.into()));
         Some(Sample { labels, value: 1.0 })
     });
     gauge(
@@ -155,7 +160,22 @@ fn leaks<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
     )
 }
 
-fn of_daemon<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
+/// Targets that alert nobody, for alert rules to leave out.
+fn muted<'a>(view: &View, living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
+    let muted = living.iter().filter(|(_, target)| view.mute_of(target).is_some());
+    let samples = muted.map(|(id, target)| Sample {
+        labels: labels(id, target, None),
+        value: 1.0,
+    });
+    gauge(
+        "leakwatch_target_muted",
+        None,
+        "A person has muted the target's service, or this version of it.",
+        samples.collect(),
+    )
+}
+
+fn of_daemon<'a>(view: &'a View, about: &About<'a>) -> Vec<Family<'a>> {
     let alone = |value| {
         vec![Sample {
             labels: Vec::new(),
@@ -174,8 +194,11 @@ fn of_daemon<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
         gauge(
             "leakwatch_build_info",
             None,
-            "Version of the daemon.",
-            vec![labelled("version", about.version.into(), 1.0)],
+            "Version of the daemon, and what its host is called.",
+            vec![Sample {
+                labels: vec![("version", about.version.into()), ("node", about.node.into())],
+                value: 1.0,
+            }],
         ),
         gauge(
             "leakwatch_start_time_seconds",
@@ -252,7 +275,7 @@ fn of_daemon<'a>(view: &'a View, about: &About) -> Vec<Family<'a>> {
     families
 }
 
-fn info<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
+fn info<'a>(node: &'a str, living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
     let samples = living.iter().map(|(id, target)| {
         let about = &target.history.target;
         let container = about.container.as_ref().map_or("", |container| container.id.as_str());
@@ -263,6 +286,7 @@ fn info<'a>(living: &[(&'a TargetId, &'a TargetView)]) -> Family<'a> {
             ("service", about.service.as_str()),
             ("cgroup_path", about.cgroup.path.as_str()),
             ("container_id", container),
+            ("node", node),
         ];
         Sample {
             labels: labels.map(|(label, text)| (label, text.into())).into(),

@@ -3,6 +3,7 @@
 use leakwatch_analysis::history::WindowEnd;
 use leakwatch_analysis::model::event::ConfigReload;
 use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::ruling::Ruling;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -20,6 +21,8 @@ pub struct Event {
     pub target: Option<TargetId>,
     /// What.
     pub kind: EventKind,
+    /// Whether a person had muted the target then: it alerts nobody.
+    pub muted: bool,
 }
 
 /// What happened.
@@ -73,6 +76,38 @@ pub enum EventKind {
     },
     /// The daemon loaded its configuration again.
     ConfigReload(ConfigReload),
+    /// What a person ruled for a service came into force or ended.
+    Ruling {
+        /// What.
+        ruling: Ruling,
+        /// What became of it.
+        change: RulingChange,
+    },
+}
+
+/// What became of a ruling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RulingChange {
+    /// It is in force.
+    Made,
+    /// A person took it back.
+    TakenBack,
+    /// Its time was over.
+    Expired,
+}
+
+impl RulingChange {
+    /// All, append only: their places are what the store has on disk.
+    pub const ALL: [Self; 3] = [Self::Made, Self::TakenBack, Self::Expired];
+
+    /// Name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::TakenBack => "taken_back",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 impl EventKind {
@@ -87,6 +122,7 @@ impl EventKind {
             Self::Deploy { .. } => "deploy",
             Self::Loss { .. } => "loss",
             Self::ConfigReload(_) => "config_reload",
+            Self::Ruling { .. } => "ruling",
         }
     }
 }

@@ -12,13 +12,16 @@ use crate::store::oom_kills::OomKillCounts;
 use crate::store::post_mortem::PostMortem;
 use crate::store::profiles::Kept;
 use crate::store::profiles::Profiles;
+use crate::store::rulings::Rulings;
 use crate::store::target::StoredTarget;
 use crate::store::versions::Versions;
 use crate::store::view::View;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summary;
 use leakwatch_analysis::model::final_heap::FinalState;
+use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
+use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::Snapshot;
 use leakwatch_analysis::model::run::Run;
 use leakwatch_analysis::model::run::ServiceRun;
@@ -62,6 +65,8 @@ pub(crate) struct Memory {
     /// Runs by service whose targets are forgotten, oldest first.
     earlier: BTreeMap<Arc<str>, VecDeque<Run>>,
     versions: Versions,
+    /// What people have ruled for services.
+    pub(crate) rulings: Arc<Rulings>,
 }
 
 impl Memory {
@@ -82,6 +87,7 @@ impl Memory {
             runs: Arc::default(),
             earlier: BTreeMap::new(),
             versions: Versions::default(),
+            rulings: Arc::default(),
         }
     }
 
@@ -98,6 +104,7 @@ impl Memory {
             losses: Arc::clone(&self.losses),
             oom_kills: Arc::clone(&self.oom_kills),
             runs: Arc::clone(&self.runs),
+            rulings: Arc::clone(&self.rulings),
             profile_bytes: self.profiles.bytes(),
         }
     }
@@ -178,6 +185,11 @@ impl Memory {
         self.bounds
     }
 
+    /// What people answer about a target.
+    pub(crate) fn answers(&self, stored: &StoredTarget) -> BTreeMap<StepId, Answer> {
+        self.rulings.answers(&stored.history, &stored.overrides)
+    }
+
     /// Adds a run that has ended. Of each service the newest are kept.
     pub(crate) fn push_run(&mut self, run: ServiceRun) {
         let service: Arc<str> = run.service.as_str().into();
@@ -239,6 +251,9 @@ impl Memory {
             for taken in known.profiles {
                 self.restore_profile(&id, &taken);
             }
+        }
+        for ruling in restored.rulings {
+            Arc::make_mut(&mut self.rulings).put(ruling);
         }
         for event in restored.events {
             self.next_event = self.next_event.max(event.id.saturating_add(1));
@@ -337,11 +352,14 @@ impl Memory {
 
     /// Adds an event.
     pub(crate) fn push_event(&mut self, at: Timestamp, target: Option<TargetId>, kind: EventKind) {
+        let stored = target.as_ref().and_then(|target| self.targets.get(target));
+        let muted = stored.is_some_and(|stored| self.rulings.mute_of(&stored.history).is_some());
         self.events.push(Event {
             id: self.next_event,
             at,
             target,
             kind,
+            muted,
         });
         self.events.forget_all_but(self.bounds.events);
         self.next_event += 1;

@@ -8,6 +8,7 @@ pub mod oom_kills;
 pub mod post_mortem;
 mod profiles;
 mod versions;
+pub mod rulings;
 pub(crate) mod target;
 pub mod view;
 pub mod disk;

@@ -5,11 +5,13 @@ use crate::store::Bounds;
 use crate::store::event::Event;
 use crate::store::oom_kills::OomKillCounts;
 use crate::store::post_mortem::PostMortem;
+use crate::store::rulings::Rulings;
 use arc_swap::ArcSwap;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::ruling::Ruling;
 use leakwatch_analysis::model::run::ServiceRun;
 use leakwatch_analysis::model::shared_log::SharedLog;
 use leakwatch_analysis::model::target::TargetId;
@@ -61,6 +63,7 @@ pub struct View {
     pub(super) losses: Arc<BTreeMap<Cow<'static, str>, u64>>,
     pub(super) oom_kills: Arc<OomKillCounts>,
     pub(super) runs: Arc<BTreeMap<Arc<str>, VecDeque<Arc<ServiceRun>>>>,
+    pub(super) rulings: Arc<Rulings>,
     pub(super) profile_bytes: usize,
 }
 
@@ -129,6 +132,21 @@ impl View {
     /// OOM kills since the start, by service.
     pub fn oom_kills(&self) -> &OomKillCounts {
         &self.oom_kills
+    }
+
+    /// What people have ruled for services.
+    pub fn rulings(&self) -> &Rulings {
+        &self.rulings
+    }
+
+    /// The ruling that lets a target alert nobody.
+    pub fn mute_of(&self, target: &TargetView) -> Option<&Ruling> {
+        self.rulings.mute_of(&target.history)
+    }
+
+    /// What people answer about a target, for it alone or for its service.
+    pub(crate) fn answers(&self, target: &TargetView) -> BTreeMap<StepId, Answer> {
+        self.rulings.answers(&target.history, &target.overrides)
     }
 
     /// Bytes of all profiles: their values, their stacks and the names in them.

@@ -119,6 +119,9 @@ impl Webhook {
 
     /// The body that tells of an event, if it is one to tell of.
     fn told(&self, view: &View, event: &Event) -> Option<Vec<u8>> {
+        if event.muted {
+            return None;
+        }
         let is_told = match &event.kind {
             EventKind::OomKill { .. } => true,
             EventKind::VerdictChange { to, .. } => to.is_leak(),

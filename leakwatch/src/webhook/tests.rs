@@ -179,6 +179,23 @@ fn kill(memory: &mut Memory, views: &Views, pid: u32) {
     views.publish(memory.view());
 }
 
+/// Of a muted target nothing is told; what is told next is that of another.
+#[test]
+fn what_is_muted_is_not_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let (webhook, views, _lost) = webhook(&directory, "127.0.0.1:9".parse().unwrap(), WebhookFormat::Json);
+    let mut memory = Memory::new(Bounds::default());
+    kill(&mut memory, &views, 1);
+    let view = views.newest();
+    let event = view.events().next().unwrap();
+    assert!(webhook.told(&view, event).is_some());
+    let muted = Event {
+        muted: true,
+        ..event.clone()
+    };
+    assert!(webhook.told(&view, &muted).is_none());
+}
+
 /// From the kill to what the receiver reads, in both forms; what happened before it was started is not told.
 #[tokio::test]
 async fn a_kill_is_told_in_both_forms() {

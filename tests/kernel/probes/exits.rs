@@ -8,6 +8,7 @@ use anyhow::bail;
 use anyhow::ensure;
 use leakwatch::probes::ProbeEvent;
 use leakwatch_analysis::model::event::ProcessExit;
+use leakwatch_analysis::model::killer::Killer;
 use leakwatch_analysis::model::target::ProcessKey;
 use leakwatch_test_support::cgroup::Cgroup;
 use std::env;
@@ -119,6 +120,59 @@ async fn an_exit_has_identity_code_and_cgroup() -> Result<()> {
         assert!(!exit.comm.is_empty(), "{end}");
     }
     Ok(())
+}
+
+/// By itself, by a shell, by this process: told as the kernel saw it. What nobody killed has no killer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_tells_who_killed_it() -> Result<()> {
+    let (_probes, mut events) = start()?;
+    let own = fs::read_to_string("/proc/thread-self/comm")?.trim_end().to_owned();
+    for (end, by) in [
+        ("kill -9 $$", By::Itself),
+        ("read line", By::Test),
+        ("kill -15 $$", By::Nobody),
+        ("exit 9", By::Nobody),
+    ] {
+        let mut seen = None;
+        for _ in 0..ATTEMPTS {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", &format!("read line; {end}")]);
+            let (mut child, key) = start_waiting(&mut shell)?;
+            let stdin = child.stdin.take();
+            if matches!(by, By::Test) {
+                child.kill()?;
+            }
+            drop(stdin);
+            child.wait()?;
+            seen = exit_of(&mut events, key).await?.map(|exit| (exit, key));
+            if seen.is_some() {
+                break;
+            }
+        }
+        let (exit, key) = seen.context("each exit was missed")?;
+        let expected = match by {
+            By::Nobody => None,
+            By::Itself => Some(Killer::Process {
+                pid: key.pid,
+                comm: "sh".to_owned(),
+            }),
+            By::Test => Some(Killer::Process {
+                pid: std::process::id(),
+                comm: own.clone(),
+            }),
+        };
+        assert_eq!(exit.killer, expected, "{end}");
+        assert_eq!(exit.was_killed(), !matches!(by, By::Nobody), "{end}");
+    }
+    Ok(())
+}
+
+/// Who is to kill.
+#[derive(Clone, Copy)]
+enum By {
+    Nobody,
+    Itself,
+    Test,
 }
 
 #[tokio::test(flavor = "multi_thread")]

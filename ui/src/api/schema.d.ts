@@ -108,6 +108,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/mutes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Services, and versions of services, of which leaks and kills alert nobody. */
+        get: operations["list_mutes"];
+        put?: never;
+        /** Lets leaks and kills of a service, or of one version of it, alert nobody until then. They are shown all the same, with a label. */
+        post: operations["mute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mutes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a mute back. */
+        delete: operations["unmute"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/oom_kills": {
         parameters: {
             query?: never;
@@ -154,6 +189,44 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/overrules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Questions that a person has answered for a service, or for one version of it. */
+        get: operations["list_overrules"];
+        put?: never;
+        /**
+         * Answers a question for all targets of a service, or of one version of it, those that come later too, until then. What a person answers for a single
+         *     target goes before it.
+         */
+        post: operations["overrule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/overrules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes an overrule back. */
+        delete: operations["take_back_overrule"];
         options?: never;
         head?: never;
         patch?: never;
@@ -931,6 +1004,8 @@ export interface components {
             kind: string;
             /** @description Why fields are `null`. */
             missing: components["schemas"]["MissingMap"];
+            /** @description Whether a person had muted the target: it alerted nobody. */
+            muted?: boolean;
             /** @description A sentence. */
             summary: string;
             /** @description Id of the target. */
@@ -957,6 +1032,7 @@ export interface components {
              * @description Exit code; `null` when a signal ended it.
              */
             exit_code: number | null;
+            killer?: components["schemas"]["Killer"] | null;
             /** @description Why fields are `null`. */
             missing: components["schemas"]["MissingMap"];
             /**
@@ -1018,6 +1094,23 @@ export interface components {
             need_restart: string[];
             /** @description Why the configuration before is still in force; `null` when the new one is. */
             refused: string | null;
+        } | {
+            /** @description `made`, `taken_back` or `expired`. */
+            change: string;
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /** @description Why it was made. */
+            reason: string;
+            /** @description `mute` or `overrule`. */
+            ruled: string;
+            /** @description Id of the mute or the overrule. */
+            ruling: string;
+            /** @description Name of the service. */
+            service: string;
+            /** @description When it ends by itself. */
+            until: components["schemas"]["Instant"];
+            /** @description Version that it is for; `null` for all. */
+            version: string | null;
         };
         /** @description One number that speaks for an answer. */
         Evidence: {
@@ -1140,6 +1233,23 @@ export interface components {
             /** @description Where it leads. */
             verdict: components["schemas"]["Verdict"];
         };
+        /** @description Who ended a process by SIGKILL. */
+        Killer: {
+            /** @description Name of the thread that sent it. */
+            comm?: string | null;
+            /**
+             * @description `oom_killer`, `kernel`, `memory_daemon` (systemd-oomd and the like), `container_runtime` (a stop, or an eviction by the kubelet: the kernel does
+             *     not tell which), `service_manager` or `process`.
+             */
+            kind: string;
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /**
+             * Format: int32
+             * @description Process that sent it; with `kernel` the one that ran then.
+             */
+            pid?: number | null;
+        };
         /** @description A way of looking. */
         Lane: {
             /** @description What it does, or why it is off. */
@@ -1260,8 +1370,18 @@ export interface components {
              * @description The tightest limit on the way to the root; `null` also when there is none.
              */
             limit_bytes?: number | null;
+            /** @description The cgroup that has the limit. */
+            limit_cgroup_path?: string | null;
+            /** @description Who has that limit: `own`, `ancestor` (a cgroup around it, shared by all below) or `node` (none is set: there is the machine's memory). */
+            limit_source?: string | null;
             /** @description Why fields are `null`. */
             missing: components["schemas"]["MissingMap"];
+            /**
+             * Format: int64
+             * @description How far the memory that cannot be reclaimed may still grow: to the limit, less what others below the same limit hold, or to the end of the machine's
+             *     memory. What forecasts go by.
+             */
+            room_bytes?: number | null;
             /**
              * Format: int64
              * @description Resident memory of all processes; shared pages count once per process.
@@ -1295,6 +1415,37 @@ export interface components {
         /** @description Absent fields by name. */
         MissingMap: {
             [key: string]: components["schemas"]["Missing"];
+        };
+        /** @description A service, or one version of it, of which leaks and kills alert nobody. */
+        Mute: {
+            /** @description Its id. */
+            id: string;
+            /** @description When it was made. */
+            made_at: components["schemas"]["Instant"];
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /** @description Why. */
+            reason: string;
+            /** @description Name of the service. */
+            service: string;
+            /** @description When it ends by itself. */
+            until: components["schemas"]["Instant"];
+            /** @description Beginning of the version's build id, module version or commit. */
+            version?: string | null;
+        };
+        /** @description What is to be muted. */
+        MuteRequest: {
+            /**
+             * Format: int64
+             * @description When it ends by itself, in seconds from now: at most a year.
+             */
+            for_seconds: number;
+            /** @description Why, for whoever wonders later. */
+            reason: string;
+            /** @description Name of the service. */
+            service: string;
+            /** @description Beginning of the version's build id, or of a Go program its module's version or commit; all versions without it. */
+            version?: string | null;
         };
         /** @description A node of the tree. Values are exact. */
         Node: {
@@ -1427,6 +1578,51 @@ export interface components {
              */
             step: "memory" | "ledger" | "goroutines" | "live_heap" | "native" | "other" | "conclusion";
         };
+        /** @description A question that a person has answered for a service, or for one version of it. */
+        Overrule: {
+            /** @description The answer. */
+            answer: components["schemas"]["Answer"];
+            /** @description Its id. */
+            id: string;
+            /** @description When it was made. */
+            made_at: components["schemas"]["Instant"];
+            /** @description Why fields are `null`. */
+            missing: components["schemas"]["MissingMap"];
+            /** @description Why. */
+            reason: string;
+            /** @description Name of the service. */
+            service: string;
+            /** @description Which question. */
+            step: string;
+            /** @description When it ends by itself. */
+            until: components["schemas"]["Instant"];
+            /** @description Beginning of the version's build id, module version or commit. */
+            version?: string | null;
+        };
+        /** @description What is to be overruled. */
+        OverruleRequest: {
+            /**
+             * @description Of all targets that a person has not given another one.
+             * @enum {string}
+             */
+            answer: "yes" | "no";
+            /**
+             * Format: int64
+             * @description When it ends by itself, in seconds from now: at most a year.
+             */
+            for_seconds: number;
+            /** @description Why, for whoever wonders later. */
+            reason: string;
+            /** @description Name of the service. */
+            service: string;
+            /**
+             * @description Which question.
+             * @enum {string}
+             */
+            step: "memory" | "ledger" | "goroutines" | "live_heap" | "native" | "other" | "conclusion";
+            /** @description Beginning of the version's build id, or of a Go program its module's version or commit; all versions without it. */
+            version?: string | null;
+        };
         /** @description The daemon's own use of resources. */
         Own: {
             /**
@@ -1471,10 +1667,36 @@ export interface components {
                 kind: string;
                 /** @description Why fields are `null`. */
                 missing: components["schemas"]["MissingMap"];
+                /** @description Whether a person had muted the target: it alerted nobody. */
+                muted?: boolean;
                 /** @description A sentence. */
                 summary: string;
                 /** @description Id of the target. */
                 target?: string | null;
+            }[];
+            /** @description What was dropped since the daemon started and may be missing here. */
+            losses: components["schemas"]["Loss"][];
+            /** @description Give it as `cursor` to get the next page; `null` on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
+        Page_Mute: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description Its id. */
+                id: string;
+                /** @description When it was made. */
+                made_at: components["schemas"]["Instant"];
+                /** @description Why fields are `null`. */
+                missing: components["schemas"]["MissingMap"];
+                /** @description Why. */
+                reason: string;
+                /** @description Name of the service. */
+                service: string;
+                /** @description When it ends by itself. */
+                until: components["schemas"]["Instant"];
+                /** @description Beginning of the version's build id, module version or commit. */
+                version?: string | null;
             }[];
             /** @description What was dropped since the daemon started and may be missing here. */
             losses: components["schemas"]["Loss"][];
@@ -1529,6 +1751,34 @@ export interface components {
                 verdict?: components["schemas"]["Verdict"] | null;
                 /** @description Who was killed. */
                 victim: components["schemas"]["Victim"];
+            }[];
+            /** @description What was dropped since the daemon started and may be missing here. */
+            losses: components["schemas"]["Loss"][];
+            /** @description Give it as `cursor` to get the next page; `null` on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
+        Page_Overrule: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description The answer. */
+                answer: components["schemas"]["Answer"];
+                /** @description Its id. */
+                id: string;
+                /** @description When it was made. */
+                made_at: components["schemas"]["Instant"];
+                /** @description Why fields are `null`. */
+                missing: components["schemas"]["MissingMap"];
+                /** @description Why. */
+                reason: string;
+                /** @description Name of the service. */
+                service: string;
+                /** @description Which question. */
+                step: string;
+                /** @description When it ends by itself. */
+                until: components["schemas"]["Instant"];
+                /** @description Beginning of the version's build id, module version or commit. */
+                version?: string | null;
             }[];
             /** @description What was dropped since the daemon started and may be missing here. */
             losses: components["schemas"]["Loss"][];
@@ -1641,6 +1891,7 @@ export interface components {
                 memory: components["schemas"]["Memory"];
                 /** @description Why fields are `null`. */
                 missing: components["schemas"]["MissingMap"];
+                muted?: components["schemas"]["Mute"] | null;
                 /** @description Short human name. */
                 name: string;
                 /** @description Kubernetes namespace. */
@@ -2088,6 +2339,7 @@ export interface components {
             memory: components["schemas"]["Memory"];
             /** @description Why fields are `null`. */
             missing: components["schemas"]["MissingMap"];
+            muted?: components["schemas"]["Mute"] | null;
             /** @description Short human name. */
             name: string;
             /** @description Kubernetes namespace. */
@@ -2889,6 +3141,267 @@ export interface operations {
             };
         };
     };
+    list_mutes: {
+        parameters: {
+            query?: {
+                /** @description items per page, 1 to 1000 (default 100) */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Mute"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the `Host` or `Origin` is not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such page */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many requests at once, `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description starting or ending */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MuteRequest"];
+            };
+        };
+        responses: {
+            /** @description it is in force */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mute"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the `Host` or `Origin` is not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many requests at once, `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description starting or ending */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unmute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the mute */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it holds no more; as it was */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mute"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the `Host` or `Origin` is not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description nothing has that id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many requests at once, `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description starting or ending */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_oom_kills: {
         parameters: {
             query?: {
@@ -3133,6 +3646,267 @@ export interface operations {
             };
             /** @description there is none */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many requests at once, `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description starting or ending */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_overrules: {
+        parameters: {
+            query?: {
+                /** @description items per page, 1 to 1000 (default 100) */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Overrule"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the `Host` or `Origin` is not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such page */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many requests at once, `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description starting or ending */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    overrule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverruleRequest"];
+            };
+        };
+        responses: {
+            /** @description it is in force */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overrule"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the `Host` or `Origin` is not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many requests at once, `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description starting or ending */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_back_overrule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the overrule */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it holds no more; as it was */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overrule"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the `Host` or `Origin` is not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description nothing has that id */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -317,7 +317,13 @@ export function MemoryNumbers({ target }: { target: Target }) {
           ) : null}
         </>
       ) : (
-        <span class="absent"> no limit</span>
+        <span class="absent">
+          {" "}
+          no limit
+          {memory.limit_source === "node" && typeof memory.room_bytes === "number"
+            ? `, ${bytes(memory.room_bytes)} left on the machine`
+            : ""}
+        </span>
       )}
     </span>
   );

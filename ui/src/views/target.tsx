@@ -113,6 +113,11 @@ function Heading({ target }: { target: Target }) {
             ended <Instant at={target.gone_at} />
           </span>
         ) : null}
+        {target.muted ? (
+          <span>
+            muted until <Instant at={target.muted.until} />: <Name text={target.muted.reason} max={60} />
+          </span>
+        ) : null}
         <span class="path">
           <code>
             <Name text={target.cgroup_path} max={90} />

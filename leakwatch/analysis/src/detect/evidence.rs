@@ -42,6 +42,12 @@ pub(super) fn until_limit(facts: &Facts<'_>) -> String {
     facts
         .time_to_limit()
         .filter(|_| facts.growth_rate().is_some_and(|rate| rate > 0.0))
-        .map(|time| format!("; the limit is reached in about {}", format::duration(time.p50_seconds)))
+        .map(|time| {
+            format!(
+                "; {} is reached in about {}",
+                facts.ceiling_is,
+                format::duration(time.p50_seconds)
+            )
+        })
         .unwrap_or_default()
 }

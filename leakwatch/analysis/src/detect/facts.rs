@@ -19,6 +19,8 @@ use crate::measure::site_trend::ProfileTrend;
 use crate::measure::site_trend::SiteTrend;
 use crate::measure::thrashing::Thrashing;
 use crate::model::profile::ProfileType;
+use crate::model::sample::CgroupMemory;
+use crate::model::sample::LimitSource;
 use crate::model::units::Bytes;
 use crate::model::units::Timestamp;
 use crate::model::verdict::TimeToLimit;
@@ -47,6 +49,10 @@ pub struct Facts<'a> {
     pub memory: MemoryTrend,
     /// The limit, if there is one.
     pub limit: Option<Bytes>,
+    /// How far memory may grow: to the limit, less what others take of it, or to the end of the machine's memory.
+    pub ceiling: Option<Bytes>,
+    /// What that is, in a sentence.
+    pub ceiling_is: &'static str,
     /// When the heap is collected.
     pub pacing: Pacing,
     /// Whether the main process is Go, if known.
@@ -63,6 +69,7 @@ impl<'a> Facts<'a> {
     /// About a target as of `now`.
     pub fn of(history: &'a TargetHistory, replicas: &'a [&'a TargetHistory], now: Timestamp) -> Self {
         let dying = is_dying(history, now);
+        let newest = history.newest.as_ref().ok();
         Self {
             history,
             replicas,
@@ -71,6 +78,11 @@ impl<'a> Facts<'a> {
             lenient: dying,
             memory: MemoryTrend::of(history, now, dying),
             limit: history.limit().bytes(),
+            ceiling: newest.and_then(CgroupMemory::ceiling),
+            ceiling_is: newest
+                .and_then(CgroupMemory::limit_source)
+                .unwrap_or(LimitSource::Own)
+                .text(),
             pacing: Pacing::of(history, now),
             is_go: window::is_go(history, now),
             trends: PerType::default(),
@@ -140,7 +152,7 @@ impl<'a> Facts<'a> {
     /// leads to it: a heap that grows into memory which its process has already does not show in the charge yet.
     pub fn growth_rate(&self) -> Option<f64> {
         let measured = self.memory.growth_rate()?;
-        let room = self.limit.map_or(0.0, |limit| limit.as_f64() - self.memory.level);
+        let room = self.ceiling.map_or(0.0, |ceiling| ceiling.as_f64() - self.memory.level);
         let time = self.time_to_limit().filter(|_| !self.memory.grows() && room > 0.0);
         let Some(time) = time else {
             return Some(measured);
@@ -181,7 +193,7 @@ impl<'a> Facts<'a> {
     }
 
     fn forecast(&self) -> Option<TimeToLimit> {
-        let limit = self.limit?.as_f64();
+        let limit = self.ceiling?.as_f64();
         // Steps of the collector can look like an end of the growth, or like noise; what piles up says that it goes on.
         let goes_on = match self.memory.motion {
             Motion::Growing => true,

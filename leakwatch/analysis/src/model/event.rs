@@ -1,5 +1,6 @@
 //! Things that happened at one instant, as opposed to samples.
 
+use crate::model::killer::Killer;
 use crate::model::reading::Reading;
 use crate::model::target::CgroupKey;
 use crate::model::target::ProcessKey;
@@ -90,6 +91,17 @@ pub struct ProcessExit {
     pub exit_code: Reading<u32>,
     /// Memory cgroup of the process.
     pub cgroup_inode: Option<u64>,
+    /// Who sent the SIGKILL that ended it; none if another signal or none did, or if that is not known.
+    pub killer: Option<Killer>,
+}
+
+impl ProcessExit {
+    const SIGKILL: u32 = 9;
+
+    /// Whether a SIGKILL ended it.
+    pub fn was_killed(&self) -> bool {
+        self.exit_code.as_ref().is_ok_and(|code| code & 0x7f == Self::SIGKILL)
+    }
 }
 
 /// What loading the configuration again changed, by names of settings.

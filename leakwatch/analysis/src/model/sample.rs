@@ -41,6 +41,37 @@ pub struct CgroupMemory {
     pub counters: Counters,
 }
 
+/// Who sets what the memory of a cgroup runs into first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitSource {
+    /// The cgroup itself has the limit.
+    Own,
+    /// A cgroup so many levels above it has the limit: all below share it.
+    Ancestor(u64),
+    /// No limit is set, so there is the memory of the machine.
+    Node,
+}
+
+impl LimitSource {
+    /// Name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Ancestor(_) => "ancestor",
+            Self::Node => "node",
+        }
+    }
+
+    /// In a sentence.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Own => "the limit",
+            Self::Ancestor(_) => "the limit that it shares with others",
+            Self::Node => "the end of the machine's memory",
+        }
+    }
+}
+
 /// What [`Counter::Kernel`] is the sum of, where the kernel counts only parts (v2 before Linux 5.18).
 const KERNEL_PARTS: [Counter; 6] = [
     Counter::KernelStack,
@@ -61,6 +92,27 @@ impl CgroupMemory {
     pub fn reclaimable_file(&self) -> Reading<Bytes> {
         let active = self.counters.bytes(Counter::ActiveFile)?;
         Ok(active.saturating_add(self.counters.bytes(Counter::InactiveFile)?))
+    }
+
+    /// Who sets what its memory runs into first; none where that was not found out.
+    pub fn limit_source(&self) -> Option<LimitSource> {
+        match (self.limit, self.counters.get(Counter::LimitLevels)) {
+            (Limit::Bytes(_), Some(0)) => Some(LimitSource::Own),
+            (Limit::Bytes(_), Some(levels)) => Some(LimitSource::Ancestor(levels)),
+            (Limit::Bytes(_), None) => None,
+            (Limit::Max, _) => self.counters.get(Counter::NodeAvailable).map(|_| LimitSource::Node),
+        }
+    }
+
+    /// How far the memory of the cgroup that cannot be reclaimed may grow: to the limit, less what others below the same limit hold; without a limit by
+    /// what the machine has left.
+    pub fn ceiling(&self) -> Option<Bytes> {
+        let Some(limit) = self.limit.bytes() else {
+            let available = self.counters.get(Counter::NodeAvailable).map(Bytes)?;
+            return Some(self.unreclaimable().ok()?.saturating_add(available));
+        };
+        let others = self.counters.get(Counter::LimitOthers).unwrap_or(0);
+        Some(limit.saturating_sub(Bytes(others)))
     }
 
     /// Shared memory and tmpfs.
@@ -157,4 +209,51 @@ pub struct Sample {
     pub new_processes: Vec<Arc<Process>>,
     /// All processes in the cgroup now; one that is no longer listed has left or exited.
     pub processes: Vec<ProcessSample>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::counter::CgroupVersion;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn memory_grows_to_the_limit_less_what_others_hold_or_to_the_end_of_the_machine() {
+        let known = |more: &[(Counter, u64)]| {
+            let files = [(Counter::ActiveFile, 10 * MIB), (Counter::InactiveFile, 20 * MIB)];
+            Counters::new(Some(CgroupVersion::V2), files.into_iter().chain(more.iter().copied()))
+        };
+        let memory = |limit: Option<u64>, more: &[(Counter, u64)]| CgroupMemory {
+            charge: Bytes::from_mib(100),
+            limit: limit.map_or(Limit::Max, |mib| Limit::Bytes(Bytes::from_mib(mib))),
+            counters: known(more),
+        };
+        for (memory, source, ceiling) in [
+            (
+                memory(Some(512), &[(Counter::LimitLevels, 0)]),
+                Some(LimitSource::Own),
+                Some(512),
+            ),
+            (
+                memory(
+                    Some(512),
+                    &[(Counter::LimitLevels, 2), (Counter::LimitOthers, 200 * MIB)],
+                ),
+                Some(LimitSource::Ancestor(2)),
+                Some(312),
+            ),
+            // A recording of before.
+            (memory(Some(512), &[]), None, Some(512)),
+            (
+                memory(None, &[(Counter::NodeAvailable, 900 * MIB)]),
+                Some(LimitSource::Node),
+                Some(970),
+            ),
+            (memory(None, &[]), None, None),
+        ] {
+            assert_eq!(memory.limit_source(), source, "{memory:?}");
+            assert_eq!(memory.ceiling(), ceiling.map(Bytes::from_mib), "{memory:?}");
+        }
+    }
 }

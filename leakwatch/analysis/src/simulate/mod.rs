@@ -357,6 +357,7 @@ fn exit(at: Timestamp, pid: u32) -> ProcessExit {
         comm: "app".into(),
         exit_code: Ok(9),
         cgroup_inode: None,
+        killer: None,
     }
 }
 

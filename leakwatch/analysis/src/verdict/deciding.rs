@@ -29,7 +29,7 @@ pub(super) fn decided_by(facts: &Facts<'_>, odds: &LeakOdds) -> Vec<Deciding> {
     }
     if let Some(time) = facts.time_to_limit() {
         deciding.push(Deciding {
-            what: "the limit: memory levels off below it, or reaches it".to_owned(),
+            what: format!("{}: memory levels off below it, or reaches it", facts.ceiling_is),
             at: Some(later(facts.now, time.p50_seconds)),
         });
     }

@@ -14,9 +14,9 @@ const Z90: f64 = 1.2816;
 /// Kills that follow one another say when the next comes.
 const LEAST_KILLS: usize = 2;
 
-/// None without a limit.
+/// None where nothing is known that memory could run into.
 pub(super) fn probability(facts: &Facts<'_>, leak: f64, time: Option<TimeToLimit>) -> Option<LimitProbability> {
-    facts.limit?;
+    facts.ceiling?;
     if facts.thrashing().is_some() {
         return Some(LimitProbability {
             hour: 1.0,

@@ -444,6 +444,7 @@ fn ending(now: Timestamp, replicas: &[Target], processes: &[Process], gone: &Tar
             comm: victim.comm.clone(),
             exit_code: Ok(9),
             cgroup_inode: Some(target.cgroup.inode),
+            killer: None,
         }),
         Input::Loss(Loss {
             at: now,

@@ -10,4 +10,5 @@ mod overview;
 pub(crate) mod past;
 mod profiles;
 mod refusals;
+mod rulings;
 mod shipped;

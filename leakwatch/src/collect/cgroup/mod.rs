@@ -19,6 +19,7 @@ use leakwatch_analysis::model::counter::CountersBuilder;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::reading::Reading;
+use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::units::Bytes;
 use rustix::fs::CWD;
@@ -96,6 +97,18 @@ impl CgroupFiles {
             Err(error) if error.is_gone() => Ok(Limit::Max),
             Err(error) => Err(error.missing()),
         }
+    }
+
+    /// What cannot be reclaimed of all that is charged to the cgroup and to those below it.
+    pub(super) fn unreclaimable(&mut self, reader: &mut Reader) -> Option<Bytes> {
+        let charge = self.charge(reader).ok()?;
+        let none = CountersBuilder::new(Some(self.version)).build();
+        let memory = CgroupMemory {
+            charge,
+            limit: Limit::Max,
+            counters: self.counters(reader, &none),
+        };
+        memory.unreclaimable().ok()
     }
 
     /// Fills `pids` with the processes that are directly in the cgroup, in ascending order.

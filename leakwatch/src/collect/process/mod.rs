@@ -170,6 +170,13 @@ impl Processes {
             .collect()
     }
 
+    /// All are to be announced again.
+    pub(super) fn forget_announcements(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.announced = false;
+        }
+    }
+
     /// For the choice of the main process.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
         self.user_space().filter_map(|entry| {
@@ -396,6 +403,12 @@ impl ProcessReader {
             ticks_per_second: procfs::ticks_per_second(),
             executables: Executables::default(),
         }
+    }
+
+    /// What the machine has left: free, or to be reclaimed (`MemAvailable`).
+    pub(super) fn available(&self) -> Option<Bytes> {
+        let info = procfs::Meminfo::from_file(self.proc_root.join("meminfo")).ok()?;
+        info.mem_available.map(Bytes)
     }
 
     fn path(&self, pid: u32) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Rounds over fake trees: what the real kernel cannot be made to show on demand. Real cgroups are in `tests/collect.rs`.
 
 mod fake;
+mod scope;
 
 use super::process::Budget;
 use super::process::Processes;
@@ -78,6 +79,7 @@ fn a_v2_cgroup_is_read_in_full() {
         (Counter::LocalOom, 2),
         (Counter::LocalOomKill, 1),
         (Counter::Swap, 11),
+        (Counter::LimitLevels, 2),
     ];
     assert_eq!(known, expected);
     assert_eq!((memory.oom_kills(), memory.limit_hits()), (Ok(1), Ok(4)));

@@ -153,6 +153,54 @@ fn a_worker_whose_master_lives_on_is_no_restart() {
     assert_eq!(restarts(&view), []);
 }
 
+/// What the exit event of a process says that a SIGKILL ended.
+fn killer_of(inputs: Vec<Input>) -> Option<Killer> {
+    let view = run(&mut Engine::new(Bounds::default(), None), inputs);
+    let exits = view.events().filter_map(|event| match &event.kind {
+        EventKind::ProcessExit(exit) => Some(exit.killer.clone()),
+        _ => None,
+    });
+    let exits: Vec<_> = exits.collect();
+    assert_eq!(exits.len(), 1, "{exits:?}");
+    exits.into_iter().flatten().next()
+}
+
+#[test]
+fn only_whom_the_oom_killer_chose_was_killed_by_it() {
+    let target = target(1);
+    let kernel = Killer::Kernel {
+        pid: KEY.pid,
+        comm: "p".to_owned(),
+    };
+    let oomd = Killer::Process {
+        pid: 9,
+        comm: "systemd-oomd".to_owned(),
+    };
+    let ended = |second, exit_code, killer| {
+        Input::ProcessExit(ProcessExit {
+            at: at(second),
+            key: KEY,
+            comm: "p".to_owned(),
+            exit_code: Ok(exit_code),
+            cgroup_inode: Some(1),
+            killer,
+        })
+    };
+    let lives = [seen(&target, 1_000), sample(&target, 1_000, 60, 0), tick(1_000)];
+    let with = |more: Vec<Input>| lives.iter().cloned().chain(more).collect::<Vec<_>>();
+    let choosing = kill(&target, 1_002);
+    // The kernel's OOM killer sends what the kernel itself sends.
+    let chosen = with(vec![choosing.clone(), ended(1_003, 9, Some(kernel.clone()))]);
+    assert_eq!(killer_of(chosen), Some(Killer::OomKiller));
+    let unseen = with(vec![choosing, ended(1_003, 9, None)]);
+    assert_eq!(killer_of(unseen), Some(Killer::OomKiller));
+    for told in [Some(kernel), Some(oomd), None] {
+        let alone = with(vec![ended(1_003, 9, told.clone())]);
+        assert_eq!(killer_of(alone), told);
+    }
+    assert_eq!(killer_of(with(vec![ended(1_003, 3 << 8, None)])), None);
+}
+
 #[test]
 fn what_is_taken_back_leads_to_the_answer_before() {
     let target = target(1);
@@ -201,6 +249,7 @@ fn a_claim_holds_for_the_next_process_whatever_comes_between() {
         comm: "p".into(),
         exit_code: Ok(9),
         cgroup_inode: Some(1),
+        killer: None,
     });
     // What was read at the kill comes after the process has exited, and is judged.
     let state = Input::FinalState(Box::new(FinalState {

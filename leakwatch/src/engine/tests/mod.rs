@@ -4,6 +4,7 @@ mod ends;
 mod final_heap;
 mod profiles;
 mod restart;
+mod rulings;
 mod straight;
 
 use super::*;
@@ -279,6 +280,7 @@ fn only_exits_worth_telling_become_events() {
             comm: "p".into(),
             exit_code: Ok(exit_code),
             cgroup_inode,
+            killer: None,
         })
     };
     for (input, told) in [

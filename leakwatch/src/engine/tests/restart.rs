@@ -8,6 +8,8 @@ use crate::store::disk::retention::Limits;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::decoded::Summing;
 use leakwatch_analysis::model::profile::StackValue;
+use leakwatch_analysis::model::ruling::Ruled;
+use leakwatch_analysis::model::ruling::Ruling;
 use leakwatch_analysis::model::run::RunEnd;
 use leakwatch_analysis::model::stack::Frame;
 use leakwatch_analysis::model::stack::StackTable;
@@ -164,6 +166,50 @@ fn windows_answers_events_and_profiles_go_on_after_a_restart() {
         .events()
         .filter(|event| matches!(event.kind, EventKind::VerdictChange { from: None, .. }));
     assert_eq!(first_verdicts.count(), 1, "a restart is no first verdict");
+    end(after, writer);
+}
+
+#[test]
+fn rulings_outlive_the_daemon_and_those_taken_back_do_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let ruling = |id: &str, ruled| Ruling {
+        id: id.to_owned(),
+        service: "shop".to_owned(),
+        version: Some("v1".to_owned()),
+        ruled,
+        reason: "known".to_owned(),
+        made_at: Timestamp::from_unix_seconds(BEGIN),
+        until: Timestamp::from_unix_seconds(BEGIN + 3600),
+    };
+    let said = |id: &str, ruling: Option<Ruling>| Input::Ruling {
+        at: Timestamp::from_unix_seconds(BEGIN),
+        id: id.to_owned(),
+        ruling,
+    };
+    let tick = |second| Input::Tick {
+        at: Timestamp::from_unix_seconds(BEGIN + second),
+    };
+    let kept = [
+        ruling("1", Ruled::Mute),
+        ruling("3", Ruled::Overrule(StepId::Native, Answer::No)),
+    ];
+    let mut inputs: Vec<Input> = kept.iter().map(|kept| said(&kept.id, Some(kept.clone()))).collect();
+    inputs.push(said("2", Some(ruling("2", Ruled::Mute))));
+    inputs.push(tick(1));
+    inputs.push(said("2", None));
+    inputs.push(tick(2));
+    let (mut before, writer) = engine(directory.path(), 1000, BEGIN);
+    run(&mut before, inputs);
+    end(before, writer);
+
+    let (mut after, writer) = engine(directory.path(), 1000, BEGIN + 3);
+    let restored: Vec<Ruling> = after.views().newest().rulings().iter().cloned().collect();
+    assert_eq!(restored, kept);
+    let view = run(&mut after, vec![tick(4000)]);
+    assert_eq!(view.rulings().iter().count(), 0, "their time is over");
+    end(after, writer);
+    let (after, writer) = engine(directory.path(), 1000, BEGIN + 4001);
+    assert_eq!(after.views().newest().rulings().iter().count(), 0);
     end(after, writer);
 }
 

@@ -14,6 +14,7 @@ use crate::input::convert::field::position;
 use crate::input::messages;
 use leakwatch_analysis::model::event;
 use leakwatch_analysis::model::event::OomScope;
+use leakwatch_analysis::model::killer::Killer;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 
@@ -86,4 +87,29 @@ pub(super) fn kill_from(at: Timestamp, kill: messages::OomKill) -> Converted<eve
             comm: kill.trigger_comm,
         },
     })
+}
+
+/// Who killed a process; not known if it is of a kind that only a later version knows.
+pub(super) fn killer_from(message: messages::Killer) -> Option<Killer> {
+    let messages::Killer { kind, pid, comm } = message;
+    match kind {
+        0 => Some(Killer::OomKiller),
+        1 => Some(Killer::Kernel { pid, comm }),
+        2 => Some(Killer::Process { pid, comm }),
+        _ => None,
+    }
+}
+
+pub(super) fn killer_to(killer: &Killer) -> messages::Killer {
+    let kind = match killer {
+        Killer::OomKiller => 0,
+        Killer::Kernel { .. } => 1,
+        Killer::Process { .. } => 2,
+    };
+    let (pid, comm) = killer.sender().unwrap_or_default();
+    messages::Killer {
+        kind,
+        pid,
+        comm: comm.to_owned(),
+    }
 }

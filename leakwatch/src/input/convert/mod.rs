@@ -8,6 +8,7 @@ mod format1;
 mod head;
 mod kill;
 mod profile;
+mod ruling;
 mod runtime;
 mod sample;
 
@@ -33,8 +34,13 @@ use crate::input::convert::final_state::final_state_from;
 use crate::input::convert::final_state::final_state_to;
 use crate::input::convert::kill::kill_from;
 use crate::input::convert::kill::kill_to;
+use crate::input::convert::kill::killer_from;
+use crate::input::convert::kill::killer_to;
 use crate::input::convert::profile::content_to;
 use crate::input::convert::profile::recorded;
+use crate::input::convert::ruling::ANSWERS;
+use crate::input::convert::ruling::ruling_from;
+use crate::input::convert::ruling::ruling_to;
 use crate::input::convert::runtime::go_runtime_from;
 use crate::input::convert::runtime::runtime_from;
 use crate::input::convert::runtime::runtime_to;
@@ -44,7 +50,6 @@ use crate::input::convert::sample::target_from;
 use crate::input::convert::sample::target_to;
 use crate::input::messages;
 use leakwatch_analysis::model::event;
-use leakwatch_analysis::model::investigation;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
@@ -58,11 +63,6 @@ const SOURCES: [ProfileSource; 4] = [
     ProfileSource::Snapshot,
     ProfileSource::Endpoint,
     ProfileSource::Capture,
-];
-const ANSWERS: [investigation::Answer; 3] = [
-    investigation::Answer::Yes,
-    investigation::Answer::No,
-    investigation::Answer::Unknown,
 ];
 pub(super) fn to_message(input: &Input) -> messages::Envelope {
     let kind = match input {
@@ -98,6 +98,7 @@ pub(super) fn to_message(input: &Input) -> messages::Envelope {
             comm: exit.comm.clone(),
             exit_code: Some(number_to(&exit.exit_code, |code| i64::from(*code))),
             cgroup_inode: exit.cgroup_inode,
+            killer: exit.killer.as_ref().map(killer_to),
         }),
         Input::Loss(loss) => messages::Kind::Loss(messages::Loss {
             reason: loss.reason.to_string(),
@@ -110,6 +111,10 @@ pub(super) fn to_message(input: &Input) -> messages::Envelope {
             target: target.as_str().to_owned(),
             step: step.name().to_owned(),
             given: answer.map(|answer| position(&ANSWERS, &answer)),
+        }),
+        Input::Ruling { id, ruling, .. } => messages::Kind::Ruling(messages::Ruling {
+            id: id.clone(),
+            ruled: ruling.as_ref().map(ruling_to),
         }),
         Input::Tick { .. } => messages::Kind::Tick(messages::Tick {}),
     };
@@ -172,6 +177,7 @@ pub(super) fn from_message(envelope: messages::Envelope, skipped: &mut Skipped) 
             comm: exit.comm,
             exit_code: number_from(exit.exit_code, "exit_code", |code| u32::try_from(code).ok())?,
             cgroup_inode: exit.cgroup_inode,
+            killer: exit.killer.and_then(killer_from),
         }),
         messages::Kind::Loss(loss) => Input::Loss(event::Loss {
             at,
@@ -187,6 +193,11 @@ pub(super) fn from_message(envelope: messages::Envelope, skipped: &mut Skipped) 
                 .given
                 .map(|answer| entry(&ANSWERS, answer, "answer"))
                 .transpose()?,
+        },
+        messages::Kind::Ruling(messages::Ruling { id, ruled }) => Input::Ruling {
+            at,
+            ruling: ruled.map(|ruled| ruling_from(&id, ruled)).transpose()?,
+            id,
         },
         messages::Kind::Tick(messages::Tick {}) => Input::Tick { at },
     })

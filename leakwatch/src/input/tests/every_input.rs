@@ -26,12 +26,15 @@ use leakwatch_analysis::model::final_heap::TruncationReason;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
+use leakwatch_analysis::model::killer::Killer;
 use leakwatch_analysis::model::profile::ProfileLoss;
 use leakwatch_analysis::model::profile::ProfileSource;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::StackValue;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
+use leakwatch_analysis::model::ruling::Ruled;
+use leakwatch_analysis::model::ruling::Ruling;
 use leakwatch_analysis::model::runtime::GoBuild;
 use leakwatch_analysis::model::runtime::GoRuntimeStats;
 use leakwatch_analysis::model::runtime::ManagedRuntime;
@@ -342,6 +345,10 @@ pub(super) fn inputs() -> Vec<Input> {
             comm: "comm".into(),
             exit_code: Ok(9),
             cgroup_inode: Some(3),
+            killer: Some(Killer::Process {
+                pid: 1,
+                comm: "systemd".to_owned(),
+            }),
         }),
         Input::ProcessExit(ProcessExit {
             at,
@@ -349,6 +356,7 @@ pub(super) fn inputs() -> Vec<Input> {
             comm: "comm".into(),
             exit_code: Err(missing()),
             cgroup_inode: None,
+            killer: Some(Killer::OomKiller),
         }),
         Input::Loss(Loss {
             at,
@@ -377,6 +385,37 @@ pub(super) fn inputs() -> Vec<Input> {
             target: id.clone(),
             step: StepId::LiveHeap,
             answer: None,
+        },
+        Input::Ruling {
+            at,
+            id: "a".to_owned(),
+            ruling: Some(Ruling {
+                id: "a".to_owned(),
+                service: "service".to_owned(),
+                version: Some("0c0ffee".to_owned()),
+                ruled: Ruled::Overrule(StepId::Native, Answer::Unknown),
+                reason: "known".to_owned(),
+                made_at: at,
+                until: at.plus(Duration::from_secs(1)),
+            }),
+        },
+        Input::Ruling {
+            at,
+            id: "b".to_owned(),
+            ruling: Some(Ruling {
+                id: "b".to_owned(),
+                service: "service".to_owned(),
+                version: None,
+                ruled: Ruled::Mute,
+                reason: String::new(),
+                made_at: at,
+                until: at,
+            }),
+        },
+        Input::Ruling {
+            at,
+            id: "a".to_owned(),
+            ruling: None,
         },
         Input::Tick { at },
         Input::TargetGone { at, target: id },

@@ -120,14 +120,14 @@ fn bundled(view: &View, target: &TargetView, is_subject: bool) -> BundledTarget 
                 .replicas(&history.target.service)
                 .filter(|(other, _)| **other != id);
             let replicas = compared_with(others.map(|(_, other)| &other.history));
-            let again = leakwatch_analysis::investigate(history, &target.overrides, &replicas, at);
+            let again = leakwatch_analysis::investigate(history, &view.answers(target), &replicas, at);
             (Some(at), Some(again.verdict))
         }
         made => (made.map(|made| made.at), made.map(|made| made.verdict.clone())),
     };
     BundledTarget {
         history: history.clone(),
-        overrides: target.overrides.clone(),
+        overrides: view.answers(target),
         judged_at,
         verdict,
         as_made,

@@ -113,8 +113,10 @@ pub(in crate::store) struct Event {
     pub(in crate::store) at: u64,
     #[prost(string, optional, tag = "3")]
     pub(in crate::store) target: Option<String>,
-    #[prost(oneof = "EventKind", tags = "4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "EventKind", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub(in crate::store) kind: Option<EventKind>,
+    #[prost(bool, tag = "13")]
+    pub(in crate::store) muted: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -138,6 +140,18 @@ pub(in crate::store) enum EventKind {
     /// A `ConfigReload`.
     #[prost(bytes, tag = "11")]
     ConfigReload(Vec<u8>),
+    #[prost(message, tag = "12")]
+    Ruling(RulingChange),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(in crate::store) struct RulingChange {
+    /// A `Ruling`.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(in crate::store) ruling: Vec<u8>,
+    /// Position in the list of changes.
+    #[prost(uint32, tag = "2")]
+    pub(in crate::store) change: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

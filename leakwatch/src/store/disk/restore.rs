@@ -25,6 +25,7 @@ use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::profile::ProfileType;
+use leakwatch_analysis::model::ruling::Ruling;
 use leakwatch_analysis::model::run::Run;
 use leakwatch_analysis::model::run::ServiceRun;
 use leakwatch_analysis::model::runtime::GoRuntimeStats;
@@ -61,6 +62,7 @@ pub(crate) struct Restored {
     pub(crate) events: Vec<Event>,
     pub(crate) post_mortems: Vec<(PostMortem, Vec<TakenProfile>)>,
     pub(crate) runs: Vec<ServiceRun>,
+    pub(crate) rulings: Vec<Ruling>,
 }
 
 /// What was known of a target.
@@ -76,6 +78,7 @@ pub(crate) struct RestoredHistory {
 const AXIS_KEY: &str = "axis";
 pub(crate) const TARGET_KEY: &str = "t/";
 pub(crate) const EVENT_KEY: &str = "e/";
+pub(crate) const RULING_KEY: &str = "r/";
 
 impl Store {
     /// Notes where the time axis of this daemon stands.
@@ -123,6 +126,14 @@ pub(crate) fn restore(known: &BTreeMap<String, Arc<[u8]>>, history: &History, ax
         let state = convert::state_from(messages::TargetState::decode(bytes).ok()?)?;
         Some(target(state, history, &moved, now))
     };
+    let ruling = |bytes: &[u8]| {
+        let ruling = convert::ruling_from(bytes)?;
+        Some(Ruling {
+            made_at: moved(ruling.made_at),
+            until: moved(ruling.until),
+            ..ruling
+        })
+    };
     let mut runs: Vec<ServiceRun> = Vec::new();
     let mut post_mortems = Vec::new();
     let records = history.records(Tier::Runs, kind::RUN, None);
@@ -141,6 +152,7 @@ pub(crate) fn restore(known: &BTreeMap<String, Arc<[u8]>>, history: &History, ax
     Restored {
         targets: of(TARGET_KEY).filter_map(|(_, bytes)| target(bytes)).collect(),
         events: of(EVENT_KEY).filter_map(|(_, bytes)| event(bytes)).collect(),
+        rulings: of(RULING_KEY).filter_map(|(_, bytes)| ruling(bytes)).collect(),
         post_mortems,
         runs,
     }

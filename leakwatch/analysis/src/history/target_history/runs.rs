@@ -7,6 +7,7 @@ use crate::model::profile::ProfileType;
 use crate::model::run::Run;
 use crate::model::run::RunEnd;
 use crate::model::run::RunSample;
+use crate::model::runtime::Runtime;
 use crate::model::sample::Sample;
 use crate::model::target::ProcessKey;
 use crate::model::units::Bytes;
@@ -80,6 +81,23 @@ impl TargetHistory {
     pub fn version(&self) -> &str {
         let heap = self.snapshots.get(&ProfileType::Heap).and_then(SnapshotSeries::newest);
         heap.map_or("", |heap| &heap.program.build_id)
+    }
+
+    /// All names of that version: the build id, and of Go programs the module's version and the commit.
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        let process = self.main_process().map(|record| &record.process);
+        let build = match process.and_then(|process| process.runtime.as_ref().ok()) {
+            Some(Runtime::Go { build, .. }) => build.as_deref(),
+            _ => None,
+        };
+        let of_build = build
+            .into_iter()
+            .flat_map(|build| [&build.module_version, &build.revision]);
+        let names = of_build.filter_map(|name| name.as_deref());
+        [self.version()]
+            .into_iter()
+            .chain(names)
+            .filter(|name| !name.is_empty())
     }
 
     /// What was answered last of the process that holds most memory.

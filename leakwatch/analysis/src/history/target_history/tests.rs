@@ -148,6 +148,7 @@ fn exit(second: u64, pid: u32) -> ProcessExit {
         key: process(pid).key,
         comm: "p".into(),
         cgroup_inode: None,
+        killer: None,
         exit_code: Ok(9),
     }
 }

@@ -37,6 +37,20 @@ impl Counters {
         builder.build()
     }
 
+    /// The same with some more.
+    #[must_use]
+    pub fn with(&self, more: impl IntoIterator<Item = (Counter, u64)>) -> Self {
+        let mut more = more.into_iter().peekable();
+        if more.peek().is_none() {
+            return self.clone();
+        }
+        let all = self.iter().chain(more);
+        Self {
+            missing: Arc::clone(&self.missing),
+            ..Self::new(self.version, all)
+        }
+    }
+
     /// Which files the cgroup has; none for a recording that does not tell.
     pub fn version(&self) -> Option<CgroupVersion> {
         self.version

@@ -27,6 +27,11 @@ const fn file(file: &'static str) -> Option<Source> {
     line(file, "")
 }
 
+/// What the collector finds beside the files of the cgroup.
+const fn found(file: &'static str, key: &'static str) -> Option<Source> {
+    line(file, key)
+}
+
 const NONE: Option<Source> = None;
 
 macro_rules! counters {
@@ -283,4 +288,10 @@ counters! {
     112 NumaUnevictable: Bytes, line("memory.numa_stat", "unevictable"), line("memory.numa_stat", "hierarchical_unevictable"), "";
     /// Memory of any kind, summed over the nodes.
     113 NumaTotal: Bytes, NONE, line("memory.numa_stat", "hierarchical_total"), "";
+    /// How many levels further up the cgroup is whose limit is the tightest; zero for the cgroup itself.
+    114 LimitLevels: Count, found("cgroups above", "levels"), found("cgroups above", "levels"), "";
+    /// Of the memory below that limit, what cannot be reclaimed and belongs to others.
+    115 LimitOthers: Bytes, found("cgroups above", "others"), found("cgroups above", "others"), "";
+    /// Memory of the machine that is free or can be reclaimed, where no limit is set.
+    116 NodeAvailable: Bytes, found("/proc/meminfo", "MemAvailable"), found("/proc/meminfo", "MemAvailable"), "";
 }

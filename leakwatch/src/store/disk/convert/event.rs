@@ -5,11 +5,14 @@ use super::class_from;
 use super::entry;
 use super::limit_from;
 use super::position;
+use super::ruling_from;
+use super::ruling_to;
 use crate::input;
 use crate::input::Input;
 use crate::store::disk::messages;
 use crate::store::event::Event;
 use crate::store::event::EventKind;
+use crate::store::event::RulingChange;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 
@@ -48,12 +51,17 @@ pub(in crate::store) fn event_to(event: &Event) -> messages::Event {
         EventKind::ConfigReload(reload) => {
             messages::EventKind::ConfigReload(input::to_bytes(&Input::ConfigReload(reload.clone())))
         }
+        EventKind::Ruling { ruling, change } => messages::EventKind::Ruling(messages::RulingChange {
+            ruling: ruling_to(ruling),
+            change: position(&RulingChange::ALL, change),
+        }),
     };
     messages::Event {
         id: event.id,
         at: event.at.unix_nanos(),
         target: event.target.as_ref().map(|target| target.as_str().to_owned()),
         kind: Some(kind),
+        muted: event.muted,
     }
 }
 
@@ -88,11 +96,16 @@ pub(in crate::store) fn event_from(message: messages::Event) -> Option<Event> {
             Input::ConfigReload(reload) => EventKind::ConfigReload(reload),
             _ => return None,
         },
+        messages::EventKind::Ruling(message) => EventKind::Ruling {
+            ruling: ruling_from(&message.ruling)?,
+            change: entry(&RulingChange::ALL, message.change)?,
+        },
     };
     Some(Event {
         id: message.id,
         at: Timestamp::from_unix_nanos(message.at),
         target: message.target.as_deref().map(TargetId::from_text),
         kind,
+        muted: message.muted,
     })
 }

@@ -3,6 +3,7 @@
 mod claim;
 mod event;
 mod post_mortem;
+mod ruling;
 mod run;
 mod target;
 mod verdict;
@@ -11,6 +12,8 @@ pub(in crate::store) use event::event_from;
 pub(in crate::store) use event::event_to;
 pub(in crate::store) use post_mortem::post_mortem_from;
 pub(in crate::store) use post_mortem::post_mortem_to;
+pub(in crate::store) use ruling::ruling_from;
+pub(in crate::store) use ruling::ruling_to;
 pub(in crate::store) use run::run_from;
 pub(in crate::store) use run::run_to;
 pub(in crate::store) use target::RestoredTarget;

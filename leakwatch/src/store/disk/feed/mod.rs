@@ -17,6 +17,7 @@ use super::profiles::ProfileRecord;
 use super::restore;
 use super::restore::Axis;
 use super::restore::EVENT_KEY;
+use super::restore::RULING_KEY;
 use super::restore::Restored;
 use super::restore::TARGET_KEY;
 use super::retention::Limits;
@@ -25,10 +26,12 @@ use super::thread;
 use super::thread::Queue;
 use crate::store::event::EventKind;
 use crate::store::memory::Memory;
+use crate::store::rulings::Rulings;
 use crate::store::target::StoredTarget;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::profile::Snapshot;
+use leakwatch_analysis::model::ruling::Ruling;
 use leakwatch_analysis::model::run::ServiceRun;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
@@ -60,6 +63,8 @@ pub(crate) struct Feed {
     told: BTreeMap<&'static str, u64>,
     /// The oldest event that the catalog has.
     oldest_event: u64,
+    /// Those that the catalog has.
+    rulings: Arc<Rulings>,
 }
 
 /// What of a target was handed over.
@@ -96,6 +101,11 @@ impl Feed {
         let cursors = restored.targets.iter().map(cursor).collect();
         let next_event = restored.events.last().map_or(1, |event| event.id + 1);
         let oldest_event = restored.events.first().map_or(next_event, |event| event.id);
+        let mut rulings = Rulings::default();
+        for ruling in &restored.rulings {
+            rulings.put(ruling.clone());
+        }
+        let rulings = Arc::new(rulings);
         let post_mortems = restored
             .post_mortems
             .iter()
@@ -113,6 +123,7 @@ impl Feed {
             post_mortems,
             told: BTreeMap::new(),
             oldest_event,
+            rulings,
         };
         Ok(Opened { feed, restored, writer })
     }
@@ -145,6 +156,7 @@ impl Feed {
             memory.push_run(run);
         }
         self.events(memory, &mut batch);
+        self.rulings(memory, &mut batch);
         self.post_mortems(memory, &mut batch);
         self.queue.offer(batch);
     }
@@ -172,6 +184,21 @@ impl Feed {
             batch.changes.push((event_key(id), None));
         }
         self.oldest_event = self.oldest_event.max(keep_from);
+    }
+
+    fn rulings(&mut self, memory: &Memory, batch: &mut Batch) {
+        let (before, now) = (&self.rulings, &memory.rulings);
+        if Arc::ptr_eq(before, now) {
+            return;
+        }
+        let key = |ruling: &Ruling| format!("{RULING_KEY}{}", ruling.id);
+        let gone = before.iter().filter(|ruling| now.get(&ruling.id).is_none());
+        batch.changes.extend(gone.map(|ruling| (key(ruling), None)));
+        let new = now.iter().filter(|ruling| before.get(&ruling.id) != Some(ruling));
+        batch
+            .changes
+            .extend(new.map(|ruling| (key(ruling), Some(convert::ruling_to(ruling)))));
+        self.rulings = Arc::clone(now);
     }
 
     fn post_mortems(&mut self, memory: &Memory, batch: &mut Batch) {
