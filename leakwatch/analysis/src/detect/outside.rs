@@ -9,6 +9,7 @@ use crate::measure::filling::Filling;
 use crate::model::units::Bytes;
 use crate::model::verdict::Evidence;
 use crate::model::verdict::EvidenceLink;
+use std::time::Duration;
 
 /// Growth over less time may be start-up, as for `growing`.
 const LEAST_SECONDS: f64 = 60.0;
@@ -16,6 +17,11 @@ const LEAST_SECONDS: f64 = 60.0;
 const CHANCE: f64 = 0.025;
 /// What fills so much of the limit is why there is no room, whatever the rest does.
 const FILLS: f64 = 0.7;
+
+/// A kill so long ago is what the answer is about, also where a sample was taken before it was told.
+const JUST_NOW: Duration = Duration::from_mins(1);
+/// What nearly all growth before a kill was in is why it was killed, unless the last sample was taken long before.
+const KILLED: f64 = 0.9;
 
 /// How a part of the charge matters.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +35,9 @@ pub(super) enum Part {
 impl Part {
     /// The part that `memory.stat` has under this name, or why it does not matter.
     pub(super) fn of(facts: &Facts<'_>, name: &'static str) -> Result<Self, String> {
-        let grows = charge::growing_outside_of_heaps(facts.history).filter(|part| part.name == name);
-        if let Some(part) = grows
-            && facts.memory.grows()
-            && facts.memory.observed >= LEAST_SECONDS
-        {
-            return Ok(Self::Grows(part));
-        }
+        let killed = was_killed(facts);
         let limit = facts.limit.map(Bytes::as_f64);
-        let is_full = headroom::is_at_limit(facts) || facts.dying || facts.runs().are_recent(facts.now);
+        let is_full = headroom::is_at_limit(facts) || killed || facts.runs().are_recent(facts.now);
         let filling = Filling::of(facts.history).filter(|filling| filling.name == name);
         if let (Some(limit), Some(filling)) = (limit, filling)
             && is_full
@@ -45,12 +45,19 @@ impl Part {
         {
             return Ok(Self::Fills(filling));
         }
+        let grows = charge::growing_outside_of_heaps(facts.history).filter(|part| part.name == name);
+        if let Some(part) = grows
+            && (killed || facts.memory.grows() && facts.memory.observed >= LEAST_SECONDS)
+        {
+            return Ok(Self::Grows(part));
+        }
         Err("it neither fills most of a limit that was reached, nor is nearly all growth in it".to_owned())
     }
 
     /// How sure it is.
     pub(super) fn confidence(&self, facts: &Facts<'_>) -> f64 {
         match self {
+            Self::Grows(_) if was_killed(facts) => KILLED,
             Self::Grows(_) => (1.0 - CHANCE) * facts.memory.observed / (facts.memory.observed + 5.0),
             // Of what there is to fill the limit, so much is it.
             Self::Fills(filling) => {
@@ -113,4 +120,9 @@ pub(super) fn grows(facts: &Facts<'_>, part: &Change) -> String {
         format::duration(facts.memory.observed),
         format::bytes(part.level)
     )
+}
+
+fn was_killed(facts: &Facts<'_>) -> bool {
+    let last = facts.history.oom_kills.last();
+    facts.dying || last.is_some_and(|kill| kill.at <= facts.now && facts.now.since(kill.at) <= JUST_NOW)
 }

@@ -19,8 +19,8 @@ pub struct AtLimit {
     pub since: Timestamp,
     /// When it was last seen to be at its limit, or to have hit it.
     pub last: Timestamp,
-    first: Tally,
-    newest: Tally,
+    first: Counted,
+    newest: Counted,
 }
 
 fn is_full(memory: &CgroupMemory) -> bool {
@@ -30,12 +30,12 @@ fn is_full(memory: &CgroupMemory) -> bool {
 
 /// What the kernel counts, as far as it does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+struct Counted {
     hits: u64,
     major_faults: Option<u64>,
 }
 
-impl Tally {
+impl Counted {
     fn of(memory: &CgroupMemory) -> Option<Self> {
         Some(Self {
             hits: memory.limit_hits().ok()?,
@@ -52,8 +52,8 @@ impl AtLimit {
         (at, now): (Timestamp, &Reading<CgroupMemory>),
     ) -> Option<Self> {
         let spell = spell.filter(|spell| at.since(spell.last) <= GAP);
-        let tally = |memory: &Reading<CgroupMemory>| memory.as_ref().ok().and_then(Tally::of);
-        let (Some(first), Some(newest)) = (tally(before), tally(now)) else {
+        let counted = |memory: &Reading<CgroupMemory>| memory.as_ref().ok().and_then(Counted::of);
+        let (Some(first), Some(newest)) = (counted(before), counted(now)) else {
             return spell;
         };
         let stays = [before, now]

@@ -19,7 +19,7 @@ pub(super) fn tell(facts: &Facts<'_>, finding: &mut Finding) {
     finding.summary = format!(
         "It thrashes at its limit of {limit} and hardly gets on: for {} pages were taken back that were needed again{}.{filled} {}",
         format::duration(thrashing.seconds),
-        price(thrashing),
+        stalls(thrashing),
         finding.summary
     );
     finding.evidence.insert(
@@ -63,7 +63,7 @@ pub(super) fn tell(facts: &Facts<'_>, finding: &mut Finding) {
 }
 
 /// What it costs, as far as it is measured.
-fn price(thrashing: &Thrashing) -> String {
+fn stalls(thrashing: &Thrashing) -> String {
     let faults = thrashing
         .major_faults
         .map(|faults| format!("{} page faults per second waited for a device", format::count(faults)));

@@ -126,7 +126,9 @@ fn is_of_runtime(
     culprit: &Frame,
 ) -> bool {
     let mut frames = history.stacks.frames(stack);
-    build.origin(culprit) == Origin::Runtime
+    // Code that a virtual machine makes while it runs is in no file.
+    let is_generated = culprit.file.is_empty() && culprit.function.starts_with("0x");
+    (build.origin(culprit) == Origin::Runtime || is_generated)
         && (profile_type == ProfileType::Heap || frames.any(|frame| build.is_interpreter(frame)))
 }
 
