@@ -85,7 +85,9 @@ fn measure(targets: u64, history: u64, rounds: u64) -> Result<Duration> {
         now += INTERVAL;
         let inputs = host.round(now);
         let before = spent()?;
-        inputs.into_iter().for_each(|input| host.engine.apply(input));
+        for input in inputs {
+            host.engine.apply(input);
+        }
         let taken = spent()?;
         host.engine.apply(tick(now));
         let judged = spent()?;
@@ -161,7 +163,9 @@ impl Host {
             let is_profiled = age / every(PROFILES) > profiled;
             profiled = age / every(PROFILES);
             let inputs = self.sampled(BEGIN + age, is_profiled);
-            inputs.into_iter().for_each(|input| self.engine.apply(input));
+            for input in inputs {
+                self.engine.apply(input);
+            }
             if age / every(ANSWERS) > answered {
                 answered = age / every(ANSWERS);
                 self.engine.apply(tick(BEGIN + age));
@@ -209,7 +213,7 @@ impl Host {
                 1..=5 => pages(self.random() % 500),
                 6 | 7 => {
                     let turn = (age % DAY) as f64 / DAY as f64 * std::f64::consts::TAU;
-                    (turn.sin().mul_add(1e7, 1.1e7)) as u64 + pages(self.random() % 500)
+                    whole(turn.sin().mul_add(1e7, 1.1e7)) + pages(self.random() % 500)
                 }
                 _ => pages(u64::from(age % HOUR < INTERVAL)),
             };
@@ -305,6 +309,15 @@ impl Host {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast of a float saturates"
+)]
+const fn whole(value: f64) -> u64 {
+    value as u64
+}
+
 /// Bytes that a leak holds: a fifth of its limit in two weeks.
 const fn leaked(age: u64) -> u64 {
     (8 << 20) + age * 350
@@ -342,7 +355,7 @@ fn process(number: u64) -> Arc<Process> {
         comm: "bench".to_owned(),
         exe: Ok("/bench".to_owned()),
         program: None,
-        runtime: Ok(if number % 10 == 0 { go } else { Runtime::Native }),
+        runtime: Ok(if number.is_multiple_of(10) { go } else { Runtime::Native }),
     })
 }
 
