@@ -1,7 +1,6 @@
 //! Values on their way into chunks, and chunks into blocks.
 
-use super::Chunk;
-use super::Values;
+use super::chunk::Chunk;
 use super::entry::put;
 use crate::model::stack::StackId;
 use crate::model::stack_value::StackValue;
@@ -14,7 +13,7 @@ const MEAN: u32 = 256;
 /// The most.
 const MOST: u32 = 2_048;
 
-/// Makes [`Values`].
+/// Makes chunks of values that come sorted by stack.
 #[derive(Default)]
 pub(super) struct Builder {
     chunks: Vec<Part>,
@@ -82,7 +81,8 @@ impl Builder {
         });
     }
 
-    pub(super) fn finish(mut self) -> Values {
+    /// All chunks, and how many values they have.
+    pub(super) fn finish(mut self) -> (Arc<[Chunk]>, usize) {
         self.end_chunk();
         self.leave_blocks_of_little_use();
         let new: Arc<[u8]> = self.bytes.into();
@@ -92,10 +92,7 @@ impl Builder {
             block: part.block.unwrap_or_else(|| Arc::clone(&new)),
             place: part.place,
         });
-        Values {
-            chunks: chunks.collect(),
-            len: self.len,
-        }
+        (chunks.collect(), self.len)
     }
 
     /// Copies what is in blocks that are kept whole for less than half of them.

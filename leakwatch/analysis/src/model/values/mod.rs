@@ -4,15 +4,16 @@
 //! something changed, and share them. What is new in a profile is allocated as one block: thousands of small ones that come and go at different
 //! times would leave holes that no allocator can give back.
 
-mod builder;
 mod entry;
+mod chunk;
+mod builder;
 
 use crate::model::stack::StackId;
 use crate::model::stack_value::StackValue;
 use builder::Builder;
+use chunk::Chunk;
 use entry::take;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Values by stack, sorted by stack, each stack once. Of a variance, which is an estimate, 24 bits are kept.
@@ -20,22 +21,6 @@ use std::sync::Arc;
 pub struct Values {
     chunks: Arc<[Chunk]>,
     len: usize,
-}
-
-/// Some of them, one after the other.
-#[derive(Clone)]
-struct Chunk {
-    first: StackId,
-    count: u32,
-    /// Where it is, and other chunks.
-    block: Arc<[u8]>,
-    place: Range<usize>,
-}
-
-impl Chunk {
-    fn bytes(&self) -> &[u8] {
-        self.block.get(self.place.clone()).unwrap_or_default()
-    }
 }
 
 impl Values {
@@ -50,6 +35,11 @@ impl Values {
             Some((stack, sum))
         });
         summed.collect()
+    }
+
+    fn of(builder: Builder) -> Self {
+        let (chunks, len) = builder.finish();
+        Self { chunks, len }
     }
 
     /// Of how many stacks.
@@ -157,7 +147,7 @@ impl Values {
         for (new, value) in changes {
             builder.set(*new, value.as_ref());
         }
-        builder.finish()
+        Self::of(builder)
     }
 
     /// Shares what is the same as in `other`.
@@ -174,7 +164,7 @@ impl Values {
         if same == self.chunks.len() && same == other.chunks.len() {
             self.chunks = Arc::clone(&other.chunks);
         } else if same > 0 {
-            *self = builder.finish();
+            *self = Self::of(builder);
         }
     }
 
@@ -206,12 +196,6 @@ impl Values {
     }
 }
 
-impl PartialEq for Chunk {
-    fn eq(&self, other: &Self) -> bool {
-        self.first == other.first && self.bytes() == other.bytes()
-    }
-}
-
 impl PartialEq for Values {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && self.chunks == other.chunks
@@ -231,7 +215,7 @@ impl FromIterator<(StackId, StackValue)> for Values {
         for (stack, value) in values {
             builder.push(stack, &value);
         }
-        builder.finish()
+        Self::of(builder)
     }
 }
 
