@@ -262,6 +262,7 @@ pub(crate) fn exit(history: &mut TargetHistory, pid: u32, at: Timestamp, code: u
         comm: "service".into(),
         exit_code: Ok(code),
         cgroup_inode: None,
+        killer: None,
     });
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) fn take_in(memory: &mut Memory, at: Timestamp, id: &str, ruling: Option<Ruling>) {
     match ruling {
         Some(ruling) if Arc::make_mut(&mut memory.rulings).put(ruling.clone()) => {
-            tell(memory, at, ruling, RulingChange::Made)
+            tell(memory, at, ruling, RulingChange::Made);
         }
         Some(_) => memory.count_loss("ruling_bound_reached", 1),
         None => end(memory, at, id, RulingChange::TakenBack),
