@@ -248,8 +248,8 @@ fn watch(line: &Line) -> (Vec<String>, bool) {
     let (mut next_answer, mut next_profile) = (60.0, 20.0);
     let mut restarts = line.restarts.iter().copied().peekable();
     while age < line.seconds {
-        // As the daemon does at first. What was sampled every five seconds for two weeks is asked of in the tests of the analysis.
-        age += if age < 1800.0 { 5.0 } else { (age / 150.0).max(15.0) };
+        // As the daemon does at first, until noise is small beside growth: blocks of fewer samples have higher minima. What was sampled every five seconds for two weeks is asked of in the tests of the analysis.
+        age += if age < 3600.0 { 5.0 } else { (age / 300.0).max(15.0) };
         round += 1;
         if restarts.next_if(|at| *at <= age).is_some() {
             end(running, writer);
