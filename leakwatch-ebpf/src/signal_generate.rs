@@ -9,18 +9,19 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use leakwatch_common::event::Killer;
 
-const SIGKILL: u32 = 9;
+const SIGKILL: u64 = 9;
 /// `SEND_SIG_PRIV` of `include/linux/sched/signal.h`, where a pointer to what is known of the sender would be: the kernel itself.
 const SEND_SIG_PRIV: u64 = 1;
 /// `TRACE_SIGNAL_DELIVERED` of `include/trace/events/signal.h`: not ignored by a process that dies already.
-const DELIVERED: u32 = 0;
+const DELIVERED: u64 = 0;
+/// Arguments are 64 bits wide, an `int` counts by the lower half.
+const INT: u64 = 0xffff_ffff;
 
 /// For nearly all signals one comparison.
 #[expect(clippy::needless_pass_by_value, reason = "what the macro calls it with")]
 #[raw_tracepoint(tracepoint = "signal_generate")]
 fn signal_generate(ctx: RawTracePointContext) -> i32 {
-    let number = |argument: u64| argument as u32;
-    if number(ctx.arg(0)) != SIGKILL || number(ctx.arg(4)) != DELIVERED {
+    if ctx.arg::<u64>(0) & INT != SIGKILL || ctx.arg::<u64>(4) & INT != DELIVERED {
         return 0;
     }
     if let Some(task) = Object::at(ctx.arg::<u64>(2)) {

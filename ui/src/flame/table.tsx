@@ -164,7 +164,7 @@ function Interval({ entry, unit }: { entry: FunctionDelta | undefined; unit: str
   }
   return (
     <>
-      <span class="short">{signed(entry.low, unit)}</span> to{" "}
+      <span class="short">{signed(entry.low, unit)} to</span>{" "}
       <span class="short">{signed(entry.high, unit)}</span>
     </>
   );

@@ -30,7 +30,7 @@ fn answer(_: &Facts<'_>, verdict: &Verdict) -> Reply {
         .rejected
         .iter()
         .filter(|rejected| is_other(rejected.class))
-        .map(|rejected| format!("{}: {}", rejected.class.name(), rejected.because))
+        .map(|rejected| format!("{}: {}", rejected.class.words(), rejected.because))
         .collect();
     let answer = if verdict.class == not_enough_data::CLASS {
         Answer::Unknown
