@@ -10,6 +10,8 @@ mod config {
     pub mod environment;
     #[path = "../../leakwatch/src/config/error.rs"]
     pub mod error;
+    #[path = "../../leakwatch/src/config/exclude.rs"]
+    pub mod exclude;
     #[path = "../../leakwatch/src/config/file.rs"]
     pub mod file;
     #[path = "../../leakwatch/src/config/key.rs"]
