@@ -25,7 +25,7 @@ pub(super) fn contradiction(history: &TargetHistory, verdict: &Verdict, now: Tim
         forecast(&facts, verdict),
         sentences(verdict),
         evidence(verdict),
-        runtime(history, verdict),
+        runtime(&facts, verdict),
         thrashing(&facts, verdict),
     ];
     found
@@ -152,7 +152,8 @@ const OF_NODE: &[&str] = &["Node.js", "--max-old-space-size", "--heapsnapshot"];
 const OF_PYTHON: &[&str] = &["Python", "memray", "tracemalloc"];
 
 /// What is said and advised fits the program.
-fn runtime(history: &TargetHistory, verdict: &Verdict) -> Option<String> {
+fn runtime(facts: &Facts<'_>, verdict: &Verdict) -> Option<String> {
+    let history = facts.history;
     let record = history.main_process().or_else(|| history.main_sampled());
     let own = match record.and_then(|record| record.process.runtime.as_ref().ok()) {
         Some(Runtime::Go { .. }) => OF_GO,
@@ -161,6 +162,8 @@ fn runtime(history: &TargetHistory, verdict: &Verdict) -> Option<String> {
             ManagedRuntimeName::Node => OF_NODE,
             ManagedRuntimeName::Python => OF_PYTHON,
         },
+        // Whoever has such profiles is, whatever else is known.
+        Some(Runtime::Native) | None if facts.is_go == Some(true) => OF_GO,
         Some(Runtime::Native) | None => &[],
     };
     let mut texts = std::iter::once(&verdict.summary)
