@@ -42,7 +42,7 @@ export function Disk({ store }: { store: Status["store"] }) {
                 <th scope="col" class="number">
                   Files
                 </th>
-                <th scope="col">Since</th>
+                <th scope="col">Oldest begins</th>
               </tr>
             </thead>
             <tbody>
@@ -50,8 +50,12 @@ export function Disk({ store }: { store: Status["store"] }) {
                 <tr key={tier.name}>
                   <th scope="row">{TIERS[tier.name] ?? readable(tier.name, 40)}</th>
                   <td class="number">{bytes(tier.bytes)}</td>
-                  <td class="number">{count(tier.partitions)}</td>
-                  <td>{tier.oldest ? <Instant at={tier.oldest} /> : "nothing yet"}</td>
+                  <td class="number" data-label="Files">
+                    {count(tier.partitions)}
+                  </td>
+                  <td data-label="Oldest begins">
+                    {tier.oldest ? <Instant at={tier.oldest} /> : "nothing yet"}
+                  </td>
                 </tr>
               ))}
             </tbody>
