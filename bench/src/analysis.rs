@@ -1,8 +1,7 @@
 //! What judging costs: processor time of one round of samples and its answers, by the number of targets and by how much is remembered of them. The measured
 //! work is done by the example of the same name, over the engine alone, on a simulated clock.
 
-use std::process::Command;
-use xtask::tools;
+use crate::example;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -18,17 +17,6 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
-    let build = [
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "leakwatch-bench",
-        "--example",
-        "analysis",
-    ];
-    tools::run(tools::cargo().args(build))?;
-    let mut measured = Command::new(tools::target_dir().join("release/examples/analysis"));
     let Arguments { targets, days, rounds } = arguments;
-    tools::run(measured.args([targets, days, rounds].map(u64::to_string)))
+    example::run("analysis", &[targets, days, rounds].map(u64::to_string))
 }

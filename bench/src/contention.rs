@@ -1,8 +1,7 @@
 //! How late a round shows and how long requests take while many readers render large profiles. The measured work is done by the example
 //! of the same name, over the engine and the routes of the daemon, without a kernel.
 
-use std::process::Command;
-use xtask::tools;
+use crate::example;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -21,22 +20,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
-    let build = [
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "leakwatch-bench",
-        "--example",
-        "contention",
-    ];
-    tools::run(tools::cargo().args(build))?;
-    let mut measured = Command::new(tools::target_dir().join("release/examples/contention"));
     let Arguments {
         readers,
         targets,
         buckets,
         seconds,
     } = arguments;
-    tools::run(measured.args([readers, targets, buckets, seconds].map(u64::to_string)))
+    example::run("contention", &[readers, targets, buckets, seconds].map(u64::to_string))
 }

@@ -2,6 +2,7 @@
 //! helpers that do the measured work in a process of their own are in `examples/`.
 #![forbid(unsafe_code)]
 
+mod example;
 mod peers;
 mod statistics;
 mod idle;

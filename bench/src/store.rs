@@ -1,8 +1,7 @@
 //! What history on disk costs and holds: bytes, writes, processor time, and how long readers wait. The measured work is done by the example of the same
 //! name, over the store alone, on a simulated clock.
 
-use std::process::Command;
-use xtask::tools;
+use crate::example;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -18,17 +17,6 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
-    let build = [
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "leakwatch-bench",
-        "--example",
-        "store",
-    ];
-    tools::run(tools::cargo().args(build))?;
-    let mut measured = Command::new(tools::target_dir().join("release/examples/store"));
     let Arguments { days, targets, stacks } = arguments;
-    tools::run(measured.args([days, targets, stacks].map(u64::to_string)))
+    example::run("store", &[days, targets, stacks].map(u64::to_string))
 }

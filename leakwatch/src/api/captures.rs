@@ -1,6 +1,6 @@
 //! Captures on request: start, look, stop.
 
-use crate::api::body_limit::MAX_BODY_BYTES;
+use crate::api::body;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::parameter::Parameters;
@@ -49,15 +49,7 @@ pub(crate) async fn start_capture(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<CaptureBody>), ApiError> {
     parameters.allow(&[])?;
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { max: MAX_BODY_BYTES },
-        _ => ApiError::BadBody {
-            reason: rejection.body_text(),
-        },
-    })?;
-    let asked: CaptureRequestBody = serde_json::from_slice(&body).map_err(|error| ApiError::BadBody {
-        reason: error.to_string(),
-    })?;
+    let asked: CaptureRequestBody = body::parsed(body)?;
     let request = request(&context, &id, &asked)?;
     if context.config().native.observe_only {
         return Err(ApiError::Conflict {

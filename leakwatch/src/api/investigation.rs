@@ -1,8 +1,9 @@
 //! The guided workflow of a target, and a person's say in it.
 
-use crate::api::body_limit::MAX_BODY_BYTES;
+use crate::api::body;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
+use crate::api::in_force::in_force;
 use crate::api::parameter::Parameters;
 use crate::api::segment::Segments;
 use crate::dto::investigation::AnswerBody;
@@ -17,16 +18,9 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::StatusCode;
 use leakwatch_analysis::model::investigation::Answer;
 use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::target::TargetId;
-use std::time::Duration;
-use tokio::time::timeout;
-
-/// How long an answer may take to come into force before the client is told to look again.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
-const ANSWER_POLL: Duration = Duration::from_millis(10);
 
 /// All questions about the target, answered.
 #[utoipa::path(
@@ -50,7 +44,7 @@ pub(crate) async fn get(
     parameters.allow(&[])?;
     let view = context.view();
     let (id, _) = lookup::target(&view, &id)?;
-    body(&view, id)
+    answered(&view, id)
 }
 
 /// Overrules the answer of a step; `null` takes that back. Answers with the investigation as it is then.
@@ -76,7 +70,9 @@ pub(crate) async fn answer(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<InvestigationBody>, ApiError> {
     parameters.allow(&[])?;
-    let (step, answer) = parse(&whole(body)?)?;
+    let asked: OverrideBody = body::parsed(body)?;
+    let step = step(&asked.step)?;
+    let answer = asked.answer.map(decided).transpose()?;
     let target = {
         let view = context.view();
         let (id, stored) = lookup::target(&view, &id)?;
@@ -93,62 +89,37 @@ pub(crate) async fn answer(
         step,
         answer,
     };
-    let unavailable = |reason: &str| ApiError::Unavailable {
-        reason: reason.to_owned(),
-    };
-    timeout(ANSWER_DEADLINE, async {
-        context
-            .inputs
-            .send(input)
-            .await
-            .map_err(|_closed| unavailable("the daemon is shutting down"))?;
-        loop {
-            {
-                let view = context.view();
-                let (id, stored) = lookup::target(&view, target.as_str())?;
-                if stored.overrides.get(&step).copied() == answer {
-                    return self::body(&view, id);
-                }
-            }
-            tokio::time::sleep(ANSWER_POLL).await;
+    in_force(&context, input, |view| {
+        let (id, stored) = lookup::target(view, target.as_str())?;
+        if stored.overrides.get(&step).copied() != answer {
+            return Ok(None);
         }
+        answered(view, id).map(Some)
     })
     .await
-    .map_err(|_elapsed| unavailable("the answer was taken but is not in force yet, look again"))?
 }
 
-fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, ApiError> {
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { max: MAX_BODY_BYTES },
-        _ => ApiError::BadBody {
-            reason: rejection.body_text(),
-        },
+/// The step of that name.
+pub(super) fn step(name: &str) -> Result<StepId, ApiError> {
+    StepId::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = StepId::ALL.iter().map(|step| step.name()).collect();
+        ApiError::parameter("step", format!("{name:?} is not one of {}", names.join(", ")))
     })
 }
 
-fn parse(body: &Bytes) -> Result<(StepId, Option<Answer>), ApiError> {
-    let request: OverrideBody = serde_json::from_slice(body).map_err(|error| ApiError::BadBody {
-        reason: error.to_string(),
-    })?;
-    let step = StepId::from_name(&request.step).ok_or_else(|| {
-        let names: Vec<&str> = StepId::ALL.iter().map(|step| step.name()).collect();
-        ApiError::parameter("step", format!("{:?} is not one of {}", request.step, names.join(", ")))
-    })?;
-    let answer = match request.answer {
-        None => None,
-        Some(AnswerBody::Yes) => Some(Answer::Yes),
-        Some(AnswerBody::No) => Some(Answer::No),
-        Some(AnswerBody::Unknown) => {
-            return Err(ApiError::parameter(
-                "answer",
-                "a person answers yes, no or null; unknown is the tool's word",
-            ));
-        }
-    };
-    Ok((step, answer))
+/// What a person answers.
+pub(super) fn decided(answer: AnswerBody) -> Result<Answer, ApiError> {
+    match answer {
+        AnswerBody::Yes => Ok(Answer::Yes),
+        AnswerBody::No => Ok(Answer::No),
+        AnswerBody::Unknown => Err(ApiError::parameter(
+            "answer",
+            "a person answers yes or no; unknown is the tool's word",
+        )),
+    }
 }
 
-fn body(view: &View, id: &TargetId) -> Result<Json<InvestigationBody>, ApiError> {
+fn answered(view: &View, id: &TargetId) -> Result<Json<InvestigationBody>, ApiError> {
     let investigation = view.target(id).and_then(|stored| stored.investigation.as_ref());
     let investigation = investigation.ok_or_else(|| ApiError::Conflict {
         reason: format!("target `{id}` was just found and is judged at the end of the first round of samples"),

@@ -7,7 +7,8 @@ pub mod serve;
 mod guard;
 mod places;
 mod etag;
-mod body_limit;
+mod body;
+mod in_force;
 mod error;
 mod document;
 mod segment;
@@ -31,7 +32,7 @@ mod bundle;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::api::body_limit::MAX_BODY_BYTES;
+use crate::api::body::MAX_BODY_BYTES;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::guard::Guard;

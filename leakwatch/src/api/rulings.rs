@@ -1,12 +1,14 @@
 //! What a person rules for a service or for one version of it: that its leaks and kills alert nobody, or that a question has another answer.
 
-use crate::api::body_limit::MAX_BODY_BYTES;
+use crate::api::body;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
+use crate::api::in_force::in_force;
+use crate::api::investigation::decided;
+use crate::api::investigation::step;
 use crate::api::page;
 use crate::api::parameter::Parameters;
 use crate::api::segment::Segments;
-use crate::dto::investigation::AnswerBody;
 use crate::dto::page::LossBody;
 use crate::dto::page::Page;
 use crate::dto::problem::Problem;
@@ -21,22 +23,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
-use leakwatch_analysis::model::investigation::Answer;
-use leakwatch_analysis::model::investigation::StepId;
 use leakwatch_analysis::model::ruling::Ruled;
 use leakwatch_analysis::model::ruling::Ruling;
-use serde::de::DeserializeOwned;
 use std::time::Duration;
-use tokio::time::sleep;
-use tokio::time::timeout;
 
 /// The longest text in a ruling, in characters.
 const MAX_TEXT: usize = 256;
 /// A year: what is to hold longer is not a ruling but a change of the program.
 const MAX_SECONDS: u64 = 365 * 24 * 3600;
-/// How long a ruling may take to come into force before the client is told to look again.
-const DEADLINE: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(10);
 
 /// Services, and versions of services, of which leaks and kills alert nobody.
 #[utoipa::path(
@@ -73,7 +67,7 @@ pub(crate) async fn mute(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<MuteBody>), ApiError> {
     parameters.allow(&[])?;
-    let asked: MuteRequestBody = parsed(body)?;
+    let asked: MuteRequestBody = body::parsed(body)?;
     let ruling = Asked {
         service: asked.service,
         version: asked.version,
@@ -139,28 +133,15 @@ pub(crate) async fn overrule(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<OverruleBody>), ApiError> {
     parameters.allow(&[])?;
-    let asked: OverruleRequestBody = parsed(body)?;
-    let step = StepId::from_name(&asked.step).ok_or_else(|| {
-        let names: Vec<&str> = StepId::ALL.iter().map(|step| step.name()).collect();
-        ApiError::parameter("step", format!("{:?} is not one of {}", asked.step, names.join(", ")))
-    })?;
-    let answer = match asked.answer {
-        AnswerBody::Yes => Answer::Yes,
-        AnswerBody::No => Answer::No,
-        AnswerBody::Unknown => {
-            return Err(ApiError::parameter(
-                "answer",
-                "a person answers yes or no; unknown is the tool's word",
-            ));
-        }
-    };
+    let asked: OverruleRequestBody = body::parsed(body)?;
+    let ruled = Ruled::Overrule(step(&asked.step)?, decided(asked.answer)?);
     let ruling = Asked {
         service: asked.service,
         version: asked.version,
         reason: asked.reason,
         for_seconds: asked.for_seconds,
     };
-    make(&context, ruling, Ruled::Overrule(step, answer), OverruleBody::of).await
+    make(&context, ruling, ruled, OverruleBody::of).await
 }
 
 /// Takes an overrule back.
@@ -206,18 +187,6 @@ fn listed<B>(
         next_cursor,
         losses: LossBody::list(view.losses()),
     }))
-}
-
-fn parsed<B: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<B, ApiError> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { max: MAX_BODY_BYTES },
-        _ => ApiError::BadBody {
-            reason: rejection.body_text(),
-        },
-    })?;
-    serde_json::from_slice(&body).map_err(|error| ApiError::BadBody {
-        reason: error.to_string(),
-    })
 }
 
 async fn make<B>(
@@ -275,23 +244,14 @@ async fn take_back<B>(
 
 /// Tells the engine, and waits until readers see it.
 async fn tell(context: &Context, id: &str, ruling: Option<Ruling>) -> Result<(), ApiError> {
-    let unavailable = |reason: &str| ApiError::Unavailable {
-        reason: reason.to_owned(),
-    };
     let is_made = ruling.is_some();
     let input = Input::Ruling {
         at: context.now(),
         id: id.to_owned(),
         ruling,
     };
-    let in_force = async {
-        let sent = context.inputs.send(input).await;
-        sent.map_err(|_closed| unavailable("the daemon is shutting down"))?;
-        while context.view().rulings().get(id).is_some() != is_made {
-            sleep(POLL).await;
-        }
-        Ok(())
-    };
-    let told = timeout(DEADLINE, in_force).await;
-    told.map_err(|_elapsed| unavailable("it was taken but is not in force yet, look again"))?
+    in_force(context, input, |view| {
+        Ok((view.rulings().get(id).is_some() == is_made).then_some(()))
+    })
+    .await
 }

@@ -1,6 +1,6 @@
 //! Serving connections: bounded in number, each bounded in the time it may take to ask.
 
-use crate::api::body_limit::MAX_BODY_BYTES;
+use crate::api::body::MAX_BODY_BYTES;
 use crate::api::error::ApiError;
 use crate::api::guard::Transport;
 use crate::api::listen::Listeners;

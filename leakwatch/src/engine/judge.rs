@@ -4,6 +4,7 @@ use crate::store::event::EventKind;
 use crate::store::memory::Memory;
 use crate::store::target::StoredTarget;
 use crate::store::target::compared_with;
+use leakwatch_analysis::model::investigation::AnsweredBy;
 use leakwatch_analysis::model::investigation::Investigation;
 use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
@@ -77,9 +78,10 @@ pub(super) fn judge(memory: &mut Memory, id: &TargetId, at: Timestamp) {
         return;
     };
     let to = investigation.verdict.class;
-    let is_overruled = memory
-        .target(id)
-        .is_some_and(|stored| !memory.answers(stored).is_empty());
+    let is_overruled = investigation
+        .steps
+        .iter()
+        .any(|step| step.answered_by == AnsweredBy::User);
     let Some(stored) = memory.target_mut(id) else { return };
     let before = stored.investigation.as_ref().map(|before| before.verdict.class);
     let from = before.or(stored.class_before.take());

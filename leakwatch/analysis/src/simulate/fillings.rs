@@ -7,6 +7,7 @@ use super::exit;
 use super::key;
 use super::kill;
 use super::process_facts;
+use super::process_sample;
 use super::target;
 use crate::detect::growing;
 use crate::detect::kernel_memory;
@@ -32,8 +33,6 @@ use crate::model::runtime::Runtime;
 use crate::model::runtime::RuntimeStats;
 use crate::model::sample::CgroupMemory;
 use crate::model::sample::Limit;
-use crate::model::sample::ProcessMemory;
-use crate::model::sample::ProcessSample;
 use crate::model::sample::Sample;
 use crate::model::target::Process;
 use crate::model::units::Timestamp;
@@ -158,14 +157,7 @@ impl Host {
                 counters: self.counters(held),
             }),
             new_processes: new.into_iter().map(Arc::new).collect(),
-            processes: vec![ProcessSample {
-                key: key(pid),
-                memory: Ok(ProcessMemory {
-                    rss: anon,
-                    anon,
-                    ..ProcessMemory::default()
-                }),
-            }],
+            processes: vec![process_sample(pid, anon)],
         };
         self.history.apply_sample(&sample);
         let made = self.judge(now);

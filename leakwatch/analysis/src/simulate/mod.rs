@@ -314,14 +314,18 @@ fn sample(
             ),
         }),
         new_processes: new.into_iter().map(Arc::new).collect(),
-        processes: vec![ProcessSample {
-            key: key(pid),
-            memory: Ok(ProcessMemory {
-                rss: anon,
-                anon,
-                ..ProcessMemory::default()
-            }),
-        }],
+        processes: vec![process_sample(pid, anon)],
+    }
+}
+
+fn process_sample(pid: u32, anon: Bytes) -> ProcessSample {
+    ProcessSample {
+        key: key(pid),
+        memory: Ok(ProcessMemory {
+            rss: anon,
+            anon,
+            ..ProcessMemory::default()
+        }),
     }
 }
 
