@@ -111,7 +111,7 @@ fn forecast(account: &Account, actor: &Actor, class: &str) -> Check {
     let real = end.saturating_duration_since(forecast.at).as_secs_f64();
     let error = (forecast.p50 - real) / real;
     let predicted = forecast.p50;
-    let tolerance = if class == "growing" {
+    let tolerance = if class == "goroutine_leak" {
         GOROUTINE_FORECAST_TOLERANCE
     } else {
         FORECAST_TOLERANCE
