@@ -9,6 +9,8 @@ const held = {
   bytes: 3 << 20,
   max_bytes: 1 << 30,
   written_bytes: 5 << 20,
+  pinned: 0,
+  pinned_bytes: 0,
   tiers: [{ name: "raw", bytes: 2 << 20, partitions: 4 }],
   notes: ["a damaged file was set aside"],
 };
@@ -28,6 +30,10 @@ describe("history on disk", () => {
     expect(all).toContain("every sample");
     expect(all).toContain("nothing yet");
     expect(all).toContain("a damaged file was set aside");
+    expect(all).not.toContain("pinned");
+    expect(shown({ ...held, pinned: 2, pinned_bytes: 1 << 20 })).toContain(
+      "2 OOM kills are pinned and stay, with 1.0 MiB.",
+    );
   });
 
   it("says why nothing is written", () => {

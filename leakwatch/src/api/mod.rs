@@ -26,6 +26,7 @@ mod profiles;
 mod investigation;
 mod rulings;
 mod events;
+mod pins;
 mod stream;
 mod captures;
 mod bundle;
@@ -124,6 +125,7 @@ fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(events::oom_kills))
         .routes(routes!(events::oom_kill))
         .routes(routes!(events::oom_kill_profile))
+        .routes(routes!(pins::pin, pins::unpin))
         .routes(routes!(stream::stream))
         .routes(routes!(captures::start_capture))
         .routes(routes!(captures::capture, captures::stop_capture))

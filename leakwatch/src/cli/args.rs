@@ -369,6 +369,12 @@ pub struct OomArgs {
     /// Write the profile to this file
     #[arg(short = 'o', long, value_name = "FILE", requires = "profile")]
     pub out: Option<PathBuf>,
+    /// Keep it with its profiles, whatever its age
+    #[arg(long, requires = "id", conflicts_with_all = ["profile", "unpin"])]
+    pub pin: bool,
+    /// Take that back
+    #[arg(long, requires = "id", conflicts_with = "profile")]
+    pub unpin: bool,
 }
 
 /// Options of `replay`.

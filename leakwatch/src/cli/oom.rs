@@ -22,6 +22,9 @@ use crate::dto::page::Page;
 
 pub(crate) async fn run(client: &Client, args: &OomArgs, output: Output) -> Result<Exit, CliError> {
     if let Some(id) = &args.id {
+        if args.pin || args.unpin {
+            return pin(client, id, args.pin, output).await;
+        }
         let kill: OomKillBody = client.get(&format!("/api/v1/oom_kills/{}", encoded(id))).await?;
         if let Some(wanted) = &args.profile {
             let link = profile_link(&kill, wanted)?;
@@ -55,6 +58,23 @@ pub(crate) async fn run(client: &Client, args: &OomArgs, output: Output) -> Resu
     });
     let header = ["AT", "NAME", "SCOPE", "VICTIM", "ANON", "LIMIT", "VERDICT", "ID"];
     output.text(&text::table(&header, &["ANON", "LIMIT"], rows))
+}
+
+async fn pin(client: &Client, id: &str, pin: bool, output: Output) -> Result<Exit, CliError> {
+    let path = format!("/api/v1/oom_kills/{}/pin", encoded(id));
+    let kill: OomKillBody = if pin {
+        client.post(&path, &()).await?
+    } else {
+        client.delete(&path).await?
+    };
+    if output.is_json() {
+        return output.json(&kill);
+    }
+    output.line(&if kill.pinned {
+        format!("{id} is kept, whatever its age; `leakwatch oom {id} --unpin` takes it back")
+    } else {
+        format!("{id} is kept as long as others")
+    })
 }
 
 /// Where the last profile of a type is.
@@ -91,6 +111,9 @@ pub(super) fn post_mortem(kill: &OomKillBody, output: Output) -> String {
         victim.pid
     );
     page.push_str(&format!("cgroup of the victim: {}\n", or_none(&kill.cgroup_path)));
+    if kill.pinned {
+        page.push_str("pinned: it is kept, whatever its age\n");
+    }
     page.push_str(&format!(
         "memory was asked for by {} (pid {})\n",
         one_line(&kill.trigger.comm),

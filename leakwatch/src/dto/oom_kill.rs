@@ -53,6 +53,8 @@ pub struct OomKillBody {
     pub ledger: LedgerBody,
     /// The verdict on what was known then.
     pub verdict: Option<VerdictBody>,
+    /// Somebody wants it kept, whatever its age.
+    pub pinned: bool,
     /// Why fields are `null`.
     pub missing: MissingMap,
     /// What was dropped since the daemon started and may affect this.
@@ -196,6 +198,7 @@ impl OomKillBody {
             at_death: FinalStateBody::new(post_mortem),
             ledger: LedgerBody::of_memory(&post_mortem.last_memory, sampled_at),
             verdict: missing.applicable("verdict", verdict, "it was killed before it could be judged"),
+            pinned: post_mortem.pinned,
             missing,
             losses,
         }

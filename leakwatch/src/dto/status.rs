@@ -297,6 +297,10 @@ pub struct DiskBody {
     pub bytes: u64,
     /// Bytes at most.
     pub max_bytes: u64,
+    /// OOM kills that are pinned.
+    pub pinned: usize,
+    /// Bytes of files that stay because of them, whatever their age; counted in `bytes`.
+    pub pinned_bytes: u64,
     /// Bytes written since the daemon started.
     pub written_bytes: u64,
     /// By tier.
@@ -341,6 +345,8 @@ impl DiskBody {
             suspended_because: status.suspended,
             bytes: status.bytes,
             max_bytes,
+            pinned: status.pinned,
+            pinned_bytes: status.pinned_bytes,
             written_bytes: status.written_bytes,
             tiers: status.tiers.into_iter().map(tier).collect(),
             notes: status.notes,

@@ -137,6 +137,7 @@ fn is_awaited(input: &Input) -> bool {
     match input {
         Input::Answer { .. }
         | Input::Ruling { .. }
+        | Input::Pin { .. }
         | Input::ConfigReload(_)
         | Input::OomKill(_)
         | Input::FinalState(_)
@@ -185,6 +186,7 @@ fn take_in(memory: &mut Memory, input: Input) {
             answer,
         } => answered(memory, at, &target, step, answer),
         Input::Ruling { at, id, ruling } => rulings::take_in(memory, at, &id, ruling),
+        Input::Pin { oom_kill, pinned, .. } => post_mortem::pin(memory, &oom_kill, pinned),
         Input::Tick { at } => {
             rulings::expire(memory, at);
             final_heap::give_up(memory, at);

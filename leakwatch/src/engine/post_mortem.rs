@@ -59,6 +59,16 @@ pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
     final_heap::find(memory, &id);
 }
 
+/// Takes in that a post-mortem is to be kept, or not any more.
+pub(super) fn pin(memory: &mut Memory, id: &str, pinned: bool) {
+    let is_full = memory.post_mortems().filter(|post_mortem| post_mortem.pinned).count() >= PostMortem::MOST_PINNED;
+    if pinned && is_full {
+        memory.count_loss("pin_bound_reached", 1);
+    } else if let Some(post_mortem) = memory.post_mortem_mut(id) {
+        post_mortem.pinned = pinned;
+    }
+}
+
 /// Whether the OOM killer chose the process that ended.
 pub(super) fn is_of(memory: &Memory, exit: &ProcessExit) -> bool {
     let is_victim = |post_mortem: &PostMortem| {
@@ -201,6 +211,7 @@ fn known(memory: &Memory, id: &TargetId, kill: OomKill) -> PostMortem {
             .map(|investigation| investigation.verdict.clone()),
         final_state: None,
         awaits_final_state: kill.victim.read_at_death,
+        pinned: false,
         kill,
     }
 }
@@ -221,6 +232,7 @@ fn unknown(kill: OomKill) -> PostMortem {
         verdict: None,
         final_state: None,
         awaits_final_state: kill.victim.read_at_death,
+        pinned: false,
         kill,
     }
 }

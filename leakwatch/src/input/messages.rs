@@ -33,7 +33,7 @@ pub(super) struct Envelope {
     /// Nanoseconds since the Unix epoch.
     #[prost(fixed64, tag = "1")]
     pub(super) at: u64,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -100,6 +100,8 @@ pub(super) enum Kind {
     ConfigReload(ConfigReload),
     #[prost(message, tag = "16")]
     Ruling(Ruling),
+    #[prost(message, tag = "17")]
+    Pin(Pin),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -510,6 +512,14 @@ pub(super) struct Ruling {
     /// Absent when it is taken back.
     #[prost(message, optional, tag = "2")]
     pub(super) ruled: Option<Ruled>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Pin {
+    #[prost(string, tag = "1")]
+    pub(super) oom_kill: String,
+    #[prost(bool, tag = "2")]
+    pub(super) pinned: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

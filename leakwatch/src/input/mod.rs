@@ -142,6 +142,15 @@ pub enum Input {
         /// What was ruled.
         ruling: Option<Ruling>,
     },
+    /// A person pinned an OOM kill, or took that back: what is known of it is kept beyond the bounds of age and size.
+    Pin {
+        /// When.
+        at: Timestamp,
+        /// Id of the post-mortem.
+        oom_kill: String,
+        /// Whether it is to be kept.
+        pinned: bool,
+    },
     /// A round of samples is complete: targets that changed are judged now.
     Tick {
         /// When.
@@ -176,6 +185,7 @@ impl Input {
             | Self::Runtime { at, .. }
             | Self::Answer { at, .. }
             | Self::Ruling { at, .. }
+            | Self::Pin { at, .. }
             | Self::Tick { at } => *at,
             Self::Sample(sample) => sample.at,
             Self::Profile(profile) => profile.at,

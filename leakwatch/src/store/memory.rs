@@ -122,9 +122,12 @@ impl Memory {
     /// Brings all profiles within their bound; what had to go is counted.
     pub(crate) fn fit_profiles(&mut self) {
         let bound = self.bounds.profile_bytes;
+        let mut post_mortems: Vec<_> = self.post_mortems.iter_mut().collect();
+        // The first lose their profiles first.
+        post_mortems.sort_by_key(|post_mortem| post_mortem.pinned);
         let kept = Kept {
             targets: self.targets.values_mut().collect(),
-            post_mortems: self.post_mortems.iter_mut().collect(),
+            post_mortems,
         };
         for (reason, count) in self.profiles.fit(kept, bound) {
             self.count_loss(reason, count);
@@ -367,8 +370,10 @@ impl Memory {
 
     /// Adds a post-mortem.
     pub(crate) fn push_post_mortem(&mut self, post_mortem: PostMortem) {
-        if self.post_mortems.len() >= self.bounds.post_mortems {
-            self.post_mortems.pop_front();
+        if self.post_mortems.len() >= self.bounds.post_mortems
+            && let Some(oldest) = self.post_mortems.iter().position(|post_mortem| !post_mortem.pinned)
+        {
+            self.post_mortems.remove(oldest);
         }
         self.post_mortems.push_back(Arc::new(post_mortem));
     }

@@ -49,4 +49,11 @@ pub struct PostMortem {
     pub final_state: Option<FinalState>,
     /// The kernel read the victim, and that has not arrived yet: profiles and verdict are not the last word.
     pub awaits_final_state: bool,
+    /// A person wants it kept beyond the bounds of age and size.
+    pub pinned: bool,
+}
+
+impl PostMortem {
+    /// Pinned ones at most: what they take counts towards the bounds of the store.
+    pub const MOST_PINNED: usize = 32;
 }

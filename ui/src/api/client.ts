@@ -92,6 +92,12 @@ export async function postJson<T>(path: string, body: unknown): Promise<T> {
   return (await response.json()) as T;
 }
 
+/** Keeps an OOM kill whatever its age, or no more. */
+export async function setPinned<T>(id: string, pinned: boolean): Promise<T> {
+  const response = await request(`${paths.oomKill(id)}/pin`, { method: pinned ? "POST" : "DELETE" });
+  return (await response.json()) as T;
+}
+
 /** All pages of a list. */
 export async function getList<T>(path: string, signal?: AbortSignal): Promise<T[]> {
   const items: T[] = [];

@@ -177,6 +177,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/oom_kills/{id}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keeps the post-mortem of an OOM kill with its profiles until that is taken back, whatever the bounds of age and size say. */
+        post: operations["pin"];
+        /** Lets the bounds of age and size hold for an OOM kill again. */
+        delete: operations["unpin"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/oom_kills/{id}/profiles/{type}": {
         parameters: {
             query?: never;
@@ -962,6 +980,13 @@ export interface components {
             max_bytes: number;
             /** @description What happened to the store since it was opened: damage, formats, failures. */
             notes: string[];
+            /** @description OOM kills that are pinned. */
+            pinned: number;
+            /**
+             * Format: int64
+             * @description Bytes of files that stay because of them, whatever their age; counted in `bytes`.
+             */
+            pinned_bytes: number;
             /** @description `written`, or `suspended` while nothing can be written: history is in memory alone then. */
             state: string;
             /** @description Why nothing can be written. */
@@ -1518,6 +1543,8 @@ export interface components {
             missing: components["schemas"]["MissingMap"];
             /** @description Who else was in the cgroup. */
             other_processes: components["schemas"]["OtherProcess"][];
+            /** @description Somebody wants it kept, whatever its age. */
+            pinned: boolean;
             /** @description The last profiles of the victim. */
             profiles: components["schemas"]["LastProfile"][];
             /** @description `memcg` or `global`. */
@@ -1740,6 +1767,8 @@ export interface components {
                 missing: components["schemas"]["MissingMap"];
                 /** @description Who else was in the cgroup. */
                 other_processes: components["schemas"]["OtherProcess"][];
+                /** @description Somebody wants it kept, whatever its age. */
+                pinned: boolean;
                 /** @description The last profiles of the victim. */
                 profiles: components["schemas"]["LastProfile"][];
                 /** @description `memcg` or `global`. */
@@ -3503,6 +3532,187 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OomKill"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the `Host` or `Origin` is not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description nothing has that id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many requests at once, `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description starting or ending */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the OOM kill */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it is kept */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OomKill"];
+                };
+            };
+            /** @description a parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the `Host` or `Origin` is not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description nothing has that id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many requests at once, `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description starting or ending */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unpin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the OOM kill */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it is kept as long as others */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -13,7 +13,7 @@ const TIERS: Record<string, string> = {
   profiles: "profiles of what grows",
   otherprofiles: "other profiles",
   runs: "runs of services",
-  incidents: "OOM kills and what was pinned",
+  incidents: "OOM kills",
 };
 
 export function Disk({ store }: { store: Status["store"] }) {
@@ -28,6 +28,13 @@ export function Disk({ store }: { store: Status["store"] }) {
             {disk.suspended_because ? `: ${readable(disk.suspended_because, 300)}` : null};{" "}
             {bytes(disk.bytes)} of at most {bytes(disk.max_bytes)}, {bytes(disk.written_bytes)} written since
             the daemon started.
+            {disk.pinned > 0 ? (
+              <>
+                {" "}
+                {disk.pinned === 1 ? "One OOM kill is" : `${count(disk.pinned)} OOM kills are`} pinned and
+                {disk.pinned === 1 ? " stays" : " stay"}, with {bytes(disk.pinned_bytes)}.
+              </>
+            ) : null}
           </p>
           {disk.notes.map((note) => (
             <p key={note}>{readable(note, 300)}</p>

@@ -1,7 +1,7 @@
 // The post-mortem of one OOM kill. Its address can be handed on.
 
 import { useEffect, useState } from "preact/hooks";
-import { getList, paths, withQuery } from "../api/client";
+import { ApiError, getList, paths, setPinned, withQuery } from "../api/client";
 import type { Event, OomKill, Target } from "../api/model";
 import { useResource } from "../api/resource";
 import { type GraphState, PLAIN } from "../flame/graph";
@@ -37,14 +37,19 @@ export function OomKillView({ id }: { id: string }) {
     <Loaded resource={kill} what="post-mortem">
       {(data) => (
         <SourcesOf target={target.data}>
-          <PostMortem kill={data} />
+          <PostMortem kill={data} replace={kill.replace} />
         </SourcesOf>
       )}
     </Loaded>
   );
 }
 
-function PostMortem({ kill }: { kill: OomKill }) {
+interface Props {
+  kill: OomKill;
+  replace: (kill: OomKill) => void;
+}
+
+function PostMortem({ kill, replace }: Props) {
   const at = Date.parse(kill.at);
   const range = { from: new Date(at - BEFORE_MS).toISOString(), to: new Date(at + AFTER_MS).toISOString() };
   const target = kill.target ?? null;
@@ -79,6 +84,7 @@ function PostMortem({ kill }: { kill: OomKill }) {
             <Copy text={location.href} what="Copy link" />
           </span>
           <Bundle target={target} kill={kill} />
+          <Pin kill={kill} replace={replace} />
         </p>
       </div>
       <div class="stack-of-cards">
@@ -154,6 +160,30 @@ function Bundle({ target, kill }: { target: string | null; kill: OomKill }) {
         name={`${kill.id}.lwbundle`}
         title="Download bundle"
       />
+    </span>
+  );
+}
+
+/** Whether it is kept whatever its age, to be changed. */
+function Pin({ kill, replace }: Props) {
+  const [failed, setFailed] = useState<string | null>(null);
+  const change = () => {
+    setFailed(null);
+    setPinned<OomKill>(kill.id, !kill.pinned)
+      .then(replace)
+      .catch((reason: unknown) => setFailed(reason instanceof ApiError ? reason.message : String(reason)));
+  };
+  return (
+    <span>
+      <button
+        type="button"
+        class="copy"
+        title="Old OOM kills are removed when there is no room; a pinned one stays with its profiles"
+        onClick={change}
+      >
+        {kill.pinned ? "Unpin" : "Pin"}
+      </button>
+      {failed ? <span role="alert"> {readable(failed, 200)}</span> : null}
     </span>
   );
 }

@@ -8,6 +8,7 @@ mod document;
 pub(crate) mod fixture;
 mod overview;
 pub(crate) mod past;
+mod pins;
 mod profiles;
 mod refusals;
 mod rulings;

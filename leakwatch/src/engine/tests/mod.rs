@@ -2,6 +2,7 @@
 
 mod ends;
 mod final_heap;
+mod pins;
 mod profiles;
 mod restart;
 mod rulings;

@@ -116,6 +116,10 @@ pub(super) fn to_message(input: &Input) -> messages::Envelope {
             id: id.clone(),
             ruled: ruling.as_ref().map(ruling_to),
         }),
+        Input::Pin { oom_kill, pinned, .. } => messages::Kind::Pin(messages::Pin {
+            oom_kill: oom_kill.clone(),
+            pinned: *pinned,
+        }),
         Input::Tick { .. } => messages::Kind::Tick(messages::Tick {}),
     };
     messages::Envelope {
@@ -199,6 +203,7 @@ pub(super) fn from_message(envelope: messages::Envelope, skipped: &mut Skipped) 
             ruling: ruled.map(|ruled| ruling_from(&id, ruled)).transpose()?,
             id,
         },
+        messages::Kind::Pin(messages::Pin { oom_kill, pinned }) => Input::Pin { at, oom_kill, pinned },
         messages::Kind::Tick(messages::Tick {}) => Input::Tick { at },
     })
 }

@@ -417,6 +417,11 @@ pub(super) fn inputs() -> Vec<Input> {
             id: "a".to_owned(),
             ruling: None,
         },
+        Input::Pin {
+            at,
+            oom_kill: "k1".to_owned(),
+            pinned: true,
+        },
         Input::Tick { at },
         Input::TargetGone { at, target: id },
     ]

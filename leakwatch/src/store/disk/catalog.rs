@@ -13,6 +13,7 @@ use super::kind;
 use super::log::LogFile;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Bound;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,6 +93,13 @@ impl Catalog {
             written: 0,
         };
         Ok((catalog, recovered))
+    }
+
+    /// What is known under keys that begin like that.
+    pub(crate) fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let from = self.known.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(move |(key, _)| key.starts_with(prefix))
+            .map(|(_, value)| &**value)
     }
 
     /// Bytes of its files.

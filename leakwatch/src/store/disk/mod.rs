@@ -11,6 +11,7 @@ pub(crate) mod partition;
 pub mod retention;
 mod journal;
 mod pending;
+mod pins;
 pub(in crate::store) mod messages;
 pub(in crate::store) mod convert;
 mod catalog;

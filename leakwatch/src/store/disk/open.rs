@@ -10,6 +10,7 @@ use super::partition::reader::PartitionReader;
 use super::partition::salvage;
 use super::partition::writer::PartitionWriter;
 use super::pending::Pending;
+use super::pins::Pins;
 use super::profiles::ProfileWriter;
 use super::retention::Limits;
 use super::status::Shared;
@@ -59,6 +60,7 @@ impl Store {
             now,
             written: 0,
             waiting: Vec::new(),
+            pins: Pins::default(),
             directory,
         };
         for note in notes {

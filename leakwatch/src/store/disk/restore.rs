@@ -13,6 +13,7 @@ use super::history::History;
 use super::kind;
 use super::messages;
 use super::partition::name::Tier;
+use super::pins::PIN_KEY;
 use super::store::Store;
 use crate::input::TakenProfile;
 use crate::store::event::Event;
@@ -149,6 +150,9 @@ pub(crate) fn restore(known: &BTreeMap<String, Arc<[u8]>>, history: &History, ax
     // The same may have been written twice.
     let mut seen = std::collections::HashSet::new();
     post_mortems.retain(|(post_mortem, _)| seen.insert(post_mortem.id.clone()));
+    for (post_mortem, _) in &mut post_mortems {
+        post_mortem.pinned = known.contains_key(&format!("{PIN_KEY}{}", post_mortem.id));
+    }
     Restored {
         targets: of(TARGET_KEY).filter_map(|(_, bytes)| target(bytes)).collect(),
         events: of(EVENT_KEY).filter_map(|(_, bytes)| event(bytes)).collect(),

@@ -21,25 +21,35 @@ pub(crate) struct Held {
     pub(crate) bytes: u64,
     /// It is being written to, and stays.
     pub(crate) open: bool,
+    /// Somebody pinned what is in it: it stays, whatever its age, and takes nothing of its tier's share.
+    pub(crate) pinned: bool,
+}
+
+impl Held {
+    fn stays(&self) -> bool {
+        self.open || self.pinned
+    }
 }
 
 /// Clocks of hosts differ by less; what is later than that was written under a wrong clock.
 const FUTURE: u64 = 24 * 3600 * 1000;
 
-/// The partitions that have to go, so that `room` more bytes fit beside `other` bytes that are no partitions. What is oldest in the order of writing goes
+/// The partitions that have to go, so that `room` more bytes fit beside `other` bytes that are no partitions and what is pinned. What is oldest in the order of writing goes
 /// first: of a tier over its share, then of the tier that has most over its share.
 pub(crate) fn doomed(held: &[Held], limits: Limits, other: u64, room: u64, now: u64) -> BTreeSet<PartitionName> {
     let mut doomed = too_old(held, limits.max_age, now);
     let bytes_of = |doomed: &BTreeSet<PartitionName>, tier: Tier| -> u64 {
         let kept = held
             .iter()
-            .filter(|file| file.name.tier == tier && !doomed.contains(&file.name));
+            .filter(|file| file.name.tier == tier && !file.pinned && !doomed.contains(&file.name));
         kept.map(|file| file.bytes).sum()
     };
+    let pinned = held.iter().filter(|file| file.pinned);
+    let other = pinned.map(|file| file.bytes).fold(other, u64::saturating_add);
     let oldest = |doomed: &BTreeSet<PartitionName>, tier: Tier| {
         let kept = held
             .iter()
-            .filter(|file| file.name.tier == tier && !file.open && !doomed.contains(&file.name));
+            .filter(|file| file.name.tier == tier && !file.stays() && !doomed.contains(&file.name));
         kept.map(|file| file.name).min_by_key(|name| name.sequence)
     };
     for tier in Tier::ALL {
@@ -72,11 +82,11 @@ fn too_old(held: &[Held], max_age: Duration, now: u64) -> BTreeSet<PartitionName
     let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
     let end = |name: PartitionName| name.slot.saturating_add(name.tier.length());
     let is_future = |name: PartitionName| name.slot > now.saturating_add(FUTURE);
-    let aged = |file: &&Held| !file.open && !is_future(file.name) && now.saturating_sub(end(file.name)) > max_age;
+    let aged = |file: &&Held| !file.stays() && !is_future(file.name) && now.saturating_sub(end(file.name)) > max_age;
     let aged: BTreeSet<PartitionName> = held.iter().filter(aged).map(|file| file.name).collect();
     let goes_along = |file: &&Held| {
         let later = |name: &PartitionName| name.tier == file.name.tier && name.sequence > file.name.sequence;
-        !file.open && is_future(file.name) && aged.iter().any(later)
+        !file.stays() && is_future(file.name) && aged.iter().any(later)
     };
     let along: Vec<PartitionName> = held.iter().filter(goes_along).map(|file| file.name).collect();
     aged.into_iter().chain(along).collect()
@@ -94,7 +104,12 @@ mod tests {
             slot,
             damaged: false,
         };
-        Held { name, bytes, open }
+        Held {
+            name,
+            bytes,
+            open,
+            pinned: false,
+        }
     }
 
     const DAY: u64 = 24 * 3_600_000;
@@ -105,17 +120,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_never_exceeds_the_bounds(files in prop::collection::vec((0..Tier::ALL.len(), 0..40 * DAY, 1..60_000_u64), 0..80), other in 0..50_000_u64, room in 0..50_000_u64) {
+        fn what_is_kept_never_exceeds_the_bounds(files in prop::collection::vec((0..Tier::ALL.len(), 0..40 * DAY, 1..60_000_u64), 0..80), pinned in prop::collection::btree_set(0..80_usize, 0..8), other in 0..50_000_u64, room in 0..50_000_u64) {
             let now = 40 * DAY;
-            let files: Vec<Held> = (1..).zip(files).map(|(sequence, (tier, slot, bytes))| held(Tier::ALL[tier], sequence, slot, bytes, false)).collect();
+            let mut files: Vec<Held> = (1..).zip(files).map(|(sequence, (tier, slot, bytes))| held(Tier::ALL[tier], sequence, slot, bytes, false)).collect();
+            for (index, file) in files.iter_mut().enumerate() {
+                file.pinned = pinned.contains(&index);
+            }
             let doomed = doomed(&files, LIMITS, other, room, now);
             let kept = || files.iter().filter(|file| !doomed.contains(&file.name));
             prop_assert!(kept().map(|file| file.bytes).sum::<u64>() + other + room <= LIMITS.max_bytes);
             for tier in Tier::ALL {
-                let of_tier = kept().filter(|file| file.name.tier == tier);
+                let of_tier = kept().filter(|file| file.name.tier == tier && !file.pinned);
                 prop_assert!(of_tier.map(|file| file.bytes).sum::<u64>() <= tier.share_of(LIMITS.max_bytes));
             }
-            for file in kept() {
+            prop_assert!(files.iter().filter(|file| file.pinned).all(|file| !doomed.contains(&file.name)));
+            for file in kept().filter(|file| !file.pinned) {
                 prop_assert!(now.saturating_sub(file.name.slot + file.name.tier.length()) <= 14 * DAY);
             }
         }

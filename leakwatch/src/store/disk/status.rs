@@ -24,6 +24,10 @@ pub struct Status {
     pub bytes: u64,
     /// Of each tier: bytes, partitions, begin of the oldest in milliseconds since the Unix epoch.
     pub tiers: BTreeMap<Tier, TierStatus>,
+    /// Post-mortems that are pinned.
+    pub pinned: usize,
+    /// Bytes of complete files that stay because of them; counted in `bytes`.
+    pub pinned_bytes: u64,
     /// Bytes written since the daemon started.
     pub written_bytes: u64,
     /// What happened to the store when it was opened and after, newest last.

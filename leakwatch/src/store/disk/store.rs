@@ -14,6 +14,8 @@ use super::partition::name::PartitionName;
 use super::partition::name::Tier;
 use super::partition::writer::PartitionWriter;
 use super::pending::Pending;
+use super::pins::PIN_KEY;
+use super::pins::Pins;
 use super::profiles::ProfileWriter;
 use super::retention::Held;
 use super::retention::Limits;
@@ -57,6 +59,7 @@ pub struct Store {
     pub(super) written: u64,
     /// Runs and post-mortems that could not be written yet.
     pub(super) waiting: Vec<Record>,
+    pub(super) pins: Pins,
 }
 
 impl Store {
@@ -289,15 +292,18 @@ impl Store {
 
     /// Removes the partitions that have to go.
     pub(super) fn stay_within_bounds(&mut self, now: u64) {
+        let pinned = self.pins.find(&self.catalog, &self.held, &self.directory);
         let complete = self.held.iter().map(|(name, bytes)| Held {
             name: *name,
             bytes: *bytes,
             open: false,
+            pinned: pinned.contains(name),
         });
         let open = self.open.values().map(|writer| Held {
             name: writer.name,
             bytes: writer.bytes(),
             open: true,
+            pinned: false,
         });
         let held: Vec<Held> = complete.chain(open).collect();
         let other = self.journal.bytes() + self.catalog.bytes();
@@ -388,8 +394,11 @@ impl Store {
             tier.oldest = Some(tier.oldest.map_or(name.slot, |oldest| oldest.min(name.slot)));
         }
         let (bytes, written) = (self.bytes(), self.written);
+        let pinned = self.catalog.under(PIN_KEY).count();
+        let pinned_bytes = self.pins.having().filter_map(|name| self.held.get(name)).sum();
         self.shared.update_status(|status| {
             status.bytes = bytes;
+            (status.pinned, status.pinned_bytes) = (pinned, pinned_bytes);
             status.tiers = tiers;
             status.written_bytes = written;
         });

@@ -124,6 +124,8 @@ pub(in crate::store) fn post_mortem_from(message: messages::PostMortem) -> Optio
             _ => None,
         }),
         awaits_final_state: false,
+        // The catalog knows.
+        pinned: false,
     };
     Some((post_mortem, profiles))
 }

@@ -11,6 +11,7 @@ use super::error::DiskError;
 use super::history::History;
 use super::kind;
 use super::partition::name::Tier;
+use super::pins::PIN_KEY;
 use super::profiles::Cadence;
 use super::profiles::Importance;
 use super::profiles::ProfileRecord;
@@ -37,6 +38,7 @@ use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
 use prost::Message as _;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::hash::DefaultHasher;
@@ -65,6 +67,8 @@ pub(crate) struct Feed {
     oldest_event: u64,
     /// Those that the catalog has.
     rulings: Arc<Rulings>,
+    /// Ids of the post-mortems that are pinned in the catalog.
+    pins: BTreeSet<String>,
 }
 
 /// What of a target was handed over.
@@ -111,6 +115,8 @@ impl Feed {
             .iter()
             .map(|(post_mortem, _)| post_mortem.id.clone())
             .collect();
+        let pins = recovered.known.keys().filter_map(|key| key.strip_prefix(PIN_KEY));
+        let pins = pins.map(str::to_owned).collect();
         if let Err(error) = store.set_axis(axis) {
             store.note(error.to_string());
         }
@@ -124,6 +130,7 @@ impl Feed {
             told: BTreeMap::new(),
             oldest_event,
             rulings,
+            pins,
         };
         Ok(Opened { feed, restored, writer })
     }
@@ -158,6 +165,7 @@ impl Feed {
         self.events(memory, &mut batch);
         self.rulings(memory, &mut batch);
         self.post_mortems(memory, &mut batch);
+        self.pins(memory, &mut batch);
         self.queue.offer(batch);
     }
 
@@ -221,6 +229,26 @@ impl Feed {
                 .post_mortems()
                 .map(|post_mortem| post_mortem.id.clone())
                 .collect();
+        }
+    }
+
+    fn pins(&mut self, memory: &Memory, batch: &mut Batch) {
+        let pinned = memory.post_mortems().filter(|post_mortem| post_mortem.pinned);
+        let pinned: BTreeMap<&str, u64> = pinned
+            .map(|post_mortem| (post_mortem.id.as_str(), post_mortem.kill.at.unix_millis()))
+            .collect();
+        self.pins.retain(|id| {
+            let is_pinned = pinned.contains_key(id.as_str());
+            if !is_pinned {
+                batch.changes.push((format!("{PIN_KEY}{id}"), None));
+            }
+            is_pinned
+        });
+        for (id, at) in pinned {
+            if self.pins.insert(id.to_owned()) {
+                let at = at.to_le_bytes().to_vec();
+                batch.changes.push((format!("{PIN_KEY}{id}"), Some(at)));
+            }
         }
     }
 
