@@ -107,7 +107,7 @@ fn measure(targets: u64, history: u64, rounds: u64) -> Result<Duration> {
         millis(mean(taking + judging)),
         millis(longest)
     );
-    host.tell()?;
+    host.tell(history)?;
     Ok(mean(taking + judging))
 }
 
@@ -294,8 +294,8 @@ impl Host {
         taken.into()
     }
 
-    /// Each must have been judged, and the leaks found to grow.
-    fn tell(&self) -> Result<()> {
+    /// Each must have been judged, and the leaks found to grow where that is to be seen: in an hour they grow less than what else moves.
+    fn tell(&self, history: u64) -> Result<()> {
         let view = self.engine.views().newest();
         let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
         for target in &self.targets {
@@ -304,7 +304,10 @@ impl Host {
             *classes.entry(verdict.class.name()).or_default() += 1;
         }
         println!("         {classes:?}");
-        ensure!(classes.contains_key("growing"), "no leak was found to grow");
+        ensure!(
+            history < DAY || classes.contains_key("growing"),
+            "no leak was found to grow"
+        );
         Ok(())
     }
 }

@@ -29,6 +29,7 @@ use leakwatch_analysis::model::reading::Reading;
 use leakwatch_analysis::model::sample::CgroupMemory;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::sample::Sample;
+use leakwatch_analysis::model::target::CgroupKey;
 use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
@@ -335,8 +336,7 @@ pub(super) fn tighter(one: Limit, other: Limit) -> Limit {
 
 /// The first refresh comes at an instant of its own within the period, so that later ones of all targets are spread.
 fn first_refresh(now: Timestamp, inode: u64) -> Timestamp {
-    // Inodes of one burst of cgroups are neighbours: a multiplication spreads them (Knuth's constant).
-    let spread = inode.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let spread = u64::from(CgroupKey::spread(inode));
     let milliseconds = u64::try_from(REFRESH.as_millis()).unwrap_or(u64::MAX);
     now.plus(Duration::from_millis((spread * milliseconds) >> 32))
 }

@@ -100,7 +100,8 @@ impl Sampler {
         }
         for (id, stored) in view.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
             let urgency = sampling::urgency(
-                stored,
+                &stored.history,
+                stored.verdict(),
                 self.pressure.is_on(stored.history.target.cgroup.inode, now),
                 now,
             );

@@ -4,6 +4,7 @@
 use crate::engine::judge;
 use crate::store::memory::Memory;
 use crate::store::post_mortem::PostMortem;
+use crate::store::target::News;
 use leakwatch_analysis::model::decoded::ProfileContent;
 use leakwatch_analysis::model::event::OomKill;
 use leakwatch_analysis::model::final_heap::FinalHeap;
@@ -81,7 +82,7 @@ fn remember(memory: &mut Memory, state: &FinalState) {
     if let Some(stored) = memory.target_mut(&state.target) {
         stored.history.apply_snapshot(snapshot);
         stored.history.stacks = stacks;
-        stored.changed = true;
+        stored.hear(News::Event);
     }
 }
 
@@ -125,7 +126,7 @@ fn complete(memory: &mut Memory, id: &str, state: FinalState) {
         .map(|investigation| investigation.verdict.clone());
     judge::bury(memory, &target, state.at);
     if let Some(stored) = memory.target_mut(&target) {
-        stored.changed = true;
+        stored.hear(News::Event);
     }
     let heap = state.heap.as_ref().ok();
     let allocated = heap.and_then(|heap| heap.allocated.as_ref().map(|allocated| (heap, allocated)));

@@ -1,7 +1,9 @@
-//! When a target is judged anew: at each tick if it changed, and now and then if it did not.
+//! Targets are judged at the end of a round.
 
+use crate::schedule::judging;
 use crate::store::event::EventKind;
 use crate::store::memory::Memory;
+use crate::store::target::News;
 use crate::store::target::StoredTarget;
 use crate::store::target::compared_with;
 use leakwatch_analysis::model::investigation::AnsweredBy;
@@ -10,23 +12,19 @@ use leakwatch_analysis::model::reading::Missing;
 use leakwatch_analysis::model::reading::MissingReason;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Timestamp;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// An unchanged target is judged again when its window got longer by an eighth, so "not enough data" may become "stable"; within
-/// these bounds.
-const UNCHANGED: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_mins(5);
-
-/// Judges every living target that changed since it was judged last. Answers about dead ones to which something was added since are as of now.
+/// Judges every living target of which that is due. One without processes keeps its last verdict, which says what ended there. Answers about dead ones to which something was added since are as of now.
 pub(super) fn judge_changed(memory: &mut Memory, at: Timestamp) {
     let (mut due, mut ended) = (Vec::new(), Vec::new());
     for (id, stored) in memory.targets() {
         if stored.investigation.is_some() && stored.history.living().next().is_none() {
-            if stored.changed {
+            if stored.news != News::Nothing {
                 ended.push(id.clone());
             }
-        } else if stored.history.gone_at.is_none() && is_due(stored, at) {
+        } else if stored.history.gone_at.is_none()
+            && judging::is_due(&stored.history, stored.investigation.as_deref(), stored.news, at)
+        {
             due.push(id.clone());
         }
     }
@@ -37,7 +35,7 @@ pub(super) fn judge_changed(memory: &mut Memory, at: Timestamp) {
     for id in ended {
         bury(memory, &id, at);
         let Some(stored) = memory.target_mut(&id) else { continue };
-        stored.changed = false;
+        stored.news = News::Nothing;
         if let Some(made) = &mut stored.investigation {
             Arc::make_mut(made).at = at;
         }
@@ -63,7 +61,7 @@ pub(super) fn bury(memory: &mut Memory, id: &TargetId, at: Timestamp) {
         return;
     }
     let Some(stored) = memory.target_mut(id) else { return };
-    stored.changed = true;
+    stored.hear(News::Event);
     if let Some(made) = &mut stored.investigation {
         let made = Arc::make_mut(made);
         made.at = at;
@@ -90,7 +88,7 @@ pub(super) fn judge(memory: &mut Memory, id: &TargetId, at: Timestamp) {
         stored.history.apply_verdict(&investigation.verdict);
     }
     stored.investigation = Some(Arc::new(investigation));
-    stored.changed = false;
+    stored.news = News::Nothing;
     if from != Some(to) {
         memory.push_event(at, Some(id.clone()), EventKind::VerdictChange { from, to });
     }
@@ -109,14 +107,4 @@ pub(super) fn investigate(memory: &Memory, id: &TargetId, at: Timestamp) -> Opti
         &replicas,
         at,
     ))
-}
-
-/// Whether a living target has to be judged anew. One without processes keeps its last verdict, which says what ended there.
-fn is_due(stored: &StoredTarget, at: Timestamp) -> bool {
-    let longer = at.since(stored.history.window_start) / 8;
-    let unchanged = longer.clamp(*UNCHANGED.start(), *UNCHANGED.end());
-    stored
-        .investigation
-        .as_ref()
-        .is_none_or(|investigation| stored.changed || at.since(investigation.at) >= unchanged)
 }

@@ -19,6 +19,7 @@ use crate::store::disk::restore::Restored;
 use crate::store::event::EventKind;
 use crate::store::memory::Memory;
 use crate::store::memory::snapshot_of;
+use crate::store::target::News;
 use crate::store::view::Views;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::event::Loss;
@@ -200,7 +201,7 @@ fn target_seen(memory: &mut Memory, at: Timestamp, target: Target) {
     let cgroup = target.cgroup.clone();
     match memory.see_target(target, at) {
         Some(stored) => {
-            stored.changed = true;
+            stored.hear(News::Event);
             post_mortem::killed_before_seen(memory, at, &cgroup);
         }
         None => memory.count_loss("target_bound_reached", 1),
@@ -228,9 +229,14 @@ fn sampled(memory: &mut Memory, sample: &Sample) {
     let main_before = history.main_sampled().cloned();
     history.apply_sample(sample);
     let moved = charge_before != history.points.as_slice().last().map(|point| point.charge);
-    stored.changed |= moved || window_before != history.window_start;
+    let lives_anew = window_before != history.window_start;
     let restarted = restart::follow(&mut stored.ended, main_before, history);
     let limit_now = history.newest.as_ref().ok().map(|memory| memory.limit);
+    if lives_anew || limit_now != limit_before {
+        stored.hear(News::Event);
+    } else if moved {
+        stored.hear(News::Numbers);
+    }
     if let (Some(from), Some(to)) = (limit_before, limit_now)
         && from != to
     {
@@ -272,7 +278,7 @@ fn profiled(memory: &mut Memory, taken: &TakenProfile) {
     };
     let accepted = stored.history.apply_snapshot(snapshot_of(taken, summary));
     stored.history.stacks = stacks;
-    stored.changed = true;
+    stored.hear(News::Numbers);
     if !accepted {
         memory.count_loss("profile_of_smaller_process", 1);
     } else if taken.profile_type == ProfileType::Heap {
@@ -285,7 +291,7 @@ fn profile_missing(memory: &mut Memory, target: &TargetId, profile_type: Profile
         && stored.history.profile_missing.get(&profile_type) != Some(&missing)
     {
         stored.history.profile_missing.insert(profile_type, missing);
-        stored.changed = true;
+        stored.hear(News::Numbers);
     }
 }
 
@@ -309,7 +315,7 @@ fn exited(memory: &mut Memory, mut exit: ProcessExit) {
     let signalled = exit.exit_code.as_ref().is_ok_and(|code| code & 0x7f != 0);
     if knows(&stored.history) {
         stored.history.apply_exit(&exit);
-        stored.changed = true;
+        stored.hear(News::Event);
     } else if !signalled {
         return;
     }

@@ -6,6 +6,7 @@ use crate::store::event::EventKind;
 use crate::store::memory::Memory;
 use crate::store::post_mortem::OtherProcess;
 use crate::store::post_mortem::PostMortem;
+use crate::store::target::News;
 use leakwatch_analysis::history::ProcessRecord;
 use leakwatch_analysis::history::SnapshotSeries;
 use leakwatch_analysis::history::TargetHistory;
@@ -43,7 +44,7 @@ pub(super) fn oom_kill(memory: &mut Memory, kill: OomKill) {
         Some(id) => {
             if let Some(stored) = memory.target_mut(id) {
                 stored.history.apply_oom_kill(kill.clone());
-                stored.changed = true;
+                stored.hear(News::Event);
             }
             judge::judge(memory, id, at);
             let post_mortem = known(memory, id, kill);

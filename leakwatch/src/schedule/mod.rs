@@ -2,5 +2,6 @@
 //! them out is for others.
 
 pub mod capturing;
+pub mod judging;
 pub mod reading;
 pub mod sampling;

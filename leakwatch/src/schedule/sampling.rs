@@ -1,11 +1,11 @@
 //! When a target is sampled: all of them every interval, in between those of which a kill may come any second.
 
 use crate::schedule::reading::Urgency;
-use crate::store::view::TargetView;
 use leakwatch_analysis::history::TargetHistory;
 use leakwatch_analysis::model::sample::Limit;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use leakwatch_analysis::model::verdict::Verdict;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -88,15 +88,10 @@ impl Rounds {
 }
 
 /// The urgency of a target now; `reclaiming` if the kernel reported that it takes memory back from it.
-pub(crate) fn urgency(stored: &TargetView, reclaiming: bool, now: Timestamp) -> Urgency {
-    let history = &stored.history;
+pub(crate) fn urgency(history: &TargetHistory, verdict: Option<&Verdict>, reclaiming: bool, now: Timestamp) -> Urgency {
     if history.living().next().is_none() {
         return Urgency::Calm;
     }
-    let verdict = stored
-        .investigation
-        .as_ref()
-        .map(|investigation| &investigation.verdict);
     let soon = verdict
         .and_then(|verdict| verdict.time_to_limit)
         .is_some_and(|time| time.p10_seconds < SOON_SECONDS);
@@ -142,7 +137,7 @@ fn jumped(history: &TargetHistory) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use leakwatch_analysis::model::counter::CgroupVersion;
     use leakwatch_analysis::model::counter::Counter;
@@ -160,7 +155,6 @@ mod tests {
     use leakwatch_analysis::model::target::ProcessKey;
     use leakwatch_analysis::model::target::Target;
     use leakwatch_analysis::model::target::TargetKind;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     #[test]
@@ -211,12 +205,12 @@ mod tests {
         Missing::new(MissingReason::NotYet, "not in this test")
     }
 
-    fn at(second: u64) -> Timestamp {
+    pub(in crate::schedule) fn at(second: u64) -> Timestamp {
         Timestamp::from_unix_seconds(second)
     }
 
     /// A target that lives since second 1000; samples of (second, unreclaimable MiB, page cache MiB, limit hits).
-    fn stored(samples: &[(u64, u64, u64, u64)]) -> TargetView {
+    pub(in crate::schedule) fn history(samples: &[(u64, u64, u64, u64)]) -> TargetHistory {
         let target = Target {
             cgroup: CgroupKey {
                 inode: 1,
@@ -260,11 +254,7 @@ mod tests {
                 }],
             });
         }
-        TargetView {
-            history,
-            investigation: None,
-            overrides: BTreeMap::new(),
-        }
+        history
     }
 
     #[test]
@@ -313,16 +303,16 @@ mod tests {
                 Urgency::NearLimit,
             ),
         ] {
-            assert_eq!(urgency(&stored(samples), false, at(now)), expected, "{what}");
+            assert_eq!(urgency(&history(samples), None, false, at(now)), expected, "{what}");
         }
     }
 
     #[test]
     fn reclaim_of_page_cache_alone_is_no_reason_for_haste() {
         for (unreclaimable, expected) in [(600, Urgency::NearLimit), (300, Urgency::Calm)] {
-            let stored = stored(&[(1000, unreclaimable, 300, 0), (2000, unreclaimable, 300, 0)]);
+            let stored = history(&[(1000, unreclaimable, 300, 0), (2000, unreclaimable, 300, 0)]);
             assert_eq!(
-                urgency(&stored, true, at(2000)),
+                urgency(&stored, None, true, at(2000)),
                 expected,
                 "{unreclaimable} of {LIMIT_MIB} MiB"
             );
@@ -331,8 +321,8 @@ mod tests {
 
     #[test]
     fn the_first_minute_after_a_kill_is_watched_closely() {
-        let mut stored = stored(&[(1000, 100, 0, 0), (1005, 100, 0, 0)]);
-        stored.history.apply_oom_kill(OomKill {
+        let mut stored = history(&[(1000, 100, 0, 0), (1005, 100, 0, 0)]);
+        stored.apply_oom_kill(OomKill {
             at: at(990),
             scope: Err(missing()),
             cgroup: Err(missing()),
@@ -353,7 +343,7 @@ mod tests {
                 comm: "shop".into(),
             },
         });
-        assert_eq!(urgency(&stored, false, at(1005)), Urgency::NearLimit);
-        assert_eq!(urgency(&stored, false, at(1061)), Urgency::Growing);
+        assert_eq!(urgency(&stored, None, false, at(1005)), Urgency::NearLimit);
+        assert_eq!(urgency(&stored, None, false, at(1061)), Urgency::Growing);
     }
 }

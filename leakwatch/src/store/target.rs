@@ -13,6 +13,18 @@ use leakwatch_analysis::model::verdict::VerdictClass;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What came in of a target since it was judged last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum News {
+    /// Nothing that an answer is made of.
+    #[default]
+    Nothing,
+    /// Its memory moved, or a profile was taken.
+    Numbers,
+    /// What changes the answer at once: it is new, or lives anew; somebody was killed or has ended; it has another limit.
+    Event,
+}
+
 /// One target with all that is known and concluded about it.
 #[derive(Debug)]
 pub(crate) struct StoredTarget {
@@ -22,8 +34,8 @@ pub(crate) struct StoredTarget {
     pub(crate) investigation: Option<Arc<Investigation>>,
     /// Steps that a person overruled.
     pub(crate) overrides: BTreeMap<StepId, Answer>,
-    /// Something came in since the investigation was made.
-    pub(crate) changed: bool,
+    /// What came in since the investigation was made.
+    pub(crate) news: News,
     /// The main process that ended and has no successor yet.
     pub(crate) ended: Option<ProcessRecord>,
     /// Class of the newest verdict of a daemon before this one; none once there is a newer.
@@ -39,7 +51,7 @@ impl StoredTarget {
             history: TargetHistory::new(target, at),
             investigation: None,
             overrides: BTreeMap::new(),
-            changed: true,
+            news: News::Event,
             ended: None,
             class_before: None,
             view: None,
@@ -56,7 +68,7 @@ impl StoredTarget {
             history,
             investigation: None,
             overrides,
-            changed: true,
+            news: News::Event,
             ended: None,
             class_before: class,
             view: None,
@@ -73,11 +85,16 @@ impl StoredTarget {
             history,
             investigation: investigation.map(Arc::new),
             overrides,
-            changed: false,
+            news: News::Nothing,
             ended: None,
             class_before: None,
             view: None,
         }
+    }
+
+    /// Something came in.
+    pub(crate) fn hear(&mut self, news: News) {
+        self.news = self.news.max(news);
     }
 
     /// As readers see it.

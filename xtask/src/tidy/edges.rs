@@ -22,7 +22,7 @@ const EDGES: [(&str, &[&str]); 19] = [
         "collect",
         &["clock", "config", "identity", "input", "schedule", "self_stats"],
     ),
-    ("engine", &["input", "store"]),
+    ("engine", &["input", "schedule", "store"]),
     ("store", &["input"]),
     ("query", &["store"]),
     ("schedule", &["capture", "store"]),

@@ -86,11 +86,12 @@ pub(super) fn sites(
     let mut largest: Vec<Group<'_>> = groups.into_values().filter(|group| group.delta > 0.0).collect();
     largest.sort_by(|a, b| b.delta.total_cmp(&a.delta));
     largest.truncate(MAX_SITES);
+    let points = series(&largest, profile_type, snapshots, base.at);
+    let before = series(&largest, profile_type, earlier, base.at);
     let mut found: Vec<(SiteTrend, f64)> = largest
         .into_iter()
-        .map(|mut group| {
-            let points = group.series(profile_type, snapshots, base.at);
-            let before = group.series(profile_type, earlier, base.at);
+        .zip(points.into_iter().zip(before))
+        .map(|(group, (points, before))| {
             let growth = estimate(profile_type, &points, group.variance);
             let deviation = (growth.high - growth.estimate) / 1.96;
             let z = growth.estimate / deviation.max(f64::MIN_POSITIVE);
@@ -204,16 +205,34 @@ impl<'a> Group<'a> {
         self.delta += change.delta;
         self.variance += change.variance;
     }
+}
 
-    fn series(&mut self, profile_type: ProfileType, snapshots: &[&Snapshot], origin: Timestamp) -> Vec<(f64, f64)> {
-        self.stacks.sort_unstable();
-        snapshots
-            .iter()
-            .map(|snapshot| {
-                let values = snapshot.values.pick(&self.stacks);
-                let sum = values.map(|value| amount(profile_type, &value)).sum();
-                (snapshot.at.seconds_from(origin), sum)
-            })
-            .collect()
+/// What each call site has in each profile, by seconds since the origin.
+fn series(
+    groups: &[Group<'_>],
+    profile_type: ProfileType,
+    snapshots: &[&Snapshot],
+    origin: Timestamp,
+) -> Vec<Vec<(f64, f64)>> {
+    let stacks = groups.iter().enumerate();
+    let mut group_of: Vec<(StackId, usize)> = stacks
+        .flat_map(|(group, of)| of.stacks.iter().map(move |stack| (*stack, group)))
+        .collect();
+    group_of.sort_unstable();
+    let stacks: Vec<StackId> = group_of.iter().map(|(stack, _)| *stack).collect();
+    let mut series = vec![Vec::with_capacity(snapshots.len()); groups.len()];
+    for snapshot in snapshots {
+        let mut sums = vec![0.0; groups.len()];
+        let mut places = group_of.iter();
+        for (stack, value) in snapshot.values.pick(&stacks) {
+            let group = places.find(|(of, _)| *of == stack).map(|(_, group)| *group);
+            if let Some(sum) = group.and_then(|group| sums.get_mut(group)) {
+                *sum += amount(profile_type, &value);
+            }
+        }
+        for (series, sum) in series.iter_mut().zip(sums) {
+            series.push((snapshot.at.seconds_from(origin), sum));
+        }
     }
+    series
 }

@@ -68,11 +68,11 @@ impl Values {
 
     /// The value of a stack, if it has one.
     pub fn get(&self, stack: StackId) -> Option<StackValue> {
-        self.pick(&[stack]).next()
+        self.pick(&[stack]).next().map(|(_, value)| value)
     }
 
-    /// The values of some stacks, which are sorted; those that have none are passed over.
-    pub fn pick(&self, stacks: &[StackId]) -> impl Iterator<Item = StackValue> {
+    /// The values of some stacks, which are sorted; those that have none are passed over. A chunk is read once, and only where a stack may be in it.
+    pub fn pick(&self, stacks: &[StackId]) -> impl Iterator<Item = (StackId, StackValue)> {
         let mut chunks = &*self.chunks;
         let mut here = Iter::default();
         let mut next = None;
@@ -89,7 +89,7 @@ impl Values {
             while next.is_some_and(|(at, _)| at < *stack) {
                 next = here.next();
             }
-            next.filter(|(at, _)| at == stack).map(|(_, value)| value)
+            next.filter(|(at, _)| at == stack)
         })
     }
 

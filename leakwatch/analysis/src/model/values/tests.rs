@@ -36,8 +36,8 @@ proptest! {
         let all: BTreeMap<u32, StackValue> = values.iter().map(|(stack, value)| (stack.number(), value)).collect();
         prop_assert_eq!(&all, &list);
         let asked: Vec<StackId> = asked.into_iter().map(StackId::from_number).collect();
-        let found: Vec<StackValue> = values.pick(&asked).collect();
-        let known: Vec<StackValue> = asked.iter().filter_map(|stack| list.get(&stack.number()).copied()).collect();
+        let found: Vec<(StackId, StackValue)> = values.pick(&asked).collect();
+        let known: Vec<_> = asked.iter().filter_map(|stack| Some((*stack, *list.get(&stack.number())?))).collect();
         prop_assert_eq!(found, known);
         // Half of both.
         let before: BTreeMap<u32, StackValue> = list.iter().chain(other.iter().step_by(2)).map(|(stack, value)| (*stack, *value)).collect();
