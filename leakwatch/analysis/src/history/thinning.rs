@@ -4,6 +4,9 @@
 use crate::model::units::Timestamp;
 use std::ops::Range;
 
+/// An age of nothing counts as this one, in nanoseconds.
+const SECOND: f64 = 1e9;
+
 /// The index among `candidates` whose removal leaves the smallest gap relative to its age, where the one after it may take its place;
 /// the first and the newest of all always stay.
 pub(super) fn least_missed<T>(
@@ -12,6 +15,7 @@ pub(super) fn least_missed<T>(
     may_join: impl Fn(&T) -> bool,
     candidates: Range<usize>,
 ) -> Option<usize> {
+    let at = |item: &T| at(item).unix_nanos();
     let newest = at(series.last()?);
     let mut least: Option<(f64, usize)> = None;
     let first = candidates.start.max(1);
@@ -21,11 +25,15 @@ pub(super) fn least_missed<T>(
         if !may_join(younger) {
             continue;
         }
-        let gap = at(younger).since(at(older)).as_secs_f64();
-        let cost = gap / (newest.since(at(this)).as_secs_f64() + 1.0);
+        let cost = nanos(at(younger), at(older)) / (nanos(newest, at(this)) + SECOND);
         if least.is_none_or(|(lowest, _)| cost < lowest) {
             least = Some((cost, before + 1));
         }
     }
     least.map(|(_, index)| index)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gaps and ages are compared, to a part in 2^53")]
+const fn nanos(later: u64, earlier: u64) -> f64 {
+    later.saturating_sub(earlier) as f64
 }

@@ -143,7 +143,9 @@ impl CgroupMemory {
     /// Times the charge hit a limit, throttling included.
     pub fn limit_hits(&self) -> Reading<u64> {
         let max = self.of_itself(Counter::LocalMax, Counter::EventsMax)?;
-        let high = self.of_itself(Counter::LocalHigh, Counter::EventsHigh);
+        // Why it is missing, as on v1, is nothing to be put in words with every sample.
+        let mut high = [Counter::LocalHigh, Counter::EventsHigh].into_iter();
+        let high = high.find_map(|counter| self.counters.get(counter));
         // On v1, where both limits are the same, the one on memory and swap is hit first and the other never.
         let memsw = self.counters.get(Counter::MemswMax);
         Ok(max.saturating_add(high.unwrap_or(0)).saturating_add(memsw.unwrap_or(0)))
