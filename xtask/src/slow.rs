@@ -6,6 +6,7 @@ use crate::soak;
 use crate::vm;
 use anyhow::Context as _;
 use anyhow::bail;
+use anyhow::ensure;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -153,16 +154,36 @@ pub(crate) fn warn() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs what is stale and writes down what came of it.
-pub(crate) fn main() -> anyhow::Result<()> {
+/// Refuses names that no test has.
+pub(crate) fn check(names: &[String]) -> anyhow::Result<()> {
+    let known = TESTS.map(|test| test.name);
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => bail!("no slow test is called {name}; there are {}", known.join(", ")),
+        None => Ok(()),
+    }
+}
+
+/// Runs what is stale, of these if any are named, and writes down what came of it. One that fails does not keep the others from being run.
+pub(crate) fn main(names: &[String]) -> anyhow::Result<()> {
     let mut known = read(&fs::read_to_string(path()).unwrap_or_default());
+    let mut failed = Vec::new();
     for test in stale(&known)? {
-        let outcome = tools::step(&format!("the slow test {}", test.name), || run(test))?;
-        known.insert(test.name.to_owned(), outcome);
+        if !names.is_empty() && !names.iter().any(|name| name == test.name) {
+            continue;
+        }
+        match tools::step(&format!("the slow test {}", test.name), || run(test)) {
+            Ok(outcome) => known.insert(test.name.to_owned(), outcome),
+            Err(error) => {
+                tools::say(format!("{error:#}"));
+                failed.push(test.name);
+                continue;
+            }
+        };
         let directory = path();
         fs::create_dir_all(directory.parent().context("no directory")?)?;
         fs::write(path(), written(&known)).with_context(|| format!("write {}", path().display()))?;
     }
+    ensure!(failed.is_empty(), "slow tests failed: {}", failed.join(", "));
     Ok(())
 }
 

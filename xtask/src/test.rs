@@ -40,15 +40,16 @@ pub(crate) struct Arguments {
     /// Do not fail when tests were skipped
     #[arg(long)]
     allow_skips: bool,
-    /// The slow tier instead: those of its tests whose inputs have changed, writing down what came of them
-    #[arg(long)]
-    slow: bool,
+    /// The slow tier instead, or some of its tests: those whose inputs have changed, writing down what came of them
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    slow: Option<Vec<String>>,
 }
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.slow {
+    if let Some(names) = &arguments.slow {
+        slow::check(names)?;
         prepare()?;
-        return slow::main();
+        return slow::main(names);
     }
     let mut minutes = Minutes::default();
     let done = quick_tier(arguments, &mut minutes);
