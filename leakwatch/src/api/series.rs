@@ -121,7 +121,7 @@ pub(crate) async fn ledger(
     let at = parameters.instant("at", context.now())?;
     let view = context.view();
     let (_, stored) = lookup::target(&view, &id)?;
-    let points = stored.history.points.as_slice();
+    let points = stored.history.points.all();
     let point: Option<&MemoryPoint> = match at {
         None => points.last(),
         Some(at) => points

@@ -182,7 +182,7 @@ impl TargetBody {
             }
         }
         let runtime = container.and_then(|container| container.runtime).map(runtime_name);
-        let sampled = !history.points.as_slice().is_empty();
+        let sampled = !history.points.all().is_empty();
         let verdict = stored
             .investigation
             .as_ref()

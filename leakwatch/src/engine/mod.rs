@@ -225,10 +225,10 @@ fn sampled(memory: &mut Memory, sample: &Sample) {
         history.window_start,
         history.newest.as_ref().ok().map(|memory| memory.limit),
     );
-    let charge_before = history.points.as_slice().last().map(|point| point.charge);
+    let charge_before = history.points.all().last().map(|point| point.charge);
     let main_before = history.main_sampled().cloned();
     history.apply_sample(sample);
-    let moved = charge_before != history.points.as_slice().last().map(|point| point.charge);
+    let moved = charge_before != history.points.all().last().map(|point| point.charge);
     let lives_anew = window_before != history.window_start;
     let restarted = restart::follow(&mut stored.ended, main_before, history);
     let limit_now = history.newest.as_ref().ok().map(|memory| memory.limit);

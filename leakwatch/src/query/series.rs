@@ -155,7 +155,7 @@ fn older(
     from: Timestamp,
     now: Timestamp,
 ) -> Found {
-    let points = target.history.points.as_slice();
+    let points = target.history.points.all();
     let full = points.len().saturating_sub(Points::CAPACITY / 2);
     let to = range.to.unwrap_or(now);
     // Few profiles are in memory, and what each counted is on disk.

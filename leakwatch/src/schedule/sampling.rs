@@ -126,7 +126,8 @@ fn jumped(history: &TargetHistory) -> bool {
     let Some(limit) = history.limit().bytes() else {
         return false;
     };
-    let [.., before, newest] = history.window() else {
+    let mut newest_first = history.window().iter().rev();
+    let (Some(newest), Some(before)) = (newest_first.next(), newest_first.next()) else {
         return false;
     };
     let grown = match (before.unreclaimable.bytes(), newest.unreclaimable.bytes()) {

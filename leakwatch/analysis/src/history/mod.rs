@@ -13,6 +13,7 @@ pub use crate::history::at_limit::AtLimit;
 pub use crate::history::points::Amount;
 pub use crate::history::points::MemoryPoint;
 pub use crate::history::points::Points;
+pub use crate::history::points::Stretch;
 pub use crate::history::runtimes::RuntimePoint;
 pub use crate::history::runtimes::RuntimeSeries;
 pub use crate::history::snapshots::SnapshotSeries;

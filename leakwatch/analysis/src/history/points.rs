@@ -96,60 +96,138 @@ impl MemoryPoint {
 }
 
 /// A bounded series: the newest quarter at full resolution; of the older points those are merged whose merging makes the shortest step
-/// relative to their age, so that two weeks are kept in steps of some hundredths of the age. Copies share the points until one changes.
+/// relative to their age, so that two weeks are kept in steps of some hundredths of the age. Copies share the points: adding one to a series that is
+/// shared copies the few newest.
 #[derive(Clone, Debug, Default)]
-pub struct Points(Arc<Vec<MemoryPoint>>);
+pub struct Points {
+    older: Arc<[MemoryPoint]>,
+    /// At most [`Self::PART`] of them.
+    newer: Arc<Vec<MemoryPoint>>,
+}
 
 impl Points {
     /// 500 targets at this capacity take about 9 MiB.
     pub const CAPACITY: usize = 384;
     /// The newest of them are never merged.
     const FULL: usize = Self::CAPACITY / 4;
-    /// Room is made for so many points at a time.
-    const STEP: usize = Self::CAPACITY / 6;
+    /// So many are added to the older ones at a time.
+    const PART: usize = Self::CAPACITY / 12;
 
     /// Appends a point; out-of-order points are ignored.
     pub fn push(&mut self, point: MemoryPoint) {
-        if self.0.last().is_some_and(|last| last.at >= point.at) {
+        if self.all().last().is_some_and(|last| last.at >= point.at) {
             return;
         }
-        let points = self.own();
-        if points.len() >= Self::CAPACITY {
-            let older = 1..Self::CAPACITY - Self::FULL;
-            let merged = least_missed(points, |point| point.at, |point| !point.begins_window, older);
+        if self.newer.len() >= Self::PART {
+            self.make_room();
+        }
+        if Arc::get_mut(&mut self.newer).is_none() {
+            let mut own = Vec::with_capacity(Self::PART);
+            own.extend_from_slice(&self.newer);
+            self.newer = Arc::new(own);
+        }
+        let newer = Arc::make_mut(&mut self.newer);
+        newer.reserve_exact(Self::PART - newer.len());
+        newer.push(point);
+    }
+
+    /// The newer points become older ones, of which as many are merged as are too many.
+    fn make_room(&mut self) {
+        let mut points = [&*self.older, &*self.newer].concat();
+        while points.len() > Self::CAPACITY - Self::PART {
+            let candidates = 1..points.len() - Self::FULL;
+            let merged = least_missed(&points, |point| point.at, |point| !point.begins_window, candidates);
             // Where every point begins a window, the oldest goes.
             let removed = points.remove(merged.unwrap_or(0));
             if let Some(younger) = merged.and_then(|index| points.get_mut(index)) {
                 *younger = MemoryPoint::merge(&removed, younger);
             }
         }
-        if points.len() == points.capacity() {
-            // Doubling would end a third above the capacity, in every target.
-            points.reserve_exact(Self::STEP);
-        }
-        points.push(point);
-    }
-
-    /// The points, to be changed: a copy with room for more if they are shared.
-    fn own(&mut self) -> &mut Vec<MemoryPoint> {
-        if Arc::get_mut(&mut self.0).is_none() {
-            let room = (self.0.len() + 1).next_multiple_of(Self::STEP);
-            let mut own = Vec::with_capacity(room);
-            own.extend_from_slice(&self.0);
-            self.0 = Arc::new(own);
-        }
-        Arc::make_mut(&mut self.0)
+        self.older = points.into();
+        self.newer = Arc::default();
     }
 
     /// All points, oldest first.
-    pub fn as_slice(&self) -> &[MemoryPoint] {
-        &self.0
+    pub fn all(&self) -> Stretch<'_> {
+        Stretch {
+            older: &self.older,
+            newer: &self.newer,
+        }
     }
 
     /// Points at or after `from`.
-    pub fn since(&self, from: Timestamp) -> &[MemoryPoint] {
-        let start = self.0.partition_point(|point| point.at < from);
-        self.0.get(start..).unwrap_or(&[])
+    pub fn since(&self, from: Timestamp) -> Stretch<'_> {
+        let all = self.all();
+        all.from(all.partition_point(|point| point.at < from))
+    }
+}
+
+/// Points one after the other, oldest first: a slice in two parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stretch<'a> {
+    older: &'a [MemoryPoint],
+    newer: &'a [MemoryPoint],
+}
+
+impl<'a> Stretch<'a> {
+    /// How many.
+    pub const fn len(self) -> usize {
+        self.older.len() + self.newer.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = &'a MemoryPoint> + Clone {
+        self.older.iter().chain(self.newer)
+    }
+
+    /// The oldest.
+    pub fn first(self) -> Option<&'a MemoryPoint> {
+        self.older.first().or_else(|| self.newer.first())
+    }
+
+    /// The newest.
+    pub fn last(self) -> Option<&'a MemoryPoint> {
+        self.newer.last().or_else(|| self.older.last())
+    }
+
+    /// The one with this number.
+    pub fn get(self, index: usize) -> Option<&'a MemoryPoint> {
+        let in_newer = || self.newer.get(index - self.older.len());
+        self.older.get(index).or_else(in_newer)
+    }
+
+    /// How many come before the first of which this is not so, as of a slice.
+    pub fn partition_point(self, is_before: impl Fn(&MemoryPoint) -> bool) -> usize {
+        let of_older = self.older.partition_point(&is_before);
+        if of_older < self.older.len() {
+            return of_older;
+        }
+        of_older + self.newer.partition_point(&is_before)
+    }
+
+    /// Those from this number on.
+    #[must_use]
+    pub fn from(self, index: usize) -> Self {
+        let of_newer = index.saturating_sub(self.older.len());
+        Self {
+            older: self.older.get(index..).unwrap_or_default(),
+            newer: self.newer.get(of_newer..).unwrap_or_default(),
+        }
+    }
+
+    /// Those before this number.
+    #[must_use]
+    pub fn until(self, index: usize) -> Self {
+        let of_newer = index.saturating_sub(self.older.len());
+        Self {
+            older: self.older.get(..index).unwrap_or(self.older),
+            newer: self.newer.get(..of_newer).unwrap_or(self.newer),
+        }
     }
 }
 
@@ -181,10 +259,10 @@ mod tests {
         for second in 1..=100_000 {
             points.push(point(second));
         }
-        let kept = points.as_slice();
+        let kept = points.all();
         assert!(kept.len() <= Points::CAPACITY);
-        assert_eq!(points.0.capacity(), Points::CAPACITY, "and no more is held");
-        assert!(kept.is_sorted_by(|a, b| a.at < b.at));
+        assert_eq!(points.newer.capacity(), Points::PART, "and no more is held");
+        assert!(kept.iter().is_sorted_by(|a, b| a.at < b.at));
         assert_eq!(
             kept.iter().filter_map(|point| point.unreclaimable_min.bytes()).min(),
             Some(Bytes(0))
@@ -232,7 +310,41 @@ mod tests {
         points.push(point(5));
         points.push(point(5));
         points.push(point(4));
-        assert_eq!(points.as_slice().len(), 1);
-        assert_eq!(points.since(Timestamp::from_unix_seconds(6)), &[]);
+        assert_eq!(points.all().len(), 1);
+        assert!(points.since(Timestamp::from_unix_seconds(6)).is_empty());
+    }
+
+    #[test]
+    fn a_copy_stays_as_it_is_and_shares_what_is_old() {
+        let mut points = Points::default();
+        for second in 1..=1000 {
+            points.push(point(second));
+        }
+        let copy = points.clone();
+        let before: Vec<MemoryPoint> = copy.all().iter().copied().collect();
+        points.push(point(1001));
+        assert!(copy.all().iter().eq(&before));
+        assert!(Arc::ptr_eq(&points.older, &copy.older) || points.newer.len() == 1);
+    }
+
+    /// Wherever it is cut in two, it is read like a slice.
+    #[test]
+    fn a_stretch_is_a_slice() {
+        let points: Vec<MemoryPoint> = (0..9).map(point).collect();
+        for cut in 0..=points.len() {
+            let (older, newer) = points.split_at(cut);
+            let stretch = Stretch { older, newer };
+            assert_eq!((stretch.first(), stretch.last()), (points.first(), points.last()));
+            assert!(stretch.iter().rev().eq(points.iter().rev()));
+            for index in 0..=points.len() {
+                assert_eq!(stretch.get(index), points.get(index));
+                assert!(stretch.from(index).iter().eq(&points[index..]), "{cut} {index}");
+                assert!(stretch.until(index).iter().eq(&points[..index]), "{cut} {index}");
+                let from = Timestamp::from_unix_seconds(index as u64);
+                let is_before = |point: &MemoryPoint| point.at < from;
+                assert_eq!(stretch.partition_point(is_before), points.partition_point(is_before));
+            }
+        }
+        assert!(Stretch { older: &[], newer: &[] }.is_empty());
     }
 }

@@ -33,7 +33,10 @@ pub(super) fn least_missed<T>(
     least.map(|(_, index)| index)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "gaps and ages are compared, to a part in 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "gaps and ages are compared, to a part in 2^53"
+)]
 const fn nanos(later: u64, earlier: u64) -> f64 {
     later.saturating_sub(earlier) as f64
 }

@@ -30,9 +30,7 @@ fn envelope(
     side: impl Fn(&MemoryPoint) -> (Timestamp, Amount),
 ) -> Vec<(f64, f64)> {
     let window = history.window();
-    let window = window
-        .get(..window.partition_point(|point| point.at <= now))
-        .unwrap_or(window);
+    let window = window.until(window.partition_point(|point| point.at <= now));
     let has_stat = window.iter().any(|point| point.unreclaimable.bytes().is_some());
     let values = window.iter().filter_map(|point| {
         let (at, value) = if has_stat {

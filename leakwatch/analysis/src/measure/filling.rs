@@ -19,7 +19,7 @@ pub struct Filling {
 impl Filling {
     /// By the newest sample; none where its parts are not known.
     pub fn of(history: &TargetHistory) -> Option<Self> {
-        let point = history.points.as_slice().last()?;
+        let point = history.points.all().last()?;
         let charge = point.charge.bytes()?.as_f64();
         let parts = Total::ALL
             .into_iter()

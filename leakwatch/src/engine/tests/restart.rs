@@ -104,7 +104,7 @@ fn profile(target: &Target, second: u64, profile_type: ProfileType, values: &[([
 }
 
 fn points(view: &View, target: &Target) -> Vec<(u64, u64)> {
-    let points = view.target(&target.id()).unwrap().history.window().to_vec();
+    let points = view.target(&target.id()).unwrap().history.window();
     let told = |point: &leakwatch_analysis::history::MemoryPoint| {
         (
             point.at.unix_millis() / 1000,

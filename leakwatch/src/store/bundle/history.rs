@@ -87,7 +87,7 @@ pub(super) fn target_to(target: &BundledTarget, number: &dyn Fn(StackId) -> Stac
     let class = target.verdict.as_ref().map(|verdict| verdict.class);
     messages::WholeTarget {
         state: Some(convert::state_to(history, &target.overrides, class, None)),
-        points: history.points.as_slice().iter().map(point_to).collect(),
+        points: history.points.all().iter().map(point_to).collect(),
         processes: input::to_bytes(&Input::Sample(processes)),
         lives: records
             .iter()

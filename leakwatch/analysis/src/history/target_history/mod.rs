@@ -6,6 +6,7 @@ use crate::history::at_limit::AtLimit;
 use crate::history::points::Amount;
 use crate::history::points::MemoryPoint;
 use crate::history::points::Points;
+use crate::history::points::Stretch;
 use crate::history::runtimes::RuntimePoint;
 use crate::history::runtimes::RuntimeSeries;
 use crate::history::snapshots::SnapshotSeries;
@@ -193,7 +194,7 @@ impl TargetHistory {
     }
 
     /// Points of the current window.
-    pub fn window(&self) -> &[MemoryPoint] {
+    pub fn window(&self) -> Stretch<'_> {
         self.points.since(self.window_start)
     }
 
@@ -284,7 +285,7 @@ impl TargetHistory {
                 .try_fold(Bytes(0), |sum, rss| rss.map(|rss| sum.saturating_add(rss)));
             self.points.push(MemoryPoint {
                 at: sample.at,
-                begins_window: self.window_start == sample.at || self.points.as_slice().is_empty(),
+                begins_window: self.window_start == sample.at || self.points.all().is_empty(),
                 lowest_before: 0,
                 charge: memory.charge.into(),
                 unreclaimable,

@@ -120,7 +120,7 @@ fn a_window_ends_when_the_main_process_is_replaced_and_not_when_a_helper_is() {
         Some(WindowEnd::Restart)
     );
     assert_eq!(
-        history.points.as_slice().len(),
+        history.points.all().len(),
         3,
         "points of earlier windows stay for the series"
     );

@@ -47,7 +47,7 @@ pub(super) fn row(history: &TargetHistory, told: &mut Told) -> Option<Row> {
             row.set(column, memory.counters.get(counter));
         }
     }
-    let point = history.points.as_slice().last();
+    let point = history.points.all().last();
     let rss = point
         .filter(|point| point.at == history.newest_at)
         .and_then(|point| point.rss.bytes());
