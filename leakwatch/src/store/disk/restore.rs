@@ -262,9 +262,6 @@ fn target(
     }
 }
 
-/// The lowest value of a minute stood somewhere in it, as far before its end as this on average, in seconds.
-const MINUTE_MIDDLE: u16 = 30;
-
 struct Points {
     points: Vec<MemoryPoint>,
     runtimes: Vec<(Timestamp, GoRuntimeStats)>,
@@ -288,13 +285,15 @@ fn disk_points(disk: &History, target: &str, oldest: Timestamp) -> Points {
     let mut points = Vec::new();
     let mut runtimes = Vec::new();
     for part in &parts {
+        // The lowest value of a minute or an hour stood somewhere in it: in the middle, on average.
+        let lowest_before = u16::try_from(part.span / 2000).unwrap_or(u16::MAX);
         for rollup in &part.rollups {
             let value = |column: Column| rollup.get(column).map(|aggregate| Bytes(aggregate.last));
             let unreclaimable = rollup.get(Column::Unreclaimable);
             points.extend(point(rollup.from + part.span, value).map(|point| MemoryPoint {
                 unreclaimable_min: Amount::from(unreclaimable.map(|aggregate| Bytes(aggregate.min))),
                 unreclaimable_max: Amount::from(unreclaimable.map(|aggregate| Bytes(aggregate.max))),
-                lowest_before: MINUTE_MIDDLE,
+                lowest_before,
                 ..point
             }));
         }
