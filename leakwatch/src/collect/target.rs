@@ -34,6 +34,7 @@ use leakwatch_analysis::model::target::Target;
 use leakwatch_analysis::model::target::TargetId;
 use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub(super) struct Watched {
     /// Number of the round that last found the directory.
     pub(super) round: u64,
     directory: Directory,
+    id: TargetId,
     recognised: Recognised,
     /// The tightest limit on the way to the root, as the last full round found it.
     pub(super) limit: Reading<Limit>,
@@ -151,6 +153,7 @@ impl Watched {
             files: CgroupFiles::new(version, &directory.path, counter_files),
             round: 0,
             recognised: recognise(&directory.key.path),
+            id: (&directory.key).into(),
             directory,
             limit: Ok(Limit::Max),
             holder: None,
@@ -170,7 +173,7 @@ impl Watched {
 
     /// Id, if it was announced.
     pub(super) fn id(&self) -> Option<TargetId> {
-        self.announced.as_ref().map(Target::id)
+        self.announced.as_ref().map(|_| self.id.clone())
     }
 
     /// Its path.
@@ -213,12 +216,13 @@ impl Watched {
         if self.announced.is_none() && self.processes.is_empty() {
             return;
         }
-        if !self.announce(round, inputs) {
+        let renamed = relisted || refresh != Refresh::Nothing || !self.processes.all_announced();
+        if !self.announce(renamed, round, inputs) {
             return;
         }
         let cgroup = charge.and_then(|charge| self.memory(charge, refresh, round));
         inputs.push(Input::Sample(Sample {
-            target: (&self.directory.key).into(),
+            target: self.id.clone(),
             at: round.now,
             cgroup,
             new_processes: self.processes.announcements(),
@@ -226,19 +230,20 @@ impl Watched {
         }));
     }
 
-    /// Says who the target is, at first and when its service became known or changed. False for one that is excluded by who it is.
-    fn announce(&mut self, round: &Round<'_>, inputs: &mut Vec<Input>) -> bool {
+    /// Says who the target is, at first and when its service became known or changed, which it may have if it is `renamed`. False for one that is
+    /// excluded by who it is.
+    fn announce(&mut self, renamed: bool, round: &Round<'_>, inputs: &mut Vec<Input>) -> bool {
         let now = round.now;
         let service = match &self.announced {
             // Nothing to learn from an empty cgroup: it keeps its service.
-            Some(target) if self.processes.is_empty() => target.service.clone(),
-            _ => service::name(&self.recognised, self.processes.candidates()),
+            Some(target) if !renamed || self.processes.is_empty() => Cow::Borrowed(target.service.as_str()),
+            _ => Cow::Owned(service::name(&self.recognised, self.processes.candidates())),
         };
         if round.exclude.has_label(&self.recognised.name, &service) {
-            if let Some(target) = self.announced.take() {
+            if self.announced.take().is_some() {
                 inputs.push(Input::TargetGone {
                     at: now,
-                    target: target.id(),
+                    target: self.id.clone(),
                 });
             }
             // Whoever is to know them later knows nothing of them.
@@ -252,7 +257,7 @@ impl Watched {
             cgroup: self.directory.key.clone(),
             kind: self.recognised.kind,
             name: self.recognised.name.clone(),
-            service,
+            service: service.into_owned(),
             container: self.recognised.container.clone(),
             started_at: self.directory.started_at,
         };

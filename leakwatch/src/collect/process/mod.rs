@@ -170,6 +170,11 @@ impl Processes {
             .collect()
     }
 
+    /// Nothing about them is to be announced.
+    pub(super) fn all_announced(&self) -> bool {
+        self.user_space().all(|entry| entry.announced)
+    }
+
     /// All are to be announced again.
     pub(super) fn forget_announcements(&mut self) {
         for entry in self.entries.values_mut() {
