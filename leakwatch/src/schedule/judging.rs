@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// Numbers count when the window got longer by this part, within [`LONGEST`]: each round of the first two minutes and a half at the default interval.
 const PART: u32 = 30;
-/// The longest that numbers wait: two minutes are a fifth of the time in which a place has to be told.
-const LONGEST: Duration = Duration::from_mins(2);
+/// The longest that numbers wait: a quarter of the ten minutes in which a place has to be told.
+const LONGEST: Duration = Duration::from_secs(150);
 /// A limit that is near is forecast so many times before it is reached.
 const FORECASTS: f64 = 20.0;
 /// Without anything new a target is judged again when its window got longer by this part, so that "not enough data" may become "stable".
@@ -81,7 +81,7 @@ mod tests {
         for (what, samples, age, limit_in, news, expected) in [
             ("young", level, 60, None, News::Numbers, 2..=2),
             ("an hour old", level, HOUR, None, News::Numbers, 90..=120),
-            ("two weeks old", level, 336 * HOUR, None, News::Numbers, 90..=120),
+            ("two weeks old", level, 336 * HOUR, None, News::Numbers, 112..=150),
             (
                 "its limit is ten minutes away",
                 level,
