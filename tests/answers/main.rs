@@ -24,7 +24,7 @@ use tempfile::TempDir;
 /// The daemon that cargo built for this test.
 const LEAKWATCH: &str = env!("CARGO_BIN_EXE_leakwatch");
 /// So many programs run at a time.
-const AT_ONCE: usize = 11;
+const AT_ONCE: usize = 16;
 /// For all of them.
 const DEADLINE: Duration = Duration::from_hours(1);
 

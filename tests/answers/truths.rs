@@ -157,7 +157,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: &["growing", "not_enough_data"],
         place: Place::Nowhere,
         says: &["The live Go heap grows", "runtime.MemProfile"],
-        never: &["native", "malloc"],
+        never: &["malloc", "libc"],
         ..WATCHED
     },
     Truth {
@@ -166,7 +166,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: NATIVE,
         place: Place::At("remember"),
         says: &["remember", "session.c", "main.login"],
-        never: &["Nothing to fix", "_cgo_"],
+        never: &["Nothing to fix"],
         ..WATCHED
     },
     Truth {
@@ -184,7 +184,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: NATIVE,
         place: Place::At("Ledger::record"),
         says: &["Ledger::record", "leak.cc", "container keeps it"],
-        never: &["__cxx11", "basic_string", "GOMEMLIMIT", "oroutine"],
+        never: &["__cxx11", "basic_string<char", "GOMEMLIMIT", "oroutine"],
         ..WATCHED
     },
     Truth {
@@ -193,7 +193,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: NATIVE,
         place: Place::At("Index<unsigned long>::put"),
         says: &["Index<unsigned long>::put", "index.cc"],
-        never: &["__cxx11", "basic_string", "GOMEMLIMIT", "oroutine"],
+        never: &["__cxx11", "basic_string<char", "GOMEMLIMIT", "oroutine"],
         ..WATCHED
     },
     Truth {
