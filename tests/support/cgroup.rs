@@ -93,11 +93,19 @@ impl Cgroup {
             Version::V1 => ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", bytes),
             Version::V2 => ("memory.max", "memory.swap.max", 0),
         };
-        fs::write(self.directory.join(limit), bytes.to_string())
-            .with_context(|| format!("{limit} of {}", self.path))?;
+        let mut steps = vec![(limit, bytes)];
         // Without swap accounting the file is absent, and so is the swap.
         if self.directory.join(swap).exists() {
-            fs::write(self.directory.join(swap), swap_value.to_string())?;
+            steps.push((swap, swap_value));
+        }
+        let before = fs::read_to_string(self.directory.join(limit))?;
+        if before.trim().parse().is_ok_and(|before: u64| before < bytes) {
+            // On v1 memory with swap may never be less than memory: what is raised begins with it.
+            steps.reverse();
+        }
+        for (file, value) in steps {
+            fs::write(self.directory.join(file), value.to_string())
+                .with_context(|| format!("{file} of {}", self.path))?;
         }
         Ok(())
     }

@@ -15,6 +15,14 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// What tests are told by the environment is no setting of the daemon, which refuses what it does not know.
+const OF_TESTS: [&str; 4] = [
+    "LEAKWATCH_SLOW_TESTS",
+    "LEAKWATCH_BLESS",
+    "LEAKWATCH_ANSWERS",
+    "LEAKWATCH_CACHE",
+];
+
 /// How to start it.
 #[derive(Clone, Debug)]
 pub struct Options<'a> {
@@ -64,6 +72,9 @@ impl Daemon {
             .args(["--interval", &options.interval_seconds.to_string()])
             .args(options.arguments)
             .envs(environment.iter().map(|(name, value)| (*name, value)));
+        for name in OF_TESTS {
+            command.env_remove(name);
+        }
         let process = Running::start(command, &directory.path().join("daemon.log"))?;
         let mut daemon = Self {
             process,

@@ -317,7 +317,7 @@ pub(super) fn close(maker: Maker<'_>) -> String {
 /// Goroutines of a library of which it is not seen who makes what they belong to.
 fn of_library(facts: &Facts<'_>, site: &SiteTrend) -> Option<String> {
     let build = Build::learn(&facts.history.stacks, [site.stack]);
-    let library = maker::library_of(facts.history, &build, site.stack)?;
+    let library = maker::repository_of(maker::library_of(facts.history, &build, site.stack)?);
     Some(format!(
         "They belong to something of {library} that is made and never closed (a client, a connection, a watcher): look where the program makes it, and close or share it."
     ))

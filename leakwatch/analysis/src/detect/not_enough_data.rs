@@ -120,7 +120,12 @@ pub fn examine(facts: &Facts<'_>) -> Finding {
 pub(super) fn fixes(facts: &Facts<'_>) -> Vec<String> {
     // One endpoint serves several types of profile.
     let mut told = BTreeSet::new();
-    let fixes = missing(facts).into_iter().filter_map(|(_, missing)| missing.fix);
+    // Where it is the live heap that grows, no other profile would show it.
+    let heap_alone = unseen_live_heap(facts).is_some();
+    let fixes = missing(facts)
+        .into_iter()
+        .filter(|(what, _)| !heap_alone || *what == "heap_profile")
+        .filter_map(|(_, missing)| missing.fix);
     fixes.filter(|fix| told.insert(fix.clone())).collect()
 }
 

@@ -12,6 +12,8 @@ use crate::model::stack::StackId;
 
 /// Elements of an import path that name a module where it is hosted: `google.golang.org/grpc`, `github.com/owner`.
 const ELEMENTS: usize = 2;
+/// Where a repository has an owner before its name (`vcsPaths` in cmd/go/internal/vcs), and `golang.org/x`.
+const WITH_OWNERS: [&str; 4] = ["github.com/", "gitlab.com/", "bitbucket.org/", "golang.org/x/"];
 
 /// Own code that makes objects of a library.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,7 @@ impl<'h> Maker<'h> {
     /// goroutines, and grow.
     pub fn of(history: &'h TargetHistory, heap: &'h ProfileTrend, goroutines: &SiteTrend, rate: f64) -> Option<Self> {
         let build = Build::learn(&history.stacks, [goroutines.stack]);
-        let library = library_of(history, &build, goroutines.stack)?;
+        let library = module_of(library_of(history, &build, goroutines.stack)?);
         heap.persistent(rate).find_map(|site| {
             let mut called = None;
             for frame in history.stacks.frames(site.stack) {
@@ -48,24 +50,57 @@ impl<'h> Maker<'h> {
     }
 }
 
-/// Whether no frame of a stack is the program's own code; the library that it is in.
-pub fn library_of<'h>(history: &'h TargetHistory, build: &Build, stack: StackId) -> Option<&'h str> {
+/// Whether no frame of a stack is the program's own code; the innermost frame of the library that it is in.
+pub fn library_of<'h>(history: &'h TargetHistory, build: &Build, stack: StackId) -> Option<&'h Frame> {
     let mut library = None;
     for frame in history.stacks.frames(stack) {
         match build.origin(frame) {
             Origin::Own => return None,
-            Origin::Library => library = library.or(Some(module_of(frame))),
+            Origin::Library => library = library.or(Some(frame)),
             Origin::Runtime | Origin::Standard => {}
         }
     }
     library
 }
 
-fn module_of(frame: &Frame) -> &str {
+/// The repository of a library, as a person knows it.
+pub fn repository_of(frame: &Frame) -> &str {
     let package = package_of(&frame.function);
-    let end = package
-        .match_indices('/')
-        .nth(ELEMENTS - 1)
-        .map_or(package.len(), |(at, _)| at);
+    let has_owner = WITH_OWNERS.iter().any(|host| package.starts_with(host));
+    elements(package, ELEMENTS + usize::from(has_owner))
+}
+
+/// What all that is hosted together has in common: parts of one library may be in several repositories of an owner.
+fn module_of(frame: &Frame) -> &str {
+    elements(package_of(&frame.function), ELEMENTS)
+}
+
+/// So many elements of an import path.
+fn elements(package: &str, count: usize) -> &str {
+    let mut ends = package.match_indices('/').map(|(at, _)| at);
+    let end = ends.nth(count - 1).unwrap_or(package.len());
     package.get(..end).unwrap_or(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_named_as_their_hosts_do() {
+        for (function, repository) in [
+            ("github.com/acme/watch.(*Watcher).loop", "github.com/acme/watch"),
+            ("github.com/acme/watch/inner.Loop", "github.com/acme/watch"),
+            ("google.golang.org/grpc/internal/grpcsync.run", "google.golang.org/grpc"),
+            ("golang.org/x/net/http2.(*Transport).run", "golang.org/x/net"),
+            ("gopkg.in/yaml%2ev3.parse", "gopkg.in/yaml%2ev3"),
+        ] {
+            let frame = Frame {
+                function: function.into(),
+                file: "".into(),
+                line: 1,
+            };
+            assert_eq!(repository_of(&frame), repository);
+        }
+    }
 }

@@ -362,6 +362,8 @@ fn the_live_heap_of_a_go_program_without_a_heap_profile_is_told() {
         )
         .with_fix(fix);
         host.history.profile_missing.insert(ProfileType::Heap, missing);
+        let native = Missing::new(MissingReason::Unsupported, "no allocator is found").with_fix("keep its symbols");
+        host.history.profile_missing.insert(ProfileType::Native, native);
         let (mut second, mut verdict) = (0, None);
         let live = |age: f64| if leaks { (8.0 + age) * MIB } else { 8.0 * MIB };
         // The rest is garbage at twice the live heap, or memory of a library in C.
@@ -391,6 +393,7 @@ fn the_live_heap_of_a_go_program_without_a_heap_profile_is_told() {
         assert_eq!(verdict.class, growing::CLASS, "{verdict:?}");
         assert_eq!(verdict.summary.contains("The live Go heap grows"), leaks, "{verdict:?}");
         assert!(advises(&verdict, fix), "{verdict:?}");
+        assert_eq!(advises(&verdict, "keep its symbols"), !leaks, "{verdict:?}");
         assert!(!leaks || verdict.summary.contains("does not link"), "{verdict:?}");
         let now = host.history.newest_at;
         let steps = investigate(&host.history, &BTreeMap::new(), &[], now).steps;

@@ -4,9 +4,11 @@ use crate::detect::facts::Facts;
 use crate::format;
 use crate::history::window;
 use crate::measure::course;
+use crate::model::profile::ProfileType;
 use crate::model::units::Timestamp;
 use crate::model::verdict::Deciding;
 use crate::odds::Family;
+use crate::odds::Growth;
 use crate::odds::LeakOdds;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use std::time::Duration;
 const LATER: f64 = 1.2;
 
 /// The observations that would decide, those with a time first.
-pub(super) fn decided_by(facts: &Facts<'_>, odds: &LeakOdds) -> Vec<Deciding> {
+pub(super) fn decided_by(facts: &Facts<'_>, growth: &Growth, odds: &LeakOdds) -> Vec<Deciding> {
     let mut deciding = Vec::new();
     let levels = course::levelled(facts.history, facts.replicas);
     if let Some((level, age)) = levels.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0)) {
@@ -33,7 +35,8 @@ pub(super) fn decided_by(facts: &Facts<'_>, odds: &LeakOdds) -> Vec<Deciding> {
             at: Some(later(facts.now, time.p50_seconds)),
         });
     }
-    if odds.weight(Family::Retention).abs() < f64::EPSILON && facts.is_go != Some(false) {
+    let is_of_go = matches!(growth.profile, Some(ProfileType::Heap | ProfileType::Goroutine));
+    if odds.weight(Family::Retention).abs() < f64::EPSILON && is_of_go {
         deciding.push(Deciding {
             what: "more heap profiles: whether the place keeps all that it allocates".to_owned(),
             at: None,

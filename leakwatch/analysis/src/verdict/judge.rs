@@ -90,7 +90,7 @@ pub fn judge(facts: &Facts<'_>, given: &Answers) -> Verdict {
         leak_probability: odds.probability,
         limit_probability: limit::probability(facts, odds.probability, facts.time_to_limit()),
         decided_by: if is_undecided(class) {
-            deciding::decided_by(facts, &odds)
+            deciding::decided_by(facts, &growth, &odds)
         } else {
             Vec::new()
         },
