@@ -31,7 +31,7 @@ enum Run {
     Here(fn() -> anyhow::Result<Vec<String>>),
 }
 
-const TESTS: [Slow; 8] = [
+const TESTS: [Slow; 9] = [
     Slow {
         name: "go-releases",
         run: Run::Cargo(&["-p", "leakwatch-goproc", "--test", "goproc"]),
@@ -84,6 +84,26 @@ const TESTS: [Slow; 8] = [
             "leakwatch/src/probes",
             "tests/native/verdicts",
             "tests/programs/native",
+        ],
+    },
+    Slow {
+        name: "answers",
+        run: Run::Cargo(&["-p", "leakwatch", "--test", "answers"]),
+        inputs: &[
+            "leakwatch-ebpf",
+            "leakwatch-common",
+            "leakwatch/analysis/src",
+            "leakwatch/goproc/src",
+            "leakwatch/nativeproc/src",
+            "leakwatch/src/capture",
+            "leakwatch/src/cli",
+            "leakwatch/src/collect",
+            "leakwatch/src/engine",
+            "tests/answers/main.rs",
+            "tests/answers/make.rs",
+            "tests/answers/truths.rs",
+            "tests/answers/watched.rs",
+            "tests/programs/answers",
         ],
     },
     Slow {

@@ -31,6 +31,8 @@ const LEAST_OBSERVATIONS: usize = 3;
 const FLAT_PART: f64 = 0.1;
 /// Growth that explains less of the need than this is not why it is killed.
 const LEAST_SHARE: f64 = 0.2;
+/// From this part of the limit on, how full it is is no reason against a limit that is too small.
+const NEAR_LIMIT: f64 = 0.9;
 /// One kill may be an accident, unless its run showed a level.
 const LEAST_RUNS: usize = 2;
 
@@ -80,25 +82,31 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         return Err(format!(
             "memory that cannot be reclaimed is {} of the limit{}",
             format::percent(facts.memory.level / limit.max(1.0)),
-            if runs.is_empty() {
-                ""
-            } else {
+            if !runs.is_empty() {
                 ", and the kills so far do not show a level"
+            } else if facts.memory.level >= limit * NEAR_LIMIT {
+                ", but has not come to a level"
+            } else {
+                ""
             }
         ));
     }
     let need = need::of(facts.history, runs, facts.now, limit);
-    let mut evidence = vec![Evidence {
-        claim: format!(
-            "memory that cannot be reclaimed is {} of the limit of {}",
-            format::percent(facts.memory.level / limit.max(1.0)),
-            format::bytes(limit)
-        ),
-        value: facts.memory.level / limit.max(1.0),
-        unit: "ratio",
-        weight: None,
-        link: Some(evidence::memory_series()),
-    }];
+    let mut evidence = Vec::new();
+    // Between two kills it says nothing of what is needed.
+    if plateau || headroom {
+        evidence.push(Evidence {
+            claim: format!(
+                "memory that cannot be reclaimed is {} of the limit of {}",
+                format::percent(facts.memory.level / limit.max(1.0)),
+                format::bytes(limit)
+            ),
+            value: facts.memory.level / limit.max(1.0),
+            unit: "ratio",
+            weight: None,
+            link: Some(evidence::memory_series()),
+        });
+    }
     if !runs.is_empty() {
         evidence.push(Evidence {
             claim: format!(
