@@ -29,7 +29,6 @@ const AT_ONCE: usize = 16;
 const DEADLINE: Duration = Duration::from_hours(1);
 
 #[test]
-#[expect(clippy::print_stdout, reason = "figures for the person who runs the test")]
 fn what_a_person_is_told_is_right_and_helps() -> Result<()> {
     if std::env::var_os("LEAKWATCH_SLOW_TESTS").is_none_or(|value| value != "1") {
         return Ok(());

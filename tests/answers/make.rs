@@ -167,11 +167,11 @@ pub(crate) fn jvm(directory: &Path) -> Result<CommandLine> {
 }
 
 /// A command that is started again a second after it has ended, as a supervisor does.
-pub(crate) fn again(line: CommandLine) -> Result<CommandLine> {
+pub(crate) fn again(line: CommandLine) -> CommandLine {
     let script = r#"while :; do "$@"; sleep 1; done"#;
     let mut supervised = command(PathBuf::from("/bin/sh"), ["-c", script, "sh"]);
     supervised.extend(line);
-    Ok(supervised)
+    supervised
 }
 
 /// Where the executable of a row goes. Programs of one name are replicas of one service, and these are not.

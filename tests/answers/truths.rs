@@ -260,7 +260,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
     },
     Truth {
         name: "killed-three-times",
-        make: |directory| make::again(make::c("native/leak.c", &[], directory)?),
+        make: |directory| make::c("native/leak.c", &[], directory).map(make::again),
         limit: Some(96 * MIB),
         fate: Fate::Killed(3),
         classes: NATIVE,
@@ -316,7 +316,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
     },
     Truth {
         name: "limit-below-the-need",
-        make: |directory| make::again(make::c("answers/need.c", &["80"], directory)?),
+        make: |directory| make::c("answers/need.c", &["80"], directory).map(make::again),
         limit: Some(64 * MIB),
         fate: Fate::Killed(4),
         classes: &["undersized_limit", "not_enough_data"],
@@ -326,7 +326,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
     },
     Truth {
         name: "limit-raised-after-a-kill",
-        make: |directory| make::again(make::c("answers/need.c", &["80"], directory)?),
+        make: |directory| make::c("answers/need.c", &["80"], directory).map(make::again),
         limit: Some(64 * MIB),
         fate: Fate::Raised(160 * MIB),
         classes: &["stable"],

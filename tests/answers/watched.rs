@@ -16,6 +16,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
@@ -29,6 +30,8 @@ pub(crate) struct Watched {
     truth: &'static Truth,
     process: Running,
     cgroup: Cgroup,
+    /// Where all programs were built.
+    directory: PathBuf,
     target: String,
     since: Instant,
     /// Whether its limit was raised, or it was sent a signal.
@@ -54,6 +57,7 @@ impl Watched {
             process,
             target: daemon.wait_target(cgroup.path())?,
             cgroup,
+            directory: directory.to_owned(),
             since: Instant::now(),
             is_fated: false,
             accused_of: BTreeSet::new(),
@@ -90,7 +94,13 @@ impl Watched {
         if std::env::var_os("LEAKWATCH_BLESS").is_some() {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/answers/texts");
             fs::create_dir_all(&folder)?;
-            fs::write(folder.join(self.truth.name).with_extension("txt"), texts)?;
+            // Where this checkout is says nothing.
+            let sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace")?;
+            let anywhere = texts
+                .replace(&format!("{}/tests/support/../", sources.display()), "tests/")
+                .replace(&format!("{}/", sources.display()), "")
+                .replace(&format!("{}/", self.directory.display()), "");
+            fs::write(folder.join(self.truth.name).with_extension("txt"), anywhere)?;
         }
         Ok(Some(wrong))
     }

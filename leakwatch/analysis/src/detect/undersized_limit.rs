@@ -79,28 +79,21 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         && ((runs.killed >= LEAST_RUNS && (runs.are_short(facts.loading()) || heap_is_flat)) || level_shown);
     let headroom = headroom::is_too_small_for_garbage(facts) && settled;
     if !plateau && !kills && !headroom {
-        return Err(format!(
-            "memory that cannot be reclaimed is {} of the limit{}",
-            format::percent(facts.memory.level / limit.max(1.0)),
-            if !runs.is_empty() {
-                ", and the kills so far do not show a level"
-            } else if facts.memory.level >= limit * NEAR_LIMIT {
-                ", but has not come to a level"
-            } else {
-                ""
-            }
-        ));
+        let but = if !runs.is_empty() {
+            ", and the kills so far do not show a level"
+        } else if facts.memory.level >= limit * NEAR_LIMIT {
+            ", but has not come to a level"
+        } else {
+            ""
+        };
+        return Err(part_of_limit(facts, limit) + but);
     }
     let need = need::of(facts.history, runs, facts.now, limit);
     let mut evidence = Vec::new();
     // Between two kills it says nothing of what is needed.
     if plateau || headroom {
         evidence.push(Evidence {
-            claim: format!(
-                "memory that cannot be reclaimed is {} of the limit of {}",
-                format::percent(facts.memory.level / limit.max(1.0)),
-                format::bytes(limit)
-            ),
+            claim: format!("{} of {}", part_of_limit(facts, limit), format::bytes(limit)),
             value: facts.memory.level / limit.max(1.0),
             unit: "ratio",
             weight: None,
@@ -189,4 +182,9 @@ fn is_flat(heap: &ProfileTrend) -> bool {
 fn limit_hits(history: &TargetHistory) -> u64 {
     let memory = history.newest.as_ref().ok();
     memory.and_then(|memory| memory.limit_hits().ok()).unwrap_or(0)
+}
+
+fn part_of_limit(facts: &Facts<'_>, limit: f64) -> String {
+    let part = format::percent(facts.memory.level / limit.max(1.0));
+    format!("memory that cannot be reclaimed is {part} of the limit")
 }
