@@ -78,10 +78,11 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     let kills = runs.are_recent(facts.now)
         && ((runs.killed >= LEAST_RUNS && (runs.are_short(facts.loading()) || heap_is_flat)) || level_shown);
     let headroom = headroom::is_too_small_for_garbage(facts) && settled;
+    let is_near = facts.memory.level >= limit * NEAR_LIMIT;
     if !plateau && !kills && !headroom {
         let but = if !runs.is_empty() {
             ", and the kills so far do not show a level"
-        } else if facts.memory.level >= limit * NEAR_LIMIT {
+        } else if is_near {
             ", but has not come to a level"
         } else {
             ""
@@ -90,8 +91,8 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     }
     let need = need::of(facts.history, runs, facts.now, limit);
     let mut evidence = Vec::new();
-    // Between two kills it says nothing of what is needed.
-    if plateau || headroom {
+    // What is held soon after a kill says nothing of what is needed.
+    if plateau || headroom || is_near {
         evidence.push(Evidence {
             claim: format!("{} of {}", part_of_limit(facts, limit), format::bytes(limit)),
             value: facts.memory.level / limit.max(1.0),
