@@ -299,12 +299,16 @@ fn step(number: usize, step: &StepBody, explain: bool, output: Output) -> String
         AnswerBody::No => output.styled(Style::Good, "no"),
         AnswerBody::Unknown => output.styled(Style::Faint, "unknown"),
     };
-    let by = if step.answered_by == "user" {
-        ", answered by a person"
+    // Nobody is sure of what is not known.
+    let sure = (step.answer != AnswerBody::Unknown).then(|| format!("{} sure", text::percent(step.confidence)));
+    let by = (step.answered_by == "user").then(|| "answered by a person".to_owned());
+    let notes: Vec<String> = sure.into_iter().chain(by).collect();
+    let notes = if notes.is_empty() {
+        String::new()
     } else {
-        ""
+        format!(" ({})", notes.join(", "))
     };
-    page.push_str(&format!("  {answer} ({} sure{by})\n", text::percent(step.confidence)));
+    page.push_str(&format!("  {answer}{notes}\n"));
     page.push_str(&paragraph("   ", "   ", &step.why));
     for evidence in &step.evidence {
         page.push_str(&paragraph("   - ", "     ", &evidence.claim));

@@ -56,6 +56,9 @@ fn answer(facts: &Facts<'_>, _: &Verdict) -> Reply {
             Reply::certainty(facts.memory.observed),
             format!("Mostly {name} grows: {}.", told.join(", ")),
         ),
+        None if facts.memory.observed <= 0.0 => {
+            Reply::new(Answer::Unknown, 0.0, "Too few samples yet to see which part grows.")
+        }
         None => Reply::new(
             Answer::No,
             Reply::certainty(facts.memory.observed),
