@@ -9,11 +9,14 @@ public:
 
 private:
     std::map<Key, std::string> documents_;
+    volatile unsigned long count_ = 0;
 };
 
 template <typename Key> __attribute__((noinline)) void Index<Key>::put(const Key &key, const std::string &document)
 {
     documents_.emplace(key, document); // truth: leak
+    // Not the last call: that would be a jump, and this function on no stack.
+    count_ = documents_.size();
 }
 
 int main()
