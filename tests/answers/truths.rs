@@ -240,7 +240,6 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         place: Place::At("keep_row"),
         says: &["keep_row", "workers.c"],
         never: FOREIGN,
-        known_miss: Some("of ten programs that are to be captured at once, four are"),
         ..WATCHED
     },
     Truth {
@@ -258,7 +257,6 @@ pub(crate) const TRUTHS: [Truth; 32] = [
             "Nothing to fix",
             "raise it to",
         ],
-        known_miss: Some("of ten programs that are to be captured at once, four are"),
         ..WATCHED
     },
     Truth {
@@ -276,9 +274,6 @@ pub(crate) const TRUTHS: [Truth; 32] = [
             "raise it to",
             "Nothing to fix",
         ],
-        known_miss: Some(
-            "of ten programs that are to be captured at once, four are, and not first the one that is about to be killed",
-        ),
         ..WATCHED
     },
     Truth {
