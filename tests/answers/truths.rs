@@ -333,7 +333,8 @@ pub(crate) const TRUTHS: [Truth; 32] = [
         classes: &["stable"],
         says: &["steady"],
         never: &[
-            "is too small",
+            "limit of 160.0 MiB is too small",
+            "leaves no room",
             "raise it to",
             "Raise the limit",
             "GOMEMLIMIT",

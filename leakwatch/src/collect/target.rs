@@ -237,7 +237,10 @@ impl Watched {
         let service = match &self.announced {
             // Nothing to learn from an empty cgroup: it keeps its service.
             Some(target) if !renamed || self.processes.is_empty() => Cow::Borrowed(target.service.as_str()),
-            _ => Cow::Owned(service::name(&self.recognised, self.processes.candidates())),
+            known => {
+                let known = known.as_ref().map(|target| target.service.as_str());
+                Cow::Owned(service::name(&self.recognised, self.processes.candidates(), known))
+            }
         };
         if round.exclude.has_label(&self.recognised.name, &service) {
             if self.announced.take().is_some() {

@@ -25,6 +25,7 @@ use crate::store::view::Views;
 use leakwatch_analysis::model::profile::ProfileType;
 use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::target::TargetId;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -98,6 +99,7 @@ impl Sampler {
         if native.observe_only && self.captures.any_running() {
             self.captures.stop_all();
         }
+        let mut dues = Vec::new();
         for (id, stored) in view.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
             let urgency = sampling::urgency(
                 &stored.history,
@@ -112,11 +114,16 @@ impl Sampler {
                 && !native.observe_only
                 && let Some(due) = capturing::due(stored, &captures, now)
             {
-                self.capture(id, stored, due);
+                dues.push((Reverse((urgency, stored.history.oom_kills.len())), id, stored, due));
             }
             if let Some(watched) = go_process(id, stored, urgency) {
                 self.readers.assign(watched, &stored.history, &mut wanted);
             }
+        }
+        // Few run at a time, and those that may be dead before the next one is over cannot wait.
+        dues.sort_by_key(|(precedence, ..)| *precedence);
+        for (_, id, stored, due) in dues {
+            self.capture(id, stored, due);
         }
         self.readers.send(wanted);
         urgent

@@ -9,8 +9,9 @@
 
 use super::container::Recognised;
 
-/// Programs that only start another: shells, the init stand-ins of container images, privilege droppers, supervisors.
-const WRAPPERS: [&str; 24] = [
+/// Programs that only start another: shells, the init stand-ins of container images, privilege droppers, supervisors, and what a shell waits
+/// with.
+const WRAPPERS: [&str; 25] = [
     "ash",
     "bash",
     "busybox",
@@ -30,6 +31,7 @@ const WRAPPERS: [&str; 24] = [
     "s6-svscan",
     "setpriv",
     "sh",
+    "sleep",
     "su",
     "sudo",
     "timeout",
@@ -59,10 +61,19 @@ pub enum Program<'a> {
     Interpreted(Option<&'a str>),
 }
 
-/// Name of the service of a target.
-pub fn name<'a>(recognised: &Recognised, processes: impl Iterator<Item = Candidate<'a>>) -> String {
+/// Name of the service of a target that had the name `known`, which stays between two lives of its program, while only what starts it again lives.
+pub fn name<'a>(
+    recognised: &Recognised,
+    processes: impl Iterator<Item = Candidate<'a>> + Clone,
+    known: Option<&str>,
+) -> String {
     if let Some(unit) = &recognised.unit {
         return unit.clone();
+    }
+    if let Some(known) = known
+        && processes.clone().all(|process| is_wrapper(base_name(process.exe)))
+    {
+        return known.to_owned();
     }
     processes
         .map(|process| (base_name(process.exe), process))
@@ -129,7 +140,20 @@ mod tests {
             ("/a/replica-1", vec![], "replica-1"),
             ("/a/replica-1", vec![candidate(20, 8, "/app/other"), shop], "shop"),
         ] {
-            assert_eq!(name(&recognise(path), processes.into_iter()), service, "{path}");
+            assert_eq!(name(&recognise(path), processes.into_iter(), None), service, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_service_keeps_its_name_while_its_program_is_started_again() {
+        let (shell, pause) = (candidate(10, 1, "/bin/sh"), candidate(30, 9, "/bin/sleep"));
+        let shop = candidate(20, 7, "/app/shop");
+        for (processes, known, service) in [
+            (vec![shell, pause], Some("shop"), "shop"),
+            (vec![shell, pause, shop], Some("other"), "shop"),
+            (vec![shell, pause], None, "sh"),
+        ] {
+            assert_eq!(name(&recognise("/a/replica-1"), processes.into_iter(), known), service);
         }
     }
 

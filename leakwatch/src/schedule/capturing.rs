@@ -38,7 +38,7 @@ pub(crate) struct Due {
     pub(crate) duration: Duration,
 }
 
-/// The capture of the target's largest process that is due, if it is suspected and was left alone for long enough. `remembered` are the
+/// The capture of the target's main process that is due, if it is suspected and was left alone for long enough. `remembered` are the
 /// captures so far, oldest first.
 pub(crate) fn due(target: &TargetView, remembered: &[Capture], now: Timestamp) -> Option<Due> {
     if !is_suspect(target) {

@@ -15,10 +15,12 @@ use crate::measure::go_memory::AnonymousGrowth;
 use crate::measure::site_trend;
 use crate::measure::site_trend::ProfileTrend;
 use crate::measure::site_trend::SiteTrend;
+use crate::measure::workers::Workers;
 use crate::model::profile::ProfileType;
 use crate::model::stack::Frame;
 use crate::model::verdict::Culprit;
 use crate::model::verdict::Evidence;
+use crate::short_name;
 use crate::stats::robust::count;
 use crate::stats::trend::Trend;
 
@@ -48,6 +50,7 @@ pub(super) struct Captured<'a> {
     pub(super) site: &'a SiteTrend,
     culprit: Culprit,
     confidence: f64,
+    workers: Workers,
 }
 
 /// What a detector says of a [`Captured`] call site.
@@ -76,6 +79,9 @@ impl<'a> Captured<'a> {
                 format::duration(seconds)
             ));
         }
+        // Each of them has its part of the growth.
+        let workers = Workers::in_profiles(facts.history, profile_type, facts.now);
+        let rate = rate / workers.multiple;
         let Some(Suspect {
             site,
             part,
@@ -87,10 +93,11 @@ impl<'a> Captured<'a> {
         };
         if part < LEAST_PART {
             return Err(format!(
-                "{} keeps {}, {} of what memory grows by",
+                "{} keeps {}, {} of what memory grows by{}",
                 format::call_site(&site.frame),
                 format::rate(site.rate),
-                format::percent(part)
+                format::percent(part),
+                in_each(workers)
             ));
         }
         Ok(Self {
@@ -99,6 +106,7 @@ impl<'a> Captured<'a> {
             site,
             culprit: site_trend::culprit(facts.history, trend, site),
             confidence: 1.0 - (doubt + doubts(facts, trend, site, explained)).min(1.0),
+            workers,
         })
     }
 
@@ -114,7 +122,15 @@ impl<'a> Captured<'a> {
 
     /// How fast that grows.
     pub(super) fn rate(&self) -> String {
-        format::rate(self.site.rate)
+        format!("{}{}", format::rate(self.site.rate), in_each(self.workers))
+    }
+
+    /// What would speak against it.
+    pub(super) fn stops_growing(&self) -> String {
+        format!(
+            "{} stops growing while the service works as before (a cache or pool that is full)",
+            short_name::of(&self.site.frame.function)
+        )
     }
 
     /// The time between the first and the newest profile.
@@ -154,6 +170,14 @@ impl<'a> Captured<'a> {
             recommended_limit: None,
             would_change_our_mind: vec![sentences.would_change_our_mind],
         }
+    }
+}
+
+/// Of how many processes the captured one is one.
+fn in_each(workers: Workers) -> String {
+    match workers.count {
+        0 | 1 => String::new(),
+        count => format!(" in each of {count} equal processes"),
     }
 }
 

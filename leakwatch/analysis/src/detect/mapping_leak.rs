@@ -12,6 +12,7 @@ use crate::history::window;
 use crate::model::profile::ProfileType;
 use crate::model::stack::StackId;
 use crate::model::verdict::VerdictClass;
+use crate::short_name;
 
 /// The class.
 pub const CLASS: VerdictClass = VerdictClass::leak("mapping_leak");
@@ -51,7 +52,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         ],
         would_change_our_mind: format!(
             "{} stops mapping more while the service works as before (a pool that is full)",
-            captured.site.frame.function
+            short_name::of(&captured.site.frame.function)
         ),
     };
     Ok(captured.finding(facts, sentences))

@@ -138,6 +138,12 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     Ok(Finding {
         confidence: confidence.clamp(0.0, 1.0),
         summary: match need.bytes {
+            // The level is cut off by the limit: nobody saw how much more it wants.
+            Some(bytes) if bytes <= limit => format!(
+                "The limit of {} leaves no room above what it holds; raise it to {}.",
+                format::bytes(limit),
+                need.limit
+            ),
             Some(bytes) => format!(
                 "The limit of {} is too small for a need of {}; raise it to {}.",
                 format::bytes(limit),
@@ -168,7 +174,11 @@ fn contradictions(facts: &Facts<'_>) -> Vec<String> {
         } else {
             "with more room it grows on instead of staying at a level".to_owned()
         },
-        "with twice the limit it runs about twice as long and is killed again: then it leaks".to_owned(),
+        if facts.history.past_windows.is_empty() {
+            "with twice the limit it takes about twice as long to fill it: then it leaks".to_owned()
+        } else {
+            "with twice the limit it runs about twice as long and is killed again: then it leaks".to_owned()
+        },
     ]
 }
 

@@ -17,3 +17,4 @@ pub mod course;
 pub mod against_load;
 pub mod need;
 pub mod proven;
+pub mod workers;

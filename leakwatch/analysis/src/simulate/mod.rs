@@ -238,7 +238,7 @@ pub(crate) fn run(program: &Program, setup: &Setup) -> Outcome {
     }
 }
 
-fn target(at: Timestamp) -> Target {
+pub(crate) fn target(at: Timestamp) -> Target {
     Target {
         cgroup: CgroupKey {
             inode: 1,

@@ -183,7 +183,7 @@ impl Processes {
     }
 
     /// For the choice of the main process.
-    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
+    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> + Clone {
         self.user_space().filter_map(|entry| {
             Some(Candidate {
                 start_ticks: entry.process.key.start_ticks,
@@ -198,7 +198,7 @@ impl Processes {
         })
     }
 
-    fn user_space(&self) -> impl Iterator<Item = &Entry> {
+    fn user_space(&self) -> impl Iterator<Item = &Entry> + Clone {
         self.entries.values().filter(|entry| !entry.kernel_thread)
     }
 }

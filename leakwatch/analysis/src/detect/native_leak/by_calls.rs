@@ -32,10 +32,7 @@ pub(super) fn examine(facts: &Facts<'_>) -> Examination {
             ),
             "Compare the two profiles in the evidence: what grows between them was not freed.".to_owned(),
         ],
-        would_change_our_mind: format!(
-            "{} stops growing while the service works as before (a cache or pool that is full)",
-            captured.site.frame.function
-        ),
+        would_change_our_mind: captured.stops_growing(),
     };
     Ok(captured.finding(facts, sentences))
 }

@@ -46,10 +46,7 @@ pub(super) fn examine(facts: &Facts<'_>) -> Examination {
             captured.rate()
         ),
         advice,
-        would_change_our_mind: format!(
-            "{} stops growing while the service works as before (a cache or pool that is full)",
-            captured.site.frame.function
-        ),
+        would_change_our_mind: captured.stops_growing(),
     };
     Ok(captured.finding(facts, sentences))
 }

@@ -203,14 +203,17 @@ impl TargetHistory {
         self.newest.as_ref().map_or(Limit::Max, |memory| memory.limit)
     }
 
-    /// The living process with most resident memory.
+    /// The living process with most resident memory. The one that had most stays it until another has more than twice as much: equal workers
+    /// take turns at being the largest, and none of them has ended by that.
     pub fn main_process(&self) -> Option<&ProcessRecord> {
-        self.living().max_by_key(|record| {
-            (
-                record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss),
-                record.process.key,
-            )
-        })
+        let rss = |record: &ProcessRecord| record.memory.as_ref().map_or(Bytes(0), |memory| memory.rss);
+        let largest = self.living().max_by_key(|record| (rss(record), record.process.key))?;
+        let before = self.main_sampled().filter(|before| before.gone_at.is_none());
+        Some(
+            before
+                .filter(|before| rss(largest).0 / 2 <= rss(before).0)
+                .unwrap_or(largest),
+        )
     }
 
     /// The process that held most memory in the newest sample; it may have exited since.

@@ -127,6 +127,25 @@ fn a_window_ends_when_the_main_process_is_replaced_and_not_when_a_helper_is() {
 }
 
 #[test]
+fn equal_workers_that_take_turns_at_being_the_largest_are_one_run() {
+    let mut history = history();
+    for second in 1..20 {
+        let turn = |worker: u64| 40 + (second + worker) % 4;
+        history.apply_sample(&sample(second, LIMIT, 0, &[(1, turn(1)), (2, turn(2)), (3, turn(3))]));
+    }
+    assert!(history.past_runs.is_empty());
+    assert_eq!(history.window().len(), 19);
+    let main = history.main_process().map(|record| record.process.key.pid);
+    history.apply_sample(&sample(20, LIMIT, 0, &[(1, 43), (2, 43), (3, 43), (9, 90)]));
+    let larger = history.main_process().map(|record| record.process.key.pid);
+    assert_eq!(
+        (main, larger),
+        (Some(3), Some(9)),
+        "one that holds twice as much is another matter"
+    );
+}
+
+#[test]
 fn a_window_that_ends_by_an_oom_kill_says_so() {
     let mut history = history();
     history.apply_sample(&sample(1, LIMIT, 0, &[(1, 50)]));
