@@ -14,6 +14,7 @@ mod endpoint_at_kill;
 mod second_daemon;
 mod service_manager;
 mod refusals;
+mod unprivileged;
 mod scraping;
 mod unit;
 mod hostile;

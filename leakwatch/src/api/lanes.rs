@@ -16,12 +16,18 @@ pub(crate) fn lanes(
     host: &[CapabilityBody],
     uptime: f64,
 ) -> Vec<LaneBody> {
-    let works = |name: &str| {
-        let mut found = host.iter().filter(|capability| capability.name == name);
-        found.all(|capability| capability.available)
+    let lacking = |names: &[&str]| {
+        let mut lacking = host.iter().filter(|capability| !capability.available);
+        lacking.find(|capability| names.contains(&capability.name.as_str()))
     };
-    let captures = config.bpf && !config.native.observe_only && !detached && works("ebpf") && works("perf_events");
-    let outside = config.go.outside && works("process_memory");
+    let (capture_needs, outside_needs) = (["ebpf", "perf_events"], ["process_memory"]);
+    let captures = config.bpf && !config.native.observe_only && !detached && lacking(&capture_needs).is_none();
+    let outside = config.go.outside && lacking(&outside_needs).is_none();
+    // What the host lacks is the reason only if nobody has switched it off.
+    let refused = |is_wanted: bool, names: &[&str]| lacking(names).filter(|_| is_wanted);
+    let no_outside = refused(config.go.outside, &outside_needs);
+    let no_captures = refused(config.bpf, &capture_needs);
+    let no_native = no_captures.or(refused(config.bpf, &["allocator_probes"]));
     let seconds = config.interval.as_secs_f64();
     let rules = config.go.endpoints.len();
     let endpoints = match (rules, config.go.discover_endpoints) {
@@ -47,19 +53,21 @@ pub(crate) fn lanes(
             Some(format!(
                 "cgroups and processes every {seconds} s, every second near a limit"
             )),
+            None,
             "",
         ),
         lane(
             "oom_and_exit_events",
             kernel.then(|| "tracepoints oom:mark_victim and sched:sched_process_exit".into()),
+            refused(config.bpf, &["ebpf"]),
             probe_fix,
         ),
-        lane("go_heap", profiles.clone(), profile_fix),
-        lane("goroutines", profiles, profile_fix),
-        nobody_can_wake(outside, uptime, profile_fix),
+        lane("go_heap", profiles.clone(), no_outside, profile_fix),
+        lane("goroutines", profiles, no_outside, profile_fix),
+        nobody_can_wake(outside, uptime, no_outside, profile_fix),
         lane(
             "native",
-            (captures && works("allocator_probes")).then(|| {
+            (captures && no_native.is_none()).then(|| {
                 let who = if config.native.automatic {
                     "of suspects and on request"
                 } else {
@@ -70,6 +78,7 @@ pub(crate) fn lanes(
                     config.native.cpu_budget.percent, config.native.cpu_budget.floor_percent
                 )
             }),
+            no_native,
             capture_fix,
         ),
         lane(
@@ -85,13 +94,14 @@ pub(crate) fn lanes(
                     config.native.cpu_budget.percent, config.native.cpu_budget.floor_percent
                 )
             }),
+            no_captures,
             capture_fix,
         ),
     ]
 }
 
 /// The search for goroutines that nobody can wake, with its price.
-fn nobody_can_wake(is_on: bool, uptime: f64, fix: &str) -> LaneBody {
+fn nobody_can_wake(is_on: bool, uptime: f64, refused: Option<&CapabilityBody>, fix: &str) -> LaneBody {
     let (looks, took) = self_stats::looks::total();
     let seconds = took.as_secs_f64();
     let detail = is_on.then(|| {
@@ -100,19 +110,24 @@ fn nobody_can_wake(is_on: bool, uptime: f64, fix: &str) -> LaneBody {
              1 % of one processor"
         )
     });
-    let mut lane = lane("nobody_can_wake", detail, fix);
+    let mut lane = lane("nobody_can_wake", detail, refused, fix);
     if is_on {
         lane = lane.with_overhead(finite(100.0 * seconds / uptime));
     }
     lane
 }
 
-fn lane(name: &str, on: Option<String>, fix: &str) -> LaneBody {
-    match on {
-        Some(detail) => LaneBody::on(name, &detail),
-        None => LaneBody::off(
-            name,
-            &Missing::new(MissingReason::NotConfigured, "nothing is set up for it").with_fix(fix),
-        ),
-    }
+/// A lane that is off is so because the host refuses something, or else because nobody has set it up.
+fn lane(name: &str, on: Option<String>, refused: Option<&CapabilityBody>, fix: &str) -> LaneBody {
+    let off = || match refused {
+        Some(refused) => {
+            let why = Missing::new(
+                MissingReason::NotPermitted,
+                format!("{}: {}", refused.name, refused.reason),
+            );
+            why.with_fix(refused.fix.as_deref().unwrap_or(fix))
+        }
+        None => Missing::new(MissingReason::NotConfigured, "nothing is set up for it").with_fix(fix),
+    };
+    on.map_or_else(|| LaneBody::off(name, &off()), |detail| LaneBody::on(name, &detail))
 }

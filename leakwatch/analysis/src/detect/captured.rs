@@ -79,8 +79,7 @@ impl<'a> Captured<'a> {
                 format::duration(seconds)
             ));
         }
-        // Each of them has its part of the growth.
-        let workers = Workers::in_profiles(facts.history, profile_type, facts.now);
+        let workers = workers(facts, profile_type, trend);
         let rate = rate / workers.multiple;
         let Some(Suspect {
             site,
@@ -171,6 +170,16 @@ impl<'a> Captured<'a> {
             would_change_our_mind: vec![sentences.would_change_our_mind],
         }
     }
+}
+
+/// The equal processes that grow together, each by its part; the captured one alone where what it keeps is what memory as a whole grows by.
+pub(crate) fn workers(facts: &Facts<'_>, profile_type: ProfileType, trend: &ProfileTrend) -> Workers {
+    let rate = facts.memory.growth_rate().unwrap_or_default();
+    let alone = suspect(trend, rate).filter(|_| rate > 0.0);
+    if alone.is_some_and(|alone| alone.explained >= MOST_EXPLAINED) {
+        return Workers::ALONE;
+    }
+    Workers::in_profiles(facts.history, profile_type, facts.now)
 }
 
 /// Of how many processes the captured one is one.

@@ -9,7 +9,7 @@ mod evidence;
 mod headroom;
 mod outside;
 mod by_runtime;
-mod captured;
+pub(crate) mod captured;
 pub mod goroutine_leak;
 pub mod go_heap_leak;
 pub mod mapping_leak;

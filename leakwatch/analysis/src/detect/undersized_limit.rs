@@ -14,6 +14,7 @@ use crate::format;
 use crate::history::TargetHistory;
 use crate::measure::motion::Motion;
 use crate::measure::need;
+use crate::measure::need::Need;
 use crate::measure::site_trend::ProfileTrend;
 use crate::model::profile::ProfileType;
 use crate::model::verdict::Evidence;
@@ -137,25 +138,7 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
     let confidence = by_level.max(by_kills);
     Ok(Finding {
         confidence: confidence.clamp(0.0, 1.0),
-        summary: match need.bytes {
-            // The level is cut off by the limit: nobody saw how much more it wants.
-            Some(bytes) if bytes <= limit => format!(
-                "The limit of {} leaves no room above what it holds; raise it to {}.",
-                format::bytes(limit),
-                need.limit
-            ),
-            Some(bytes) => format!(
-                "The limit of {} is too small for a need of {}; raise it to {}.",
-                format::bytes(limit),
-                format::bytes(bytes),
-                need.limit
-            ),
-            None => format!(
-                "The limit of {} is too small to start in; raise it to {} and watch what it needs.",
-                format::bytes(limit),
-                need.limit
-            ),
-        },
+        summary: summary(&need, limit),
         since: facts.history.window_start,
         culprit: None,
         evidence,
@@ -165,6 +148,28 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         recommended_limit: Some(need.limit),
         would_change_our_mind: contradictions(facts),
     })
+}
+
+fn summary(need: &Need, limit: f64) -> String {
+    match need.bytes {
+        // The level is cut off by the limit: nobody saw how much more it wants.
+        Some(bytes) if bytes <= limit => format!(
+            "The limit of {} leaves no room above what it holds; raise it to {}.",
+            format::bytes(limit),
+            need.limit
+        ),
+        Some(bytes) => format!(
+            "The limit of {} is too small for a need of {}; raise it to {}.",
+            format::bytes(limit),
+            format::bytes(bytes),
+            need.limit
+        ),
+        None => format!(
+            "The limit of {} is too small to start in; raise it to {} and watch what it needs.",
+            format::bytes(limit),
+            need.limit
+        ),
+    }
 }
 
 fn contradictions(facts: &Facts<'_>) -> Vec<String> {

@@ -22,16 +22,17 @@ pub struct Workers {
 }
 
 impl Workers {
+    /// A process without equals.
+    pub const ALONE: Self = Self {
+        count: 1,
+        multiple: 1.0,
+    };
+
     /// Those of the process that the profiles of a type are of.
     pub fn in_profiles(history: &TargetHistory, profile_type: ProfileType, now: Timestamp) -> Self {
         let newest = window::snapshots(history, profile_type, now).last();
         newest.map_or(Self::ALONE, |snapshot| Self::of(history, snapshot.process))
     }
-
-    const ALONE: Self = Self {
-        count: 1,
-        multiple: 1.0,
-    };
 
     /// Those of a living process; it alone where nothing is known of it.
     fn of(history: &TargetHistory, process: ProcessKey) -> Self {
@@ -103,7 +104,7 @@ mod tests {
                             key: key(*pid),
                             started_at: at,
                             comm: "shop".into(),
-                            exe: exe.clone().map(Into::into),
+                            exe: exe.clone(),
                             program: None,
                             runtime: Ok(Runtime::Native),
                         })

@@ -1,8 +1,8 @@
 //! How much of the memory that is needed what grows explains: a small leak is no reason why a service does not fit below its limit.
 
+use crate::detect::captured;
 use crate::detect::facts::Facts;
 use crate::detect::finding::Finding;
-use crate::measure::workers::Workers;
 use crate::model::profile::ProfileType;
 use crate::model::units::Bytes;
 use crate::odds::Growth;
@@ -33,7 +33,7 @@ pub(super) fn explained_share(facts: &Facts<'_>, growth: &Growth, found: Option<
                     .map_or(1.0, |all| all / trend.now.max(1.0)),
                 _ => 1.0,
             };
-            now * garbage * Workers::in_profiles(facts.history, profile, facts.now).multiple
+            now * garbage * captured::workers(facts, profile, trend).multiple
         }
     };
     Some((bytes / level.max(Bytes(1).as_f64())).clamp(0.0, 1.0))
