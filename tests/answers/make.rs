@@ -143,13 +143,13 @@ pub(crate) fn thrashes(directory: &Path) -> Result<CommandLine> {
     )
 }
 
-/// `remembers.js`.
-pub(crate) fn node() -> Result<CommandLine> {
+/// `remembers.js` with so many MiB of heap.
+pub(crate) fn node(heap: u32) -> Result<CommandLine> {
     run(Command::new("node").arg("--version"))?;
     let script = folder().join("answers/remembers.js").display().to_string();
     Ok(command(
         PathBuf::from("/usr/bin/env"),
-        ["node", "--max-old-space-size=400", &script],
+        ["node", &format!("--max-old-space-size={heap}"), &script],
     ))
 }
 

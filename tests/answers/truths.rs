@@ -93,7 +93,7 @@ const WATCHED: Truth = Truth {
     known_miss: None,
 };
 
-pub(crate) const TRUTHS: [Truth; 32] = [
+pub(crate) const TRUTHS: [Truth; 33] = [
     Truth {
         name: "go-cache-without-expiry",
         make: |directory| make::go("markets", &["-variant=cache-leak", "-rate=1000000"], directory),
@@ -368,10 +368,20 @@ pub(crate) const TRUTHS: [Truth; 32] = [
     },
     Truth {
         name: "node",
-        make: |_| make::node(),
+        make: |_| make::node(400),
         classes: MANAGED,
         place: Place::Nowhere,
         says: &["Node.js", "--max-old-space-size", "heapsnapshot-near-heap-limit"],
+        never: WRONG_FOR_MANAGED,
+        ..WATCHED
+    },
+    Truth {
+        // V8 gives up after some 90 s, and a shell starts it again.
+        name: "node-with-its-own-heap-full",
+        make: |_| make::node(130).map(make::again),
+        classes: MANAGED,
+        place: Place::Nowhere,
+        says: &["its own heap is full", "does not help"],
         never: WRONG_FOR_MANAGED,
         ..WATCHED
     },

@@ -36,7 +36,8 @@ pub struct RunBody {
     pub started_at: Instant,
     /// When it ended; `null` while it runs.
     pub ended_at: Option<Instant>,
-    /// How it ended: `oom_kill`, `exit`, or `unseen` where nobody watched; `null` while it runs.
+    /// How it ended: `oom_kill`, `exit`, `out_of_memory` where its runtime gave up with its own heap full, or `unseen` where nobody watched; `null`
+    /// while it runs.
     pub ended_by: Option<String>,
     /// How old it was when it was sampled last.
     pub seconds: f64,
@@ -66,6 +67,7 @@ pub const fn end_name(end: RunEnd) -> &'static str {
         RunEnd::OomKill => "oom_kill",
         RunEnd::Exit => "exit",
         RunEnd::Unseen => "unseen",
+        RunEnd::OutOfMemory => "out_of_memory",
     }
 }
 

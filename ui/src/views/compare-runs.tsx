@@ -215,7 +215,12 @@ function Rows({ runs, nameOf }: RunsProps) {
   );
 }
 
-const ENDS: Record<string, string> = { oom_kill: "OOM kill", exit: "exit", unseen: "not seen" };
+const ENDS: Record<string, string> = {
+  oom_kill: "OOM kill",
+  out_of_memory: "own heap full",
+  exit: "exit",
+  unseen: "not seen",
+};
 
 interface ChoiceProps extends RunsProps {
   label: string;

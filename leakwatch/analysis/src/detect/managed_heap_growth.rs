@@ -7,11 +7,16 @@ use crate::detect::finding::Examination;
 use crate::detect::finding::Finding;
 use crate::format;
 use crate::measure::charge;
+use crate::model::heap_bound;
+use crate::model::run::RunEnd;
 use crate::model::runtime::ManagedRuntime;
 use crate::model::runtime::ManagedRuntimeName;
 use crate::model::runtime::Runtime;
 use crate::model::units::Bytes;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::EvidenceLink;
 use crate::model::verdict::VerdictClass;
+use crate::stats::robust::count;
 
 /// The class.
 pub const CLASS: VerdictClass = VerdictClass::open("managed_heap_growth");
@@ -41,13 +46,41 @@ pub fn examine(facts: &Facts<'_>) -> Examination {
         summary: summary(facts, managed),
         since: facts.memory.since().unwrap_or(facts.history.window_start),
         culprit: None,
-        evidence: evidence::memory_growth(facts, |_| String::new()).into_iter().collect(),
+        evidence: evidence::memory_growth(facts, |_| String::new())
+            .into_iter()
+            .chain(own_ends(facts))
+            .collect(),
         advice: advice(managed, record.process.key.pid),
         recommended_limit: None,
         would_change_our_mind: vec![
             "memory levels off when the runtime collects, or falls with the load".to_owned(),
             "a library in C is found to keep what it allocates".to_owned(),
         ],
+    })
+}
+
+/// Earlier runs that ended by the runtime's own error: its heap was full while the kernel had memory left.
+fn own_ends(facts: &Facts<'_>) -> Option<Evidence> {
+    let ends = |(_, end)| end == RunEnd::OutOfMemory;
+    let runs = || {
+        facts
+            .history
+            .past_runs
+            .iter()
+            .filter(move |run| run.ended.is_some_and(ends))
+    };
+    let last = runs().next_back()?;
+    let (ended, _) = last.ended?;
+    let so_many = runs().count();
+    Some(Evidence {
+        claim: format!(
+            "{so_many} earlier run(s) ended as the runtime does when its own heap is full, the last after {}: more memory for the cgroup does not help",
+            format::duration(ended.since(last.started_at).as_secs_f64())
+        ),
+        value: count(so_many),
+        unit: "runs",
+        weight: None,
+        link: Some(EvidenceLink::Events),
     })
 }
 
@@ -70,54 +103,6 @@ fn summary(facts: &Facts<'_>, managed: &ManagedRuntime) -> String {
     )
 }
 
-/// Bytes that the heap of a JVM may have at least by default where memory allows (`MaxHeapSize` of a 64-bit build: 96 MiB scaled by
-/// 1.3), the default of `MaxRAMPercentage`, and that of `MinRAMPercentage`, which counts where memory is small
-/// (`Arguments::set_heap_size` in arguments.cpp).
-const JVM_LEAST_HEAP: f64 = 124.8 * 1_048_576.0;
-/// What a heap is rounded up to.
-const JVM_GRAIN: f64 = 2.0 * 1_048_576.0;
-const JVM_PERCENT: f64 = 25.0;
-const JVM_PERCENT_OF_LITTLE: f64 = 50.0;
-/// Since this release a JVM goes by the limit of its cgroup (JDK-8146115).
-const JVM_SEES_LIMIT: u32 = 10;
-
-/// The bound of the heap, and what sets it.
-fn bound(managed: &ManagedRuntime, limit: Option<Bytes>) -> Option<(Bytes, String)> {
-    match (managed.name, managed.most_heap, managed.most_heap_percent) {
-        (ManagedRuntimeName::Jvm, Some(heap), _) => Some((heap, "-Xmx".to_owned())),
-        (ManagedRuntimeName::Node, Some(heap), _) => Some((heap, "--max-old-space-size".to_owned())),
-        (ManagedRuntimeName::Jvm, None, percent) if sees_limit(managed) => {
-            let heap = of_memory(limit?.as_f64(), percent.map_or(JVM_PERCENT, f64::from));
-            let by = percent.map_or_else(
-                || "the default for this limit".to_owned(),
-                |percent| format!("-XX:MaxRAMPercentage={percent}"),
-            );
-            Some((heap, by))
-        }
-        _ => None,
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a part of a limit"
-)]
-fn of_memory(memory: f64, percent: f64) -> Bytes {
-    let of_little = memory * JVM_PERCENT_OF_LITTLE / 100.0;
-    let heap = if of_little < JVM_LEAST_HEAP {
-        of_little
-    } else {
-        (memory * percent / 100.0).max(JVM_LEAST_HEAP)
-    };
-    Bytes(((heap / JVM_GRAIN).ceil() * JVM_GRAIN) as u64)
-}
-
-fn sees_limit(managed: &ManagedRuntime) -> bool {
-    let version = managed.version.as_deref().and_then(|version| version.split('.').next());
-    version.is_some_and(|major| major.parse().is_ok_and(|major: u32| major >= JVM_SEES_LIMIT))
-}
-
 /// Which limit is reached first: that of the runtime or that of the cgroup.
 fn first_limit(managed: &ManagedRuntime, limit: Option<Bytes>) -> String {
     let unknown = match managed.name {
@@ -130,7 +115,7 @@ fn first_limit(managed: &ManagedRuntime, limit: Option<Bytes>) -> String {
         // It has none.
         ManagedRuntimeName::Python => "",
     };
-    match (bound(managed, limit), limit) {
+    match (heap_bound::of(managed, limit), limit) {
         (Some((heap, by)), Some(limit)) if heap >= limit => format!(
             " The heap may grow to {heap} ({by}), past the limit of {limit}: the kernel kills before the runtime runs out of memory."
         ),

@@ -5,6 +5,7 @@ pub mod units;
 pub mod reading;
 pub mod host;
 pub mod runtime;
+pub mod heap_bound;
 pub mod target;
 pub mod counter;
 pub mod sample;

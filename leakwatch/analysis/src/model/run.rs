@@ -19,6 +19,8 @@ pub enum RunEnd {
     Exit,
     /// It ended while nobody watched.
     Unseen,
+    /// Its runtime gave up: its own heap was full while the kernel had memory left.
+    OutOfMemory,
 }
 
 /// What one sample adds to the course of a run; what is not known of an instant is absent.

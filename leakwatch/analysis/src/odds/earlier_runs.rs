@@ -41,14 +41,16 @@ pub(super) fn row(facts: &Facts<'_>, growth: &Growth) -> Option<OddsRow> {
     if !levels.is_empty() {
         return by_levels(facts, growth, &levels);
     }
-    let climbing = |end: RunEnd| {
+    let climbing = |ends: &'static [RunEnd]| {
         let of_end = runs
             .iter()
-            .filter(move |(run, _)| run.ended.is_some_and(|ended| ended.1 == end));
+            .filter(move |(run, _)| run.ended.is_some_and(|ended| ends.contains(&ended.1)));
         of_end.filter(|(_, shape)| *shape == CourseShape::Climbing)
     };
-    let killed: Vec<&Run> = climbing(RunEnd::OomKill).map(|(run, _)| *run).collect();
-    let replaced = climbing(RunEnd::Exit).count();
+    let killed: Vec<&Run> = climbing(&[RunEnd::OomKill, RunEnd::OutOfMemory])
+        .map(|(run, _)| *run)
+        .collect();
+    let replaced = climbing(&[RunEnd::Exit]).count();
     if killed.is_empty() && replaced == 0 || !growth.is_known {
         return None;
     }

@@ -148,6 +148,9 @@ pub(super) fn target_from(
             first_seen: at(life.first_seen),
             last_seen: at(life.last_seen),
             gone_at: life.gone_at.map(at),
+            // What only an end that is still to come asks for.
+            most_anonymous: Bytes(0),
+            ran_out: false,
             process,
         };
         history.processes.insert(record.process.key, record);

@@ -12,6 +12,7 @@ use crate::history::runtimes::RuntimeSeries;
 use crate::history::snapshots::SnapshotSeries;
 use crate::model::event::OomKill;
 use crate::model::event::ProcessExit;
+use crate::model::heap_bound;
 use crate::model::profile::ProfileType;
 use crate::model::profile::Snapshot;
 use crate::model::reading::Missing;
@@ -19,6 +20,7 @@ use crate::model::reading::MissingReason;
 use crate::model::reading::Reading;
 use crate::model::run::Run;
 use crate::model::run::RunEnd;
+use crate::model::runtime::Runtime;
 use crate::model::runtime::RuntimeStats;
 use crate::model::sample::CgroupMemory;
 use crate::model::sample::Limit;
@@ -42,6 +44,10 @@ pub struct ProcessRecord {
     pub process: Arc<Process>,
     /// Newest numbers.
     pub memory: Reading<ProcessMemory>,
+    /// Highest anonymous memory seen.
+    pub most_anonymous: Bytes,
+    /// Its runtime gave up because its own heap was full.
+    pub ran_out: bool,
     /// When it was first listed.
     pub first_seen: Timestamp,
     /// When it was last listed.
@@ -413,8 +419,21 @@ impl TargetHistory {
 
     /// Takes in the exit of a process of this cgroup.
     pub fn apply_exit(&mut self, exit: &ProcessExit) {
-        if let Some(record) = self.processes.get_mut(&exit.key) {
-            record.gone_at.get_or_insert(exit.at);
+        let limit = self.limit().bytes();
+        let Some(record) = self.processes.get_mut(&exit.key) else {
+            return;
+        };
+        record.gone_at.get_or_insert(exit.at);
+        if let (Ok(Runtime::Managed(managed)), Ok(status)) = (&record.process.runtime, &exit.exit_code) {
+            record.ran_out = heap_bound::is_own_end(managed, limit, record.most_anonymous, *status);
+        }
+        // The sample that missed it may have been quicker than the news of its end.
+        if record.ran_out
+            && let Some(last) = self.past_runs.last_mut()
+            && last.process == exit.key
+            && let Some((_, end)) = &mut last.ended
+        {
+            *end = RunEnd::OutOfMemory;
         }
     }
 
@@ -430,6 +449,8 @@ impl TargetHistory {
                 ProcessRecord {
                     process: Arc::clone(process),
                     memory: Err(Missing::new(MissingReason::NotYet, "not sampled yet")),
+                    most_anonymous: Bytes(0),
+                    ran_out: false,
                     first_seen: sample.at,
                     last_seen: sample.at,
                     gone_at: None,
@@ -439,6 +460,8 @@ impl TargetHistory {
         for process in &sample.processes {
             if let Some(record) = self.processes.get_mut(&process.key) {
                 record.memory.clone_from(&process.memory);
+                let anonymous = record.memory.as_ref().map_or(Bytes(0), |memory| memory.anon);
+                record.most_anonymous = record.most_anonymous.max(anonymous);
                 record.last_seen = sample.at;
                 record.gone_at = None;
             }

@@ -61,7 +61,13 @@ impl TargetHistory {
             .oom_kills
             .iter()
             .any(|kill| kill.victim.pid == run.process.pid && kill.at >= run.started_at);
-        run.ended = Some((at, if killed { RunEnd::OomKill } else { RunEnd::Exit }));
+        let ran_out = self.processes.get(&run.process).is_some_and(|record| record.ran_out);
+        let end = match (killed, ran_out) {
+            (true, _) => RunEnd::OomKill,
+            (false, true) => RunEnd::OutOfMemory,
+            (false, false) => RunEnd::Exit,
+        };
+        run.ended = Some((at, end));
         self.push_past_run(run);
     }
 

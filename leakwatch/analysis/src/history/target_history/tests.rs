@@ -9,6 +9,8 @@ use crate::model::event::OomVictim;
 use crate::model::profile::ProfileSource;
 use crate::model::profile::StackValue;
 use crate::model::reading::MissingReason;
+use crate::model::runtime::ManagedRuntime;
+use crate::model::runtime::ManagedRuntimeName;
 use crate::model::runtime::Runtime;
 use crate::model::sample::ProcessSample;
 use crate::model::target::CgroupKey;
@@ -143,6 +145,42 @@ fn equal_workers_that_take_turns_at_being_the_largest_are_one_run() {
         (Some(2), Some(9)),
         "one that holds twice as much is another matter"
     );
+}
+
+#[test]
+fn a_runtime_that_gives_up_with_its_own_heap_full_is_remembered() {
+    // The news of its end may come before the next sample or after it.
+    for is_late in [false, true] {
+        let mut history = history();
+        let mut first = sample(1, LIMIT, 0, &[(1, 80)]);
+        let mut node = process(1);
+        node.runtime = Ok(Runtime::Managed(ManagedRuntime {
+            name: ManagedRuntimeName::Node,
+            version: None,
+            most_heap: Some(Bytes::from_mib(64)),
+            most_heap_percent: None,
+        }));
+        first.new_processes = vec![Arc::new(node)];
+        for process in &mut first.processes {
+            process.memory = Ok(ProcessMemory {
+                rss: Bytes::from_mib(80),
+                anon: Bytes::from_mib(70),
+                ..ProcessMemory::default()
+            });
+        }
+        history.apply_sample(&first);
+        let mut aborted = exit(2, 1);
+        aborted.exit_code = Ok(6);
+        if !is_late {
+            history.apply_exit(&aborted);
+        }
+        history.apply_sample(&sample(3, LIMIT, 0, &[(2, 20)]));
+        if is_late {
+            history.apply_exit(&aborted);
+        }
+        let ended = history.past_runs.last().and_then(|run| run.ended);
+        assert_eq!(ended.map(|(_, end)| end), Some(RunEnd::OutOfMemory), "late {is_late}");
+    }
 }
 
 #[test]

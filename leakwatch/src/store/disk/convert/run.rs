@@ -16,7 +16,7 @@ use leakwatch_analysis::model::units::Bytes;
 use leakwatch_analysis::model::units::Timestamp;
 
 // Numbers on disk are positions in this table: append only.
-const ENDS: [RunEnd; 3] = [RunEnd::OomKill, RunEnd::Exit, RunEnd::Unseen];
+const ENDS: [RunEnd; 4] = [RunEnd::OomKill, RunEnd::Exit, RunEnd::Unseen, RunEnd::OutOfMemory];
 
 pub(in crate::store) fn run_to(kept: &ServiceRun) -> messages::Run {
     let run = &kept.run;

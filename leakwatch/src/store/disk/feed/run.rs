@@ -77,6 +77,8 @@ fn end_of(kept: &ServiceRun, history: &TargetHistory) -> RunEnd {
     };
     if history.oom_kills.iter().any(killed) || by_window() {
         RunEnd::OomKill
+    } else if history.processes.get(&run.process).is_some_and(|record| record.ran_out) {
+        RunEnd::OutOfMemory
     } else {
         RunEnd::Exit
     }
