@@ -1823,7 +1823,10 @@ export interface components {
                 /** @description Work done since the start, as bytes allocated, newest of the step. */
                 allocated_bytes: (number | null)[];
                 ended_at?: components["schemas"]["Instant"] | null;
-                /** @description How it ended: `oom_kill`, `exit`, or `unseen` where nobody watched; `null` while it runs. */
+                /**
+                 * @description How it ended: `oom_kill`, `exit`, `out_of_memory` where its runtime gave up with its own heap full, or `unseen` where nobody watched; `null`
+                 *     while it runs.
+                 */
                 ended_by?: string | null;
                 /** @description Executable. */
                 exe?: string | null;
@@ -2084,7 +2087,10 @@ export interface components {
             /** @description Work done since the start, as bytes allocated, newest of the step. */
             allocated_bytes: (number | null)[];
             ended_at?: components["schemas"]["Instant"] | null;
-            /** @description How it ended: `oom_kill`, `exit`, or `unseen` where nobody watched; `null` while it runs. */
+            /**
+             * @description How it ended: `oom_kill`, `exit`, `out_of_memory` where its runtime gave up with its own heap full, or `unseen` where nobody watched; `null`
+             *     while it runs.
+             */
             ended_by?: string | null;
             /** @description Executable. */
             exe?: string | null;

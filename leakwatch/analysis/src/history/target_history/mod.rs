@@ -11,8 +11,6 @@ use crate::history::runtimes::RuntimePoint;
 use crate::history::runtimes::RuntimeSeries;
 use crate::history::snapshots::SnapshotSeries;
 use crate::model::event::OomKill;
-use crate::model::event::ProcessExit;
-use crate::model::heap_bound;
 use crate::model::profile::ProfileType;
 use crate::model::profile::Snapshot;
 use crate::model::reading::Missing;
@@ -20,7 +18,6 @@ use crate::model::reading::MissingReason;
 use crate::model::reading::Reading;
 use crate::model::run::Run;
 use crate::model::run::RunEnd;
-use crate::model::runtime::Runtime;
 use crate::model::runtime::RuntimeStats;
 use crate::model::sample::CgroupMemory;
 use crate::model::sample::Limit;
@@ -415,26 +412,6 @@ impl TargetHistory {
             self.oom_kills.remove(0);
         }
         self.oom_kills.push(kill);
-    }
-
-    /// Takes in the exit of a process of this cgroup.
-    pub fn apply_exit(&mut self, exit: &ProcessExit) {
-        let limit = self.limit().bytes();
-        let Some(record) = self.processes.get_mut(&exit.key) else {
-            return;
-        };
-        record.gone_at.get_or_insert(exit.at);
-        if let (Ok(Runtime::Managed(managed)), Ok(status)) = (&record.process.runtime, &exit.exit_code) {
-            record.ran_out = heap_bound::is_own_end(managed, limit, record.most_anonymous, *status);
-        }
-        // The sample that missed it may have been quicker than the news of its end.
-        if record.ran_out
-            && let Some(last) = self.past_runs.last_mut()
-            && last.process == exit.key
-            && let Some((_, end)) = &mut last.ended
-        {
-            *end = RunEnd::OutOfMemory;
-        }
     }
 
     fn apply_processes(&mut self, sample: &Sample) {

@@ -3,6 +3,8 @@
 use crate::history::snapshots::SnapshotSeries;
 use crate::history::target_history::Claim;
 use crate::history::target_history::TargetHistory;
+use crate::model::event::ProcessExit;
+use crate::model::heap_bound;
 use crate::model::profile::ProfileType;
 use crate::model::run::Run;
 use crate::model::run::RunEnd;
@@ -53,6 +55,26 @@ impl TargetHistory {
             .get_or_insert_with(|| Run::new(process, started_at, memory.limit));
         run.limit = memory.limit;
         run.course.add(sample.at.since(started_at), added);
+    }
+
+    /// Takes in the exit of a process of this cgroup.
+    pub fn apply_exit(&mut self, exit: &ProcessExit) {
+        let limit = self.limit().bytes();
+        let Some(record) = self.processes.get_mut(&exit.key) else {
+            return;
+        };
+        record.gone_at.get_or_insert(exit.at);
+        if let (Ok(Runtime::Managed(managed)), Ok(status)) = (&record.process.runtime, &exit.exit_code) {
+            record.ran_out = heap_bound::is_own_end(managed, limit, record.most_anonymous, *status);
+        }
+        // The sample that missed it may have been quicker than the news of its end.
+        if record.ran_out
+            && let Some(last) = self.past_runs.last_mut()
+            && last.process == exit.key
+            && let Some((_, end)) = &mut last.ended
+        {
+            *end = RunEnd::OutOfMemory;
+        }
     }
 
     pub(super) fn end_run(&mut self, at: Timestamp) {

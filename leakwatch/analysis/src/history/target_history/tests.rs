@@ -6,6 +6,7 @@ use crate::model::counter::Counter;
 use crate::model::counter::Counters;
 use crate::model::event::OomTrigger;
 use crate::model::event::OomVictim;
+use crate::model::event::ProcessExit;
 use crate::model::profile::ProfileSource;
 use crate::model::profile::StackValue;
 use crate::model::reading::MissingReason;
