@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, clock, count, duration, percent, quantity, signed, utc } from "../src/lib/format";
+import {
+  ago,
+  bytes,
+  chance,
+  clock,
+  count,
+  duration,
+  percent,
+  quantity,
+  signed,
+  utc,
+} from "../src/lib/format";
 
 describe("bytes", () => {
   it.each([
@@ -39,6 +50,14 @@ describe("percent", () => {
     [0.9999, "> 99 %"],
     [1, "100 %"],
   ])("%d is %s", (value, text) => expect(percent(value)).toBe(text));
+});
+
+describe("chance", () => {
+  it.each([
+    [0, "< 1 %"],
+    [0.5, "50 %"],
+    [1, "> 99 %"],
+  ])("%d is %s", (value, text) => expect(chance(value)).toBe(text));
 });
 
 describe("duration", () => {

@@ -181,12 +181,11 @@ fn numbers(verdict: &VerdictBody) -> String {
         ));
     }
     if let Some(limit) = &verdict.limit_probability {
-        let percent = |part| text::percent(Some(part));
         page.push_str(&format!(
             "chance that the limit is reached: {} within 1 h, {} within 6 h, {} within 24 h\n",
-            percent(limit.hour),
-            percent(limit.six_hours),
-            percent(limit.day)
+            text::chance(limit.hour),
+            text::chance(limit.six_hours),
+            text::chance(limit.day)
         ));
     }
     if let Some(rate) = verdict.growth_bytes_per_second {

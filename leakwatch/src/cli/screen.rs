@@ -210,12 +210,11 @@ fn limit(verdict: &VerdictBody) -> String {
         parts.push(format!("reached {}", text::forecast(time)));
     }
     if let Some(limit) = &verdict.limit_probability {
-        let percent = |part| text::percent(Some(part));
         parts.push(format!(
             "chance {} within 1 h, {} within 6 h, {} within 24 h",
-            percent(limit.hour),
-            percent(limit.six_hours),
-            percent(limit.day)
+            text::chance(limit.hour),
+            text::chance(limit.six_hours),
+            text::chance(limit.day)
         ));
     }
     if let Some(limit) = verdict.recommended_limit_bytes {

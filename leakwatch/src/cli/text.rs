@@ -94,6 +94,11 @@ pub(crate) fn percent(part: Option<f64>) -> String {
     }
 }
 
+/// The chance of what has not happened yet: no forecast is certain.
+pub(crate) fn chance(part: f64) -> String {
+    percent(Some(part.clamp(0.001, 0.999)))
+}
+
 /// How a class of verdict is shown.
 pub(crate) fn class_style(class: &str) -> Style {
     match class {
@@ -182,6 +187,9 @@ mod tests {
             (Some(1.0), "100 %"),
         ] {
             assert_eq!(percent(part), shown);
+        }
+        for (part, shown) in [(0.0, "< 1 %"), (0.5, "50 %"), (1.0, "> 99 %")] {
+            assert_eq!(chance(part), shown);
         }
     }
 

@@ -63,6 +63,11 @@ export function percent(ratio: number): string {
   return `${Math.round(ratio * 100)} %`;
 }
 
+/** The chance of what has not happened yet: no forecast is certain. */
+export function chance(ratio: number): string {
+  return percent(Math.min(Math.max(ratio, 0.001), 0.999));
+}
+
 /** Two units at most: `45 s`, `12 min`, `3 h 20 min`, `5 d 4 h`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "not a number";

@@ -2,7 +2,7 @@
 
 import type { Culprit, Evidence, Rejected, Verdict } from "../api/model";
 import { verdictClass } from "../lib/classes";
-import { bytes, clock, horizon, percent, quantity, signed } from "../lib/format";
+import { bytes, chance, clock, horizon, percent, quantity, signed } from "../lib/format";
 import { readable } from "../lib/text";
 import { toHash } from "../lib/url";
 import { Absent, Value } from "../parts/absent";
@@ -188,7 +188,7 @@ function LimitProbability({ by }: { by: Record<string, number> }) {
     <>
       {keys.map((key) => (
         <span class="horizon" key={key}>
-          {readable(key, 10)}: <b>{typeof by[key] === "number" ? percent(by[key]) : "unknown"}</b>
+          {readable(key, 10)}: <b>{typeof by[key] === "number" ? chance(by[key]) : "unknown"}</b>
         </span>
       ))}
     </>
