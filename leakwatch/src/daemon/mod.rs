@@ -55,6 +55,7 @@ use crate::store::Bounds;
 use crate::webhook::Webhook;
 use leakwatch_analysis::model::host::HostIdentity;
 use leakwatch_mapped::read_missing_pages_as_zeros;
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -184,6 +185,7 @@ pub async fn run(config: Config, load: Load) -> Result<(), DaemonError> {
             from_outside,
         },
         notifier: Arc::clone(&notifier),
+        looked: HashMap::new(),
     };
     let reloader = Reloader {
         load,

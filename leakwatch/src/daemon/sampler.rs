@@ -27,6 +27,7 @@ use leakwatch_analysis::model::runtime::Runtime;
 use leakwatch_analysis::model::target::TargetId;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -50,6 +51,16 @@ pub(super) struct Sampler {
     pub(super) own_memory: Arc<OwnMemory>,
     /// Is told each time that the loop comes round.
     pub(super) notifier: Arc<Notifier>,
+    /// What was found in the views of the look before.
+    pub(super) looked: HashMap<TargetId, Looked>,
+}
+
+/// What a view of a target says, which holds until there is another: most targets have a new one once a round, and are looked at every
+/// second.
+pub(super) struct Looked {
+    view: Arc<TargetView>,
+    urgency: Urgency,
+    is_go: bool,
 }
 
 impl Sampler {
@@ -89,7 +100,7 @@ impl Sampler {
     }
 
     /// Says of which Go processes profiles are wanted, and returns the targets that cannot wait for the next full round.
-    fn look_around(&self) -> BTreeSet<TargetId> {
+    fn look_around(&mut self) -> BTreeSet<TargetId> {
         let view = self.views.newest();
         let now = self.clock.now();
         let mut urgent = BTreeSet::new();
@@ -100,25 +111,41 @@ impl Sampler {
             self.captures.stop_all();
         }
         let mut dues = Vec::new();
-        for (id, stored) in view.targets().filter(|(_, stored)| stored.history.gone_at.is_none()) {
-            let urgency = sampling::urgency(
-                &stored.history,
-                stored.verdict(),
-                self.pressure.is_on(stored.history.target.cgroup.inode, now),
-                now,
+        let mut living = 0;
+        for (id, stored) in view.shared().filter(|(_, stored)| stored.is_living()) {
+            living += 1;
+            let is_pressed = self.pressure.is_on(stored.history.target.cgroup.inode, now);
+            let known = self.looked.get(id);
+            let known = known.filter(|known| !is_pressed && Arc::ptr_eq(&known.view, stored));
+            let urgency = known.map_or_else(
+                || sampling::urgency(&stored.history, stored.verdict(), is_pressed, now),
+                |known| known.urgency,
             );
             if urgency == Urgency::NearLimit {
                 urgent.insert(id.clone());
             }
-            if native.automatic
+            if known.is_none()
+                && native.automatic
                 && !native.observe_only
                 && let Some(due) = capturing::due(stored, &captures, now)
             {
-                dues.push((Reverse((urgency, stored.history.oom_kills.len())), id, stored, due));
+                dues.push((Reverse((urgency, stored.history.oom_kills.len())), id, &**stored, due));
             }
-            if let Some(watched) = go_process(id, stored, urgency) {
+            let may_be_go = known.is_none_or(|known| known.is_go);
+            let is_new = known.is_none();
+            let watched = may_be_go.then(|| go_process(id, stored, urgency)).flatten();
+            let is_go = watched.is_some();
+            if let Some(watched) = watched {
                 self.readers.assign(watched, &stored.history, &mut wanted);
             }
+            if is_new {
+                let view = Arc::clone(stored);
+                self.looked.insert(id.clone(), Looked { view, urgency, is_go });
+            }
+        }
+        if self.looked.len() > living {
+            self.looked
+                .retain(|id, _| view.target(id).is_some_and(TargetView::is_living));
         }
         // Few run at a time, and those that may be dead before the next one is over cannot wait.
         dues.sort_by_key(|(precedence, ..)| *precedence);

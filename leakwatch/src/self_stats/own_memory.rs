@@ -19,7 +19,7 @@ const CHANGED: Bytes = Bytes::from_mib(4);
 /// Likewise when so much less is allocated than the last time: what is released stays resident, and does not show in that.
 const RELEASED: Bytes = Bytes::from_mib(1);
 /// What is allocated is asked for so often at most: the allocator goes through all that is unused.
-const ASKED: Duration = Duration::from_secs(5);
+const ASKED: Duration = Duration::from_secs(15);
 
 /// Watches it.
 #[derive(Debug, Default)]

@@ -83,6 +83,11 @@ impl View {
         self.targets.iter().map(|(id, target)| (id, &**target))
     }
 
+    /// The same, to be kept.
+    pub fn shared(&self) -> impl Iterator<Item = (&TargetId, &Arc<TargetView>)> {
+        self.targets.iter()
+    }
+
     /// Number of targets whose cgroup still exists.
     pub fn living(&self) -> usize {
         self.targets().filter(|(_, target)| target.is_living()).count()
