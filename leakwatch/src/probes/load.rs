@@ -99,6 +99,14 @@ pub(super) fn retrying(mut load: impl FnMut() -> Result<(), ProgramError>) -> Re
 pub(super) fn refused(error: &ProgramError) -> Missing {
     if let ProgramError::LoadError { io_error, verifier_log } = error {
         let log = verifier_log.to_string();
+        if let Some(helper) = unknown_helper(&log) {
+            return Missing::new(
+                MissingReason::Unsupported,
+                format!(
+                    "this kernel is too old for the program: it has no eBPF helper function {helper} (`include/uapi/linux/bpf.h`)"
+                ),
+            );
+        }
         let end: Vec<&str> = log.lines().rev().take(VERIFIER_LINES).collect();
         let end: Vec<&str> = end.into_iter().rev().collect();
         let detail = format!("the kernel refuses the program: {io_error}: {}", end.join("; "));
@@ -113,6 +121,15 @@ pub(super) fn refused(error: &ProgramError) -> Missing {
     not_permitted(detail)
 }
 
+/// The number of a helper function that a program calls and the kernel does not have, as its verifier says it (`kernel/bpf/verifier.c`).
+fn unknown_helper(log: &str) -> Option<&str> {
+    let (_, after) = log.split_once("invalid func unknown#")?;
+    let end = after
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(after.len());
+    after.get(..end).filter(|number| !number.is_empty())
+}
+
 fn not_permitted(detail: String) -> Missing {
     Missing::new(MissingReason::NotPermitted, detail)
         .with_fix("needs root or the capabilities BPF and PERFMON (SYS_ADMIN before Linux 5.8), and lockdown must not be confidentiality")
@@ -120,3 +137,16 @@ fn not_permitted(detail: String) -> Missing {
 
 /// A map that is read by key.
 pub(super) type OwnedPerCpuArray = aya::maps::PerCpuArray<MapData, u64>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_that_the_kernel_lacks_is_named() {
+        // As Linux 5.10 says it.
+        let log = "16: (85) call unknown#158\ninvalid func unknown#158\nverification time 397 usec\nstack depth 56+0";
+        assert_eq!(unknown_helper(log), Some("158"));
+        assert_eq!(unknown_helper("R0 invalid mem access 'inv'"), None);
+    }
+}

@@ -179,7 +179,7 @@ fn contradictions(facts: &Facts<'_>) -> Vec<String> {
         } else {
             "with more room it grows on instead of staying at a level".to_owned()
         },
-        if facts.history.past_windows.is_empty() {
+        if facts.history.oom_kill_count == 0 {
             "with twice the limit it takes about twice as long to fill it: then it leaks".to_owned()
         } else {
             "with twice the limit it runs about twice as long and is killed again: then it leaks".to_owned()
