@@ -74,7 +74,7 @@ pub fn parse_size(text: &str) -> Result<Bytes, QuantityError> {
         .ok_or_else(|| QuantityError::TooLarge { text: text.to_owned() })
 }
 
-/// Parses a duration: decimal numbers with units, largest first by custom but in any order, added up.
+/// Parses a duration: decimal numbers with units, largest first by custom but in any order, added up; in whole milliseconds.
 pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     let too_large = || QuantityError::TooLarge { text: text.to_owned() };
     let mut rest = text.trim();
@@ -100,7 +100,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
         nanos = nanos.checked_add(part).ok_or_else(too_large)?;
         rest = after.trim_start();
         if rest.is_empty() {
-            return Ok(Duration::from_nanos(nanos));
+            // Durations are written in whole milliseconds.
+            return Ok(Duration::from_millis(nanos / 1_000_000));
         }
     }
 }
@@ -226,6 +227,7 @@ mod tests {
         assert!(matches!(parse_size("-1GiB"), Err(QuantityError::NoNumber { .. })));
         assert!(matches!(parse_size("1..5GiB"), Err(QuantityError::NoNumber { .. })));
         assert!(matches!(parse_size("99999999TiB"), Err(QuantityError::TooLarge { .. })));
+        assert_eq!(parse_duration("1.4444444444m"), Ok(Duration::from_millis(86_666)));
         assert!(matches!(parse_duration(""), Err(QuantityError::NoNumber { .. })));
         assert!(matches!(parse_duration("5"), Err(QuantityError::NoUnit { .. })));
         assert!(matches!(
