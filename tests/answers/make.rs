@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
+use leakwatch_test_support::process::run;
 use leakwatch_test_support::programs::Go;
 use leakwatch_test_support::programs::folder;
 use std::ffi::OsString;
@@ -194,17 +194,4 @@ fn compile(sources: &[PathBuf], executable: &Path) -> Result<()> {
         .arg(executable)
         .args(sources))
     .map(drop)
-}
-
-/// Runs a command to its end and answers what it prints.
-fn run(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("start {}", command.get_program().display()))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -1,8 +1,8 @@
 //! Programs of the distribution as it ships them: unpacked beside the system, not installed, so that no service starts.
 
+use crate::process::run;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,8 @@ fn download(package: &str, directory: &Path) -> Result<()> {
             .current_dir(directory))
     };
     // The list of packages may never have been fetched, or be old.
-    get().or_else(|_| run(Command::new("apt-get").args(["-q", "update"])).and_then(|()| get()))
+    let got = get().or_else(|_| run(Command::new("apt-get").args(["-q", "update"])).and_then(|_| get()));
+    got.map(drop)
 }
 
 /// Where downloads and what is built of them are kept: `$LEAKWATCH_CACHE`, `$XDG_CACHE_HOME/leakwatch` or `~/.cache/leakwatch`.
@@ -51,16 +52,4 @@ pub fn cache() -> Result<PathBuf> {
         .or_else(|| set("XDG_CACHE_HOME").map(|directory| directory.join("leakwatch")))
         .or_else(|| set("HOME").map(|directory| directory.join(".cache/leakwatch")))
         .context("none of LEAKWATCH_CACHE, XDG_CACHE_HOME and HOME is set")
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("start {}", command.get_program().display()))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }

@@ -5,6 +5,7 @@ use crate::wait::wait_regardless;
 use crate::wait::wait_until;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::ensure;
 use rustix::process::Pid;
 pub use rustix::process::Signal;
 use rustix::process::kill_process;
@@ -19,6 +20,19 @@ use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
 use std::time::Duration;
+
+/// Runs a command to its end and answers what it prints; what it complains of is the error of one that fails.
+pub fn run(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("start {}", command.get_program().display()))?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
 
 /// A running process with its output in a file. Dropping it asks it to end, then kills it.
 #[derive(Debug)]

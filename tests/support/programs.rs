@@ -1,8 +1,8 @@
 //! The Go programs of `tests/programs`: built once, with their truth read from marks in the source.
 
+use crate::process::run;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -86,18 +86,10 @@ impl Go {
 
 /// Runs a `go` command to its end. Nothing is downloaded: the programs need the standard library alone.
 fn output(command: &mut Command) -> Result<String> {
-    let output = command
+    run(command
         .env("GOTOOLCHAIN", "local")
         .env("GOPROXY", "off")
-        .env("GOWORK", "off")
-        .output()
-        .with_context(|| format!("start {}", command.get_program().display()))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8(output.stdout)?)
+        .env("GOWORK", "off"))
 }
 
 /// Number of the line that carries the comment `// truth: MARK`.

@@ -7,6 +7,7 @@ use anyhow::Result;
 use leakwatch_test_support::debian::unpacked;
 use leakwatch_test_support::process::Running;
 use leakwatch_test_support::process::Signal;
+use leakwatch_test_support::process::run;
 use leakwatch_test_support::wait::wait_until;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -135,14 +136,14 @@ pub(super) fn heaptrack(directory: &Path) -> Result<Vec<String>> {
     running.wait(DEADLINE)?;
     let mut interpret = Command::new(tools.join("libexec/heaptrack_interpret"));
     interpret.stdin(File::open(&raw)?).stdout(File::create(&interpreted)?);
-    tools::run(&mut interpret)?;
+    run(&mut interpret)?;
     // Its libraries, and what of all it can print is wanted.
     let mut print = tools::with_libraries(&PRINTER_LIBRARIES)?;
     print.push(unpacked("heaptrack")?.join("usr/bin/heaptrack_print").into());
     print.extend(["-l", "1", "-p", "0", "-a", "0", "-T", "0", "-f"].map(Into::into));
     print.push(interpreted.into());
     let (program, arguments) = print.split_first().context("a command")?;
-    Ok(largest_leak(&tools::run(Command::new(program).args(arguments))?))
+    Ok(largest_leak(&run(Command::new(program).args(arguments))?))
 }
 
 /// Below the first `... leaked over ... calls from:` there are two lines for a frame: the function, and a deeper one that begins with `in`

@@ -3,9 +3,9 @@
 use crate::programs::compile_with;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
 use leakwatch_test_support::debian::cache;
 use leakwatch_test_support::debian::unpacked;
+use leakwatch_test_support::process::run;
 use leakwatch_test_support::programs::folder;
 use std::ffi::OsString;
 use std::fs;
@@ -118,17 +118,4 @@ pub(super) fn with_libraries(packages: &[&str]) -> Result<CommandLine> {
         path.push(":");
     }
     Ok(vec!["/usr/bin/env".into(), path])
-}
-
-/// Runs a command to its end and answers what it prints.
-pub(super) fn run(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("start {}", command.get_program().display()))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
