@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { describe, expect, it } from "vitest";
 import type { Verdict } from "../src/api/model";
+import { sureness } from "../src/parts/frame";
 import { EvidenceList, VerdictCard } from "../src/views/verdict";
 
 const GROWING: Verdict = {
@@ -37,6 +38,16 @@ function text(node: preact.ComponentChild): string {
   expect(holder.querySelector("script")).toBeNull();
   return holder.textContent ?? "";
 }
+
+describe("how sure a verdict is", () => {
+  it.each([
+    ["stable", 0.97, "97 % sure"],
+    ["not_enough_data", 0.5, null],
+    ["growing", null, "42 % likely a leak"],
+  ])("%s", (name, confidence, told) => {
+    expect(sureness({ ...GROWING, class: name, confidence })).toBe(told);
+  });
+});
 
 describe("a verdict", () => {
   it("of growth shows its probabilities and what will decide it", () => {

@@ -70,8 +70,9 @@ export function Badge({ verdict }: { verdict: Pick<Verdict, "class"> | null | un
   );
 }
 
-/** How sure a verdict is. */
+/** How sure a verdict is; nothing where nothing was found that one could be sure of. */
 export function sureness(verdict: Verdict): string | null {
+  if (verdict.class === "not_enough_data") return null;
   if (verdict.class === "growing" && typeof verdict.leak_probability === "number") {
     return `${percent(verdict.leak_probability)} likely a leak`;
   }
